@@ -1,0 +1,213 @@
+"""YAML documents that know where each value stands, so that an error can point at it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from searchlab.errors import InputError
+
+__all__ = ["Document", "Location", "dump_yaml", "parse_yaml", "read_yaml"]
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A parsed YAML mapping, the file it came from, and the line of every value in it.
+
+    ``overrides`` maps a location to the text of the ``--set`` option that put a value there;
+    ``embedded`` the location of a part that was read from a file of its own to that file.
+    """
+
+    source: str
+    data: dict[str, Any]
+    lines: Mapping[Location, int] = field(default_factory=dict)
+    overrides: Mapping[Location, str] = field(default_factory=dict)
+    embedded: Mapping[Location, Document] = field(default_factory=dict)
+
+    def where(self, location: Location) -> str:
+        """Name a place for an error message: ``spaces/cnn.yaml:4: parameters.lr.low``."""
+        dotted = ".".join(str(part) for part in location)
+        for end in range(len(location), 0, -1):
+            if location[:end] in self.overrides:
+                return f"--set {self.overrides[location[:end]]}: {dotted}"
+        for end in range(len(location), 0, -1):
+            if location[:end] in self.embedded:
+                return self.embedded[location[:end]].where(location[end:])
+        line = next(
+            (self.lines[location[:end]] for end in range(len(location), 0, -1)
+             if location[:end] in self.lines),
+            None,
+        )  # fmt: skip
+        place = self.source if line is None else f"{self.source}:{line}"
+        return f"{place}: {dotted}" if dotted else place
+
+    def with_overrides(self, assignments: Iterable[str]) -> Document:
+        """Apply ``--set a.b=c`` texts in order; ``c`` is read as YAML. Raises ``InputError``."""
+        data = _copy_tree(self.data)
+        overrides = dict(self.overrides)
+        for text in assignments:
+            key, equals, raw = text.partition("=")
+            location = tuple(key.strip().split("."))
+            if not equals or not all(location):
+                raise InputError(
+                    "must look like field.subfield=value",
+                    where="--set",
+                    found=text,
+                    remedy="Example: --set training.epochs=3",
+                )
+            _assign(data, location, parse_scalar_or_tree(raw, source=f"--set {text}"), text)
+            overrides[location] = text
+        return replace(self, data=data, overrides=overrides)
+
+    def with_embedded(self, field_name: str, part: Document) -> Document:
+        """Put another file's content in place of the field that named the file."""
+        data = {**self.data, field_name: part.data}
+        return replace(self, data=data, embedded={**self.embedded, (field_name,): part})
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with the scalars people expect: ``1e-4`` is a number, ``on`` and dates are text."""
+
+
+# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), and yes/no/on/off as booleans: both have bitten
+# every configuration format that kept them.
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag.rpartition(":")[2] not in {"bool", "float", "timestamp"}
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
+        r"|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def read_yaml(path: Path) -> Document:
+    """Read a YAML mapping from a file. Raises ``InputError`` naming file, line and remedy."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("does not exist", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", where=str(path)) from error
+    return parse_yaml(text, source=str(path))
+
+
+def parse_yaml(text: str, *, source: str) -> Document:
+    """Parse a YAML mapping. Duplicate keys, which YAML libraries let pass, are an error."""
+    lines: dict[Location, int] = {}
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            _record_lines(node, (), lines, source)
+        data = None if node is None else loader.construct_document(node)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = source if mark is None else f"{source}:{mark.line + 1}"
+        problem = getattr(error, "problem", None) or str(error)
+        raise InputError(f"is not valid YAML: {problem}", where=place) from error
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        found = "nothing" if data is None else type(data).__name__
+        raise InputError(f"must hold a mapping of fields, got {found}", where=source)
+    return Document(source=source, data=data, lines=lines)
+
+
+def parse_scalar_or_tree(text: str, *, source: str) -> Any:
+    """Parse one YAML value as written on a command line."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or str(error)
+        raise InputError(f"is not valid YAML: {problem}", where=source) from error
+
+
+def dump_yaml(data: Mapping[str, Any]) -> str:
+    """Write plain data as YAML in the given order, short lists on one line."""
+    return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style for mappings, flow style for ranges and lists of scalars."""
+
+
+def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
+    flow = not any(isinstance(item, (dict, list)) for item in data)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
+
+
+_RANGE_KEYS = {"low", "high", "step", "log", "each_layer"}
+
+
+def _represent_dict(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.Node:
+    flow = bool(data) and data.keys() <= _RANGE_KEYS
+    return dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=flow)
+
+
+_Dumper.add_representer(list, _represent_list)
+_Dumper.add_representer(tuple, lambda dumper, data: _represent_list(dumper, list(data)))
+_Dumper.add_representer(dict, _represent_dict)
+
+
+def _record_lines(
+    node: yaml.Node, location: Location, lines: dict[Location, int], source: str
+) -> None:
+    lines.setdefault(location, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise InputError(
+                    "stands twice", where=f"{source}:{key.start_mark.line + 1}: {name}",
+                    remedy="Keep one",
+                )  # fmt: skip
+            seen.add(name)
+            lines[(*location, name)] = key.start_mark.line + 1
+            _record_lines(value, (*location, name), lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _record_lines(item, (*location, index), lines, source)
+
+
+def _copy_tree(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy_tree(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy_tree(item) for item in value]
+    return value
+
+
+def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, text: str) -> None:
+    *parents, last = location
+    for index, part in enumerate(parents):
+        child = data.setdefault(part, {})
+        if child is None:
+            child = data[part] = {}
+        if not isinstance(child, dict):
+            raise InputError(
+                f"goes below {'.'.join(map(str, location[: index + 1]))}, which is no mapping",
+                where=f"--set {text}",
+                found=child,
+            )
+        data = child
+    data[last] = value

@@ -1,0 +1,372 @@
+"""SpaceSpec: the searched parameters as a tree, in which a family's own hang under its choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    Discriminator,
+    Field,
+    RootModel,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
+from searchlab.config.trial import Scalar
+from searchlab.config.validation import Number, Slug, Spec, located_error
+from searchlab.errors import did_you_mean
+
+__all__ = [
+    "Choice",
+    "EachLayer",
+    "Fixed",
+    "Leaf",
+    "Node",
+    "Options",
+    "Range",
+    "SpaceSize",
+    "SpaceSpec",
+    "leaf_values",
+]
+
+Value = StrictBool | StrictInt | StrictFloat | StrictStr
+
+
+class Fixed(RootModel[Value]):
+    """A scalar: not searched."""
+
+    model_config = {"frozen": True}
+
+    def contains(self, value: Scalar) -> bool:
+        """Tell whether ``value`` is the fixed one."""
+        return _same(value, self.root)
+
+    def values(self) -> tuple[Scalar, ...] | None:
+        """Return the only value."""
+        return (self.root,)
+
+
+class Choice(RootModel[tuple[Value, ...]]):
+    """A list: one of its values, without order (a categorical)."""
+
+    model_config = {"frozen": True}
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("root")
+    @classmethod
+    def _check(cls, value: tuple[Value, ...]) -> tuple[Value, ...]:
+        if not value:
+            raise ValueError("must name at least one value")
+        for index, item in enumerate(value):
+            if isinstance(item, float) and not math.isfinite(item):
+                raise ValueError(f"must hold finite numbers, got {item!r}")
+            # 1, 1.0 and true are equal to Python and to Optuna, so they are one choice.
+            if item in value[:index]:
+                raise ValueError(f"must name each value once, got {item!r} twice")
+        return value
+
+    def contains(self, value: Scalar) -> bool:
+        """Tell whether ``value`` is one of the choices."""
+        return any(_same(value, item) for item in self.root)
+
+    def values(self) -> tuple[Scalar, ...] | None:
+        """Return the choices, in the order written."""
+        return self.root
+
+
+class Range(Spec):
+    """``{low, high, step?, log?}``, both ends included; whole numbers when both ends are."""
+
+    low: Number
+    high: Number
+    step: Number | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError(f"low must be < high, got low={self.low!r} and high={self.high!r}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be > 0 when log is true, got {self.low!r}")
+        if self.step is not None:
+            self._check_step(self.step)
+        return self
+
+    def _check_step(self, step: float) -> None:
+        if self.log:
+            raise ValueError(f"step cannot go with log, got step={step!r}. Give a list instead")
+        if step <= 0:
+            raise ValueError(f"step must be > 0, got {step!r}")
+        if self.is_int and not isinstance(step, int):
+            raise ValueError(f"step must be whole when low and high are, got {step!r}")
+        steps = (self.high - self.low) / step
+        if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
+            raise ValueError(
+                f"high must be low plus a whole number of steps, got low={self.low!r}, "
+                f"high={self.high!r}, step={step!r}"
+            )
+
+    @property
+    def is_int(self) -> bool:
+        """Whether the range holds whole numbers only."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def contains(self, value: Scalar) -> bool:
+        """Tell whether ``value`` lies in the range and on its steps."""
+        if isinstance(value, (bool, str)) or not self.low <= value <= self.high:
+            return False
+        if self.is_int and value != int(value):
+            return False
+        if self.step is None:
+            return True
+        steps = (value - self.low) / self.step
+        return abs(steps - round(steps)) <= 1e-9 * max(1.0, steps)
+
+    def values(self) -> tuple[Scalar, ...] | None:
+        """Return every value, or None where there are infinitely many."""
+        if self.is_int:
+            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+        if self.step is None:
+            return None
+        count = round((self.high - self.low) / self.step) + 1
+        return tuple(float(self.low + index * self.step) for index in range(count))
+
+    def spread(self, count: int) -> tuple[Scalar, ...]:
+        """Return at most ``count`` values, ends included, even in the logarithm where log."""
+        every = self.values()
+        if every is not None and len(every) <= count:
+            return every
+        fractions = [index / (count - 1) for index in range(count)] if count > 1 else [0.5]
+        return tuple(dict.fromkeys(self._at(fraction) for fraction in fractions))
+
+    def middle(self) -> Scalar:
+        """Return the middle value (geometric where log)."""
+        return self._at(0.5)
+
+    def _at(self, fraction: float) -> Scalar:
+        if fraction in (0.0, 1.0):
+            return self.high if fraction else self.low
+        if self.log:
+            value = self.low * (self.high / self.low) ** fraction
+        else:
+            value = self.low + (self.high - self.low) * fraction
+        if self.step is not None:
+            value = self.low + round((value - self.low) / self.step) * self.step
+        return round(value) if self.is_int else float(value)
+
+
+def _leaf_kind(value: Any) -> str:
+    if isinstance(value, (Fixed, Choice, Range, EachLayer, Options)):
+        return {Fixed: "@fixed", Choice: "@choice", Range: "@range", EachLayer: "@each_layer"}.get(
+            type(value), "@options"
+        )
+    if isinstance(value, (list, tuple)):
+        return "@choice"
+    if isinstance(value, dict):
+        if "each_layer" in value:
+            return "@each_layer"
+        return "@range" if value.keys() & {"low", "high", "step", "log"} else "@options"
+    return "@fixed"
+
+
+class EachLayer(Spec):
+    """``{each_layer: node}``: one value per layer instead of one for all."""
+
+    each_layer: Annotated[
+        Annotated[Choice, Tag("@choice")] | Annotated[Range, Tag("@range")],
+        Discriminator(_leaf_kind),
+    ]
+
+
+Leaf = Annotated[
+    Annotated[Fixed, Tag("@fixed")]
+    | Annotated[Choice, Tag("@choice")]
+    | Annotated[Range, Tag("@range")]
+    | Annotated[EachLayer, Tag("@each_layer")],
+    Discriminator(_leaf_kind),
+]
+
+
+class Options(RootModel[dict[str, dict[str, Leaf]]]):
+    """A choice whose options own the parameters under them."""
+
+    model_config = {"frozen": True}
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _empty_option_is_none(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if not value:
+                raise ValueError("must name at least one option")
+            return {key: {} if item is None else item for key, item in value.items()}
+        return value
+
+
+Node = Annotated[
+    Annotated[Fixed, Tag("@fixed")]
+    | Annotated[Choice, Tag("@choice")]
+    | Annotated[Range, Tag("@range")]
+    | Annotated[EachLayer, Tag("@each_layer")]
+    | Annotated[Options, Tag("@options")],
+    Discriminator(_leaf_kind),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceSize:
+    """How many configurations a space holds.
+
+    ``discrete`` counts the combinations of everything countable; where ``num_continuous`` > 0,
+    each of them comes in infinitely many settings of that many continuous parameters.
+    """
+
+    discrete: int
+    num_continuous: int
+
+    def __str__(self) -> str:
+        text = f"{self.discrete:,} configuration{'s' if self.discrete != 1 else ''}"
+        if self.num_continuous:
+            noun = "parameter" if self.num_continuous == 1 else "parameters"
+            text += f" x {self.num_continuous} continuous {noun}"
+        return text
+
+
+class SpaceSpec(Spec):
+    """A search space, as in ``spaces/*.yaml``.
+
+    The parameters at the top are shared by all families: the searchable fields of a study's
+    ``training``, and ``family``. Those under an option of ``family`` are that family's own.
+    """
+
+    name: Slug | None = None
+    parameters: dict[str, Node] = Field(min_length=1)
+
+    @field_validator("parameters")
+    @classmethod
+    def _check_names(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name, node in parameters.items():
+            if name == "family":
+                _check_family(node)
+            else:
+                _check_shared(name, node)
+        if "family" not in parameters:
+            raise ValueError("must have a family, such as family: [cnn, fcn]")
+        return parameters
+
+    @property
+    def shared(self) -> dict[str, Fixed | Choice | Range]:
+        """The parameters that every family has."""
+        return {
+            name: node
+            for name, node in self.parameters.items()
+            if name != "family" and isinstance(node, (Fixed, Choice, Range))
+        }
+
+    @property
+    def families(self) -> dict[str, dict[str, Fixed | Choice | Range | EachLayer]]:
+        """Each family of the space with its own parameters, in the order written."""
+        node = self.parameters["family"]
+        if isinstance(node, Options):
+            return dict(node.root)
+        values = node.values() if isinstance(node, (Fixed, Choice)) else ()
+        return {str(value): {} for value in values or ()}
+
+    def with_families(
+        self, families: dict[str, dict[str, Fixed | Choice | Range | EachLayer]]
+    ) -> SpaceSpec:
+        """Return this space with other families; the rest stays."""
+        return SpaceSpec(name=self.name, parameters={**self.shared, "family": Options(families)})
+
+    def size(self) -> SpaceSize:
+        """Count the configurations; a depth of n with per-layer values counts every combination."""
+        shared, continuous = _product(self.shared.values())
+        total, most_continuous = 0, 0
+        for own in self.families.values():
+            layered = [node for node in own.values() if isinstance(node, EachLayer)]
+            plain = [
+                node
+                for name, node in own.items()
+                if not isinstance(node, EachLayer) and not (layered and name == "depth")
+            ]
+            count, own_continuous = _product(plain)
+            depths = _depths(own) if layered else (1,)
+            per_layer, layer_continuous = _product(node.each_layer for node in layered)
+            total += count * sum(per_layer**depth for depth in depths)
+            own_continuous += layer_continuous * max(depths)
+            most_continuous = max(most_continuous, own_continuous)
+        return SpaceSize(discrete=shared * total, num_continuous=continuous + most_continuous)
+
+    def to_data(self) -> dict[str, Any]:
+        """Return plain data that reads back as an equal space."""
+        data: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
+        return data
+
+
+def leaf_values(node: Fixed | Choice | Range | EachLayer) -> Iterator[Scalar]:
+    """Yield the values that decide whether a node is admissible: all choices, or a range's ends."""
+    if isinstance(node, EachLayer):
+        yield from leaf_values(node.each_layer)
+    elif isinstance(node, Range):
+        yield from (node.low, node.high)
+    else:
+        yield from node.values() or ()
+
+
+def _check_shared(name: str, node: Any) -> None:
+    if name not in SHARED_PARAMETERS:
+        hint = did_you_mean(name, [*SHARED_PARAMETERS, "family"])
+        raise located_error(
+            f"is not a known parameter. {hint}. A family's own parameters stand under that family",
+            name,
+        )
+    if isinstance(node, (Options, EachLayer)):
+        raise located_error("must be a value, a list or a range: all families share it", name)
+    for value in leaf_values(node):
+        try:
+            TrainingSettings.check_value(name, value)
+        except ValueError as error:
+            raise located_error(str(error), name) from None
+
+
+def _check_family(node: Any) -> None:
+    if isinstance(node, (Range, EachLayer)):
+        raise located_error("must be a name, a list of names, or a mapping of them", "family")
+    for name in node.root if isinstance(node, Options) else node.values():
+        if not isinstance(name, str):
+            raise located_error(f"must name families by text, got {name!r}", "family")
+
+
+def _product(nodes: Any) -> tuple[int, int]:
+    count, continuous = 1, 0
+    for node in nodes:
+        values = node.values()
+        if values is None:
+            continuous += 1
+        else:
+            count *= len(values)
+    return count, continuous
+
+
+def _depths(own: dict[str, Any]) -> tuple[int, ...]:
+    """Return the depths that a ``depth`` node can take; 1 where it isn't given, unknown here."""
+    node = own.get("depth")
+    values = node.values() if node is not None else None
+    return tuple(int(value) for value in values) if values else (1,)
+
+
+def _same(left: Scalar, right: Scalar) -> bool:
+    """Compare as a reader of YAML would: 1 is 1.0, and 1 is not true."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right

@@ -1,0 +1,122 @@
+"""From pydantic's errors to messages that name file, field, rule, value and remedy."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from searchlab.config.documents import Document, Location
+from searchlab.errors import InputError, did_you_mean
+
+__all__ = ["Number", "Slug", "Spec", "located_error", "state_rule", "validate_document"]
+
+_PLAIN_TERMS = {
+    "a valid dictionary": "a mapping",
+    "a valid integer": "a whole number",
+    "a valid ": "a ",
+    "a tuple": "a list",
+}
+
+SpecT = TypeVar("SpecT", bound="Spec")
+
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Spec(BaseModel):
+    """Base of everything a person writes: frozen, no unknown keys, numbers not made from text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    hint = did_you_mean(str(key), cls.model_fields)
+                    raise located_error(f"is not a known field. {hint}", str(key))
+        return data
+
+
+def located_error(rule: str, *below: str) -> PydanticCustomError:
+    """Return an error for a field ``below`` the one whose validator raises it."""
+    return PydanticCustomError("located", "{rule}", {"rule": rule, "below": below})
+
+
+def _check_number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"must be a finite number, got {value!r}")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_check_number)]
+"""A finite int or float, told apart: 1 stays an int, 1.0 a float; neither text nor bool."""
+
+
+def _check_slug(value: str) -> str:
+    if not _SLUG.fullmatch(value) or ".." in value:
+        raise ValueError(
+            "must be a slug (1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit), "
+            f"got {value!r}"
+        )
+    return value
+
+
+Slug = Annotated[str, AfterValidator(_check_slug)]
+
+
+def validate_document(model: type[SpecT], document: Document) -> SpecT:
+    """Build ``model`` from a document; every broken rule becomes a line of one ``InputError``."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        messages = [_describe(details, document) for details in error.errors(include_url=False)]
+        raise InputError("\n".join(dict.fromkeys(messages))) from error
+
+
+def _describe(details: ErrorDetails, document: Document) -> str:
+    # Union tags start with "@"; they are ours, not the user's.
+    location: Location = tuple(
+        part for part in details["loc"] if not (isinstance(part, str) and part.startswith("@"))
+    )
+    context = details.get("ctx", {})
+    where = document.where((*location, *context.get("below", ())))
+    if details["type"] == "located":
+        return f"{where} {details['msg']}"
+    if details["type"] == "missing":
+        return f"{where} is required. Add it"
+    return f"{where} {state_rule(details)}"
+
+
+def state_rule(details: ErrorDetails) -> str:
+    """Say which rule one pydantic error broke, with the value found and, for names, the nearest."""
+    rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", details["msg"])
+    rule = rule.removeprefix("Value error, ")
+    for term, plain in _PLAIN_TERMS.items():
+        rule = rule.replace(term, plain)
+    if details["type"] == "union_tag_invalid":
+        rule = "must be a list of values or a range {low, high}"
+    # Our own validators write whole sentences, value included.
+    if details["type"] != "value_error":
+        rule += f", got {_shorten(details['input'])}"
+    if details["type"] == "literal_error":
+        rule += ". " + did_you_mean(str(details["input"]), re.findall(r"'([^']+)'", details["msg"]))
+    return rule
+
+
+def _shorten(value: object) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", exclude_unset=True)
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,63 @@
+"""Cross-validation folds: stratified, disjoint, and the same wherever the seed is (DESIGN 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchlab.config.seeds import derive_seed
+from searchlab.errors import InputError
+
+__all__ = ["Indices", "stratified_folds", "train_indices"]
+
+Indices = NDArray[np.int64]
+
+
+def stratified_folds(
+    labels: NDArray[np.int64], *, num_folds: int, seed: int
+) -> tuple[Indices, ...]:
+    """Split 0..len(labels)-1 into the folds' validation indices, each sorted.
+
+    They are disjoint, together they are all, and the count of a class differs by one at most
+    between folds. Raises ``InputError`` when num_folds < 2 or a class has fewer images than that.
+    """
+    _check_num_folds(labels, num_folds)
+    from sklearn.model_selection import StratifiedKFold
+
+    split = StratifiedKFold(
+        n_splits=num_folds,
+        shuffle=True,
+        random_state=derive_seed(seed, "folds") % 2**32,  # scikit-learn takes 32 bits
+    )
+    return tuple(
+        np.sort(validation).astype(np.int64) for _, validation in split.split(labels, labels)
+    )
+
+
+def train_indices(folds: Sequence[Indices], fold: int | None, num_samples: int) -> Indices:
+    """Return the sorted indices that the model of ``fold`` trains on: all outside that fold.
+
+    ``None`` is the member that trains on the whole training set (DESIGN 6).
+    """
+    training = np.ones(num_samples, dtype=np.bool_)
+    if fold is not None:
+        assert 0 <= fold < len(folds), f"{fold=} of {len(folds)}"
+        training[folds[fold]] = False
+    return np.flatnonzero(training).astype(np.int64)
+
+
+def _check_num_folds(labels: NDArray[np.int64], num_folds: int) -> None:
+    where = "validation.folds"
+    if num_folds < 2:
+        raise InputError("must be >= 2", where=where, found=num_folds)
+    classes, counts = np.unique(labels, return_counts=True)
+    smallest = int(counts.argmin())
+    if counts[smallest] < num_folds:
+        raise InputError(
+            "must not exceed the training images of the smallest class "
+            f"(class {classes[smallest]} has {counts[smallest]})",
+            where=where,
+            found=num_folds,
+        )

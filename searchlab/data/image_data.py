@@ -1,0 +1,74 @@
+"""ImageData: a labelled image set, whole and in memory, as the rest of searchlab sees it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ImageData", "Images", "Labels"]
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+# eq=False: comparing arrays gives arrays; contents are compared by fingerprint.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageData:
+    """Training and test images with their labels; what is built is consistent.
+
+    Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
+    read-only: on a worker they are mapped from the object store. Raises ``ValueError`` naming the
+    array that breaks a rule.
+    """
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)
+        _check_part(f"{self.name} test", self.test_images, self.test_labels, self.num_classes)
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise ValueError(
+                f"{self.name}: train and test images must have one shape, "
+                f"got {self.train_images.shape[1:]} and {self.test_images.shape[1:]}"
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with any pixel, label, shape or the number of classes.
+
+        The name is left out: the same content under another name is the same data.
+        """
+        digest = hashlib.blake2b(f"{self.num_classes}".encode(), digest_size=8)
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(f"|{array.dtype.name}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def _check_part(part: str, images: Images, labels: Labels, num_classes: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            f"{part} images must be uint8 [N, C, H, W] and not empty, "
+            f"got {images.dtype} {images.shape}"
+        )
+    if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{part} labels must be int64 [{len(images)}], got {labels.dtype} {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"{part} labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
+        )

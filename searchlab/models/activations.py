@@ -1,0 +1,70 @@
+"""The activations that families offer: a registry, and the type of a parameter that chooses one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
+from torch import nn
+
+from searchlab.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+__all__ = ["ActivationName", "list_activations", "make_activation", "register_activation"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {}
+
+
+def register_activation(
+    name: str,
+) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
+    """Register a class or function that makes an activation; ValueError for a name taken."""
+
+    def register(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+        if name in _ACTIVATIONS:
+            raise ValueError(f"the activation {name!r} is already registered")
+        _ACTIVATIONS[name] = make
+        return make
+
+    return register
+
+
+def list_activations() -> list[str]:
+    """Return the names of all registered activations, sorted."""
+    return sorted(_ACTIVATIONS)
+
+
+def make_activation(name: str) -> nn.Module:
+    """Return a new activation without parameters; ValueError for an unknown name."""
+    return _ACTIVATIONS[_check_name(name)]()
+
+
+def _check_name(name: str) -> str:
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"must be a known activation. {did_you_mean(name, _ACTIVATIONS)}")
+    return name
+
+
+class _EnumOfActivations:
+    """Lists the names in the JSON Schema when it is asked for: a project may register its own."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "enum": list_activations()}
+
+
+ActivationName = Annotated[str, AfterValidator(_check_name), _EnumOfActivations()]
+
+register_activation("relu")(nn.ReLU)
+register_activation("leaky_relu")(nn.LeakyReLU)
+register_activation("sigmoid")(nn.Sigmoid)
+register_activation("tanh")(nn.Tanh)
+register_activation("gelu")(nn.GELU)
+register_activation("silu")(nn.SiLU)

@@ -1,0 +1,45 @@
+"""The family fcn: fully connected layers only, blind to where a pixel lies."""
+# No `from __future__ import annotations`: the registry reads the annotations when it registers.
+
+import math
+from collections import OrderedDict
+from typing import Annotated
+
+from pydantic import Field
+from torch import nn
+
+from searchlab.models.activations import ActivationName, make_activation
+from searchlab.models.dropout import SeededDropout
+from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
+from searchlab.models.registry import ImageShape, register_family
+
+NumUnits = Annotated[int, Field(ge=1, le=4096)]
+
+
+class FcnParameters(FamilyParameters):
+    """What makes one fcn differ from another."""
+
+    depth: int = Field(2, ge=1, le=6, description="number of hidden layers")
+    width: PerLayer[NumUnits] = Field(128, description="units of a hidden layer")
+    activation: ActivationName = Field("relu", description="activation after every hidden layer")
+
+
+@register_family(first_conv=None)
+def fcn(
+    parameters: FcnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
+) -> nn.Module:
+    """Fully connected hidden layers, each with activation and dropout, then the classifier.
+
+    Hidden layers are fc1 to fc<depth>, the classifier is fc<depth + 1>. There is no convolution,
+    so the schemes HF and HT do not apply.
+    """
+    num_features = math.prod(image_shape)
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    widths = each_layer(parameters.width, parameters.depth)
+    for number, num_units in enumerate(widths, start=1):
+        layers[f"fc{number}"] = nn.Linear(num_features, num_units)
+        layers[f"activation{number}"] = make_activation(parameters.activation)
+        layers[f"dropout{number}"] = SeededDropout(dropout)
+        num_features = num_units
+    layers[f"fc{parameters.depth + 1}"] = nn.Linear(num_features, num_classes)
+    return nn.Sequential(layers)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import bz2
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
+_FASHION_MNIST = {"train": 60_000, "t10k": 10_000}
+_USPS = {"usps.bz2": 7_291, "usps.t.bz2": 2_007}
+
+
+@pytest.fixture(scope="session")
+def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the real FashionMNIST and USPS, where a copy lies beside the checkout."""
+    prepare = _REAL_DATA / "prepare"
+    if not prepare.is_file():
+        pytest.skip(f"needs the real data sets in {_REAL_DATA}")
+    root = tmp_path_factory.mktemp("real-data")
+    subprocess.run([str(prepare), str(root)], check=True, capture_output=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def blank_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with files of the right format and size: blank images, labels in turn."""
+    root = tmp_path_factory.mktemp("blank-data")
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, count in _FASHION_MNIST.items():
+        write_blank_images(raw / f"{part}-images-idx3-ubyte", count)
+        labels = bytes(index % 10 for index in range(count))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx_header(1, count) + labels)
+    pixels = " ".join(f"{place}:-1" for place in range(1, 257))
+    for file, count in _USPS.items():
+        lines = "".join(f"{index % 10 + 1} {pixels}\n" for index in range(count))
+        (root / file).write_bytes(bz2.compress(lines.encode(), compresslevel=1))
+    return root
+
+
+def write_blank_images(path: Path, count: int) -> None:
+    header = idx_header(3, count, 28, 28)
+    path.write_bytes(header)
+    with path.open("r+b") as file:
+        file.truncate(len(header) + count * 28 * 28)
+
+
+def idx_header(num_axes: int, *sizes: int) -> bytes:
+    return bytes([0, 0, 8, num_axes]) + b"".join(size.to_bytes(4, "big") for size in sizes)
