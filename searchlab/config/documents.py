@@ -35,11 +35,11 @@ class Document:
         """Name a place for an error message: ``spaces/cnn.yaml:4: parameters.lr.low``."""
         dotted = ".".join(str(part) for part in location)
         for end in range(len(location), 0, -1):
-            if location[:end] in self.overrides:
-                return f"--set {self.overrides[location[:end]]}: {dotted}"
-        for end in range(len(location), 0, -1):
+            # A file that --set itself named comes first: the fault stands in it, on a line.
             if location[:end] in self.embedded:
                 return self.embedded[location[:end]].where(location[end:])
+            if location[:end] in self.overrides:
+                return f"--set {self.overrides[location[:end]]}: {dotted}"
         line = next(
             (self.lines[location[:end]] for end in range(len(location), 0, -1)
              if location[:end] in self.lines),
@@ -76,20 +76,11 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML with the scalars people expect: ``1e-4`` is a number, ``on`` and dates are text."""
 
 
-# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), and yes/no/on/off as booleans: both have bitten
-# every configuration format that kept them.
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag.rpartition(":")[2] not in {"bool", "float", "timestamp"}
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF")
-)
-_Loader.add_implicit_resolver(
+class _Dumper(yaml.SafeDumper):
+    """Block style for mappings, flow style for ranges and lists of scalars."""
+
+
+_FLOAT = (
     "tag:yaml.org,2002:float",
     re.compile(
         r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
@@ -97,6 +88,26 @@ _Loader.add_implicit_resolver(
     ),
     list("-+0123456789."),
 )
+
+# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), yes/no/on/off as booleans, 010 as 8 and 1:30 as
+# 90: each has bitten the configuration formats that kept it.
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag.rpartition(":")[2] not in {"bool", "float", "int", "timestamp"}
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(*_FLOAT)
+# What either dialect takes for a number is written in quotes when it is text.
+_Dumper.add_implicit_resolver(*_FLOAT)
 
 
 def read_yaml(path: Path) -> Document:
@@ -112,20 +123,7 @@ def read_yaml(path: Path) -> Document:
 
 def parse_yaml(text: str, *, source: str) -> Document:
     """Parse a YAML mapping. Duplicate keys, which YAML libraries let pass, are an error."""
-    lines: dict[Location, int] = {}
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is not None:
-            _record_lines(node, (), lines, source)
-        data = None if node is None else loader.construct_document(node)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = source if mark is None else f"{source}:{mark.line + 1}"
-        problem = getattr(error, "problem", None) or str(error)
-        raise InputError(f"is not valid YAML: {problem}", where=place) from error
-    finally:
-        loader.dispose()
+    data, lines = _load(text, source)
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
         raise InputError(f"must hold a mapping of fields, got {found}", where=source)
@@ -134,11 +132,29 @@ def parse_yaml(text: str, *, source: str) -> Document:
 
 def parse_scalar_or_tree(text: str, *, source: str) -> Any:
     """Parse one YAML value as written on a command line."""
+    return _load(text, source)[0]
+
+
+def _load(text: str, source: str) -> tuple[Any, dict[Location, int]]:
+    """Read any YAML, and the line of every value in it. Raises ``InputError``."""
+    lines: dict[Location, int] = {}
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error)
-        raise InputError(f"is not valid YAML: {problem}", where=source) from error
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _record_lines(node, (), lines, source)
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = source if mark is None else f"{source}:{mark.line + 1}"
+        raise InputError(f"is not valid YAML: {error.problem}", where=place) from error
+    except (yaml.YAMLError, ValueError) as error:  # characters, or digits, beyond what is allowed
+        reason = str(error).splitlines()[0]
+        raise InputError(f"is not valid YAML: {reason}", where=source) from error
+    except RecursionError:
+        # Deep nesting, or an alias inside what it stands for.
+        raise InputError("must not be nested without end", where=source) from None
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
@@ -146,8 +162,10 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
     return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Block style for mappings, flow style for ranges and lists of scalars."""
+def _represent_text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
+    # PyYAML writes these line breaks as they are, and they read back as spaces.
+    style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 
 def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
@@ -163,6 +181,7 @@ def _represent_dict(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.Node:
     return dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=flow)
 
 
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(tuple, lambda dumper, data: _represent_list(dumper, list(data)))
 _Dumper.add_representer(dict, _represent_dict)

@@ -11,10 +11,6 @@ from pydantic import (
     Discriminator,
     Field,
     RootModel,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
     Tag,
     field_validator,
     model_validator,
@@ -22,7 +18,7 @@ from pydantic import (
 
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.trial import Scalar
-from searchlab.config.validation import Number, Slug, Spec, located_error
+from searchlab.config.validation import Number, Slug, Spec, Value, located_error
 from searchlab.errors import did_you_mean
 
 __all__ = [
@@ -38,8 +34,6 @@ __all__ = [
     "leaf_values",
 ]
 
-Value = StrictBool | StrictInt | StrictFloat | StrictStr
-
 
 class Fixed(RootModel[Value]):
     """A scalar: not searched."""
@@ -49,6 +43,10 @@ class Fixed(RootModel[Value]):
     def contains(self, value: Scalar) -> bool:
         """Tell whether ``value`` is the fixed one."""
         return _same(value, self.root)
+
+    def count(self) -> int:
+        """Return 1."""
+        return 1
 
     def values(self) -> tuple[Scalar, ...] | None:
         """Return the only value."""
@@ -71,8 +69,6 @@ class Choice(RootModel[tuple[Value, ...]]):
         if not value:
             raise ValueError("must name at least one value")
         for index, item in enumerate(value):
-            if isinstance(item, float) and not math.isfinite(item):
-                raise ValueError(f"must hold finite numbers, got {item!r}")
             # 1, 1.0 and true are equal to Python and to Optuna, so they are one choice.
             if item in value[:index]:
                 raise ValueError(f"must name each value once, got {item!r} twice")
@@ -81,6 +77,10 @@ class Choice(RootModel[tuple[Value, ...]]):
     def contains(self, value: Scalar) -> bool:
         """Tell whether ``value`` is one of the choices."""
         return any(_same(value, item) for item in self.root)
+
+    def count(self) -> int:
+        """Count the choices."""
+        return len(self.root)
 
     def values(self) -> tuple[Scalar, ...] | None:
         """Return the choices, in the order written."""
@@ -98,25 +98,25 @@ class Range(Spec):
     @model_validator(mode="after")
     def _check(self) -> Range:
         if not self.low < self.high:
-            raise ValueError(f"low must be < high, got low={self.low!r} and high={self.high!r}")
+            raise located_error(f"must be < high ({self.high!r}), got {self.low!r}", "low")
         if self.log and self.low <= 0:
-            raise ValueError(f"low must be > 0 when log is true, got {self.low!r}")
+            raise located_error(f"must be > 0 when log is true, got {self.low!r}", "low")
         if self.step is not None:
             self._check_step(self.step)
         return self
 
     def _check_step(self, step: float) -> None:
         if self.log:
-            raise ValueError(f"step cannot go with log, got step={step!r}. Give a list instead")
+            raise located_error(f"cannot go with log, got {step!r}. Give a list instead", "step")
         if step <= 0:
-            raise ValueError(f"step must be > 0, got {step!r}")
+            raise located_error(f"must be > 0, got {step!r}", "step")
         if self.is_int and not isinstance(step, int):
-            raise ValueError(f"step must be whole when low and high are, got {step!r}")
-        steps = (self.high - self.low) / step
-        if abs(steps - round(steps)) > 1e-9 * max(1.0, steps):
-            raise ValueError(
-                f"high must be low plus a whole number of steps, got low={self.low!r}, "
-                f"high={self.high!r}, step={step!r}"
+            raise located_error(f"must be whole when low and high are, got {step!r}", "step")
+        if not self._is_on_step(self.high, step):
+            raise located_error(
+                f"must be low ({self.low!r}) plus a whole number of steps ({step!r}), "
+                f"got {self.high!r}",
+                "high",
             )
 
     @property
@@ -130,25 +130,38 @@ class Range(Spec):
             return False
         if self.is_int and value != int(value):
             return False
-        if self.step is None:
-            return True
-        steps = (value - self.low) / self.step
-        return abs(steps - round(steps)) <= 1e-9 * max(1.0, steps)
+        return self.step is None or self._is_on_step(value, self.step)
+
+    def _is_on_step(self, value: float, step: float) -> bool:
+        steps = (value - self.low) / step
+        # Both the division and the ends themselves are rounded.
+        slack = 1e-9 * max(1.0, steps) + 2**-50 * max(abs(self.low), abs(self.high)) / step
+        return math.isfinite(steps) and abs(steps - round(steps)) <= slack
+
+    def count(self) -> int | None:
+        """Count the values without listing them; None where there are infinitely many."""
+        if self.is_int:
+            return int(self.high - self.low) // int(self.step or 1) + 1
+        return None if self.step is None else round((self.high - self.low) / self.step) + 1
 
     def values(self) -> tuple[Scalar, ...] | None:
         """Return every value, or None where there are infinitely many."""
         if self.is_int:
             return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
-        if self.step is None:
+        count = self.count()
+        if count is None or self.step is None:
             return None
-        count = round((self.high - self.low) / self.step) + 1
-        return tuple(float(self.low + index * self.step) for index in range(count))
+        # Rounding may carry the last one beside high: 0.1 + 2 * 0.1 > 0.3.
+        return (
+            *(float(self.low + index * self.step) for index in range(count - 1)),
+            float(self.high),
+        )
 
     def spread(self, count: int) -> tuple[Scalar, ...]:
         """Return at most ``count`` values, ends included, even in the logarithm where log."""
-        every = self.values()
-        if every is not None and len(every) <= count:
-            return every
+        size = self.count()
+        if size is not None and size <= count:
+            return self.values() or ()
         fractions = [index / (count - 1) for index in range(count)] if count > 1 else [0.5]
         return tuple(dict.fromkeys(self._at(fraction) for fraction in fractions))
 
@@ -158,13 +171,15 @@ class Range(Spec):
 
     def _at(self, fraction: float) -> Scalar:
         if fraction in (0.0, 1.0):
-            return self.high if fraction else self.low
+            end = self.high if fraction else self.low
+            return end if self.is_int else float(end)
         if self.log:
-            value = self.low * (self.high / self.low) ** fraction
+            value = math.exp(_mix(math.log(self.low), math.log(self.high), fraction))
         else:
-            value = self.low + (self.high - self.low) * fraction
+            value = _mix(self.low, self.high, fraction)
         if self.step is not None:
             value = self.low + round((value - self.low) / self.step) * self.step
+        value = min(max(value, self.low), self.high)
         return round(value) if self.is_int else float(value)
 
 
@@ -350,21 +365,27 @@ def _check_family(node: Any) -> None:
 
 
 def _product(nodes: Any) -> tuple[int, int]:
-    count, continuous = 1, 0
+    total, continuous = 1, 0
     for node in nodes:
-        values = node.values()
-        if values is None:
+        count = node.count()
+        if count is None:
             continuous += 1
         else:
-            count *= len(values)
-    return count, continuous
+            total *= count
+    return total, continuous
 
 
 def _depths(own: dict[str, Any]) -> tuple[int, ...]:
     """Return the depths that a ``depth`` node can take; 1 where it isn't given, unknown here."""
     node = own.get("depth")
-    values = node.values() if node is not None else None
-    return tuple(int(value) for value in values) if values else (1,)
+    values = (node.values() if isinstance(node, (Fixed, Choice, Range)) else None) or ()
+    # What is no depth at all is for the family to refuse, not for the count.
+    return tuple(value for value in values if isinstance(value, int)) or (1,)
+
+
+def _mix(low: float, high: float, fraction: float) -> float:
+    # Not low + (high - low) * fraction: the difference of two finite numbers may be infinite.
+    return low * (1 - fraction) + high * fraction
 
 
 def _same(left: Scalar, right: Scalar) -> bool:

@@ -18,7 +18,7 @@ from pydantic import (
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import SCHEMES, Normalization, ObjectiveConfig, Scheme
-from searchlab.config.validation import Number, Slug, Spec, located_error
+from searchlab.config.validation import Number, Slug, Spec, Value, is_finite, located_error
 
 __all__ = [
     "PLANNED_SAMPLERS",
@@ -32,8 +32,6 @@ __all__ = [
     "StudySpec",
     "ValidationSpec",
 ]
-
-Scalar = Annotated[bool | int | float | str, Field(union_mode="smart")]
 
 PLANNED_SAMPLERS = ("grid", "one_at_a_time")
 """Samplers whose trials are a list known beforehand."""
@@ -89,7 +87,7 @@ class SearchSpec(Spec):
         None, description="seconds after which no search trial is begun; running ones end"
     )
     seed: int = Field(0, ge=0, le=2**63 - 1, description="every random draw derives from it")
-    reference: dict[str, Scalar] = Field(
+    reference: dict[str, Value] = Field(
         default_factory=dict,
         description="one_at_a_time: the point to vary from, by parameter name (cnn.depth: 2); "
         "the rest is each list's first value and each range's middle",
@@ -133,11 +131,18 @@ class BaselineSpec(Spec):
 
     architectures: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ("a1", "a2")
     schemes: Annotated[tuple[Scheme, ...], BeforeValidator(_to_tuple)] = Field(
-        SCHEMES, min_length=1
+        SCHEMES, json_schema_extra={"minItems": 1}
     )
     training: TrainingSettings = Field(
         default_factory=TrainingSettings, description="what differs from the study's training"
     )
+
+    @field_validator("schemes")
+    @classmethod
+    def _check_not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must name at least one scheme. Empty architectures for no baselines")
+        return value
 
     @field_validator("architectures", "schemes")
     @classmethod
@@ -155,9 +160,10 @@ class ConfirmSpec(Spec):
 
 
 def _check_auto(value: object) -> object:
-    if value != "auto" and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise ValueError(f"must be auto or a number, got {value!r}")
-    return value
+    is_bool = isinstance(value, bool)  # which Python counts among the ints
+    if value == "auto" or (isinstance(value, (int, float)) and not is_bool and is_finite(value)):
+        return value
+    raise ValueError(f"must be auto or a finite number, got {value!r}")
 
 
 AutoNumber = Annotated[Literal["auto"] | int | float, BeforeValidator(_check_auto)]
@@ -189,10 +195,10 @@ class CallableRef(RootModel[str]):
 
     model_config = {"frozen": True}
 
-    @field_validator("root")
+    @field_validator("root", mode="before")
     @classmethod
-    def _check(cls, value: str) -> str:
-        if not _CALLABLE.fullmatch(value):
+    def _check(cls, value: object) -> object:
+        if not isinstance(value, str) or not _CALLABLE.fullmatch(value):
             raise ValueError(
                 "must be a space file (*.yaml), an inline space {parameters: ...} or a Python "
                 f"function as module:function, got {value!r}"
@@ -201,7 +207,7 @@ class CallableRef(RootModel[str]):
 
 
 def _space_kind(value: Any) -> str:
-    return "@callable" if isinstance(value, (str, CallableRef)) else "@space"
+    return "@space" if isinstance(value, (dict, SpaceSpec)) else "@callable"
 
 
 class StudySpec(Spec):

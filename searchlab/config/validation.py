@@ -11,6 +11,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
     ValidationError,
     model_validator,
 )
@@ -19,7 +23,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from searchlab.config.documents import Document, Location
 from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["Number", "Slug", "Spec", "located_error", "state_rule", "validate_document"]
+__all__ = [
+    "Number",
+    "Slug",
+    "Spec",
+    "Value",
+    "is_finite",
+    "located_error",
+    "state_rule",
+    "validate_document",
+]
 
 _PLAIN_TERMS = {
     "a valid dictionary": "a mapping",
@@ -55,20 +68,42 @@ def located_error(rule: str, *below: str) -> PydanticCustomError:
 
 
 def _check_number(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"must be a finite number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
+        raise ValueError(f"must be a finite number, got {_shorten(value)}")
     return value
+
+
+def is_finite(value: float) -> bool:
+    """Tell whether a number is finite as a float, which an int of 400 digits is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 Number = Annotated[int | float, BeforeValidator(_check_number)]
 """A finite int or float, told apart: 1 stays an int, 1.0 a float; neither text nor bool."""
 
 
+def _check_value(value: object) -> object:
+    if not isinstance(value, (bool, int, float, str)):
+        raise ValueError(f"must be a number, text, true or false, got {_shorten(value)}")
+    return value if isinstance(value, (bool, str)) else _check_number(value)
+
+
+Value = Annotated[
+    StrictBool | StrictInt | StrictFloat | StrictStr,
+    # One message instead of one for every member of the union.
+    BeforeValidator(_check_value),
+]
+"""What a parameter can be: a finite number, text or a bool, with its type kept."""
+
+
 def _check_slug(value: str) -> str:
     if not _SLUG.fullmatch(value) or ".." in value:
         raise ValueError(
-            "must be a slug (1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit), "
-            f"got {value!r}"
+            "must be a slug (1 to 64 letters, digits, '.', '_' or '-', the first a letter or "
+            f"digit), got {value!r}"
         )
     return value
 
@@ -86,9 +121,11 @@ def validate_document(model: type[SpecT], document: Document) -> SpecT:
 
 
 def _describe(details: ErrorDetails, document: Document) -> str:
-    # Union tags start with "@"; they are ours, not the user's.
+    # Union tags start with "@"; they and pydantic's mark of a key are not the user's.
     location: Location = tuple(
-        part for part in details["loc"] if not (isinstance(part, str) and part.startswith("@"))
+        part
+        for part in details["loc"]
+        if not (isinstance(part, str) and (part.startswith("@") or part == "[key]"))
     )
     context = details.get("ctx", {})
     where = document.where((*location, *context.get("below", ())))
@@ -96,6 +133,8 @@ def _describe(details: ErrorDetails, document: Document) -> str:
         return f"{where} {details['msg']}"
     if details["type"] == "missing":
         return f"{where} is required. Add it"
+    if details["loc"][-1:] == ("[key]",):
+        return f"{where} must have text for a key, got {details['input']!r}. Put it in quotes"
     return f"{where} {state_rule(details)}"
 
 
@@ -103,6 +142,7 @@ def state_rule(details: ErrorDetails) -> str:
     """Say which rule one pydantic error broke, with the value found and, for names, the nearest."""
     rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", details["msg"])
     rule = rule.removeprefix("Value error, ")
+    rule = re.sub(r" or instance of \w+| after validation, not \d+", "", rule)
     for term, plain in _PLAIN_TERMS.items():
         rule = rule.replace(term, plain)
     if details["type"] == "union_tag_invalid":

@@ -1,0 +1,166 @@
+"""Points: one value for every parameter that a configuration has, under its Optuna name.
+
+``walk`` is the only place that knows how a space unfolds (family, then depth, then layers);
+sampling, grids and reference points differ only in how they choose.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+from searchlab.config.seeds import derive_seed
+from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec
+from searchlab.config.trial import Scalar
+from searchlab.errors import InputError, did_you_mean
+
+__all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "walk"]
+
+Point = dict[str, Scalar]
+Choose = Callable[[str, Choice | Range], Scalar]
+
+
+def walk(space: SpaceSpec, choose: Choose) -> Point:
+    """Unfold a space into a point, asking ``choose(name, node)`` for every searched parameter.
+
+    Names are places in the tree: ``lr``, ``family``, ``cnn.depth``, ``cnn.layer0.width``.
+    Fixed values are in the point but are not asked for.
+    """
+    point: Point = {}
+
+    def settle(name: str, node: Fixed | Choice | Range) -> None:
+        point[name] = node.root if isinstance(node, Fixed) else choose(name, node)
+
+    for name, node in space.shared.items():
+        settle(name, node)
+    families = space.families
+    if isinstance(space.parameters["family"], Options):
+        settle("family", Choice(tuple(families)))
+    else:
+        family_node = space.parameters["family"]
+        assert isinstance(family_node, (Fixed, Choice)), family_node
+        settle("family", family_node)
+
+    family = str(point["family"])
+    own = families[family]
+    layered = {name: node for name, node in own.items() if isinstance(node, EachLayer)}
+    for name, plain in own.items():
+        if not isinstance(plain, EachLayer):
+            settle(f"{family}.{name}", plain)
+    for layer in range(_depth(family, point) if layered else 0):
+        for name, each in layered.items():
+            settle(f"{family}.layer{layer}.{name}", each.each_layer)
+    return point
+
+
+def _depth(family: str, point: Point) -> int:
+    depth = point.get(f"{family}.depth")
+    if depth is None:
+        from searchlab.models import get_family  # torch: needed only where depth is left open
+
+        depth = get_family(family).parameters.default_value("depth")
+    return int(depth)
+
+
+def grid(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
+    """Return every combination of the space, ranges cut to ``points`` values, in a seeded order.
+
+    The order is shuffled so that the first n of it are a fair sample of the whole.
+    """
+    everything = list(_enumerate(space, points))
+    random.Random(derive_seed(seed, "grid")).shuffle(everything)
+    return everything
+
+
+def _enumerate(space: SpaceSpec, points: int) -> Iterator[Point]:
+    """Yield all points by counting through the choices, as an odometer whose wheels may change."""
+    wheels: list[int] = []
+    while True:
+        sizes: list[int] = []
+
+        def choose(name: str, node: Choice | Range, sizes: list[int] = sizes) -> Scalar:
+            values = _values(node, points)
+            place = len(sizes)
+            sizes.append(len(values))
+            if place == len(wheels):
+                wheels.append(0)
+            return values[wheels[place]]
+
+        yield walk(space, choose)
+        del wheels[len(sizes) :]
+        while wheels and wheels[-1] + 1 == sizes[len(wheels) - 1]:
+            wheels.pop()
+        if not wheels:
+            return
+        wheels[-1] += 1
+
+
+def reference_point(space: SpaceSpec, given: Point) -> Point:
+    """Return the point to vary from: ``given``, else a list's first value, a range's middle.
+
+    Raises InputError for a given name or value that the point does not have.
+    """
+    unused = dict(given)
+
+    def choose(name: str, node: Choice | Range) -> Scalar:
+        if name in unused:
+            value = unused.pop(name)
+            if not node.contains(value):
+                raise InputError(
+                    "must lie in the space", where=f"search.reference.{name}", found=value
+                )
+            return value
+        return node.middle() if isinstance(node, Range) else node.root[0]
+
+    point = walk(space, choose)
+    if unused:
+        name = next(iter(unused))
+        raise InputError(
+            "is not a searched parameter of the reference point",
+            where=f"search.reference.{name}",
+            remedy=did_you_mean(name, point),
+        )
+    return point
+
+
+def one_at_a_time(space: SpaceSpec, *, given: Point, points: int) -> list[Point]:
+    """Return the reference point, then it with each factor varied alone, as the reports did.
+
+    Another family, or a greater depth, brings parameters that the reference point does not have:
+    they take their own reference values. Ranges are cut to ``points`` values.
+    """
+    reference = reference_point(space, given)
+    plan = [reference]
+    for varied, varied_node in _searched(space, reference):
+        for value in _values(varied_node, points):
+
+            def choose(
+                name: str, node: Choice | Range, varied: str = varied, value: Scalar = value
+            ) -> Scalar:
+                if name == varied:
+                    return value
+                known = reference.get(name)
+                if known is not None and node.contains(known):
+                    return known
+                return node.middle() if isinstance(node, Range) else node.root[0]
+
+            point = walk(space, choose)
+            if point not in plan:
+                plan.append(point)
+    return plan
+
+
+def _searched(space: SpaceSpec, point: Point) -> list[tuple[str, Choice | Range]]:
+    """List the parameters that are asked for on the way to ``point``, with their nodes."""
+    asked: list[tuple[str, Choice | Range]] = []
+
+    def choose(name: str, node: Choice | Range) -> Scalar:
+        asked.append((name, node))
+        return point[name]
+
+    walk(space, choose)
+    return asked
+
+
+def _values(node: Choice | Range, points: int) -> tuple[Scalar, ...]:
+    return node.spread(points) if isinstance(node, Range) else node.root
