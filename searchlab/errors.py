@@ -50,9 +50,11 @@ class StudyFailedError(SearchlabError):
 
 
 class InterruptedStudyError(SearchlabError):
-    """The user stopped the study (SIGINT); it can be resumed."""
+    """The user stopped the study; it can be resumed. Ends with 130 (SIGINT) or 143 (SIGTERM)."""
 
-    exit_code = 130
+    def __init__(self, message: str, *, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ class PublishedParameters(FamilyParameters):
 
 @register_family(first_conv="conv1")
 def a1(
-    parameters: PublishedParameters,  # noqa: ARG001 (what every family is called with)
+    parameters: PublishedParameters,
     *,
     image_shape: ImageShape,
     num_classes: int,
@@ -40,7 +40,7 @@ def a1(
 
 @register_family(first_conv="conv1")
 def a2(
-    parameters: PublishedParameters,  # noqa: ARG001 (what every family is called with)
+    parameters: PublishedParameters,
     *,
     image_shape: ImageShape,
     num_classes: int,

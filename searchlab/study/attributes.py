@@ -28,7 +28,9 @@ __all__ = [
     "TrialRecord",
 ]
 
-ROLE = "role"  # baseline | search | finalist; absent on a trial that was cut off while asked: search
+ROLE = (
+    "role"  # baseline | search | finalist; absent on a trial that was cut off while asked: search
+)
 LABEL = "label"  # a2/DT, cnn
 SCHEME = "scheme"  # HF | HT | DT
 PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs twice
@@ -41,7 +43,9 @@ STOP_REASON = "stop_reason"  # pruned | diverged | error; absent on COMPLETE
 ERROR = "error"  # last line of what went wrong
 TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
 TEST_LOSS = "test_loss"
-CURVES = "curves"  # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}
+CURVES = (
+    "curves"  # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

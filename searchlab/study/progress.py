@@ -1,4 +1,4 @@
-"""What an onlooker may know of a running study: events as they happen, and a snapshot at any time."""
+"""What an onlooker may know of a running study: its events, and a snapshot at any time."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,9 @@ class RunFolder:
         """Whether a study was begun here."""
         return self.study_file.is_file()
 
-    def load(self) -> StudyFile:
-        """Read the study as run."""
-        return load_study(self.study_file)
+    def load(self, overrides: Iterable[str] = ()) -> StudyFile:
+        """Read the study as run, with what a resume changes."""
+        return load_study(self.study_file, overrides)
 
     def create(self, data: dict[str, object], storage_url: str | None) -> None:
         """Make the folder and write the study. Raises InputError where that can't be done."""

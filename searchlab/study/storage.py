@@ -1,4 +1,4 @@
-"""Where a study is recorded: an embedded SQLite file in its run folder, or any Optuna storage URL."""
+"""Where a study is recorded: SQLite in its run folder, or any Optuna storage URL."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from searchlab.config.trial import TrialConfig
 from searchlab.training.cohort import Cohort
 from searchlab.training.member import Member
 from searchlab.training.results import FoldMetrics
@@ -31,7 +30,7 @@ def checkpoint_path(folder: Path, number: int) -> Path:
 
 
 def save_checkpoint(cohort: Cohort, folder: Path) -> None:
-    """Write the cohort's state after its last epoch; the file before stays until the new is whole."""
+    """Write the state after the last epoch; the file before stays until the new one is whole."""
     tensors: dict[str, Tensor] = {}
     for key, member in _members(cohort).items():
         for name, value in member.model.state_dict().items():

@@ -112,7 +112,8 @@ class Cohort:
     ) -> EpochResult:
         history = self.history[:epoch]
         values = [self._mean(past, self.config.folds.search_folds) for past in history]
-        best, fold_epoch = (self._best(values), self._best_of_all_folds(history)) if values else (0, 0)
+        best = self._best(values) if values else 0
+        fold_epoch = self._best_of_all_folds(history) if values else 0
         return EpochResult(
             number=self.config.number,
             epoch=epoch,

@@ -1,4 +1,4 @@
-"""TrialRun: a trial from its first epoch, or its last checkpoint, to its end. What a worker does."""
+"""TrialRun: a trial from its first epoch, or its last checkpoint, to its end."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""``searchlab dashboard``: optuna-dashboard on a run's storage, on this machine only."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from searchlab.cli.options import RunsDirOption, StorageOption, examples
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+    from searchlab.study.runs import RunFolder
+
+__all__ = ["EXAMPLES", "dashboard"]
+
+EXAMPLES = examples(
+    "searchlab dashboard",
+    "searchlab dashboard quickstart --port 8081",
+    "searchlab dashboard --storage postgresql+psycopg://me@host/studies",
+)
+
+_HOST = "127.0.0.1"
+
+
+def dashboard(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run folder or a run's name.", show_default="the latest run"
+        ),
+    ] = None,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free port.")] = 8080,
+    storage: StorageOption = None,
+    runs_dir: RunsDirOption = None,
+) -> None:
+    """Show a run in optuna-dashboard.
+
+    It can be reached from this machine only (127.0.0.1). Ctrl-C ends it.
+    """
+    url, artifacts = _find_storage(run, storage, runs_dir)
+    from searchlab.study.storage import hide_password, open_storage
+
+    server = _bind(port)
+    with server:
+        server.set_app(_guard(_make_app(open_storage(url), artifacts)))
+        typer.echo(f"dashboard: http://{_HOST}:{server.server_port}/  (Ctrl-C ends it)")
+        typer.echo(f"storage: {hide_password(url)}", err=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("dashboard ended", err=True)
+
+
+def _find_storage(
+    run: str | None, storage: str | None, runs_dir: Path | None
+) -> tuple[str, Path | None]:
+    """Return the storage's URL and, where a run is meant, the folder of its artifacts."""
+    if run is None and storage is not None:
+        return storage, None
+    folder = _find_folder(run, runs_dir)
+    return folder.storage_url(storage), folder.path / "artifacts"
+
+
+def _find_folder(run: str | None, runs_dir: Path | None) -> RunFolder:
+    from searchlab.study.runs import default_runs_dir, find_run, list_runs
+
+    root = default_runs_dir(runs_dir)
+    if run is not None:
+        return find_run(run, root)
+    runs = list_runs(root)
+    if not runs:
+        raise InputError(
+            "holds no run", where=f"{root}/", remedy="Name one, or give --runs-dir or --storage"
+        )
+    return runs[0]
+
+
+def _bind(port: int) -> WSGIServer:
+    from socketserver import ThreadingMixIn
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+    class Server(ThreadingMixIn, WSGIServer):
+        # Browsers hold spare connections open, on which a server of one thread would wait.
+        daemon_threads = True
+
+    class Handler(WSGIRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing: a line per request would bury the URL."""
+
+    try:
+        return Server((_HOST, port), Handler)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        raise InputError(
+            "is taken by another program" if taken else f"cannot be opened: {error.strerror}",
+            where="--port",
+            found=port,
+            remedy="Choose another, or 0 for any free one",
+        ) from error
+
+
+def _make_app(storage: Any, artifacts: Path | None) -> Callable[..., Iterable[bytes]]:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import optuna_dashboard
+        from optuna.artifacts import FileSystemArtifactStore
+
+        store = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
+        app: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(storage, artifact_store=store)
+    return app
+
+
+def _guard(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """Refuse what other web pages send: the dashboard itself has no authentication."""
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        # Any port: the browser may come through a tunnel.
+        host = environ.get("HTTP_HOST", "")
+        own = environ.get("HTTP_ORIGIN", f"http://{host}") == f"http://{host}"
+        if host.partition(":")[0] in (_HOST, "localhost") and own:
+            return app(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"only pages of this dashboard may call it\n"]
+
+    return guarded

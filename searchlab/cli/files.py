@@ -1,0 +1,30 @@
+"""Writing the files that commands make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from searchlab.errors import InputError
+
+__all__ = ["check_writable", "write_file"]
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Raise InputError where the file is there and ``force`` is not given."""
+    if path.exists() and not force:
+        raise InputError(
+            "exists already", where=str(path), remedy="Choose another --out, or give --force"
+        )
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file and the folders above it. Raises InputError where that can't be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}",
+            where=str(path),
+            remedy="Choose another place with --out",
+        ) from error

@@ -1,0 +1,79 @@
+"""The command ``searchlab``: its groups of commands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from searchlab import __version__
+from searchlab.cli import dashboard, data, new_space, new_study, schema, space, study
+from searchlab.cli.options import COMMAND_GROUP, examples
+from searchlab.errors import SearchlabError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    **COMMAND_GROUP,
+    name="searchlab",
+    epilog=examples(
+        "searchlab data list",
+        "searchlab space show spaces/cnn.yaml",
+        "searchlab study run studies/quickstart.yaml",
+        "searchlab study leaderboard quickstart",
+        "searchlab dashboard quickstart",
+    ),
+)
+
+space.app.command("new", epilog=new_space.EXAMPLES)(new_space.new)
+study.app.command("new", epilog=new_study.EXAMPLES)(new_study.new)
+app.add_typer(study.app, name="study")
+app.add_typer(space.app, name="space")
+app.add_typer(data.app, name="data")
+app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
+app.command("schema", epilog=schema.EXAMPLES)(schema.schema)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"searchlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def configure(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Log more to stderr; -vv for everything.",
+        ),
+    ] = 0,
+) -> None:
+    """Search for the best image classifier on your data, and test it against simple baselines."""
+    assert not version, "the callback exits"
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    # Logging, like progress, goes to stderr: stdout is for results.
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; a deliberate error is one message on stderr, no traceback."""
+    try:
+        app(arguments, prog_name="searchlab")
+    except SearchlabError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

@@ -1,0 +1,72 @@
+"""What several commands share: option types, the look of help texts, values written on a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import typer
+
+from searchlab.errors import InputError
+
+__all__ = [
+    "COMMAND_GROUP",
+    "DataDirOption",
+    "ForceOption",
+    "JsonOption",
+    "RunsDirOption",
+    "StorageOption",
+    "examples",
+    "split_names",
+]
+
+
+class _GroupSettings(TypedDict):
+    no_args_is_help: bool
+    add_completion: bool
+    rich_markup_mode: None
+    pretty_exceptions_enable: bool
+    context_settings: dict[str, Any]
+
+
+COMMAND_GROUP: _GroupSettings = {
+    "no_args_is_help": True,
+    "add_completion": False,
+    # Rich would double the time of --help, and rewraps the examples.
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
+}
+"""Settings of every ``typer.Typer`` of the command line."""
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),
+]
+RunsDirOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the runs.  [env: SEARCHLAB_RUNS]", show_default="runs"),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Optuna storage URL, where it is not the run's own.",
+        envvar="SEARCHLAB_STORAGE",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
+
+
+def examples(*commands: str) -> str:
+    """Return an epilog that lists ``commands``; the backspace keeps its lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def split_names(text: str, option: str) -> list[str]:
+    """Split ``a,b,c`` into names. Raises InputError for an empty one."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError("must be names with commas between", where=option, found=text)
+    return names

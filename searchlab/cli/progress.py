@@ -1,0 +1,243 @@
+"""Live progress of a running study, on stderr: a small panel, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from searchlab.report.formatting import format_difference, format_duration, format_value
+from searchlab.study.progress import Onlooker, Silent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from searchlab.config.trial import Role
+    from searchlab.study.progress import RoleCounts, Snapshot, TrialEnd
+
+__all__ = ["LiveProgress", "PlainProgress", "make_progress"]
+
+_STAGES: dict[Role, str] = {"baseline": "baselines", "search": "search", "finalist": "finalists"}
+_MAX_RUNNING_ROWS = 5  # with all else, 13 lines at most: half of a small terminal
+
+
+def make_progress(quiet: bool) -> Onlooker:
+    """Return the onlooker that suits where the output goes."""
+    if quiet:
+        return Silent()
+    # The panel is drawn on stderr, so that must be a terminal as well.
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return LiveProgress()
+    return PlainProgress()
+
+
+class LiveProgress:
+    """A panel that is redrawn four times a second, whatever the rate of events."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._live: Live | None = None
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Show the panel."""
+        self._live = Live(_Panel(snapshot), console=self._console, refresh_per_second=4)
+        self._live.start()
+        atexit.register(self._live.stop)  # a driver that is cut short must give the cursor back
+
+    def advance(self, snapshot: Snapshot) -> None:
+        """Keep the snapshot for the next redraw."""
+        if self._live is not None:
+            self._live.update(_Panel(snapshot))
+
+    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+        """Keep the snapshot; a failure scrolls by above the panel."""
+        if end.state == "FAIL":
+            self._console.print(Text(f"{_name(end)} failed: {end.reason or 'unknown'}", "red"))
+        self.advance(snapshot)
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Leave the last state on the screen."""
+        if self._live is None:
+            return
+        self._live.update(_Panel(snapshot))
+        self._live.stop()
+        atexit.unregister(self._live.stop)
+        self._live = None
+
+
+class PlainProgress:
+    """A line for every trial that ended and every stage that began."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._stage: Role | None = None
+        self._is_stopping = False
+
+    def begin(self, snapshot: Snapshot) -> None:
+        """Say what is to be done."""
+        stages = ", ".join(
+            f"{_STAGES[role]} {counts.ended}/{_known(counts.total)}"
+            for role, counts in snapshot.counts.items()
+        )
+        self._write(f"study {snapshot.study}: {stages}")
+        self._note_changes(snapshot)
+
+    def advance(self, snapshot: Snapshot) -> None:
+        """Say only that a stage began or that the study is stopping."""
+        self._note_changes(snapshot)
+
+    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+        """Say how the trial ended and what is best now."""
+        self._write(_describe_end(end, snapshot))
+        self._note_changes(snapshot)
+
+    def close(self, snapshot: Snapshot) -> None:
+        """Say how long it took."""
+        ended, total = _sum_up(snapshot)
+        word = "stopped" if snapshot.stopping else "done"
+        span = format_duration(snapshot.elapsed_seconds)
+        self._write(f"{word}: {ended}/{total} trials in {span}")
+
+    def _note_changes(self, snapshot: Snapshot) -> None:
+        if snapshot.stage != self._stage:
+            self._stage = snapshot.stage
+            self._write(f"stage: {_STAGES[snapshot.stage]}")
+        if snapshot.stopping and not self._is_stopping:
+            self._is_stopping = True
+            self._write(f"stopping: no new trials, {len(snapshot.running)} running ones end")
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._stream or sys.stderr, flush=True)
+
+
+class _Panel:
+    """A snapshot that is laid out when it is drawn, not when it is taken."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        snapshot = self._snapshot
+        parts: list[RenderableType] = [_title(snapshot), _stage_bars(snapshot)]
+        if snapshot.running:
+            parts.append(_running_table(snapshot))
+        parts.append(Text(_compare_best(snapshot), overflow="ellipsis", no_wrap=True))
+        yield Group(*parts)
+
+
+def _title(snapshot: Snapshot) -> Text:
+    times = f"  {format_duration(snapshot.elapsed_seconds)} gone"
+    if snapshot.remaining_seconds is not None:
+        times += f", about {format_duration(snapshot.remaining_seconds)} left"
+    title = Text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
+    title.append(times, "not bold")
+    if snapshot.stopping:
+        title.append("  stopping: running trials end", "not bold yellow")
+    return title
+
+
+def _stage_bars(snapshot: Snapshot) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    for role, counts in snapshot.counts.items():
+        is_current = role == snapshot.stage
+        total = counts.total if counts.total is not None else max(counts.ended, 1)
+        grid.add_row(
+            Text(_STAGES[role], "bold" if is_current else "dim"),
+            ProgressBar(total=max(total, 1), completed=counts.ended, width=24),
+            Text(f"{counts.ended}/{_known(counts.total)}"),
+            Text(_describe_counts(counts), "dim"),
+        )
+    return grid
+
+
+def _describe_counts(counts: RoleCounts) -> str:
+    text = f"{counts.complete} done"
+    if counts.pruned:
+        text += f", {counts.pruned} pruned"
+    if counts.failed:
+        text += f", {counts.failed} failed"
+    return text
+
+
+def _running_table(snapshot: Snapshot) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    shown = snapshot.running[:_MAX_RUNNING_ROWS]
+    for trial in shown:
+        models = "1 model" if trial.num_models == 1 else f"{trial.num_models} models"
+        grid.add_row(
+            Text(f"  #{trial.number}"),
+            Text(trial.label),
+            Text(f"epoch {trial.epoch}/{trial.num_epochs}"),
+            Text(models, "dim"),
+            Text(format_value(snapshot.metric, trial.value)),
+        )
+    hidden = len(snapshot.running) - len(shown)
+    return Group(grid, Text(f"  and {hidden} more", "dim")) if hidden else grid
+
+
+def _compare_best(snapshot: Snapshot) -> str:
+    """Write ``best 97.20 % (#9 cnn), 1.30 points better than baseline 95.90 % (#5 a2/DT)``."""
+    best, baseline = snapshot.best_search, snapshot.best_baseline
+    metric = snapshot.metric
+    rival = "" if baseline is None else (
+        f"baseline {format_value(metric, baseline.value)} (#{baseline.number} {baseline.label})"
+    )  # fmt: skip
+    if best is None:
+        return f"best {rival}" if rival else "nothing finished yet"
+    ours = f"best {format_value(metric, best.value)} (#{best.number} {best.label})"
+    if baseline is None:
+        return ours
+    gain = (best.value - baseline.value) * (1 if metric == "accuracy" else -1)
+    word = "better" if gain >= 0 else "worse"
+    return f"{ours}, {format_difference(metric, gain)} {word} than {rival}"
+
+
+def _describe_end(end: TrialEnd, snapshot: Snapshot) -> str:
+    ended, total = _sum_up(snapshot)
+    epochs = "1 epoch" if end.epoch == 1 else f"{end.epoch} epochs"
+    text = f"[{ended:>{len(total)}}/{total}] {_name(end)} {end.state}"
+    if end.value is not None:
+        text += f" {format_value(snapshot.metric, end.value)}"
+    text += f" after {epochs} ({end.seconds:.1f} s)"
+    if end.test_accuracy is not None:
+        text += f", test {format_value('accuracy', end.test_accuracy)}"
+    if end.reason and end.state != "COMPLETE":
+        text += f": {end.reason}"
+    return text + _describe_race(snapshot)
+
+
+def _describe_race(snapshot: Snapshot) -> str:
+    parts = []
+    best, baseline = snapshot.best_search, snapshot.best_baseline
+    if best is not None:
+        parts.append(f"best {format_value(snapshot.metric, best.value)} (#{best.number})")
+    if baseline is not None:
+        rival = f"baseline {format_value(snapshot.metric, baseline.value)} (#{baseline.number})"
+        parts.append(f"vs {rival}" if parts else rival)
+    text = "  " + " ".join(parts) if parts else ""
+    if snapshot.remaining_seconds is not None:
+        text += f"  left {format_duration(snapshot.remaining_seconds)}"
+    return text
+
+
+def _name(end: TrialEnd) -> str:
+    return f"{end.role} #{end.number} {end.label}"
+
+
+def _sum_up(snapshot: Snapshot) -> tuple[int, str]:
+    """Add up all roles: trials ended, and asked for (``?`` where not known yet)."""
+    counts = list(snapshot.counts.values())
+    totals = [role.total for role in counts]
+    known = [total for total in totals if total is not None]
+    asked = str(sum(known)) if len(known) == len(totals) else "?"
+    return sum(role.ended for role in counts), asked
+
+
+def _known(total: int | None) -> str:
+    return "?" if total is None else str(total)

@@ -1,0 +1,37 @@
+"""``searchlab schema``: JSON Schemas, for editors."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from searchlab.cli.options import examples
+
+__all__ = ["EXAMPLES", "schema"]
+
+EXAMPLES = examples(
+    "searchlab schema space > space.schema.json",
+    "searchlab schema study > study.schema.json",
+)
+
+
+class FileKind(StrEnum):
+    """The files that people write."""
+
+    SPACE = "space"
+    STUDY = "study"
+
+
+def schema(kind: Annotated[FileKind, typer.Argument(help="Which kind of file.")]) -> None:
+    """Print the JSON Schema of a kind of file.
+
+    With it, editors complete and check spaces and studies. It holds the names that this
+    installation knows: families and their parameters, datasets, samplers.
+    """
+    from searchlab.study.schema import space_schema, study_schema
+
+    document = space_schema() if kind is FileKind.SPACE else study_schema()
+    typer.echo(json.dumps(document, indent=2))

@@ -1,0 +1,240 @@
+"""``searchlab space``: show, check and sample search spaces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from searchlab.cli.options import COMMAND_GROUP, JsonOption, examples
+from searchlab.cli.tables import print_table
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+    from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
+    from searchlab.study.points import Point
+
+__all__ = ["app"]
+
+app = typer.Typer(**COMMAND_GROUP, help="Write, show, check and sample search spaces.")
+
+SpaceArgument = Annotated[str, typer.Argument(metavar="FILE", help="A space file (*.yaml).")]
+
+
+@app.command("show", epilog=examples("searchlab space show spaces/cnn.yaml"))
+def show(file: SpaceArgument, *, as_json: JsonOption = False) -> None:
+    """Print a space as a table, with its size."""
+    space = _load_checked(file)
+    rows = _describe(space)
+    size = space.size()
+    if as_json:
+        parameters = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        typer.echo(
+            json.dumps(
+                {"name": space.name, "parameters": parameters, **_size_data(space)}, indent=2
+            )
+        )
+        return
+    print_table(_COLUMNS, rows)
+    typer.echo(f"\n{size}")
+
+
+@app.command("check", epilog=examples("searchlab space check spaces/*.yaml"))
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Space files (*.yaml).")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Check names, ranges, and what families take.
+
+    Every file is checked; the exit code is 2 where one is wrong.
+    """
+    faults: list[str] = []
+    good: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            space = _load_checked(file)
+        except InputError as error:
+            faults.append(str(error))
+            continue
+        good.append({"file": file, **_size_data(space)})
+        if not as_json:
+            typer.echo(f"{file}: ok, {space.size()}")
+    if as_json:
+        typer.echo(json.dumps({"ok": good, "errors": faults}, indent=2))
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+@app.command(
+    "sample",
+    epilog=examples(
+        "searchlab space sample spaces/cnn.yaml -n 5",
+        "searchlab space sample spaces/cnn.yaml --dataset fashion_mnist --seed 1 --json",
+    ),
+)
+def sample(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A space file (*.yaml), or module:function.")
+    ],
+    *,
+    number: Annotated[int, typer.Option("-n", min=1, help="How many configurations.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same configurations.")] = 0,
+    dataset: Annotated[
+        str | None, typer.Option(help="Count parameters for this dataset's images.")
+    ] = None,
+    image_shape: Annotated[
+        str | None,
+        typer.Option(metavar="CxHxW", help="Or for this shape.", show_default="1x28x28"),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of classes.", show_default="10")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw configurations, with parameter counts."""
+    shape, num_classes = _images(dataset, image_shape, classes)
+    points = _draw(_open_source(file), number, seed)
+    samples = [(point, _count(point, shape, num_classes)) for point in points]
+    if as_json:
+        drawn = [{"num_parameters": count, "parameters": point} for point, count in samples]
+        typer.echo(json.dumps(drawn, indent=2))
+        return
+    for index, (point, count) in enumerate(samples):
+        typer.echo(f"{index}: {count:,} parameters")
+        for name, value in point.items():
+            typer.echo(f"    {name}: {_short(value)}")
+
+
+def _is_function(file: str) -> bool:
+    """Tell ``package.module:function`` from a path."""
+    module, colon, name = file.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), name))
+
+
+def _open_source(file: str) -> Callable[[Trial], Point]:
+    """Return what gives a trial its point: a space file, or a Python function."""
+    if _is_function(file):
+        from searchlab.study.callable_space import load_callable, to_point
+
+        function = load_callable(file)
+        return lambda trial: to_point(file, function(trial))
+    from searchlab.study.suggest import suggest
+
+    space = _load_checked(file)
+    return lambda trial: suggest(trial, space)
+
+
+def _load_checked(file: str) -> SpaceSpec:
+    if _is_function(file):
+        raise InputError(
+            "must be a space file (*.yaml): a Python function does not tell its space beforehand",
+            where="FILE",
+            found=file,
+            remedy="Write one with: searchlab space new",
+        )
+    from searchlab.config.loading import load_space
+    from searchlab.study.space_check import check_space
+
+    loaded = load_space(Path(file))
+    check_space(loaded.space, loaded.document)
+    return loaded.space
+
+
+_COLUMNS = ("parameter", "kind", "values", "family")
+
+
+def _describe(space: SpaceSpec) -> list[tuple[str, str, str, str]]:
+    from searchlab.config.space import Choice, Options
+
+    rows = [(name, *_describe_node(node), "all") for name, node in space.shared.items()]
+    node = space.parameters["family"]
+    families = Choice(tuple(space.families)) if isinstance(node, Options) else node
+    assert not isinstance(families, Options)
+    rows.append(("family", *_describe_node(families), "all"))
+    for family, own in space.families.items():
+        rows += [(f"{family}.{name}", *_describe_node(leaf), family) for name, leaf in own.items()]
+    return rows
+
+
+def _describe_node(node: Fixed | Choice | Range | EachLayer) -> tuple[str, str]:
+    """Return the kind of a node and its values, as a reader would say them."""
+    from searchlab.config.space import Choice, EachLayer, Range
+
+    if isinstance(node, EachLayer):
+        kind, values = _describe_node(node.each_layer)
+        return f"{kind} per layer", values
+    if isinstance(node, Range):
+        ends = f"{_short(node.low)} to {_short(node.high)}"
+        step = "" if node.step is None else f", step {_short(node.step)}"
+        return "whole range" if node.is_int else "range", ends + step + (
+            ", log" if node.log else ""
+        )
+    if isinstance(node, Choice):
+        return "choice", ", ".join(map(_short, node.root))
+    return "fixed", _short(node.root)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _size_data(space: SpaceSpec) -> dict[str, int]:
+    size = space.size()
+    return {"configurations": size.discrete, "continuous_parameters": size.num_continuous}
+
+
+def _draw(source: Callable[[Trial], Point], number: int, seed: int) -> list[Point]:
+    import optuna
+
+    from searchlab.config.seeds import derive_seed
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.RandomSampler(seed=derive_seed(seed, "sample") % 2**32)
+    study = optuna.create_study(sampler=sampler)
+    return [source(study.ask()) for _ in range(number)]
+
+
+def _count(point: Point, shape: tuple[int, int, int], num_classes: int) -> int:
+    from searchlab.config.settings import TrainingSettings
+    from searchlab.models import count_parameters
+    from searchlab.study.resolve import resolve
+
+    model = resolve(point, TrainingSettings()).model
+    return count_parameters(model, image_shape=shape, num_classes=num_classes)
+
+
+def _images(
+    dataset: str | None, image_shape: str | None, classes: int | None
+) -> tuple[tuple[int, int, int], int]:
+    if dataset is None:
+        return _parse_shape(image_shape or "1x28x28"), classes or 10
+    if image_shape is not None or classes is not None:
+        raise InputError("already says the images' shape and classes", where="--dataset",
+                         remedy="Leave out --image-shape and --classes")  # fmt: skip
+    from searchlab.data import get_dataset
+
+    known = get_dataset(dataset)
+    return known.image_shape, known.num_classes
+
+
+def _parse_shape(text: str) -> tuple[int, int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(
+        part.isascii() and part.isdigit() and int(part) for part in parts
+    ):
+        raise InputError(
+            "must be channels x height x width, each at least 1",
+            where="--image-shape",
+            found=text,
+            remedy="Example: 1x28x28",
+        )
+    channels, height, width = map(int, parts)
+    return channels, height, width

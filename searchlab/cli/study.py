@@ -1,0 +1,146 @@
+"""``searchlab study run | resume``: running studies. Reading them back is in study_read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from searchlab.cli.options import (
+    COMMAND_GROUP,
+    DataDirOption,
+    JsonOption,
+    RunsDirOption,
+    StorageOption,
+    examples,
+)
+from searchlab.cli.study_read import print_board, register
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from searchlab.study.runs import RunFolder
+
+__all__ = ["app"]
+
+
+class Engine(StrEnum):
+    """What runs the trials."""
+
+    tune = "tune"
+    serial = "serial"
+
+
+app = typer.Typer(**COMMAND_GROUP, help="Run studies and read them back.")
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; may be repeated."),
+]
+EngineOption = Annotated[
+    Engine, typer.Option(help="tune: Ray workers; serial: in this process, for debugging.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+# A resume may give a study more time, trials or workers; all else would make its trials
+# incomparable with those that ran before.
+_RESUMABLE = ("search.trials", "search.timeout", "confirm.top", "resources.")
+
+
+@app.command(
+    epilog=examples(
+        "searchlab study run studies/quickstart.yaml",
+        "searchlab study run studies/fashion-mnist.yaml --set training.epochs=3 --set name=short",
+    )
+)
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
+    overrides: SetOption = None,
+    runs_dir: RunsDirOption = None,
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    engine: EngineOption = Engine.tune,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a study: baselines, search, confirmation; ends with its leaderboard."""
+    from searchlab.config.loading import load_study
+    from searchlab.study.runs import RunFolder, default_runs_dir
+
+    file = load_study(study, overrides or ())
+    folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
+
+    from searchlab.cli.progress import make_progress
+    from searchlab.data import resolve_data_dir
+    from searchlab.engine.launch import begin_study
+
+    begin_study(
+        file,
+        folder,
+        data_dir=resolve_data_dir(data_dir),
+        storage_url=storage,
+        engine=engine.value,
+        onlooker=make_progress(quiet),
+    )
+    _show_end(folder, storage, as_json)
+
+
+@app.command(
+    epilog=examples(
+        "searchlab study resume quickstart",
+        "searchlab study resume runs/fashion-mnist --set search.trials=200",
+    )
+)
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")],
+    overrides: SetOption = None,
+    runs_dir: RunsDirOption = None,
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    engine: EngineOption = Engine.tune,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry on with a study that was stopped or killed, or give a finished one more trials.
+
+    Trials in flight are taken up again under their own numbers. Only search.trials,
+    search.timeout, confirm.top and resources can be changed with --set.
+    """
+    from searchlab.study.runs import default_runs_dir, find_run
+
+    folder = find_run(run, default_runs_dir(runs_dir))
+    for text in overrides or ():
+        if not text.strip().startswith(_RESUMABLE):
+            raise InputError(
+                "can change only search.trials, search.timeout, confirm.top and resources",
+                where="--set on resume",
+                found=text,
+                remedy="Other changes make another study: run it under another name",
+            )
+
+    from searchlab.cli.progress import make_progress
+    from searchlab.data import resolve_data_dir
+    from searchlab.engine.launch import resume_study
+
+    resume_study(
+        folder,
+        data_dir=resolve_data_dir(data_dir),
+        storage_url=storage,
+        overrides=tuple(overrides or ()),
+        engine=engine.value,
+        onlooker=make_progress(quiet),
+    )
+    _show_end(folder, storage, as_json)
+
+
+def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
+    from searchlab.report.reading import read_study
+
+    print_board(read_study(folder, storage), as_json=as_json)
+    if not as_json:
+        typer.echo(f"\nThe study lies in {folder.path}/. Look at it: ", nl=False)
+        typer.echo(f"searchlab dashboard {folder.path}")
+
+
+register(app)

@@ -1,0 +1,177 @@
+"""``searchlab study list | status | best | leaderboard``: reading recorded studies back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from searchlab.report.leaderboard import Row
+    from searchlab.report.reading import StudyReading
+
+__all__ = ["print_board", "register"]
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
+RunsDirOption = Annotated[
+    Path | None, typer.Option("--runs-dir", help="Where runs lie (SEARCHLAB_RUNS, else ./runs).")
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="SEARCHLAB_STORAGE",
+        show_envvar=True,
+        help="The storage's URL, if not the one that the run notes.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every trial, not the best few.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the ``study`` group."""
+    app.command("list")(list_studies)
+    app.command("status")(show_status)
+    app.command("best")(show_best)
+    app.command("leaderboard")(show_leaderboard)
+
+
+def list_studies(
+    runs_dir: RunsDirOption = None, storage: StorageOption = None, as_json: JsonOption = False
+) -> None:
+    """List the studies of a runs folder, the latest first."""
+    from rich.console import Console
+
+    from searchlab.report.json_output import summaries_data
+    from searchlab.report.summary import summarise_run
+    from searchlab.report.tables import print_summaries
+    from searchlab.study.runs import default_runs_dir, list_runs
+
+    folder = default_runs_dir(runs_dir)
+    summaries = [summarise_run(run, storage) for run in list_runs(folder)]
+    if as_json:
+        _print_json(summaries_data(summaries))
+    elif summaries:
+        print_summaries(Console(), summaries)
+    else:
+        typer.echo(f"No study in {folder}/ yet. Begin one: searchlab study run STUDY.yaml")
+
+
+def show_status(
+    run: RunArgument,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a study is, where it lies, and how to carry on."""
+    from searchlab.report.json_output import status_data
+    from searchlab.report.leaderboard import best_row
+    from searchlab.report.standing import take_standing
+
+    reading = _read(run, runs_dir, storage)
+    standing = take_standing(reading)
+    best = best_row(reading.records, reading.spec)
+    resume = _resume_command(reading, storage) if standing.state == "interrupted" else None
+    if as_json:
+        _print_json(status_data(reading, standing, best, resume))
+        return
+    from rich.console import Console
+
+    from searchlab.report.tables import describe_figures, print_standing
+    from searchlab.study.storage import hide_password
+
+    typer.echo(f"{reading.spec.name}: {standing.state}")
+    print_standing(Console(), standing)
+    if best is not None:
+        typer.echo("best: " + "\n  ".join(describe_figures(best, reading.spec.objective.metric)))
+    typer.echo(f"run: {reading.run.path}")
+    typer.echo(f"storage: {hide_password(reading.storage_url)}")
+    if resume is not None:
+        typer.echo(f"carry on: {resume}")
+
+
+def show_best(
+    run: RunArgument,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the winning configuration as YAML: a finalist, else the search's best so far."""
+    from searchlab.errors import InputError
+    from searchlab.report.json_output import best_data
+    from searchlab.report.leaderboard import best_row
+
+    reading = _read(run, runs_dir, storage)
+    best = best_row(reading.records, reading.spec)
+    if best is None:
+        raise InputError(
+            "has no finished search trial yet",
+            where=str(reading.run.path),
+            remedy=f"See searchlab study status {reading.run.path}",
+        )
+    if as_json:
+        _print_json(best_data(reading, best))
+    else:
+        _print_best(reading, best)
+
+
+def show_leaderboard(
+    run: RunArgument,
+    show_all: AllOption = False,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank finalists and baselines, then the search's best, and say if the winner is better."""
+    print_board(_read(run, runs_dir, storage), show_all=show_all, as_json=as_json)
+
+
+def print_board(reading: StudyReading, *, show_all: bool = False, as_json: bool = False) -> None:
+    """Print a study's leaderboard and verdict to stdout; ``study run`` ends with it too."""
+    from rich.console import Console
+
+    from searchlab.report.json_output import leaderboard_data
+    from searchlab.report.leaderboard import build_leaderboard
+    from searchlab.report.tables import print_leaderboard
+    from searchlab.report.verdict import reach_verdict
+
+    board = build_leaderboard(reading.records, reading.spec, show_all=show_all)
+    verdict = reach_verdict(board)
+    if as_json:
+        _print_json(leaderboard_data(board, verdict))
+    else:
+        print_leaderboard(Console(), board, verdict)
+
+
+def _read(run: str, runs_dir: Path | None, storage: str | None) -> StudyReading:
+    from searchlab.report.reading import read_study
+    from searchlab.study.runs import default_runs_dir, find_run
+
+    return read_study(find_run(run, default_runs_dir(runs_dir)), storage)
+
+
+def _print_best(reading: StudyReading, best: Row) -> None:
+    """Print figures as comments, so that the whole is YAML."""
+    from searchlab.config.documents import dump_yaml
+    from searchlab.report.tables import describe_figures
+
+    for line in describe_figures(best, reading.spec.objective.metric):
+        typer.echo(f"# {line}")
+    typer.echo(dump_yaml(best.params), nl=False)
+
+
+def _resume_command(reading: StudyReading, storage: str | None) -> str:
+    from searchlab.study.storage import hide_password
+
+    command = ["searchlab", "study", "resume", str(reading.run.path)]
+    if storage is not None:
+        command += ["--storage", hide_password(storage)]
+    return shlex.join(command)
+
+
+def _print_json(data: object) -> None:
+    typer.echo(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False))

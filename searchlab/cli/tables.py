@@ -1,0 +1,36 @@
+"""Tables on stdout: by rich at a terminal, plain aligned columns elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+__all__ = ["print_table"]
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headers; every row has as many cells as there are headers."""
+    if sys.stdout.isatty():
+        _print_rich(headers, rows)
+        return
+    lines = [list(headers), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _print_rich(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for header in headers:
+        table.add_column(header, overflow="fold")  # rather than cut off with an ellipsis
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: a value such as [32] is no markup
+    Console().print(table)

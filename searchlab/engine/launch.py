@@ -1,0 +1,178 @@
+"""Running a study from its first trial, or from where it was left, to its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import filelock
+import optuna
+from optuna.study import Study
+
+from searchlab.config.loading import StudyFile
+from searchlab.engine.stopping import StopRequest, stop_on_signals
+from searchlab.errors import InputError, InterruptedStudyError, StudyFailedError
+from searchlab.study.ledger import Ledger
+from searchlab.study.preparation import PreparedStudy, prepare_study
+from searchlab.study.progress import Onlooker
+from searchlab.study.record import create_study, reopen_study
+from searchlab.study.runs import RunFolder
+from searchlab.study.storage import open_storage
+from searchlab.training.run import TrialFolders
+
+__all__ = ["EngineName", "begin_study", "resume_study"]
+
+EngineName = Literal["tune", "serial"]
+
+# `study status` takes the lock for an instant, to see whether it is held.
+_LOCK_SECONDS = 2.0
+
+
+def begin_study(
+    file: StudyFile,
+    run: RunFolder,
+    *,
+    data_dir: Path,
+    storage_url: str | None = None,
+    engine: EngineName = "tune",
+    onlooker: Onlooker | None = None,
+) -> None:
+    """Check a study, make its run folder, and run it to its end.
+
+    Raises InputError, with nothing left behind, where something is wrong from the start;
+    InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded.
+    """
+    _quieten_optuna()
+    if run.exists():
+        raise InputError(
+            "exists already",
+            where=f"the run {run.path}",
+            remedy=f"Carry on with: searchlab study resume {run.path}. "
+            "Or run it under another name: --set name=...",
+        )
+    prepared = prepare_study(file, data_dir=data_dir)
+    is_new = not run.path.exists()
+    try:
+        _check_writable(run)
+        with _held(run):
+            study = create_study(prepared, open_storage(run.storage_url(storage_url)))
+            run.create(prepared.spec.to_data(), storage_url)
+            _run(prepared, run, study, engine, onlooker)
+    except InputError:
+        if is_new and not run.exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
+def resume_study(
+    run: RunFolder,
+    *,
+    data_dir: Path,
+    storage_url: str | None = None,
+    overrides: tuple[str, ...] = (),
+    engine: EngineName = "tune",
+    onlooker: Onlooker | None = None,
+) -> None:
+    """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``."""
+    _quieten_optuna()
+    file = run.load(overrides)
+    prepared = prepare_study(file, data_dir=data_dir)
+    with _held(run):
+        study = reopen_study(prepared, open_storage(run.storage_url(storage_url)))
+        if overrides:
+            run.create(prepared.spec.to_data(), None)
+        _run(prepared, run, study, engine, onlooker)
+
+
+def _run(
+    prepared: PreparedStudy,
+    run: RunFolder,
+    study: Study,
+    engine: EngineName,
+    onlooker: Onlooker | None,
+) -> None:
+    folders = TrialFolders(checkpoints=run.checkpoints.absolute(), models=run.models.absolute())
+    stop = StopRequest()
+    ledger = Ledger(
+        spec=prepared.spec,
+        space=prepared.space,
+        study=study,
+        checkpoints=folders.checkpoints,
+        onlooker=onlooker,
+    )
+    try:
+        with stop_on_signals(stop):
+            _engine(engine)(ledger, prepared, folders, stop)
+    finally:
+        ledger.close()
+    if stop.is_made:
+        raise InterruptedStudyError(
+            f"stopped. Carry on with: searchlab study resume {run.path}",
+            exit_code=stop.exit_code,
+        )
+    if not ledger.is_finished:
+        raise StudyFailedError(
+            f"the engine ended before the study did. Carry on with: "
+            f"searchlab study resume {run.path}"
+        )
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    _check_any_success(ledger)
+
+
+def _check_any_success(ledger: Ledger) -> None:
+    searched = [record for record in ledger.records if record.role == "search"]
+    if searched and all(record.state == "FAIL" for record in searched):
+        first = searched[0]
+        raise StudyFailedError(
+            f"all {len(searched)} search trials failed; #{first.number} with {first.error}"
+        )
+
+
+def _engine(
+    name: EngineName,
+) -> Callable[[Ledger, PreparedStudy, TrialFolders, StopRequest], None]:
+    if name == "serial":
+        from searchlab.engine.serial import run_serially
+
+        return run_serially
+    from searchlab.engine.tune import run_on_ray
+
+    return run_on_ray
+
+
+def _check_writable(run: RunFolder) -> None:
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        run.lock_file.touch()
+    except OSError as error:
+        raise InputError(
+            f"cannot be written: {error.strerror}",
+            where=f"the run folder {run.path}",
+            remedy="Choose another place with --runs-dir",
+        ) from error
+
+
+@contextmanager
+def _held(run: RunFolder) -> Iterator[None]:
+    """Hold the run's lock, which dies with its holder: one driver a study."""
+    lock = filelock.FileLock(run.lock_file, timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            "is being run by another process",
+            where=f"the run {run.path}",
+            remedy=f"Watch it with: searchlab study status {run.path}",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _quieten_optuna() -> None:
+    # Progress is shown by the onlooker; Optuna would add a line for each trial.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,0 +1,70 @@
+"""StopRequest: one Ctrl-C asks for a clean end, a second one ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["StopRequest", "stop_on_signals"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether, since when and by which signal the study was asked to stop."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._since: float | None = None
+
+    def make(self, signal_number: int) -> None:
+        """Ask to stop."""
+        self.signal_number = signal_number
+        self._since = time.monotonic()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._since is not None
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since then; 0 where none was asked for."""
+        return 0.0 if self._since is None else time.monotonic() - self._since
+
+    @property
+    def exit_code(self) -> int:
+        """128 + the signal's number, as shells have it."""
+        return 128 + (self.signal_number or signal.SIGINT)
+
+
+@contextmanager
+def stop_on_signals(request: StopRequest) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM until the block ends: the first makes ``request``.
+
+    The second ends the process on the spot. Ray's workers die with their driver, and the storage
+    is consistent at every moment, so the study still resumes. Outside the main thread, where
+    Python allows no handlers, it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(signal_number: int, _frame: FrameType | None) -> None:
+        if request.is_made:
+            os.write(sys.stderr.fileno(), b"\nStopped at once. The study can be resumed.\n")
+            os._exit(128 + signal_number)
+        request.make(signal_number)
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""TrialActor: the Ray actor that trains trials, one after another, on images loaded once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import ray
+from ray.tune import Trainable
+
+from searchlab.engine.failures import describe_failure
+
+__all__ = ["TrialActor"]
+
+logger = logging.getLogger(__name__)
+
+
+class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
+    """A Tune trainable whose step is an epoch.
+
+    Starting it costs nothing: torch is imported and the images are mapped from Ray's object store
+    at the first step, so that an actor can be stopped at any moment. A reused actor keeps them.
+    """
+
+    def setup(self, config: dict[str, Any], *, shared: dict[str, Any]) -> None:
+        """Take the first trial. ``shared`` holds a reference to the images, and settings."""
+        self._shared = shared
+        self._data: Any = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take another trial; the images stay."""
+        self._config_json: str = new_config["trial"]
+        self._run: Any = None
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch. A failure is a result: raised, Tune would run the trial three times."""
+        try:
+            if self._run is None:
+                self._run = self._begin()
+            result = self._run.step()
+        except Exception as error:
+            logger.exception("the trial failed")
+            self._run = None
+            return {"error": describe_failure(error), "done": True}
+        if result.done:
+            self._run = None  # frees the models while the actor waits for its next trial
+        # One string: Tune flattens and copies every field of a nested result.
+        return {"result": json.dumps(result.to_dict()), "done": result.done}
+
+    def _begin(self) -> Any:
+        from searchlab.config.trial import TrialConfig
+        from searchlab.training.run import TrialRun
+
+        if self._data is None:
+            self._data = self._load_data()
+        config = TrialConfig.from_json(self._config_json)
+        return TrialRun(config, self._data, self._shared["folders"])
+
+    def _load_data(self) -> Any:
+        import torch
+
+        from searchlab.training.allocator import prepare_process
+        from searchlab.training.images import TrainingData
+
+        prepare_process(self._shared["num_threads"])
+        images, folds = ray.get(self._shared["images"])
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return TrainingData.from_images(images, folds, device)
+
+    def cleanup(self) -> None:
+        """Let go of everything; also called on a spare actor that never had a trial."""
+        self._run = self._data = None

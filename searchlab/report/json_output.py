@@ -1,0 +1,109 @@
+"""Plain data for ``--json``. The keys named here are stable; new ones may be added.
+
+Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist is null.
+
+- a trial: ``rank, number, role, label, state, value, cv_mean, cv_std, fold_values,
+  test_accuracy, num_parameters, epochs, seconds, stop_reason, finalist_of, params``
+- ``leaderboard``: ``study, metric, num_folds, search_folds, trials: [trial], num_hidden,
+  verdict: {outcome, challenger, incumbent, difference, interval, p_value, num_folds, text,
+  caveat}``; challenger and incumbent are trial numbers, difference and interval are challenger
+  less incumbent in the metric's own direction
+- ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
+  complete, pruned, failed, running, waiting}}, best: trial, resume``
+- ``best``: ``study, metric, trial``
+- ``list``: a list of ``name, dataset, metric, state, ended, total, best: trial, begun, problem``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from searchlab.study.storage import hide_password
+
+if TYPE_CHECKING:
+    from searchlab.report.leaderboard import Leaderboard, Row
+    from searchlab.report.reading import StudyReading
+    from searchlab.report.standing import Standing
+    from searchlab.report.summary import StudySummary
+    from searchlab.report.verdict import Verdict
+
+__all__ = ["best_data", "leaderboard_data", "row_data", "status_data", "summaries_data"]
+
+
+def row_data(row: Row | None) -> dict[str, Any] | None:
+    """Return a trial."""
+    if row is None:
+        return None
+    # JSON has no NaN, and a storage that others write to may hold one.
+    folds = [value if math.isfinite(value) else None for value in row.fold_values]
+    return {**asdict(row), "fold_values": folds}
+
+
+def leaderboard_data(board: Leaderboard, verdict: Verdict) -> dict[str, Any]:
+    """Return what ``study leaderboard`` shows."""
+    return {
+        "study": board.study,
+        "metric": board.metric,
+        "num_folds": board.num_folds,
+        "search_folds": board.search_folds,
+        "trials": [row_data(row) for row in board.rows],
+        "num_hidden": board.num_hidden,
+        "verdict": _verdict_data(verdict),
+    }
+
+
+def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    comparison = verdict.comparison
+    interval = None if comparison is None else comparison.interval
+    return {
+        "outcome": verdict.outcome,
+        "challenger": None if verdict.challenger is None else verdict.challenger.number,
+        "incumbent": None if verdict.incumbent is None else verdict.incumbent.number,
+        "difference": None if comparison is None else comparison.difference,
+        "interval": None if interval is None else list(interval),
+        "p_value": None if comparison is None else comparison.p_value,
+        "num_folds": None if comparison is None else comparison.num_compared,
+        "text": verdict.text,
+        "caveat": verdict.caveat,
+    }
+
+
+def status_data(
+    reading: StudyReading, standing: Standing, best: Row | None, resume: str | None
+) -> dict[str, Any]:
+    """Return what ``study status`` shows; ``resume`` is the command that carries on, if any."""
+    return {
+        "study": reading.spec.name,
+        "metric": reading.spec.objective.metric,
+        "state": standing.state,
+        "run": str(reading.run.path),
+        "storage": hide_password(reading.storage_url),
+        "roles": {role: asdict(counts) for role, counts in standing.roles.items()},
+        "best": row_data(best),
+        "resume": resume,
+    }
+
+
+def best_data(reading: StudyReading, best: Row) -> dict[str, Any]:
+    """Return what ``study best`` shows."""
+    return {
+        "study": reading.spec.name,
+        "metric": reading.spec.objective.metric,
+        "trial": row_data(best),
+    }
+
+
+def summaries_data(summaries: Sequence[StudySummary]) -> list[dict[str, Any]]:
+    """Return what ``study list`` shows."""
+    return [
+        {
+            **asdict(item),
+            "best": row_data(item.best),
+            "begun": item.begun.isoformat(timespec="seconds"),
+            "problem": item.problem or None,
+        }
+        for item in summaries
+    ]

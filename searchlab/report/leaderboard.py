@@ -1,0 +1,151 @@
+"""The leaderboard: who did best, and whether the winner beats the baselines. Pure functions."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from searchlab.study.attributes import TrialRecord
+
+if TYPE_CHECKING:
+    from searchlab.config.study import StudySpec
+    from searchlab.config.trial import Role
+
+__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "sign_of"]
+
+NUM_SEARCH_ROWS = 5
+_STATE_ORDER = ("COMPLETE", "RUNNING", "WAITING", "PRUNED", "FAIL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One trial of the leaderboard.
+
+    ``value`` is the mean over the search folds; ``cv_mean`` and ``cv_std`` (sample deviation) are
+    over all folds, and like ``rank`` and the test figure belong to baselines and finalists alone.
+    """
+
+    rank: int | None
+    number: int
+    role: Role
+    label: str
+    state: str
+    value: float | None
+    cv_mean: float | None
+    cv_std: float | None
+    test_accuracy: float | None
+    num_parameters: int | None
+    epochs: int
+    seconds: float
+    stop_reason: str | None
+    finalist_of: int | None
+    params: dict[str, object] = field(default_factory=dict)
+    fold_values: tuple[float, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """How a sentence names it: ``#31 cnn``."""
+        return f"#{self.number} {self.label}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """Rows in order: confirmed ones by rank, the rest of their kind, then search trials."""
+
+    study: str
+    metric: Literal["accuracy", "loss"]
+    num_folds: int
+    search_folds: int
+    rows: tuple[Row, ...]
+    num_hidden: int
+
+
+def sign_of(spec: StudySpec) -> int:
+    """Return 1 where more is better, -1 where less is."""
+    return 1 if spec.objective.to_config().direction == "maximize" else -1
+
+
+def build_leaderboard(
+    records: Iterable[TrialRecord], spec: StudySpec, *, show_all: bool = False
+) -> Leaderboard:
+    """Rank a study's trials; of the search only the best few, unless ``show_all``."""
+    sign = sign_of(spec)
+    rows = [_to_row(record, spec) for record in records]
+    fixed = [row for row in rows if row.role != "search"]
+    confirmed = _order([row for row in fixed if row.cv_mean is not None], "cv_mean", sign)
+    unconfirmed = _order([row for row in fixed if row.cv_mean is None], "value", sign)
+    search = _order([row for row in rows if row.role == "search"], "value", sign)
+    shown = search if show_all else _complete(search)[:NUM_SEARCH_ROWS]
+    return Leaderboard(
+        study=spec.name,
+        metric=spec.objective.metric,
+        num_folds=spec.validation.folds,
+        search_folds=spec.validation.search_folds,
+        rows=(*_number(confirmed), *unconfirmed, *shown),
+        num_hidden=len(search) - len(shown),
+    )
+
+
+def best_row(records: Iterable[TrialRecord], spec: StudySpec) -> Row | None:
+    """Return the winner: the best finalist on all folds, else the search's best; None so far."""
+    rows = build_leaderboard(records, spec, show_all=True).rows
+    finalists = [row for row in rows if row.role == "finalist" and row.rank is not None]
+    search = _complete(row for row in rows if row.role == "search")
+    return next(iter([*finalists, *search]), None)
+
+
+def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
+    is_fixed = record.role != "search"
+    is_complete = record.state == "COMPLETE"
+    folds = tuple(record.fold_values)
+    is_confirmed = (
+        is_fixed
+        and is_complete
+        and len(folds) == spec.validation.folds
+        and all(math.isfinite(value) for value in folds)
+    )
+    return Row(
+        rank=None,
+        number=record.number,
+        role=record.role,
+        label=record.label,
+        state=record.state,
+        value=_finite(record.value),
+        cv_mean=statistics.fmean(folds) if is_confirmed else None,
+        cv_std=statistics.stdev(folds) if is_confirmed else None,
+        # Whatever a storage says, no search trial is ever shown with a test figure (DESIGN 6).
+        test_accuracy=_finite(record.test_accuracy) if is_fixed and is_complete else None,
+        num_parameters=record.num_parameters,
+        epochs=record.epochs,
+        seconds=record.seconds,
+        stop_reason=record.stop_reason,
+        finalist_of=record.finalist_of,
+        params=record.params,
+        fold_values=folds,
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _complete(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if row.state == "COMPLETE" and row.value is not None]
+
+
+def _order(rows: Iterable[Row], figure: Literal["value", "cv_mean"], sign: int) -> list[Row]:
+    """Sort by state, then by the figure, best first; equals by number."""
+
+    def key(row: Row) -> tuple[int, bool, float, int]:
+        amount: float | None = getattr(row, figure)
+        state = _STATE_ORDER.index(row.state)
+        return state, amount is None, 0.0 if amount is None else -sign * amount, row.number
+
+    return sorted(rows, key=key)
+
+
+def _number(rows: Sequence[Row]) -> list[Row]:
+    return [replace(row, rank=rank) for rank, row in enumerate(rows, start=1)]

@@ -1,0 +1,100 @@
+"""Reading a recorded study back. Nothing here writes to a storage."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from searchlab.errors import InputError
+from searchlab.study.attributes import TrialRecord
+from searchlab.study.storage import hide_password, open_storage
+
+if TYPE_CHECKING:
+    from searchlab.config.study import StudySpec
+    from searchlab.study.runs import RunFolder
+
+__all__ = ["StudyReading", "is_driven", "read_study"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyReading:
+    """A study as recorded: what was asked for, and every trial so far by number."""
+
+    run: RunFolder
+    spec: StudySpec
+    storage_url: str
+    records: list[TrialRecord]
+    is_driven: bool
+
+
+def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
+    """Read a run's study from its storage.
+
+    Raises InputError where the storage cannot be reached or does not hold the study; in neither
+    case is anything created.
+    """
+    import optuna
+
+    spec = run.load().spec
+    url = run.storage_url(storage_option)
+    # Asked for before the trials: a driver that ends in between has written them all.
+    driven = is_driven(run)
+    if _is_without_tables(url):
+        raise _missing_study(spec.name, url)
+    try:
+        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
+    except KeyError:
+        raise _missing_study(spec.name, url) from None
+    trials = study.get_trials(deepcopy=False)
+    return StudyReading(
+        run=run,
+        spec=spec,
+        storage_url=url,
+        records=[TrialRecord.from_trial(trial) for trial in trials],
+        is_driven=driven,
+    )
+
+
+def is_driven(run: RunFolder) -> bool:
+    """Whether a driver holds the run's lock at this moment, on this machine."""
+    from filelock import FileLock, Timeout
+
+    if not run.lock_file.exists():
+        return False
+    lock = FileLock(run.lock_file, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # another user's folder: nobody who could drive it here
+        return False
+    lock.release()
+    return False
+
+
+def _missing_study(name: str, url: str) -> InputError:
+    return InputError(
+        f"holds no study named {name}",
+        where=hide_password(url),
+        remedy="Name the storage that it was run with by --storage, or run it first",
+    )
+
+
+def _is_without_tables(url: str) -> bool:
+    """Whether opening the storage would create its tables, or the SQLite file itself."""
+    import sqlalchemy
+    import sqlalchemy.exc
+
+    try:
+        address = sqlalchemy.make_url(url)
+        if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+            return True
+        engine = sqlalchemy.create_engine(address)
+        try:
+            return not sqlalchemy.inspect(engine).has_table("studies")
+        finally:
+            engine.dispose()
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OSError, ValueError, ImportError):
+        return False  # open_storage says what is wrong with it

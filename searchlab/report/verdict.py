@@ -1,0 +1,140 @@
+"""The one sentence under a leaderboard: does the winner beat the best baseline, and how sure?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from searchlab.analysis.comparison import Comparison, compare_folds
+from searchlab.report.formatting import format_difference
+from searchlab.report.leaderboard import Leaderboard, Row
+
+__all__ = ["Outcome", "Verdict", "reach_verdict"]
+
+Outcome = Literal["better", "worse", "not_shown", "untested"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be said of the best finalist against the best baseline.
+
+    ``outcome`` is ``untested`` where either is missing; ``caveat`` is empty or one sentence.
+    """
+
+    outcome: Outcome
+    challenger: Row | None
+    incumbent: Row | None
+    comparison: Comparison | None
+    text: str
+    caveat: str = ""
+
+
+def reach_verdict(board: Leaderboard) -> Verdict:
+    """Compare the best finalist with the best baseline over their common folds."""
+    ranked = [row for row in board.rows if row.rank is not None]
+    finalists = [row for row in ranked if row.role == "finalist"]
+    finalist = finalists[0] if finalists else None
+    baseline = next((row for row in ranked if row.role == "baseline"), None)
+    if finalist is None or baseline is None:
+        return Verdict(
+            outcome="untested",
+            challenger=finalist,
+            incumbent=baseline,
+            comparison=None,
+            text=_explain_untested(board, finalist, baseline),
+        )
+    comparison = compare_folds(
+        finalist.fold_values, baseline.fold_values, num_folds=board.num_folds
+    )
+    outcome = _judge(comparison, _sign(board))
+    return Verdict(
+        outcome=outcome,
+        challenger=finalist,
+        incumbent=baseline,
+        comparison=comparison,
+        text=_state(board, outcome, finalist, baseline, comparison),
+        caveat=_warn_of_selection(board, finalist, baseline, num_finalists=len(finalists)),
+    )
+
+
+def _sign(board: Leaderboard) -> int:
+    return 1 if board.metric == "accuracy" else -1
+
+
+def _judge(comparison: Comparison, sign: int) -> Outcome:
+    if not comparison.is_shown:
+        return "not_shown"
+    return "better" if sign * comparison.difference > 0 else "worse"
+
+
+def _state(
+    board: Leaderboard, outcome: Outcome, finalist: Row, baseline: Row, comparison: Comparison
+) -> str:
+    sign = _sign(board)
+    rival = f"the best baseline {baseline.title}"
+    evidence = _describe_evidence(board, comparison)
+    size = format_difference(board.metric, comparison.difference)
+    if board.metric == "loss":
+        size += " of loss"
+    if outcome == "better":
+        return f"{finalist.title} beats {rival} by {size} ({evidence})"
+    if outcome == "worse":
+        return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
+    gain = sign * comparison.difference
+    direction = "better" if gain > 0 else "worse" if gain < 0 else "apart"
+    return f"{finalist.title} is not shown to differ from {rival}: {size} {direction} ({evidence})"
+
+
+def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
+    """Give interval and p; the interval counts in the direction that the sentence names."""
+    test = f"corrected paired t-test over {comparison.num_compared} folds"
+    if comparison.interval is None or comparison.p_value is None:
+        return f"the same on all {comparison.num_compared} folds, no spread to test by"
+    sign = 1 if comparison.difference >= 0 else -1
+    low, high = sorted(sign * end for end in comparison.interval)
+    if board.metric == "accuracy":
+        span = f"{100 * low:.2f} to {100 * high:.2f}"
+    else:
+        span = f"{low:.4f} to {high:.4f}"
+    p_value = comparison.p_value
+    p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return f"95 % CI {span}, {p_text}; {test}"
+
+
+def _warn_of_selection(
+    board: Leaderboard, finalist: Row, baseline: Row, *, num_finalists: int
+) -> str:
+    """Say that the finalist was chosen by folds that the comparison counts again."""
+    seen = board.search_folds
+    pick = f", and it is the best of {num_finalists} finalists" if num_finalists > 1 else ""
+    if seen >= board.num_folds:
+        return (
+            f"Caveat: the search chose it on these same {seen} folds{pick}, so its figure leans "
+            "high."
+        )
+    unseen = [
+        ours - theirs
+        for ours, theirs in zip(
+            finalist.fold_values[seen:], baseline.fold_values[seen:], strict=True
+        )
+    ]
+    gain = _sign(board) * sum(unseen) / len(unseen)
+    size = format_difference(board.metric, gain)
+    return (
+        f"Caveat: the search chose it on {seen} of these {board.num_folds} folds; on the "
+        f"other {len(unseen)} alone it is {size} {'better' if gain >= 0 else 'worse'}{pick}."
+    )
+
+
+def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
+    if finalist is not None:
+        return f"No baseline was cross-validated, so nothing says what {finalist.title} is worth"
+    search = next(
+        (row for row in board.rows if row.role == "search" and row.state == "COMPLETE"), None
+    )
+    if search is None:
+        return "No search trial has finished, so there is nothing to compare yet"
+    text = f"{search.title} is the search's best, but no finalist was trained on all folds"
+    if baseline is not None:
+        text += f", so it is not shown to differ from the best baseline {baseline.title}"
+    return text

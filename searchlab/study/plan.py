@@ -1,0 +1,96 @@
+"""What a study runs beyond what its sampler asks for: baselines, planned points, finalists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from searchlab.config.space import SpaceSpec
+from searchlab.config.study import PLANNED_SAMPLERS, StudySpec
+from searchlab.config.trial import Role
+from searchlab.study.attributes import FINALIST_OF, LABEL, PLAN, ROLE, SCHEME, TrialRecord
+from searchlab.study.points import Point, grid, one_at_a_time
+from searchlab.study.spaces import StudySpace
+
+__all__ = ["PlannedTrial", "choose_finalists", "plan_baselines", "plan_search"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTrial:
+    """A trial whose parameters are known beforehand. ``key`` is unique within the study."""
+
+    key: str
+    role: Role
+    point: Point
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    def user_attributes(self) -> dict[str, Any]:
+        """Return what the enqueued trial carries from its first moment."""
+        return {ROLE: self.role, PLAN: self.key, **self.attributes}
+
+
+def plan_baselines(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
+    """Return every architecture with every scheme. Raises InputError outside the space."""
+    return [
+        PlannedTrial(
+            key=f"baseline/{architecture}/{scheme}",
+            role="baseline",
+            point=space.baseline_point(architecture, scheme),
+            attributes={LABEL: f"{architecture}/{scheme}", SCHEME: scheme},
+        )
+        for architecture in spec.baselines.architectures
+        for scheme in spec.baselines.schemes
+    ]
+
+
+def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
+    """Return the search trials of a planned sampler, or None where a sampler is to be asked."""
+    search = spec.search
+    if search.sampler not in PLANNED_SAMPLERS:
+        return None
+    assert isinstance(spec.space, SpaceSpec)
+    if search.sampler == "grid":
+        points = grid(spec.space, points=search.points, seed=search.seed)
+    else:
+        points = one_at_a_time(spec.space, given=search.reference, points=search.points)
+    return [
+        PlannedTrial(key=f"search/{index}", role="search", point=point)
+        for index, point in enumerate(points[: search.trials])
+    ]
+
+
+def choose_finalists(
+    spec: StudySpec, records: Iterable[TrialRecord], points: dict[int, Point]
+) -> list[PlannedTrial]:
+    """Return the best search trials of different parameters, to be trained on every fold.
+
+    ``points`` has the parameters of every finished search trial by its number.
+    """
+    complete = [
+        record
+        for record in records
+        if record.role == "search" and record.state == "COMPLETE" and record.value is not None
+    ]
+    sign = -1 if spec.objective.to_config().direction == "maximize" else 1
+    complete.sort(key=lambda record: (sign * (record.value or 0.0), record.number))
+    chosen = _distinct([record.number for record in complete], points)[: spec.confirm.top]
+    return [
+        PlannedTrial(
+            key=f"finalist/{number}",
+            role="finalist",
+            point=points[number],
+            attributes={FINALIST_OF: number},
+        )
+        for number in chosen
+    ]
+
+
+def _distinct(numbers: Sequence[int], points: dict[int, Point]) -> list[int]:
+    seen: list[Point] = []
+    chosen = []
+    for number in numbers:
+        if points[number] not in seen:
+            seen.append(points[number])
+            chosen.append(number)
+    return chosen

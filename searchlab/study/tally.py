@@ -1,0 +1,115 @@
+"""Tally: counts, bests and the time left, kept as trials begin and end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from searchlab.config.study import StudySpec
+from searchlab.config.trial import Role
+from searchlab.study.attributes import TrialRecord
+from searchlab.study.progress import BestTrial, RoleCounts, RunningTrial, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Tally", "is_better"]
+
+_ROLES: tuple[Role, ...] = ("baseline", "search", "finalist")
+
+
+def is_better(value: float, than: float, direction: str) -> bool:
+    """Compare two values in the objective's direction."""
+    return value > than if direction == "maximize" else value < than
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Where a study stands. Work is measured in model epochs: one model trained for one epoch."""
+
+    spec: StudySpec
+    totals: dict[Role, int]
+    ended: Counter[tuple[Role, str]] = field(default_factory=Counter)
+    best: dict[Role, BestTrial] = field(default_factory=dict)
+    running: dict[int, RunningTrial] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.monotonic)
+    _work_done: float = 0.0
+
+    def count_earlier(self, records: Iterable[TrialRecord]) -> None:
+        """Count what an earlier run of the study finished."""
+        for record in records:
+            self._count(record.role, record.state, record.number, record.label, record.value)
+
+    def begin(self, trial: RunningTrial) -> None:
+        """A trial began."""
+        self.running[trial.number] = trial
+
+    def advance(self, trial: RunningTrial) -> None:
+        """A trial trained an epoch."""
+        self._work_done += trial.num_models * (trial.epoch - self.running[trial.number].epoch)
+        self.running[trial.number] = trial
+
+    def end(self, number: int, state: str, value: float | None) -> None:
+        """A trial ended; a pruned one has saved the rest of its work."""
+        trial = self.running.pop(number)
+        self._count(trial.role, state, number, trial.label, value)
+
+    def _count(self, role: Role, state: str, number: int, label: str, value: float | None) -> None:
+        self.ended[role, state] += 1
+        if state != "COMPLETE" or value is None:
+            return
+        best = self.best.get(role)
+        direction = self.spec.objective.to_config().direction
+        if best is None or is_better(value, best.value, direction):
+            self.best[role] = BestTrial(number=number, label=label, value=value)
+
+    def counts(self, role: Role) -> RoleCounts:
+        """Return how far a role is."""
+        return RoleCounts(
+            total=self.totals[role],
+            complete=self.ended[role, "COMPLETE"],
+            pruned=self.ended[role, "PRUNED"],
+            failed=self.ended[role, "FAIL"],
+        )
+
+    def snapshot(self, *, stopping: bool = False) -> Snapshot:
+        """Return where the study stands now."""
+        counts = {role: self.counts(role) for role in _ROLES}
+        stage: Role = next(
+            (role for role in _ROLES if counts[role].ended < self.totals[role]), _ROLES[-1]
+        )
+        elapsed = time.monotonic() - self.started_at
+        return Snapshot(
+            study=self.spec.name,
+            metric=self.spec.objective.metric,
+            stage=stage,
+            counts=counts,
+            running=tuple(self.running.values()),
+            best_search=self.best.get("search"),
+            best_baseline=self.best.get("baseline"),
+            elapsed_seconds=elapsed,
+            remaining_seconds=self._remaining(elapsed),
+            stopping=stopping,
+        )
+
+    def _remaining(self, elapsed: float) -> float | None:
+        if self._work_done <= 0:
+            return None
+        left = sum(
+            max(0, self.totals[role] - self.counts(role).ended) * self._work(role)
+            for role in _ROLES
+        )
+        left -= sum(trial.num_models * trial.epoch for trial in self.running.values())
+        return max(0.0, left) * elapsed / self._work_done
+
+    def _work(self, role: Role) -> int:
+        """Return the model epochs of one trial of a role that isn't pruned."""
+        validation = self.spec.validation
+        if role == "search":
+            return validation.search_folds * self.spec.training.epochs
+        training = self.spec.training
+        if role == "baseline":
+            training = self.spec.baseline_training()
+        return (validation.folds + 1) * training.epochs

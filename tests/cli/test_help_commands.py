@@ -1,0 +1,84 @@
+"""Help: quick to import, a summary and examples for every command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer.main
+from command_line import run_searchlab
+
+from searchlab import __version__
+from searchlab.cli.main import app
+
+HEAVY = {"torch", "optuna", "ray", "numpy", "pandas", "pydantic", "yaml", "rich.console"}
+
+
+def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from searchlab.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('MODULES', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.partition("MODULES")[2].split())
+    assert "searchlab.cli.main" in loaded
+    assert not loaded & HEAVY
+
+
+def test_python_dash_m_runs_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "searchlab", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"searchlab {__version__}\n"
+
+
+def test_all_documented_commands_are_there() -> None:
+    expected = {
+        "space new", "space show", "space check", "space sample", "study new", "data list",
+        "data fetch", "dashboard", "schema",
+    }  # fmt: skip
+    assert expected <= {" ".join(path) for path in COMMANDS}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_a_summary_help_for_its_options_and_examples(
+    path: tuple[str, ...],
+) -> None:
+    command: object = typer.main.get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    assert all(
+        parameter.help
+        for parameter in command.params  # type: ignore[attr-defined]
+        if parameter.param_type_name == "option"
+    )
+    outcome = run_searchlab(*path, "--help")
+    assert outcome.code == 0
+    assert command.help  # type: ignore[attr-defined]
+    lines = outcome.out.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.strip() == "Examples:")
+    # Each on a line of its own, not run together into a paragraph.
+    assert lines[start + 1].split()[: 1 + len(path)] == ["searchlab", *path]
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["space", "show"], ["schema", "trial"]])
+def test_usage_errors_exit_2_without_a_traceback(arguments: list[str]) -> None:
+    outcome = run_searchlab(*arguments)
+    assert outcome.code == 2
+    assert "Usage: searchlab" in outcome.err
+    assert "Traceback" not in outcome.err

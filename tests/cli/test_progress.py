@@ -1,0 +1,142 @@
+"""What an onlooker writes: plain lines without a terminal, a small panel on one."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from searchlab.cli.progress import LiveProgress, PlainProgress, make_progress
+from searchlab.study.progress import (
+    BestTrial,
+    RoleCounts,
+    RunningTrial,
+    Silent,
+    Snapshot,
+    TrialEnd,
+)
+
+SNAPSHOT = Snapshot(
+    study="toy",
+    metric="accuracy",
+    stage="search",
+    counts={
+        "baseline": RoleCounts(total=6, complete=6, pruned=0, failed=0),
+        "search": RoleCounts(total=37, complete=4, pruned=1, failed=1),
+        "finalist": RoleCounts(total=3, complete=0, pruned=0, failed=0),
+    },
+    running=tuple(
+        RunningTrial(
+            number=13 + i, role="search", label="cnn", epoch=i, num_epochs=8, num_models=1,
+            value=0.9 if i else None,
+        )
+        for i in range(40)
+    ),
+    best_search=BestTrial(number=9, label="cnn", value=0.972),
+    best_baseline=BestTrial(number=5, label="a2/DT", value=0.959),
+    elapsed_seconds=30.0,
+    remaining_seconds=41.0,
+)  # fmt: skip
+END = TrialEnd(
+    number=12, role="search", label="cnn", state="COMPLETE", value=0.961, epoch=8, seconds=2.1,
+    reason=None, test_accuracy=None,
+)  # fmt: skip
+
+
+def _plain(end: TrialEnd | None, snapshot: Snapshot = SNAPSHOT) -> list[str]:
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    progress.begin(snapshot)
+    progress.advance(snapshot)
+    if end is not None:
+        progress.end_trial(end, snapshot)
+    progress.close(snapshot)
+    return stream.getvalue().splitlines()
+
+
+def test_plain_lines_of_a_study() -> None:
+    assert _plain(END) == [
+        "study toy: baselines 6/6, search 6/37, finalists 0/3",
+        "stage: search",
+        "[12/46] search #12 cnn COMPLETE 96.10 % after 8 epochs (2.1 s)"
+        "  best 97.20 % (#9) vs baseline 95.90 % (#5)  left 0:41",
+        "done: 12/46 trials in 0:30",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": "FAIL", "value": None, "reason": "out of memory"}, "FAIL after 8 epochs (2.1 s)"
+         ": out of memory"),
+        ({"state": "PRUNED", "epoch": 1, "reason": "diverged"}, "PRUNED 96.10 % after 1 epoch"),
+        ({"test_accuracy": 0.95, "role": "finalist"}, "(2.1 s), test 95.00 %"),
+    ],
+)  # fmt: skip
+def test_plain_line_says_how_a_trial_ended(changes: dict[str, Any], words: str) -> None:
+    assert words in _plain(replace(END, **changes))[2]
+
+
+def test_unknown_totals_and_missing_rivals_are_left_open() -> None:
+    counts = {"search": RoleCounts(total=None, complete=1, pruned=0, failed=0)}
+    snapshot = replace(
+        SNAPSHOT, counts=counts, best_baseline=None, best_search=None, remaining_seconds=None
+    )
+    line = _plain(END, snapshot)[2]
+    assert line == "[1/?] search #12 cnn COMPLETE 96.10 % after 8 epochs (2.1 s)"
+
+
+def test_stopping_is_said_once() -> None:
+    lines = _plain(END, replace(SNAPSHOT, stopping=True))
+    assert [line for line in lines if line.startswith("stopping")] == [
+        "stopping: no new trials, 40 running ones end"
+    ]
+    assert lines[-1].startswith("stopped: ")
+
+
+def _draw(snapshot: Snapshot, end: TrialEnd | None = None) -> list[str]:
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, height=24)  # no terminal: drawn once, at the end
+    progress = LiveProgress(console)
+    progress.begin(SNAPSHOT)
+    if end is not None:
+        progress.end_trial(end, snapshot)
+    progress.advance(snapshot)
+    progress.close(snapshot)
+    return stream.getvalue().splitlines()
+
+
+def test_panel_is_small_and_within_80_columns() -> None:
+    lines = _draw(SNAPSHOT)
+    assert len(lines) <= 15
+    assert max(len(line) for line in lines) <= 80
+    text = "\n".join(lines)
+    assert "6/37" in text
+    assert "4 done, 1 pruned, 1 failed" in text
+    assert "and 35 more" in text
+    assert "best 97.20 % (#9 cnn), 1.30 points better than baseline 95.90 % (#5 a2/DT)" in text
+    assert "0:30 gone, about 0:41 left" in text
+
+
+def test_panel_of_a_loss_calls_lower_better() -> None:
+    text = "\n".join(_draw(replace(SNAPSHOT, metric="loss")))
+    assert "best 0.9720 (#9 cnn), 0.0130 worse than baseline 0.9590" in text
+
+
+def test_failures_stay_on_the_screen() -> None:
+    lines = _draw(SNAPSHOT, replace(END, state="FAIL", value=None, reason="boom [/red]"))
+    assert "search #12 cnn failed: boom [/red]" in "\n".join(lines)
+
+
+def test_progress_suits_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(make_progress(quiet=True), Silent)
+    assert isinstance(make_progress(quiet=False), PlainProgress)
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert isinstance(make_progress(quiet=False), LiveProgress)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert isinstance(make_progress(quiet=False), PlainProgress)

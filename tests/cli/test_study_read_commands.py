@@ -1,0 +1,171 @@
+"""``study list | status | best | leaderboard`` on a study recorded by plain Optuna."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import typer
+import yaml
+from filelock import FileLock
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+from typer.testing import CliRunner, Result
+
+from searchlab.cli.study_read import register
+from searchlab.errors import InputError
+from searchlab.study.runs import RunFolder
+from searchlab.study.storage import open_storage
+
+STUDY: dict[str, Any] = {
+    "name": "toy",
+    "dataset": {"name": "digits"},
+    "space": {"parameters": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "family": "cnn"}},
+    "search": {"sampler": "random", "trials": 3},
+    "validation": {"folds": 3, "search_folds": 1},
+    "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
+    "confirm": {"top": 1},
+}
+TRIAL_KEYS = {
+    "rank", "number", "role", "label", "state", "value", "cv_mean", "cv_std", "fold_values",
+    "test_accuracy", "num_parameters", "epochs", "seconds", "stop_reason", "finalist_of", "params",
+}  # fmt: skip
+
+
+def _add(study: optuna.Study, role: str, value: float, **attrs: Any) -> None:
+    state = attrs.pop("state", TrialState.COMPLETE)
+    study.add_trial(
+        create_trial(
+            state=state,
+            value=value,
+            params={"lr": 0.01},
+            distributions={"lr": FloatDistribution(1e-4, 1e-1, log=True)},
+            user_attrs={
+                "role": role,
+                "label": "cnn",
+                "epochs": 8,
+                "seconds": 2.1,
+                "num_parameters": 12345,
+                **attrs,
+            },
+        )
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "toy")
+    folder.create(STUDY, None)
+    storage = open_storage(folder.storage_url())
+    study = optuna.create_study(study_name="toy", storage=storage, direction="maximize")
+    base = [0.94, 0.95, 0.96]
+    _add(study, "baseline", 0.94, label="a2/DT", fold_values=base, test_accuracy=0.93)
+    _add(study, "search", 0.95)
+    _add(study, "search", 0.97)
+    _add(study, "search", 0.5, state=TrialState.PRUNED, stop_reason="pruned")
+    best = [0.97, 0.981, 0.989]
+    _add(study, "finalist", 0.97, fold_values=best, finalist_of=2, test_accuracy=0.975)
+    return folder
+
+
+@pytest.fixture
+def interrupted(run: RunFolder) -> RunFolder:
+    storage = open_storage(run.storage_url())
+    optuna.load_study(study_name="toy", storage=storage).ask()
+    return run
+
+
+def _call(run: RunFolder, command: str, *args: str) -> Result:
+    app = typer.Typer()
+    register(app)
+    names = [] if command == "list" else [run.path.name]
+    runs_dir = ["--runs-dir", str(run.path.parent)]
+    return CliRunner().invoke(app, [command, *names, *args, *runs_dir], env={"COLUMNS": "80"})
+
+
+def _call_json(run: RunFolder, command: str, *args: str) -> Any:
+    result = _call(run, command, "--json", *args)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_leaderboard_ends_with_the_verdict(run: RunFolder) -> None:
+    text = " ".join(_call(run, "leaderboard").stdout.split())
+    assert "98.00 ± 0.95 97.50 97.00 12,345" in text
+    assert "#4 cnn beats the best baseline #0 a2/DT by 3.00 points" in text
+
+
+def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
+    data = _call_json(run, "leaderboard", "--all")
+    assert set(data) == {
+        "study", "metric", "num_folds", "search_folds", "trials", "num_hidden", "verdict",
+    }  # fmt: skip
+    assert all(set(trial) == TRIAL_KEYS for trial in data["trials"])
+    assert set(data["verdict"]) == {
+        "outcome", "challenger", "incumbent", "difference", "interval", "p_value", "num_folds",
+        "text", "caveat",
+    }  # fmt: skip
+    assert [trial["number"] for trial in data["trials"]] == [4, 0, 2, 1, 3]
+    searched = [trial for trial in data["trials"] if trial["role"] == "search"]
+    assert [trial["test_accuracy"] for trial in searched] == [None, None, None]
+
+
+def test_status_of_a_finished_study_names_no_resume_command(run: RunFolder) -> None:
+    result = _call(run, "status")
+    assert result.stdout.startswith("toy: finished\n")
+    assert str(run.database) in result.stdout
+    assert "resume" not in result.stdout
+    assert _call_json(run, "status")["roles"]["search"]["pruned"] == 1
+
+
+def test_status_of_an_interrupted_study_says_how_to_carry_on(interrupted: RunFolder) -> None:
+    command = f"searchlab study resume {interrupted.path}"
+    assert f"carry on: {command}" in _call(interrupted, "status").stdout
+    data = _call_json(interrupted, "status")
+    assert (data["state"], data["resume"]) == ("interrupted", command)
+    with FileLock(interrupted.lock_file):
+        assert _call_json(interrupted, "status")["state"] == "running"
+
+
+def test_resume_command_repeats_the_storage_option(interrupted: RunFolder) -> None:
+    url = interrupted.storage_url()
+    assert f"--storage {url}" in _call_json(interrupted, "status", "--storage", url)["resume"]
+
+
+def test_best_prints_yaml_with_figures_as_comments(run: RunFolder) -> None:
+    text = _call(run, "best").stdout
+    assert yaml.safe_load(text) == {"lr": 0.01}
+    assert "# #4 cnn (finalist, search trial #2 again)" in text
+    assert _call_json(run, "best")["trial"]["params"] == {"lr": 0.01}
+
+
+def test_list_shows_every_study_and_survives_an_unreadable_one(run: RunFolder) -> None:
+    RunFolder(run.path.parent / "empty").create({**STUDY, "name": "empty"}, None)
+    found = {item["name"]: item for item in _call_json(run, "list")}
+    assert (found["toy"]["state"], found["toy"]["ended"], found["toy"]["total"]) == (
+        "finished",
+        5,
+        5,
+    )
+    assert found["toy"]["best"]["number"] == 4
+    assert found["empty"]["state"] == "unreadable"
+    text = _call(run, "list").stdout
+    assert "98.00 % #4 cnn" in text
+    assert "holds no study named empty" in " ".join(text.split())
+
+
+def test_list_of_nothing_says_what_to_run(tmp_path: Path) -> None:
+    result = _call(RunFolder(tmp_path / "runs" / "none"), "list")
+    assert result.exit_code == 0
+    assert "searchlab study run" in result.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("command", ["status", "best", "leaderboard"])
+def test_an_unknown_run_is_bad_input_with_the_nearest_name(run: RunFolder, command: str) -> None:
+    result = _call(RunFolder(run.path.parent / "toys"), command)
+    assert isinstance(result.exception, InputError)
+    assert "Did you mean toy?" in str(result.exception)

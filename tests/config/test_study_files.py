@@ -1,0 +1,243 @@
+"""Studies: what is written reads back, and what an override changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from space_strategies import SCALARS, space_data
+
+from searchlab.config.documents import dump_yaml, parse_yaml
+from searchlab.config.loading import load_study
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
+from searchlab.config.space import Choice, Fixed, SpaceSpec
+from searchlab.config.study import CallableRef, StudySpec
+from searchlab.config.trial import INITS, OPTIMIZERS, ObjectiveConfig
+from searchlab.config.validation import validate_document
+
+_PROBABILITIES = st.floats(0, 1, exclude_max=True)
+
+
+def training_data() -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "epochs": st.integers(1, 100),
+            "optimizer": st.sampled_from(OPTIMIZERS),
+            "lr": st.floats(1e-8, 1000),
+            "momentum": _PROBABILITIES,
+            "weight_decay": st.floats(0, 10),
+            "batch_size": st.integers(1, 4096),
+            "dropout": _PROBABILITIES,
+            "init": st.sampled_from(INITS),
+        },
+    )
+
+
+def search_data() -> st.SearchStrategy[dict[str, Any]]:
+    shared = {
+        "pruner": st.sampled_from(["none", "median", "successive_halving", "hyperband"]),
+        "timeout": st.none() | st.integers(1, 10**6) | st.floats(0.1, 1e6),
+        "seed": st.integers(0, 2**63 - 1),
+        "points": st.integers(2, 9),
+    }
+    planned = {"reference": st.dictionaries(st.text(min_size=1, max_size=8), SCALARS, max_size=3)}
+    return st.fixed_dictionaries(
+        {"trials": st.integers(1, 10**6)},
+        optional={**shared, "sampler": st.sampled_from(["tpe", "random", "grid"])},
+    ) | st.fixed_dictionaries({"sampler": st.just("one_at_a_time")}, optional={**shared, **planned})
+
+
+def study_data() -> st.SearchStrategy[dict[str, Any]]:
+    auto = st.just("auto") | st.integers(1, 8)
+    return st.fixed_dictionaries(
+        {
+            "name": st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True),
+            "dataset": st.fixed_dictionaries(
+                {"name": st.text(max_size=8)},
+                optional={"normalize": st.sampled_from(["standard", "unit"])},
+            ),
+            "space": space_data(),
+            "search": search_data(),
+        },
+        optional={
+            "objective": st.sampled_from(
+                [{}, {"metric": "loss"}, {"metric": "accuracy", "direction": "maximize"}]
+            ),
+            "training": training_data(),
+            "validation": st.fixed_dictionaries(
+                {"folds": st.integers(2, 10)}, optional={"search_folds": st.integers(1, 2)}
+            ),
+            "baselines": st.fixed_dictionaries(
+                {},
+                optional={
+                    "architectures": st.lists(st.text(max_size=4), max_size=3, unique=True),
+                    "schemes": st.just(["HF"]) | st.just(["DT", "HT"]),
+                    "training": training_data(),
+                },
+            ),
+            "confirm": st.fixed_dictionaries({"top": st.integers(0, 9)}),
+            "resources": st.fixed_dictionaries(
+                {}, optional={"cpus": st.floats(0.1, 8), "gpus": auto, "workers": auto}
+            ),
+        },
+    )
+
+
+@given(data=study_data())
+def test_study_written_as_yaml_reads_back_equal(data: dict[str, Any]) -> None:
+    spec = StudySpec.model_validate(data)
+    again = validate_document(StudySpec, parse_yaml(dump_yaml(spec.to_data()), source="s.yaml"))
+    assert again == spec
+    # Equality takes 1, 1.0 and true for the same.
+    assert json.dumps(again.to_data()) == json.dumps(spec.to_data())
+
+
+@given(data=study_data())
+def test_baselines_inherit_just_what_they_leave_unset(data: dict[str, Any]) -> None:
+    spec = StudySpec.model_validate(data)
+    again = StudySpec.model_validate(spec.to_data())
+    expected = {**data.get("training", {}), **data.get("baselines", {}).get("training", {})}
+    for study in (spec, again):
+        assert study.baseline_training() == TrainingSettings.model_validate(expected)
+
+
+def make_study(**fields: Any) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "name": "s",
+            "dataset": "digits",
+            "space": {"parameters": {"family": "cnn"}},
+            "search": {"trials": 3},
+            **fields,
+        }
+    )
+
+
+def test_baseline_can_be_set_back_to_a_default() -> None:
+    study = make_study(training={"lr": 0.5, "epochs": 3}, baselines={"training": {"lr": 1e-3}})
+    training = StudySpec.model_validate(study.to_data()).baseline_training()
+    assert (training.lr, training.epochs) == (1e-3, 3)
+
+
+def test_dataset_can_be_named_by_text_alone() -> None:
+    assert make_study(dataset="digits") == make_study(dataset={"name": "digits"})
+
+
+def test_python_function_stands_in_for_a_space() -> None:
+    study = make_study(space="mine.spaces:build")
+    assert study.space == CallableRef("mine.spaces:build")
+    assert StudySpec.model_validate(study.to_data()) == study
+
+
+@pytest.mark.parametrize(
+    ("written", "config"),
+    [
+        ({}, ObjectiveConfig(metric="accuracy", direction="maximize", at="best")),
+        ({"metric": "loss"}, ObjectiveConfig(metric="loss", direction="minimize", at="best")),
+        ({"at": "last"}, ObjectiveConfig(metric="accuracy", direction="maximize", at="last")),
+    ],
+)
+def test_direction_follows_from_the_metric(
+    written: dict[str, str], config: ObjectiveConfig
+) -> None:
+    assert make_study(objective=written).objective.to_config() == config
+
+
+def test_planned_samplers_need_no_number_of_trials() -> None:
+    assert make_study(search={"sampler": "grid"}).search.trials is None
+
+
+def test_every_shared_parameter_is_a_training_setting() -> None:
+    assert set(SHARED_PARAMETERS) == set(TrainingSettings.model_fields) - {"epochs"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr", 0.1), ("batch_size", 8), ("init", "normal")])
+def test_admissible_setting_passes(name: str, value: Any) -> None:
+    TrainingSettings.check_value(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("lr", 0.0, "must be greater than 0, got 0.0"),
+        ("lr", float("nan"), "must be a finite number, got nan"),
+        ("batch_size", 1.5, "must be a whole number, got 1.5"),
+        ("optimizer", "adma", "Did you mean adam or adamw?"),
+    ],
+)
+def test_inadmissible_setting_names_its_rule(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingSettings.check_value(name, value)
+
+
+@pytest.fixture
+def study_path(tmp_path: Path) -> Path:
+    """A study that names a space file beside it."""
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "cnn.yaml").write_text("parameters:\n  lr: [0.1, 0.2]\n  family: cnn\n")
+    (tmp_path / "studies").mkdir()
+    path = tmp_path / "studies" / "s.yaml"
+    path.write_text(
+        "name: s\ndataset: digits\nspace: ../spaces/cnn.yaml\nsearch: {trials: 3}\n"
+        "training: {epochs: 9}\n"
+    )
+    return path
+
+
+def load_shared(path: Path, *overrides: str) -> dict[str, Any]:
+    space = load_study(path, overrides).spec.space
+    assert isinstance(space, SpaceSpec)
+    return space.shared
+
+
+def test_space_is_looked_up_beside_the_study(
+    study_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_shared(study_path) == {"lr": Choice((0.1, 0.2))}
+
+
+def test_override_changes_a_field(study_path: Path) -> None:
+    spec = load_study(study_path, ["training.epochs=3", "search.sampler=random"]).spec
+    assert spec.training.epochs == 3
+    assert spec.search.sampler == "random"
+    assert spec.search.trials == 3
+
+
+def test_override_reaches_into_the_space_file(study_path: Path) -> None:
+    assert load_shared(study_path, "space.parameters.lr=0.5") == {"lr": Fixed(0.5)}
+    assert load_shared(study_path, "space.parameters.dropout=0.5")["dropout"] == Fixed(0.5)
+    assert load_shared(study_path) == {"lr": Choice((0.1, 0.2))}
+
+
+def test_override_replaces_the_space_and_reaches_into_the_new_one(
+    study_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # A path on the command line is relative to where the command runs, as everywhere else.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.yaml").write_text("parameters: {batch_size: 32, family: fcn}\n")
+    assert load_shared(study_path, "space=other.yaml") == {"batch_size": Fixed(32)}
+    assert load_shared(study_path, "space.parameters.lr=0.5", "space=other.yaml") == {
+        "batch_size": Fixed(32),
+        "lr": Fixed(0.5),
+    }
+
+
+def test_override_can_give_an_inline_space_or_a_function(study_path: Path) -> None:
+    assert load_shared(study_path, "space={parameters: {family: cnn, lr: 0.3}}") == {
+        "lr": Fixed(0.3)
+    }
+    assert load_study(study_path, ["space=mine:build"]).spec.space == CallableRef("mine:build")
+
+
+def test_study_keeps_its_document_for_later_messages(study_path: Path) -> None:
+    document = load_study(study_path, ["training.epochs=3"]).document
+    assert document.where(("search", "trials")) == f"{study_path}:4: search.trials"
+    assert document.where(("training", "epochs")) == "--set training.epochs=3: training.epochs"
+    space = study_path.parent / "../spaces/cnn.yaml"
+    assert document.where(("space", "parameters", "lr")) == f"{space}:2: parameters.lr"

@@ -1,0 +1,99 @@
+"""The verdict says who is better only where the folds show it, and with the right sign."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from trial_records import accuracy_study, make_record, make_spec
+
+from searchlab.report.leaderboard import build_leaderboard
+from searchlab.report.verdict import Verdict, reach_verdict
+from searchlab.study.attributes import TrialRecord
+
+BASE = (0.50, 0.51, 0.52)
+HIGH = (0.90, 0.91, 0.925)
+
+
+def _reach(records: list[TrialRecord], **changes: Any) -> Verdict:
+    return reach_verdict(build_leaderboard(records, make_spec(**changes)))
+
+
+def _duel(finalist: tuple[float, ...], baseline: tuple[float, ...], metric: str) -> Verdict:
+    records = [
+        make_record(5, "baseline", fold_values=baseline),
+        make_record(31, "finalist", fold_values=finalist, finalist_of=12),
+    ]
+    return _reach(records, objective={"metric": metric})
+
+
+@pytest.mark.parametrize(
+    ("finalist", "baseline", "metric", "outcome", "words"),
+    [
+        (HIGH, BASE, "accuracy", "better", "#31 cnn beats the best baseline #5 a2/DT by 40.17"),
+        (BASE, HIGH, "accuracy", "worse", "#31 cnn is worse than the best baseline #5 a2/DT"),
+        (HIGH, BASE, "loss", "worse", "is worse than the best baseline #5 a2/DT by 0.4017 of loss"),
+        (BASE, HIGH, "loss", "better", "beats the best baseline #5 a2/DT by 0.4017 of loss"),
+    ],
+)
+def test_sign_follows_the_objective(
+    finalist: tuple[float, ...],
+    baseline: tuple[float, ...],
+    metric: str,
+    outcome: str,
+    words: str,
+) -> None:
+    verdict = _duel(finalist, baseline, metric)
+    assert verdict.outcome == outcome
+    assert words in verdict.text
+
+
+@pytest.mark.parametrize(("metric", "word"), [("accuracy", "better"), ("loss", "worse")])
+def test_an_unclear_difference_is_not_shown(metric: str, word: str) -> None:
+    verdict = _duel((0.90, 0.92, 0.95), (0.91, 0.90, 0.93), metric)
+    assert verdict.outcome == "not_shown"
+    assert "is not shown to differ from the best baseline #5" in verdict.text
+    assert f" {word} (95 % CI " in verdict.text
+
+
+def test_interval_of_a_lower_loss_is_a_gain() -> None:
+    interval = _duel(BASE, HIGH, "loss").text.partition("CI ")[2].partition(",")[0]
+    low, high = (float(end) for end in interval.split(" to "))
+    assert 0 < low < 0.4017 < high
+
+
+def test_the_caveat_gives_the_difference_without_the_search_fold() -> None:
+    verdict = _reach(accuracy_study())
+    assert verdict.challenger is not None
+    assert verdict.challenger.number == 10
+    assert verdict.incumbent is not None
+    assert verdict.incumbent.number == 1
+    assert "other 2 alone it is 3.00 points better" in verdict.caveat
+
+
+def test_the_caveat_where_the_search_saw_every_fold() -> None:
+    verdict = _reach(accuracy_study(), validation={"folds": 3, "search_folds": 3})
+    assert "these same 3 folds" in verdict.caveat
+
+
+def test_the_caveat_counts_the_finalists_it_was_picked_from() -> None:
+    other = make_record(11, "finalist", fold_values=(0.96, 0.97, 0.98), finalist_of=6)
+    assert "the best of 2 finalists" in _reach([*accuracy_study(), other]).caveat
+    assert "finalists" not in _reach(accuracy_study()).caveat
+
+
+def test_without_finalists_nothing_is_claimed() -> None:
+    verdict = _reach(accuracy_study()[:-1])
+    assert verdict.outcome == "untested"
+    assert "#7 cnn is the search's best, but no finalist" in verdict.text
+    assert "beats" not in verdict.text
+
+
+def test_without_baselines_nothing_is_claimed() -> None:
+    verdict = _reach(accuracy_study()[2:])
+    assert verdict.outcome == "untested"
+    assert "No baseline" in verdict.text
+
+
+def test_an_empty_study_has_nothing_to_compare() -> None:
+    assert "nothing to compare" in _reach([]).text
