@@ -64,7 +64,10 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a study: baselines, search, confirmation; ends with its leaderboard."""
+    """Run a study from its file.
+
+    Baselines, search, confirmation; it ends with the leaderboard. The run lands in runs/<name>/.
+    """
     from searchlab.config.loading import load_study
     from searchlab.study.runs import RunFolder, default_runs_dir
 
@@ -102,10 +105,11 @@ def resume(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Carry on with a study that was stopped or killed, or give a finished one more trials.
+    """Carry on with a stopped or killed study.
 
     Trials in flight are taken up again under their own numbers. Only search.trials,
-    search.timeout, confirm.top and resources can be changed with --set.
+    search.timeout, confirm.top and resources can be changed with --set; more search.trials
+    continue a finished study.
     """
     from searchlab.study.runs import default_runs_dir, find_run
 

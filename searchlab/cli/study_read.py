@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.options import JsonOption, RunsDirOption, StorageOption, examples
+
 if TYPE_CHECKING:
     from searchlab.report.leaderboard import Row
     from searchlab.report.reading import StudyReading
@@ -16,28 +18,23 @@ if TYPE_CHECKING:
 __all__ = ["print_board", "register"]
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
-RunsDirOption = Annotated[
-    Path | None, typer.Option("--runs-dir", help="Where runs lie (SEARCHLAB_RUNS, else ./runs).")
-]
-StorageOption = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        envvar="SEARCHLAB_STORAGE",
-        show_envvar=True,
-        help="The storage's URL, if not the one that the run notes.",
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every trial, not the best few.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the ``study`` group."""
-    app.command("list")(list_studies)
-    app.command("status")(show_status)
-    app.command("best")(show_best)
-    app.command("leaderboard")(show_leaderboard)
+    app.command("list", epilog=examples("searchlab study list", "searchlab study list --json"))(
+        list_studies
+    )
+    app.command("status", epilog=examples("searchlab study status quickstart"))(show_status)
+    app.command("best", epilog=examples("searchlab study best quickstart > best.yaml"))(show_best)
+    app.command(
+        "leaderboard",
+        epilog=examples(
+            "searchlab study leaderboard quickstart",
+            "searchlab study leaderboard runs/quickstart --all --json",
+        ),
+    )(show_leaderboard)
 
 
 def list_studies(
@@ -100,7 +97,10 @@ def show_best(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print the winning configuration as YAML: a finalist, else the search's best so far."""
+    """Print the winning configuration as YAML.
+
+    The best finalist, or the search's best while none is confirmed yet.
+    """
     from searchlab.errors import InputError
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
@@ -126,7 +126,11 @@ def show_leaderboard(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank finalists and baselines, then the search's best, and say if the winner is better."""
+    """Rank the trials, and say who won.
+
+    Finalists and baselines by cross-validation, then the search's best; last, whether the winner
+    is shown to beat the best baseline.
+    """
     print_board(_read(run, runs_dir, storage), show_all=show_all, as_json=as_json)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from searchlab.config.settings import SHARED_PARAMETERS
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.space import Choice, Range
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.trial import Scalar, Scheme
@@ -65,8 +65,10 @@ def to_point(reference: str, returned: object) -> Point:
                         point[f"{family}.layer{layer}.{own}"] = item
                 else:
                     point[f"{family}.{own}"] = setting
-        elif name == "family" or name in SHARED_PARAMETERS:
+        elif name == "family":
             point[name] = value
+        elif name in SHARED_PARAMETERS:
+            point[name] = _checked(reference, name, value)
         else:
             known = [*SHARED_PARAMETERS, "family", family]
             raise InputError(
@@ -75,6 +77,14 @@ def to_point(reference: str, returned: object) -> Point:
                 remedy=did_you_mean(str(name), known),
             )
     return point
+
+
+def _checked(reference: str, name: str, value: Scalar) -> Scalar:
+    try:
+        TrainingSettings.check_value(name, value)
+    except ValueError as error:
+        raise InputError(str(error), where=f"space {reference}: {name}") from None
+    return value
 
 
 class _Proxy:

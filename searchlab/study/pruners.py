@@ -16,8 +16,8 @@ __all__ = ["make_pruner"]
 def make_pruner(name: str, *, epochs: int) -> BasePruner:
     """Return a pruner for trials of ``epochs`` epochs."""
     if name == "median":
-        # A tenth of the epochs is too early to judge; five trials are too few to have a median.
-        return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
+        # The first fifth of the epochs says little; of fewer than five trials a median says less.
+        return MedianPruner(n_startup_trials=5, n_warmup_steps=1 + max(1, epochs // 5))
     if name == "successive_halving":
         return SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     if name == "hyperband":
