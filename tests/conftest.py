@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Never judged by time: the machines that run this differ. In CI the same examples every run, so
@@ -12,3 +15,16 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("local"), max_examples=3000)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+_REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the real FashionMNIST and USPS, where a copy lies beside the checkout."""
+    prepare = _REAL_DATA / "prepare"
+    if not prepare.is_file():
+        pytest.skip(f"needs the real data sets in {_REAL_DATA}")
+    root = tmp_path_factory.mktemp("real-data")
+    subprocess.run([str(prepare), str(root)], check=True, capture_output=True)
+    return root

@@ -1,25 +1,12 @@
 from __future__ import annotations
 
 import bz2
-import subprocess
 from pathlib import Path
 
 import pytest
 
-_REAL_DATA = Path(__file__).parents[3] / "shared" / "data"
 _FASHION_MNIST = {"train": 60_000, "t10k": 10_000}
 _USPS = {"usps.bz2": 7_291, "usps.t.bz2": 2_007}
-
-
-@pytest.fixture(scope="session")
-def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the real FashionMNIST and USPS, where a copy lies beside the checkout."""
-    prepare = _REAL_DATA / "prepare"
-    if not prepare.is_file():
-        pytest.skip(f"needs the real data sets in {_REAL_DATA}")
-    root = tmp_path_factory.mktemp("real-data")
-    subprocess.run([str(prepare), str(root)], check=True, capture_output=True)
-    return root
 
 
 @pytest.fixture(scope="session")

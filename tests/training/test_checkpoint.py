@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from trial_configs import load_digits, make_trial, untimed
+
+from searchlab.config.trial import ModelConfig, OptimizerConfig, OptimizerName, TrialConfig
+from searchlab.models import build_model
+from searchlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from searchlab.training.cohort import Cohort
+from searchlab.training.images import TrainingData
+from searchlab.training.results import EpochResult
+from searchlab.training.run import STOP_MARKER, TrialFolders, TrialRun
+
+
+@pytest.fixture(scope="module")
+def digits() -> TrainingData:
+    return load_digits()
+
+
+def finish(run: TrialRun) -> list[EpochResult]:
+    results = [run.step()]
+    while not results[-1].done:
+        results.append(run.step())
+    return [untimed(result) for result in results]
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize(
+    "model", [ModelConfig(family="cnn", dropout=0.3), ModelConfig(family="a2", scheme="HF")]
+)
+def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
+    digits: TrainingData, tmp_path: Path, name: OptimizerName, model: ModelConfig
+) -> None:
+    trial = make_trial(optimizer=OptimizerConfig(name=name, lr=0.01), model=model)
+    whole = Cohort(trial, digits)
+    expected = [untimed(whole.run_epoch()) for _ in range(trial.epochs)]
+    cut = Cohort(trial, digits)
+    for _ in range(2):
+        cut.run_epoch()
+    save_checkpoint(cut, tmp_path)
+    continued = Cohort(trial, digits)
+    assert load_checkpoint(continued, tmp_path)
+    replayed = [untimed(result) for result in continued.replay()]
+    assert replayed + [untimed(continued.run_epoch()) for _ in range(2)] == expected
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    cohort = Cohort(make_trial(), digits)
+    cohort.run_epoch()
+    save_checkpoint(cohort, tmp_path)
+    assert not load_checkpoint(Cohort(make_trial(batch_size=32), digits), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_starts_the_trial_afresh(
+    digits: TrainingData, tmp_path: Path, content: bytes | None
+) -> None:
+    trial = make_trial()
+    cohort = Cohort(trial, digits)
+    cohort.run_epoch()
+    save_checkpoint(cohort, tmp_path)
+    path = checkpoint_path(tmp_path, trial.number)
+    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
+    fresh = Cohort(trial, digits)
+    assert not load_checkpoint(fresh, tmp_path)
+    assert fresh.epoch == 0
+
+
+def test_a_short_trial_writes_no_checkpoint_and_leaves_its_model(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    trial = make_trial()
+    folders = TrialFolders(checkpoints=tmp_path / "checkpoints", models=tmp_path / "models")
+    finish(TrialRun(trial, digits, folders))
+    assert not folders.checkpoints.exists()
+    assert [path.name for path in folders.models.iterdir()] == ["trial-00007.safetensors"]
+
+
+def test_checkpoints_are_written_when_due_or_when_a_stop_is_asked_for(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    trial = make_trial()
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=1e9)
+    run = TrialRun(trial, digits, folders)
+    run.step()
+    assert not checkpoint_path(tmp_path, trial.number).exists()
+    (tmp_path / STOP_MARKER).touch()
+    expected = [untimed(run.step())]
+    assert checkpoint_path(tmp_path, trial.number).exists()
+    assert finish(TrialRun(trial, digits, folders))[1] == expected[0]
+    due = replace(folders, checkpoints=tmp_path / "due", checkpoint_seconds=0.0)
+    TrialRun(trial, digits, due).step()
+    assert checkpoint_path(due.checkpoints, trial.number).exists()
+
+
+def test_a_saved_model_gives_the_test_accuracy_that_was_reported(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    from safetensors import safe_open
+
+    folders = TrialFolders(checkpoints=tmp_path / "c", models=tmp_path / "m")
+    last = finish(TrialRun(make_trial(), digits, folders))[-1]
+    assert last.test is not None
+    with safe_open(checkpoint_path(folders.models, 7), framework="pt") as file:
+        trial = TrialConfig.from_json(file.metadata()["config"])
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model = build_model(trial.model, image_shape=(1, 8, 8), num_classes=10, key=(0,))
+    model.load_state_dict(weights)
+    model.eval()
+    logits = model(digits.normalizer(None, trial.normalize)(digits.test_images))
+    accuracy = float((logits.argmax(1) == digits.test_labels).float().mean())
+    assert accuracy == pytest.approx(last.test.accuracy)
