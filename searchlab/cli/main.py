@@ -12,7 +12,7 @@ import typer
 from searchlab import __version__
 from searchlab.cli import dashboard, data, new_space, new_study, schema, space, study
 from searchlab.cli.options import COMMAND_GROUP, examples
-from searchlab.errors import SearchlabError
+from searchlab.errors import InterruptedStudyError, SearchlabError
 
 __all__ = ["app", "main"]
 
@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; a deliberate error is one message on stderr, no traceback."""
     try:
         app(arguments, prog_name="searchlab")
+    except InterruptedStudyError as stop:
+        typer.echo(str(stop), err=True)
+        sys.exit(stop.exit_code)
     except SearchlabError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -110,7 +110,7 @@ def _run(
         ledger.close()
     if stop.is_made:
         raise InterruptedStudyError(
-            f"stopped. Carry on with: searchlab study resume {run.path}",
+            f"Stopped. Carry on with: searchlab study resume {run.path}",
             exit_code=stop.exit_code,
         )
     if not ledger.is_finished:

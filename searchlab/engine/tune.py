@@ -6,9 +6,9 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab.config.study import ResourceSpec
 from searchlab.study.ledger import Ledger
@@ -43,16 +43,28 @@ _RAY_SETTINGS = {
 }
 
 
+def _load_worker() -> type:
+    from searchlab.engine.worker import TrialActor
+
+    return TrialActor
+
+
 def run_on_ray(
-    ledger: Ledger, prepared: PreparedStudy, folders: TrialFolders, stop: StopRequest
+    ledger: Ledger,
+    prepared: PreparedStudy,
+    folders: TrialFolders,
+    stop: StopRequest,
+    *,
+    load_worker: Callable[[], type] = _load_worker,
 ) -> None:
     """Run the ledger's trials on Ray until it is finished or a stop is asked for.
 
     Uses the Ray that this process is connected to, or else starts one here and ends it.
+    ``load_worker`` returns TrialActor or a subclass; called once Ray's settings are made.
     """
     os.environ.update(_RAY_SETTINGS)
     with _connected_ray(prepared.spec.resources):
-        _run_experiment(ledger, prepared, folders, stop)
+        _run_experiment(ledger, prepared, folders, stop, load_worker())
 
 
 @contextmanager
@@ -84,13 +96,16 @@ def _count_cpus() -> int:
 
 
 def _run_experiment(
-    ledger: Ledger, prepared: PreparedStudy, folders: TrialFolders, stop: StopRequest
+    ledger: Ledger,
+    prepared: PreparedStudy,
+    folders: TrialFolders,
+    stop: StopRequest,
+    worker: Any,
 ) -> None:
     import ray
     from ray import tune
 
     from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
-    from searchlab.engine.worker import TrialActor
 
     request = _worker_resources(prepared.spec.resources, ray.cluster_resources())
     shared = {
@@ -98,7 +113,7 @@ def _run_experiment(
         "folders": folders,
         "num_threads": max(1, int(request["cpu"])),
     }
-    trainable = tune.with_resources(tune.with_parameters(TrialActor, shared=shared), request)
+    trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), request)
     workers = _count_workers(prepared.spec.resources, request, ray.cluster_resources())
     logger.info("%d workers of %s", workers, request)
     searcher = LedgerSearcher(ledger, stop)

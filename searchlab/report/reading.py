@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.attributes import PROGRESS, TrialRecord
 from searchlab.study.storage import hide_password, open_storage
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
+    from searchlab.config.trial import Role
     from searchlab.study.runs import RunFolder
 
 __all__ = ["StudyReading", "is_driven", "read_study"]
@@ -20,13 +21,18 @@ __all__ = ["StudyReading", "is_driven", "read_study"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyReading:
-    """A study as recorded: what was asked for, and every trial so far by number."""
+    """A study as recorded: what was asked for, and every trial so far by number.
+
+    ``totals`` are the trials asked for by role; empty where no driver has noted them.
+    """
 
     run: RunFolder
     spec: StudySpec
     storage_url: str
     records: list[TrialRecord]
     is_driven: bool
+    is_finished: bool
+    totals: dict[Role, int]
 
 
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
@@ -48,12 +54,15 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     except KeyError:
         raise _missing_study(spec.name, url) from None
     trials = study.get_trials(deepcopy=False)
+    progress = study.user_attrs.get(PROGRESS, {})
     return StudyReading(
         run=run,
         spec=spec,
         storage_url=url,
         records=[TrialRecord.from_trial(trial) for trial in trials],
         is_driven=driven,
+        is_finished=bool(progress.get("finished")),
+        totals=progress.get("totals", {}),
     )
 
 

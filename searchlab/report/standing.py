@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from searchlab.study.attributes import TrialRecord
-
 if TYPE_CHECKING:
-    from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
     from searchlab.report.reading import StudyReading
 
@@ -22,7 +18,7 @@ StudyState = Literal["running", "finished", "interrupted"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleStanding:
-    """Trials of one role by state. ``total`` is None while a planned search is not counted out."""
+    """Trials of one role by state. ``total`` is None where no driver noted it."""
 
     total: int | None
     complete: int
@@ -59,50 +55,22 @@ class Standing:
 
 def take_standing(reading: StudyReading) -> Standing:
     """Count a study's trials; a driver at work makes it ``running``."""
-    spec, records = reading.spec, reading.records
-    roles = {role: _count(records, role, _total(spec, role, records)) for role in ROLES}
+    roles = {role: _count(reading, role) for role in ROLES}
+    state: StudyState = "interrupted"
     if reading.is_driven:
-        return Standing(state="running", roles=roles)
-    return Standing(state="finished" if _is_done(spec, roles) else "interrupted", roles=roles)
+        state = "running"
+    elif reading.is_finished and not any(role.running or role.waiting for role in roles.values()):
+        state = "finished"
+    return Standing(state=state, roles=roles)
 
 
-def _count(records: Sequence[TrialRecord], role: Role, total: int | None) -> RoleStanding:
-    states = Counter(record.state for record in records if record.role == role)
+def _count(reading: StudyReading, role: Role) -> RoleStanding:
+    states = Counter(record.state for record in reading.records if record.role == role)
     return RoleStanding(
-        total=total,
+        total=reading.totals.get(role),
         complete=states["COMPLETE"],
         pruned=states["PRUNED"],
         failed=states["FAIL"],
         running=states["RUNNING"],
         waiting=states["WAITING"],
     )
-
-
-def _total(spec: StudySpec, role: Role, records: Sequence[TrialRecord]) -> int | None:
-    if role == "baseline":
-        return len(spec.baselines.architectures) * len(spec.baselines.schemes)
-    if role == "finalist":
-        return spec.confirm.top
-    return spec.search.trials or _planned_total(records)
-
-
-def _planned_total(records: Sequence[TrialRecord]) -> int | None:
-    """The whole list of a planned search is only known to have been asked once it is confirmed."""
-    if not any(record.role == "finalist" for record in records):
-        return None
-    return sum(record.role == "search" for record in records)
-
-
-def _is_done(spec: StudySpec, roles: dict[Role, RoleStanding]) -> bool:
-    baseline, search, finalist = (roles[role] for role in ROLES)
-    if any(role.running or role.waiting for role in roles.values()):
-        return False
-    if baseline.ended < (baseline.total or 0):
-        return False
-    # A search that ran into its timeout is over with fewer trials; the confirm stage shows it.
-    is_search_over = finalist.ended > 0 or search.ended >= _expected_search(search)
-    return is_search_over and finalist.ended >= min(spec.confirm.top, search.complete)
-
-
-def _expected_search(search: RoleStanding) -> int:
-    return max(1, search.ended) if search.total is None else search.total

@@ -19,6 +19,7 @@ __all__ = [
     "LABEL",
     "NUM_PARAMETERS",
     "PLAN",
+    "PROGRESS",
     "ROLE",
     "SCHEME",
     "SECONDS",
@@ -46,6 +47,9 @@ TEST_LOSS = "test_loss"
 CURVES = (
     "curves"  # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}
 )
+
+# Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
+PROGRESS = "searchlab.progress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,6 +88,7 @@ class Ledger:
         self._known_plans = known
         self._finalists: deque[PlannedTrial] | None = None
         self._tally = self._make_tally(planned)
+        self._note_progress(finished=False)
         self._onlooker.begin(self.snapshot())
 
     # What comes next
@@ -311,8 +312,14 @@ class Ledger:
         return self._tally.snapshot(stopping=self._stopping)
 
     def close(self) -> None:
-        """Tell the onlooker that the run is over."""
+        """Note in the storage whether the study is finished; tell the onlooker."""
+        if self.is_finished:
+            self._note_progress(finished=True)
         self._onlooker.close(self.snapshot())
+
+    def _note_progress(self, *, finished: bool) -> None:
+        progress = {"finished": finished, "totals": dict(self._tally.totals)}
+        self._study.set_user_attr(attr.PROGRESS, progress)
 
     def _make_tally(self, planned: list[PlannedTrial] | None) -> Tally:
         baselines = self.spec.baselines

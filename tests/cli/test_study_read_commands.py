@@ -61,6 +61,8 @@ def run(tmp_path: Path) -> RunFolder:
     folder.create(STUDY, None)
     storage = open_storage(folder.storage_url())
     study = optuna.create_study(study_name="toy", storage=storage, direction="maximize")
+    progress = {"finished": True, "totals": {"baseline": 1, "search": 3, "finalist": 1}}
+    study.set_user_attr("searchlab.progress", progress)
     base = [0.94, 0.95, 0.96]
     _add(study, "baseline", 0.94, label="a2/DT", fold_values=base, test_accuracy=0.93)
     _add(study, "search", 0.95)
