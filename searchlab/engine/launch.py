@@ -54,17 +54,13 @@ def begin_study(
             "Or run it under another name: --set name=...",
         )
     prepared = prepare_study(file, data_dir=data_dir)
-    is_new = not run.path.exists()
-    try:
-        _check_writable(run)
-        with _held(run):
-            study = create_study(prepared, open_storage(run.storage_url(storage_url)))
-            run.create(prepared.spec.to_data(), storage_url)
-            _run(prepared, run, study, engine, onlooker)
-    except InputError:
-        if is_new and not run.exists():
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with _made(run), _held(run):
+        with _undone_on_input_error(run):
+            storage = open_storage(run.storage_url(storage_url))
+            # The file first: a run that was killed before its study was made can be resumed.
+            run.write(prepared.spec.to_data(), storage_url)
+            study = create_study(prepared, storage)
+        _run(prepared, run, study, engine, onlooker)
 
 
 def resume_study(
@@ -81,9 +77,10 @@ def resume_study(
     file = run.load(overrides)
     prepared = prepare_study(file, data_dir=data_dir)
     with _held(run):
-        study = reopen_study(prepared, open_storage(run.storage_url(storage_url)))
+        storage = open_storage(run.storage_url(storage_url))
+        study = reopen_study(prepared, storage, create=run.is_embedded(storage_url))
         if overrides:
-            run.create(prepared.spec.to_data(), None)
+            run.write(prepared.spec.to_data())
         _run(prepared, run, study, engine, onlooker)
 
 
@@ -143,16 +140,35 @@ def _engine(
     return run_on_ray
 
 
-def _check_writable(run: RunFolder) -> None:
+@contextmanager
+def _made(run: RunFolder) -> Iterator[None]:
+    """Make the run folder; on an error before the study was begun, leave none behind."""
+    before = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
-        run.lock_file.touch()
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error.strerror}",
-            where=f"the run folder {run.path}",
-            remedy="Choose another place with --runs-dir",
-        ) from error
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            run.lock_file.touch()
+        except OSError as error:
+            raise InputError(
+                f"cannot be written: {error.strerror}",
+                where=f"the run folder {run.path}",
+                remedy="Choose another place with --runs-dir",
+            ) from error
+        yield
+    finally:
+        if run.path in before and not run.exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+            for folder in before[1:]:
+                folder.rmdir()
+
+
+@contextmanager
+def _undone_on_input_error(run: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        run.study_file.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -8,15 +8,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from searchlab.config.study import ResourceSpec
+from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import PreparedStudy
 from searchlab.training.run import STOP_MARKER, TrialFolders
-
-if TYPE_CHECKING:
-    from searchlab.engine.stopping import StopRequest
 
 __all__ = ["run_on_ray"]
 
@@ -64,7 +62,9 @@ def run_on_ray(
     """
     os.environ.update(_RAY_SETTINGS)
     with _connected_ray(prepared.spec.resources):
-        _run_experiment(ledger, prepared, folders, stop, load_worker())
+        # Again, since Ray takes SIGTERM for itself when it starts.
+        with stop_on_signals(stop):
+            _run_experiment(ledger, prepared, folders, stop, load_worker())
 
 
 @contextmanager
@@ -120,7 +120,8 @@ def _run_experiment(
     scheduler = LedgerScheduler(ledger)
     marker = folders.checkpoints / STOP_MARKER
     marker.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="searchlab-tune-") as scratch:
+    folders.checkpoints.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tune-", dir=folders.checkpoints) as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(

@@ -22,6 +22,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import FoldPlan, Role, TrialConfig
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
+from searchlab.study.judging import judge
 from searchlab.study.plan import PlannedTrial, choose_finalists, plan_baselines, plan_search
 from searchlab.study.progress import Onlooker, RunningTrial, Silent, Snapshot, TrialEnd
 from searchlab.study.resolve import label_of, resolve
@@ -219,7 +220,7 @@ class Ledger:
         # the driver may have been killed before it came to judging.
         judged = result.epoch < live.last_known_step
         if live.role == "search" and not result.done and not judged:
-            live.pruned = live.trial.should_prune()
+            live.pruned = judge(self._study, live.trial)
         self._onlooker.advance(self.snapshot())
         return live.pruned
 

@@ -46,8 +46,11 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
     return study
 
 
-def reopen_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
-    """Open the study again. Raises InputError where it is gone, or its data have changed."""
+def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
+    """Open the study again; ``create`` it where its driver was killed before it did.
+
+    Raises InputError where it is gone, or its data have changed.
+    """
     spec = prepared.spec
     try:
         study = optuna.load_study(
@@ -57,6 +60,8 @@ def reopen_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
             pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
         )
     except KeyError:
+        if create:
+            return create_study(prepared, storage)
         raise InputError(
             f"has no study named {spec.name}", where="the storage", remedy="Was it deleted?"
         ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,20 +60,21 @@ class RunFolder:
         """Read the study as run, with what a resume changes."""
         return load_study(self.study_file, overrides)
 
-    def create(self, data: dict[str, object], storage_url: str | None) -> None:
-        """Make the folder and write the study. Raises InputError where that can't be done."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if storage_url is not None:
-                note = {"storage": hide_password(storage_url)}
-                (self.path / "storage.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
-            self.study_file.write_text(dump_yaml(data), encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror}",
-                where=str(self.path),
-                remedy="Choose another place with --runs-dir",
-            ) from error
+    def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
+        """Write the study, and note a storage of its own; files are replaced whole."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if storage_url is not None:
+            note = {"storage": hide_password(storage_url)}
+            _replace(self._storage_note, json.dumps(note) + "\n")
+        _replace(self.study_file, dump_yaml(data))
+
+    def is_embedded(self, option: str | None = None) -> bool:
+        """Whether the study is recorded in the folder's own database."""
+        return option is None and not self._storage_note.is_file()
+
+    @property
+    def _storage_note(self) -> Path:
+        return self.path / "storage.json"
 
     def storage_url(self, option: str | None = None) -> str:
         """Return the storage's URL: the option, else the one noted at the start, else embedded.
@@ -82,17 +83,22 @@ class RunFolder:
         """
         if option is not None:
             return option
-        note = self.path / "storage.json"
-        if not note.is_file():
+        if self.is_embedded():
             return sqlite_url(self.database)
-        url = str(json.loads(note.read_text(encoding="utf-8"))["storage"])
-        if ":***@" in url:
+        url = str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+        if "***" in url:
             raise InputError(
                 f"is recorded in {url}, whose password is not kept",
                 where=str(self.path),
                 remedy="Give the whole URL with --storage or SEARCHLAB_STORAGE",
             )
         return url
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.tmp")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def find_run(text: str, runs_dir: Path) -> RunFolder:

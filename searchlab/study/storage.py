@@ -26,7 +26,9 @@ def sqlite_url(path: Path) -> str:
 
 def hide_password(url: str) -> str:
     """Return ``url`` with its password replaced by ``***``, for messages and files."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
+    # Greedy, for a password may hold / and, from a careless hand, @.
+    url = re.sub(r"(://[^/@:\s]*):\S*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", url)
 
 
 def open_storage(url: str) -> BaseStorage:

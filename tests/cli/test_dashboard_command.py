@@ -27,7 +27,7 @@ def runs(tmp_path: Path) -> Path:
     """Two runs, of which ``newer`` is the latest."""
     for age, name in enumerate(("older", "newer")):
         run = RunFolder(tmp_path / name)
-        run.create({"name": name}, None)
+        run.write({"name": name})
         os.utime(run.study_file, (1000 + age, 1000 + age))
         optuna.create_study(storage=open_storage(run.storage_url()), study_name=name)
     return tmp_path

@@ -58,7 +58,7 @@ def _add(study: optuna.Study, role: str, value: float, **attrs: Any) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "toy")
-    folder.create(STUDY, None)
+    folder.write(STUDY)
     storage = open_storage(folder.storage_url())
     study = optuna.create_study(study_name="toy", storage=storage, direction="maximize")
     progress = {"finished": True, "totals": {"baseline": 1, "search": 3, "finalist": 1}}
@@ -145,7 +145,7 @@ def test_best_prints_yaml_with_figures_as_comments(run: RunFolder) -> None:
 
 
 def test_list_shows_every_study_and_survives_an_unreadable_one(run: RunFolder) -> None:
-    RunFolder(run.path.parent / "empty").create({**STUDY, "name": "empty"}, None)
+    RunFolder(run.path.parent / "empty").write({**STUDY, "name": "empty"})
     found = {item["name"]: item for item in _call_json(run, "list")}
     assert (found["toy"]["state"], found["toy"]["ended"], found["toy"]["total"]) == (
         "finished",

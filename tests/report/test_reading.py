@@ -20,7 +20,7 @@ from searchlab.study.storage import open_storage, sqlite_url
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "toy")
-    folder.create(make_spec().to_data(), None)
+    folder.write(make_spec().to_data())
     return folder
 
 

@@ -1,0 +1,47 @@
+"""Asking the pruner so that a driver killed at any moment is answered the same once more."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import Trial
+
+__all__ = ["judge"]
+
+_PRUNED_AT = "searchlab:pruned_at"
+
+
+def judge(study: Study, trial: Trial) -> bool:
+    """Return whether the study's pruner stops a trial at its last reported step.
+
+    Successive halving notes the rung that a trial has reached while it decides, and takes a trial
+    with that note for one that it let pass. So the verdict is recorded before the notes are.
+    """
+    frozen = study._storage.get_trial(trial._trial_id)
+    noting = _NotingStorage(study._storage)
+    shadow = copy.copy(study)
+    shadow._storage = noting  # type: ignore[assignment]
+    known = frozen.system_attrs.get(_PRUNED_AT) == frozen.last_step
+    pruned = bool(study.pruner.prune(shadow, frozen)) or known
+    if noting.notes and pruned and not known:
+        study._storage.set_trial_system_attr(trial._trial_id, _PRUNED_AT, frozen.last_step)
+    for trial_id, key, value in noting.notes:
+        study._storage.set_trial_system_attr(trial_id, key, value)
+    return pruned
+
+
+class _NotingStorage:
+    """A storage that keeps what the pruner writes for later; all else goes through."""
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+        self.notes: list[tuple[int, str, Any]] = []
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self.notes.append((trial_id, key, value))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
