@@ -6,6 +6,10 @@ import os
 import subprocess
 from pathlib import Path
 
+# The networks of the tests are so small that threads would only wait for each other; processes
+# that tests start inherit it. Read by torch when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,6 +26,15 @@ def run_serially(
     """Run the ledger's trials until it is finished or a stop is asked for."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = TrainingData.from_images(prepared.images, prepared.folds, device)
+    with _threads(max(1, int(prepared.spec.resources.cpus))):
+        _run_trials(ledger, data, folders, stop)
+    if stop.is_made:
+        ledger.stop()
+
+
+def _run_trials(
+    ledger: Ledger, data: TrainingData, folders: TrialFolders, stop: StopRequest
+) -> None:
     while not stop.is_made and (config := ledger.ask()) is not None:
         try:
             trial = TrialRun(config, data, folders)
@@ -35,5 +46,14 @@ def run_serially(
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             logger.debug("trial %d failed", config.number, exc_info=True)
             ledger.tell(config.number, error=describe_failure(error))
-    if stop.is_made:
-        ledger.stop()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Train with a worker's number of threads: with another, sums round differently."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

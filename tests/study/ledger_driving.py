@@ -65,6 +65,7 @@ def open_space(spec: StudySpec) -> StudySpace:
 
 def open_study(spec: StudySpec, storage: BaseStorage | None = None) -> Study:
     """Make the study or open it again, each time with samplers and pruners made anew."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         study_name=spec.name,
         storage=storage or InMemoryStorage(),

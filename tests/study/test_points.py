@@ -98,7 +98,7 @@ def test_grid_order_is_shuffled_by_the_seed_alone() -> None:
     first = grid(space, points=5, seed=0)
     assert grid(space, points=5, seed=0) == first
     assert grid(space, points=5, seed=1) != first
-    assert {point["family"] for point in first[:40]} == {"cnn", "fcn", "a1"} or first[:40]
+    assert [point["family"] for point in first] != sorted(point["family"] for point in first)
 
 
 def test_grid_cuts_ranges_to_points_with_both_ends() -> None:
@@ -121,9 +121,9 @@ def test_one_at_a_time_varies_one_factor_and_what_it_brings() -> None:
             assert all(name.startswith(f"{family}.") for name in point.keys() - reference.keys())
         elif varied[0] == "cnn.depth":
             grown = max(int(point["cnn.depth"]), int(reference["cnn.depth"]))
-            assert all(
-                name.startswith("cnn.layer") for name in point.keys() ^ reference.keys()
-            ), grown
+            assert all(name.startswith("cnn.layer") for name in point.keys() ^ reference.keys()), (
+                grown
+            )
         else:
             assert point.keys() == reference.keys()
     assert len(_freeze(plan)) == len(plan)
@@ -167,7 +167,7 @@ def test_reference_values_hold_in_every_other_point() -> None:
         ({"cnn.dept": 2}, ["search.reference.cnn.dept", "Did you mean cnn.depth"]),
         ({"fcn.width": 8}, ["search.reference.fcn.width", "not a searched parameter"]),
         ({"batch_size": 64}, ["search.reference.batch_size", "not a searched parameter"]),
-        ({"cnn.layer1.width": 4}, ["search.reference.cnn.layer1.width"]),
+        ({"cnn.layer2.width": 4}, ["search.reference.cnn.layer2.width"]),  # the depth is 2
     ],
 )
 def test_reference_outside_the_space_is_refused(given: dict[str, Any], pieces: list[str]) -> None:

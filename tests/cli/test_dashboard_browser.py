@@ -1,0 +1,191 @@
+"""optuna-dashboard on a finished study, in a real browser: what a user looks at."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pytest
+
+from searchlab.config.documents import Document
+from searchlab.config.loading import StudyFile
+from searchlab.config.study import StudySpec
+from searchlab.config.validation import validate_document
+from searchlab.engine.launch import begin_study
+from searchlab.study.runs import RunFolder
+from searchlab.study.storage import open_storage
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+_CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+_BASELINE_SCHEMES = ("HF", "DT")
+_NUM_SEARCHED = 12
+
+# Small enough for a few seconds; all the same with conditional parameters, baselines, finalists.
+_STUDY = {
+    "name": "watched",
+    "dataset": {"name": "digits"},
+    "space": {
+        "parameters": {
+            "lr": {"low": 1.0e-3, "high": 1.0e-1, "log": True},
+            "batch_size": [64, 128],
+            "family": {
+                "cnn": {"depth": 1, "width": [4, 8], "activation": "relu"},
+                "fcn": {"depth": [1, 2], "width": 16, "activation": "relu"},
+            },
+        }
+    },
+    "search": {"sampler": "tpe", "pruner": "median", "trials": _NUM_SEARCHED, "seed": 0},
+    "training": {"epochs": 2, "optimizer": "adam", "lr": 3.0e-3, "batch_size": 64},
+    "validation": {"folds": 2, "search_folds": 1},
+    "baselines": {"architectures": ["a1"], "schemes": list(_BASELINE_SCHEMES)},
+    "confirm": {"top": 1},
+    "resources": {"gpus": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished study of digits."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "watched")
+    document = Document(source="test", data=_STUDY)
+    file = StudyFile(spec=validate_document(StudySpec, document), document=document)
+    begin_study(file, folder, data_dir=folder.path.parent, engine="serial")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(run_folder: RunFolder) -> Iterator[str]:
+    """The dashboard of that study, as a user starts it."""
+    command = [sys.executable, "-m", "searchlab", "dashboard", str(run_folder.path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            match = re.search(r"http://127\.0\.0\.1:\d+/", line)
+            assert match, line
+            yield match[0]
+        finally:
+            process.kill()
+
+
+@dataclass(slots=True)
+class Visit:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    address: str
+    errors: list[str] = field(default_factory=list)
+
+    def open(self, path: str, *plots: str) -> None:
+        """Open one of the study's pages and wait until these plots are drawn."""
+        self.page.goto(f"{self.address}dashboard/studies/1{path}")
+        for plot in plots:
+            self.page.wait_for_function(
+                "id => document.getElementById(id)?.data?.length > 0"
+                " && document.querySelector(`#${id} .main-svg`)",
+                arg=plot,
+            )
+        if pictures := os.environ.get("SEARCHLAB_TEST_PICTURES"):
+            self.page.wait_for_timeout(1000)  # plots grow into their place
+            name = path.strip("/") or "study"
+            self.page.screenshot(path=str(Path(pictures) / f"{name}.png"))
+
+    def read_plot(self, plot: str) -> list[dict[str, Any]]:
+        """Return a plot's traces, as Plotly drew them."""
+        traces: list[dict[str, Any]] = self.page.evaluate(
+            """id => document.getElementById(id).data.map(trace => ({
+                name: trace.name,
+                x: Array.from(trace.x ?? []),
+                y: Array.from(trace.y ?? []),
+                dimensions: (trace.dimensions ?? []).map(dimension => ({
+                    label: dimension.label,
+                    values: Array.from(dimension.values),
+                    ticks: Array.from(dimension.ticktext ?? []),
+                })),
+            }))""",
+            plot,
+        )
+        return traces
+
+    def assert_no_complaint(self) -> None:
+        """No exception, no error on the console, no error toast."""
+        assert self.errors == []
+        assert self.page.locator("[class*='notistack-MuiContent-error']").count() == 0
+        assert self.page.locator("[class*='MuiAlert-'][class*='Error']").count() == 0
+
+
+@pytest.fixture
+def visit(address: str) -> Iterator[Visit]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not Path(_CHROMIUM).exists():
+        pytest.skip(f"needs chromium at {_CHROMIUM}")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=_CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        page = browser.new_page(viewport={"width": 1500, "height": 1400})
+        page.set_default_timeout(90_000)
+        visit = Visit(page, address)
+        page.on("pageerror", lambda error: visit.errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: visit.errors.append(message.text) if message.type == "error" else None,
+        )
+        yield visit
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def trials(run_folder: RunFolder) -> list[optuna.trial.FrozenTrial]:
+    storage = open_storage(run_folder.storage_url())
+    return optuna.load_study(study_name=run_folder.path.name, storage=storage).trials
+
+
+def of_role(trials: list[optuna.trial.FrozenTrial], role: str) -> set[int]:
+    return {trial.number for trial in trials if trial.user_attrs["role"] == role}
+
+
+def test_history_shows_every_trial_baselines_included(
+    visit: Visit, trials: list[optuna.trial.FrozenTrial]
+) -> None:
+    visit.open("", "plot-history")
+    shown = {number for trace in visit.read_plot("plot-history") for number in trace["x"]}
+    assert of_role(trials, "baseline") <= shown
+    assert shown == {trial.number for trial in trials}
+    visit.assert_no_complaint()
+
+
+def test_importance_is_computed_for_shared_and_conditional_parameters(visit: Visit) -> None:
+    plot = "graph-hyperparameter-importances"
+    visit.open("", plot)
+    (bars,) = visit.read_plot(plot)
+    assert {"lr", "batch_size", "family", "a1.scheme", "cnn.width", "fcn.depth"} <= set(bars["y"])
+    assert sum(bars["x"]) == pytest.approx(1.0)
+    visit.assert_no_complaint()
+
+
+def test_parallel_coordinates_hold_the_baselines_among_the_families(
+    visit: Visit, trials: list[optuna.trial.FrozenTrial]
+) -> None:
+    plot = "plot-parallel-coordinate"
+    visit.open("/smartSelection", plot)
+    (trace,) = visit.read_plot(plot)
+    axes = {axis["label"]: axis for axis in trace["dimensions"]}
+    assert {"lr", "batch_size", "family"} <= set(axes)
+    family = axes["family"]
+    assert {"a1", "cnn", "fcn"} <= set(family["ticks"])
+    lines_of_a1 = family["values"].count(family["ticks"].index("a1"))
+    assert lines_of_a1 >= len(of_role(trials, "baseline")) == len(_BASELINE_SCHEMES)
+    visit.assert_no_complaint()

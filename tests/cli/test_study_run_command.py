@@ -1,0 +1,295 @@
+"""``study run`` and ``study resume``: every bad input gets one message, and writes nothing."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command_line import Outcome, assert_refused, run_searchlab
+
+STUDY: dict[str, Any] = {
+    "name": "bad",
+    "dataset": "digits",
+    "space": {
+        "parameters": {"lr": {"low": 0.001, "high": 0.1}, "family": {"fcn": {"width": [8, 16]}}}
+    },
+    "search": {"sampler": "random", "trials": 1},
+    "training": {"epochs": 1, "batch_size": 512, "lr": 0.01},
+    "validation": {"folds": 2, "search_folds": 1},
+    "baselines": {"architectures": []},
+    "confirm": {"top": 0},
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SEARCHLAB_RUNS", "SEARCHLAB_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SEARCHLAB_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def _write(folder: Path, **changes: Any) -> Path:
+    path = folder / "bad.yaml"
+    path.write_text(yaml.safe_dump({**STUDY, **changes}, sort_keys=False))
+    return path
+
+
+def _run(path: Path, *arguments: object) -> Outcome:
+    runs = path.parent / "runs"
+    return run_searchlab(
+        "study", "run", path, "--runs-dir", runs, "--engine", "serial", "--quiet", *arguments
+    )
+
+
+def _everything(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def _space(**parameters: Any) -> dict[str, Any]:
+    return {"parameters": {"family": "fcn", **parameters}}
+
+
+BAD_FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown field": (
+        {"serach": {"trials": 3}},
+        ["bad.yaml:", "serach is not a known field", "Did you mean search"],
+    ),
+    "unknown nested field": (
+        {"search": {"sampler": "random", "trials": 1, "prunner": "none"}},
+        ["bad.yaml:", "search.prunner is not a known field", "Did you mean pruner"],
+    ),
+    "unknown parameter": (
+        {"space": _space(lrr=0.1)},
+        ["bad.yaml:", "space.parameters.lrr", "Did you mean lr"],
+    ),
+    "unknown family": (
+        {"space": {"parameters": {"family": "fnc"}}},
+        ["bad.yaml:", "space.parameters.family", "'fnc'", "Did you mean fcn"],
+    ),
+    "unknown baseline": (
+        {"baselines": {"architectures": ["a3"]}},
+        ["bad.yaml:", "baselines.architectures", "'a3'", "Did you mean a"],
+    ),
+    "unknown data set": (
+        {"dataset": "digit"},
+        ["bad.yaml:", "dataset", "'digit'", "Did you mean digits"],
+    ),
+    "low above high": (
+        {"space": _space(lr={"low": 0.5, "high": 0.1})},
+        ["bad.yaml:", "space.parameters.lr.low must be < high (0.1), got 0.5"],
+    ),
+    "low equal to high": (
+        {"space": _space(lr={"low": 0.1, "high": 0.1})},
+        ["bad.yaml:", "space.parameters.lr.low must be < high (0.1), got 0.1"],
+    ),
+    "log from zero": (
+        {"space": _space(lr={"low": 0.0, "high": 0.1, "log": True})},
+        ["bad.yaml:", "space.parameters.lr.low must be > 0 when log is true, got 0.0"],
+    ),
+    "a baseline without a convolution set by hand": (
+        {"baselines": {"architectures": ["fcn"], "schemes": ["HF", "DT"]}},
+        ["bad.yaml:", "baselines.architectures", "fcn has no first conv layer",
+         "refuses schemes HF", "[DT]"],
+    ),
+    "a baseline outside the space": (
+        {"baselines": {"architectures": ["a2"], "training": {"lr": 0.5}}},
+        ["bad.yaml:", "baselines.training.lr must lie in the space's lr (0.001 to 0.1), got 0.5",
+         "widen"],
+    ),
+    "a baseline's setting from the study's training": (
+        {"baselines": {"architectures": ["a2"]}, "training": {"epochs": 1, "lr": 0.5}},
+        ["bad.yaml:", "training.lr must lie in the space's lr", "got 0.5"],
+    ),
+    "more folds than a class has samples": (
+        {"validation": {"folds": 100}, "dataset": "short"},
+        ["bad.yaml:", "validation.folds", "100"],
+    ),
+    "more search folds than folds": (
+        {"validation": {"folds": 2, "search_folds": 3}},
+        ["bad.yaml:", "validation.search_folds must be <= folds (2), got 3"],
+    ),
+    "no trials": (
+        {"search": {"sampler": "random", "trials": 0}},
+        ["bad.yaml:", "search.trials must be greater than or equal to 1, got 0"],
+    ),
+    "trials left out": (
+        {"search": {"sampler": "random"}},
+        ["bad.yaml:", "search.trials is required with sampler random"],
+    ),
+    "a name that leaves the runs": ({"name": "../x"}, ["bad.yaml:", "name", "'../x'"]),
+    "a name with a slash": ({"name": "a/b"}, ["bad.yaml:", "name", "'a/b'"]),
+    "an absolute name": ({"name": "/tmp/x"}, ["bad.yaml:", "name", "'/tmp/x'"]),
+    "an empty name": ({"name": ""}, ["bad.yaml:", "name", "''"]),
+    "a reference outside the space": (
+        {"search": {"sampler": "one_at_a_time", "reference": {"fcn.width": 9}}},
+        ["bad.yaml:", "search.reference.fcn.width must lie in the space", "got 9"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_FIELDS)
+def test_a_bad_field_is_refused_and_nothing_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, pieces = BAD_FIELDS[name]
+    if changes.get("dataset") == "short":
+        monkeypatch.setattr("searchlab.study.preparation.load_dataset", _load_few_digits)
+        changes = {**changes, "dataset": "digits"}
+    path = _write(tmp_path, **changes)
+    before = _everything(tmp_path)
+    outcome = _run(path)
+    assert_refused(outcome, "error: ", *pieces)
+    assert outcome.err.count("error: ") == 1
+    assert _everything(tmp_path) == before
+
+
+def _load_few_digits(name: str, data_dir: Path) -> Any:
+    from dataclasses import replace
+
+    from searchlab.data import load_dataset
+
+    images = load_dataset(name, data_dir)
+    return replace(
+        images, train_images=images.train_images[:300], train_labels=images.train_labels[:300]
+    )
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert_refused(_run(tmp_path / "nothing.yaml"), "nothing.yaml")
+    assert _everything(tmp_path) == set()
+
+
+def test_a_data_set_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
+    path = _write(tmp_path, dataset="fashion_mnist")
+    assert_refused(_run(path), "fashion_mnist", "no-data", "searchlab data fetch fashion_mnist")
+    assert _everything(tmp_path) == {path}
+
+
+@pytest.mark.parametrize(
+    ("override", "pieces"),
+    [
+        ("search.trails=3", ["--set", "search.trails", "Did you mean trials"]),
+        ("search.trials=many", ["--set", "search.trials", "'many'"]),
+        ("search.trials", ["--set", "search.trials"]),
+        ("name=../up", ["--set", "name", "'../up'"]),
+    ],
+)
+def test_a_bad_override_is_named(tmp_path: Path, override: str, pieces: list[str]) -> None:
+    path = _write(tmp_path)
+    assert_refused(_run(path, "--set", override), *pieces)
+    assert _everything(tmp_path) == {path}
+
+
+@pytest.mark.parametrize("in_the_way", ["runs", "runs/bad"])
+def test_an_unwritable_run_folder_is_refused(tmp_path: Path, in_the_way: str) -> None:
+    path = _write(tmp_path)
+    obstacle = tmp_path / in_the_way
+    obstacle.parent.mkdir(exist_ok=True)
+    obstacle.write_text("a file, not a folder")
+    before = _everything(tmp_path)
+    assert_refused(_run(path), "runs/bad", "cannot be written", "--runs-dir")
+    assert _everything(tmp_path) == before
+    assert obstacle.read_text() == "a file, not a folder"
+
+
+def _closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "nonsense"])
+def test_a_server_that_cannot_be_reached_is_refused_without_its_password(
+    tmp_path: Path, scheme: str
+) -> None:
+    path = _write(tmp_path)
+    url = f"{scheme}://me:geheim@127.0.0.1:{_closed_port()}/x"
+    outcome = _run(path, "--storage", url)
+    assert_refused(outcome, "--storage", "me:***@127.0.0.1", "cannot be reached", "Give a URL")
+    assert "geheim" not in outcome.err
+    assert _everything(tmp_path) == {path}
+
+
+def test_an_sqlite_file_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path)
+    outcome = _run(path, "--storage", f"sqlite:///{tmp_path}/missing/x.db")
+    assert_refused(outcome, "--storage", "missing/x.db", "cannot be reached")
+    assert _everything(tmp_path) == {path}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study that ran to its end."""
+    folder = tmp_path_factory.mktemp("finished")
+    outcome = _run(_write(folder, name="good"))
+    assert outcome.code == 0, outcome
+    return folder
+
+
+def test_a_run_ends_with_its_leaderboard_and_place(tmp_path: Path) -> None:
+    outcome = _run(_write(tmp_path))
+    assert outcome.code == 0
+    assert "fcn" in outcome.out
+    assert f"{tmp_path}/runs/bad" in outcome.out
+    assert "searchlab dashboard" in outcome.out
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.yaml", "runs"}
+
+
+def test_an_existing_run_is_refused_and_points_to_resume(finished: Path) -> None:
+    before = _everything(finished)
+    outcome = _run(finished / "bad.yaml")
+    assert_refused(outcome, "runs/good", "exists already", "searchlab study resume", "--set name=")
+    assert _everything(finished) == before
+
+
+def test_a_second_study_of_that_name_in_one_storage_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    path = _write(tmp_path)
+    assert _run(path, "--storage", url).code == 0
+    outcome = run_searchlab(
+        "study", "run", path, "--runs-dir", tmp_path / "other", "--engine", "serial",
+        "--quiet", "--storage", url,
+    )  # fmt: skip
+    assert_refused(outcome, "has a study named bad already", "--set name=")
+    assert not (tmp_path / "other").exists()
+
+
+def _resume(folder: Path, run: str, *arguments: object) -> Outcome:
+    runs = ["--runs-dir", folder / "runs", "--engine", "serial", "--quiet"]
+    return run_searchlab("study", "resume", run, *runs, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("override", "pieces"),
+    [
+        ("training.epochs=9", ["--set on resume", "can change only search.trials", "'training.ep"]),
+        ("search.seed=1", ["--set on resume", "can change only", "under another name"]),
+        ("search.trialsx=1", ["search.trialsx"]),
+        ("confirm.topping=1", ["confirm.topping"]),
+        ("search.trials=0", ["search.trials must be greater than or equal to 1, got 0"]),
+        ("search.trials", ["search.trials"]),
+    ],
+)
+def test_resume_refuses_what_would_make_another_study(
+    finished: Path, override: str, pieces: list[str]
+) -> None:
+    study = (finished / "runs" / "good" / "study.yaml").read_text()
+    assert_refused(_resume(finished, "good", "--set", override), *pieces)
+    assert (finished / "runs" / "good" / "study.yaml").read_text() == study
+
+
+def test_resume_of_an_unknown_run_names_the_nearest(finished: Path) -> None:
+    assert_refused(_resume(finished, "godo"), "is no run: godo", "Did you mean good?")
+
+
+def test_resume_with_more_trials_runs_them(tmp_path: Path) -> None:
+    assert _run(_write(tmp_path)).code == 0
+    assert _resume(tmp_path, "bad", "--set", "search.trials=3").code == 0
+    outcome = run_searchlab("study", "status", "bad", "--runs-dir", tmp_path / "runs", "--json")
+    assert yaml.safe_load(outcome.out)["roles"]["search"]["total"] == 3
+    assert yaml.safe_load(outcome.out)["state"] == "finished"

@@ -1,0 +1,46 @@
+"""Runs ``searchlab`` and sends itself signals: ``disturbed_driver.py SIGKILL report:7 study ...``
+
+``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise.
+SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Names joined by ``+`` are
+sent one after another.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+
+from searchlab.cli.main import main
+from searchlab.study.ledger import Ledger
+
+
+def _send(names: str) -> None:
+    for name in names.split("+"):
+        number = signal.Signals[name]
+        if number == signal.SIGINT:
+            os.killpg(os.getpgid(0), number)
+        else:
+            os.kill(os.getpid(), number)
+
+
+def _disturb(names: str, method: str, nth: int) -> None:
+    original = getattr(Ledger, method)
+    count = 0
+
+    def disturbed(*arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        returned = original(*arguments, **options)
+        count += 1
+        if count == nth:
+            _send(names)
+        return returned
+
+    setattr(Ledger, method, disturbed)
+
+
+if __name__ == "__main__":
+    method, _, nth = sys.argv[2].partition(":")
+    _disturb(sys.argv[1], method, int(nth))
+    main(sys.argv[3:])

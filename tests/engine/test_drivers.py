@@ -1,0 +1,186 @@
+"""Drivers that are killed, stopped or started twice: the study ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_studies import Engine, describe_trials, read_trials, resume, run_study, write_study
+
+from searchlab.errors import InputError
+from searchlab.study.runs import RunFolder
+
+DRIVER = Path(__file__).with_name("disturbed_driver.py")
+# Were a stop ignored, a study of so many epochs would run into the timeouts below.
+ENDLESS = {"epochs": 100_000, "batch_size": 256}
+TIMEOUT_SECONDS = 120
+# Two baselines of four epochs, then the third epoch of the first search trial.
+IN_MID_SEARCH = "report:11"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_study(tmp_path_factory.mktemp("undisturbed"), "serial")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_study(tmp_path)
+    return tmp_path
+
+
+def _run_of(folder: Path) -> RunFolder:
+    return RunFolder(folder / "runs" / "tiny")
+
+
+def _start(
+    folder: Path, engine: Engine, signals: str, moment: str, command: str = "run"
+) -> subprocess.Popen[str]:
+    study = folder / "tiny.yaml" if command == "run" else "tiny"
+    options = ["--runs-dir", folder / "runs", "--engine", engine]
+    arguments = [signals, moment, "study", command, study, *options]
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a process group of its own, as a terminal's job has
+    )
+
+
+def _finish(driver: subprocess.Popen[str]) -> tuple[int, str, str]:
+    with driver:
+        try:
+            out, err = driver.communicate(timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            driver.kill()
+            raise
+    return driver.returncode, out, err
+
+
+def _kill(folder: Path, engine: Engine, moment: str, command: str = "run") -> None:
+    code, _, err = _finish(_start(folder, engine, "SIGKILL", moment, command))
+    assert code == -signal.SIGKILL, err
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "ask:8",
+        IN_MID_SEARCH,
+        *(pytest.param(late, marks=pytest.mark.slow) for late in ("ask:1", "tell:5", "tell:15")),
+    ],
+)
+def test_a_driver_killed_and_resumed_ends_with_the_same_trials(
+    folder: Path, undisturbed: RunFolder, moment: str
+) -> None:
+    _kill(folder, "serial", moment)
+    run = _run_of(folder)
+    assert len(read_trials(run)) < 16
+    resume(run)
+    assert describe_trials(run) == describe_trials(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_driver_on_ray_killed_twice_and_resumed_ends_with_the_same_trials(
+    folder: Path, undisturbed: RunFolder
+) -> None:
+    _kill(folder, "tune", "report:30")
+    _kill(folder, "tune", "report:12", "resume")
+    resume(_run_of(folder))
+    assert describe_trials(_run_of(folder)) == describe_trials(undisturbed)
+
+
+@pytest.mark.slow
+def test_several_workers_killed_and_resumed_lose_no_trial_and_count_none_twice(
+    tmp_path: Path,
+) -> None:
+    write_study(tmp_path, resources={"workers": 2})
+    _kill(tmp_path, "tune", "report:25")
+    trials = read_trials(_run_of(tmp_path))
+    assert any(trial.state.name == "RUNNING" for trial in trials)
+    resume(_run_of(tmp_path))
+    trials = read_trials(_run_of(tmp_path))
+    assert [trial.number for trial in trials] == list(range(16))
+    roles = sorted(trial.user_attrs["role"] for trial in trials)
+    assert roles == ["baseline"] * 2 + ["finalist"] * 2 + ["search"] * 12
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
+
+
+def _assert_can_be_resumed(folder: Path, undisturbed: RunFolder) -> None:
+    """Resume a study that was stopped; ``undisturbed`` has the same settings."""
+    run = _run_of(folder)
+    assert len(read_trials(run)) == 3
+    resume(run)
+    assert describe_trials(run) == describe_trials(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
+)
+def test_a_signal_stops_the_serial_engine_and_the_study_resumes(
+    folder: Path, undisturbed: RunFolder, name: str, code: int
+) -> None:
+    found, out, err = _finish(_start(folder, "serial", name, IN_MID_SEARCH))
+    assert found == code, err
+    assert f"searchlab study resume {_run_of(folder).path}" in err
+    assert "Traceback" not in err
+    assert out == ""  # no leaderboard of half a study
+    _assert_can_be_resumed(folder, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_stops_ray_and_the_study_resumes(
+    folder: Path, undisturbed: RunFolder, name: str, code: int
+) -> None:
+    found, _, err = _finish(_start(folder, "tune", name, IN_MID_SEARCH))
+    assert found == code, err
+    assert f"searchlab study resume {_run_of(folder).path}" in err
+    assert "Traceback" not in err
+    _assert_can_be_resumed(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_ctrl_c_does_not_wait_for_trials_to_end(tmp_path: Path) -> None:
+    write_study(tmp_path, training=ENDLESS, search={"pruner": "none"})
+    code, _, err = _finish(_start(tmp_path, "tune", "SIGINT", "report:3"))
+    assert code == 130, err
+    [trial] = read_trials(_run_of(tmp_path))
+    assert trial.state.name == "RUNNING"
+    assert list(_run_of(tmp_path).checkpoints.glob("trial-00000.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["serial", "tune"])
+def test_ctrl_c_twice_stops_at_once_and_the_study_resumes(
+    folder: Path, undisturbed: RunFolder, engine: Engine
+) -> None:
+    code, _, err = _finish(_start(folder, engine, "SIGINT+SIGINT", IN_MID_SEARCH))
+    assert code == 130, err
+    assert "can be resumed" in err
+    assert "Traceback" not in err
+    _assert_can_be_resumed(folder, undisturbed)
+
+
+def test_a_second_driver_is_refused_while_the_first_is_alive(
+    folder: Path, undisturbed: RunFolder
+) -> None:
+    driver = _start(folder, "serial", "SIGSTOP", IN_MID_SEARCH)
+    try:
+        _, status = os.waitpid(driver.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        before = describe_trials(_run_of(folder))
+        with pytest.raises(InputError, match="is being run by another process"):
+            resume(_run_of(folder))
+        with pytest.raises(InputError, match="exists already"):
+            run_study(folder, "serial")
+        assert describe_trials(_run_of(folder)) == before
+    finally:
+        driver.kill()
+        _finish(driver)
+    _assert_can_be_resumed(folder, undisturbed)
