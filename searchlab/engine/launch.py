@@ -104,6 +104,7 @@ def _run(
         with stop_on_signals(stop):
             _engine(engine)(ledger, prepared, folders, stop)
     finally:
+        stop.close()
         ledger.close()
     if stop.is_made:
         raise InterruptedStudyError(

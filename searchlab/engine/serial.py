@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from searchlab.config.trial import TrialConfig
 from searchlab.engine.failures import describe_failure
 from searchlab.engine.stopping import StopRequest
 from searchlab.study.ledger import Ledger
@@ -36,16 +37,30 @@ def _run_trials(
     ledger: Ledger, data: TrainingData, folders: TrialFolders, stop: StopRequest
 ) -> None:
     while not stop.is_made and (config := ledger.ask()) is not None:
+        _run_trial(config, ledger, data, folders, stop)
+
+
+def _run_trial(
+    config: TrialConfig,
+    ledger: Ledger,
+    data: TrainingData,
+    folders: TrialFolders,
+    stop: StopRequest,
+) -> None:
+    trial: TrialRun | None = None
+    while not stop.is_made:
         try:
-            trial = TrialRun(config, data, folders)
-            while not stop.is_made:
-                result = trial.step()
-                if ledger.report(result) or result.done:
-                    ledger.tell(config.number)
-                    break
-        except (RuntimeError, ValueError, TypeError, OSError) as error:
-            logger.debug("trial %d failed", config.number, exc_info=True)
+            trial = trial or TrialRun(config, data, folders)
+            result = trial.step()
+        except Exception as error:  # as a worker does: whatever it was goes on record
+            logger.exception("trial %d failed", config.number)
             ledger.tell(config.number, error=describe_failure(error))
+            return
+        if ledger.report(result) or result.done:
+            ledger.tell(config.number)
+            return
+    if trial is not None:
+        trial.save()
 
 
 @contextmanager

@@ -15,6 +15,10 @@ __all__ = ["StopRequest", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# Where the whole process group got the signal, Ray's own servers died of it, and waiting for their
+# answers takes minutes. Nothing is lost by going without them.
+_LONGEST_STOP_SECONDS = 20.0
+
 
 class StopRequest:
     """Whether, since when and by which signal the study was asked to stop."""
@@ -22,11 +26,20 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._since: float | None = None
+        self._deadline: threading.Timer | None = None
 
     def make(self, signal_number: int) -> None:
-        """Ask to stop."""
+        """Ask to stop; the process ends by itself if that takes too long."""
         self.signal_number = signal_number
         self._since = time.monotonic()
+        self._deadline = threading.Timer(_LONGEST_STOP_SECONDS, _end_process, (signal_number,))
+        self._deadline.daemon = True
+        self._deadline.start()
+
+    def close(self) -> None:
+        """The study has stopped."""
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     @property
     def is_made(self) -> bool:
@@ -44,6 +57,11 @@ class StopRequest:
         return 128 + (self.signal_number or signal.SIGINT)
 
 
+def _end_process(signal_number: int) -> None:
+    os.write(sys.stderr.fileno(), b"\nStopped at once. The study can be resumed.\n")
+    os._exit(128 + signal_number)
+
+
 @contextmanager
 def stop_on_signals(request: StopRequest) -> Iterator[None]:
     """Handle SIGINT and SIGTERM until the block ends: the first makes ``request``.
@@ -58,8 +76,7 @@ def stop_on_signals(request: StopRequest) -> Iterator[None]:
 
     def handle(signal_number: int, _frame: FrameType | None) -> None:
         if request.is_made:
-            os.write(sys.stderr.fileno(), b"\nStopped at once. The study can be resumed.\n")
-            os._exit(128 + signal_number)
+            _end_process(signal_number)
         request.make(signal_number)
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from searchlab.config.study import ResourceSpec
@@ -109,7 +110,8 @@ def _run_experiment(
     request = _worker_resources(prepared.spec.resources, ray.cluster_resources())
     shared = {
         "images": ray.put((prepared.images, prepared.folds)),
-        "folders": folders,
+        # Plain data: unpickling a TrialFolders would import torch before the actor is up.
+        "folders": asdict(folders),
         "num_threads": max(1, int(request["cpu"])),
     }
     trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), request)

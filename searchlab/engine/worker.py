@@ -52,12 +52,12 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _begin(self) -> Any:
         from searchlab.config.trial import TrialConfig
-        from searchlab.training.run import TrialRun
+        from searchlab.training.run import TrialFolders, TrialRun
 
         if self._data is None:
             self._data = self._load_data()
         config = TrialConfig.from_json(self._config_json)
-        return TrialRun(config, self._data, self._shared["folders"])
+        return TrialRun(config, self._data, TrialFolders(**self._shared["folders"]))
 
     def _load_data(self) -> Any:
         import torch

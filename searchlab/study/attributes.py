@@ -44,9 +44,10 @@ STOP_REASON = "stop_reason"  # pruned | diverged | error; absent on COMPLETE
 ERROR = "error"  # last line of what went wrong
 TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
 TEST_LOSS = "test_loss"
-CURVES = (
-    "curves"  # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}
-)
+
+# A system attribute, since the dashboard would print the whole of it in its tables:
+# {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}.
+CURVES = "searchlab:curves"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
 PROGRESS = "searchlab.progress"

@@ -117,7 +117,7 @@ class _Proxy:
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        if self._skips(name, Range(low=low, high=high, step=None if log else step, log=log)):
+        if self._skips(name, _to_node(low, high, None if log else step, log)):
             return low
         assert self._trial is not None
         return self._trial.suggest_int(name, low, high, step=step, log=log)
@@ -125,7 +125,7 @@ class _Proxy:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        if self._skips(name, Range(low=float(low), high=float(high), step=step, log=log)):
+        if self._skips(name, _to_node(float(low), float(high), step, log)):
             return low
         assert self._trial is not None
         return self._trial.suggest_float(name, low, high, step=step, log=log)
@@ -133,6 +133,11 @@ class _Proxy:
     def _skips(self, name: str, node: Choice | Range) -> bool:
         self.nodes[name] = node
         return self._trial is None or (self._shared_only and name not in SHARED_PARAMETERS)
+
+
+def _to_node(low: float, high: float, step: float | None, log: bool) -> Choice | Range:
+    # Optuna takes a range of one value, a space file does not.
+    return Choice((low,)) if low == high else Range(low=low, high=high, step=step, log=log)
 
 
 class CallableSpace:
@@ -144,7 +149,7 @@ class CallableSpace:
         self._reference = spec.space.root
         self._function = load_callable(self._reference)
         probe = _Proxy(None, None, shared_only=False)
-        point = to_point(self._reference, self._function(probe))
+        point = self._call(probe)
         self._nodes = probe.nodes
         family = probe.nodes.get("family")
         self.families = list(family.values() or ()) if family else [point["family"]]
@@ -164,12 +169,21 @@ class CallableSpace:
         )
         if family in self.families:
             proxy = _Proxy(trial, family, shared_only=False)
-            return to_point(self._reference, self._function(proxy))
+            return self._call(proxy)
         proxy = _Proxy(trial, str(self.families[0]), shared_only=True)
-        point = to_point(self._reference, self._function(proxy))
+        point = self._call(proxy)
         shared = {name: value for name, value in point.items() if name in SHARED_PARAMETERS}
         scheme = trial.suggest_categorical(f"{family}.scheme", baselines.schemes)
         return {**shared, "family": family, f"{family}.scheme": scheme}
+
+    def _call(self, proxy: _Proxy) -> Point:
+        try:
+            returned = self._function(proxy)
+        except Exception as error:  # the user's code may raise anything
+            raise InputError(
+                f"raised {type(error).__name__}: {error}", where=f"space {self._reference}"
+            ) from error
+        return to_point(self._reference, returned)
 
     def baseline_point(self, architecture: str, scheme: Scheme) -> Point:
         """Return a baseline's point; InputError where its settings lie outside the space."""

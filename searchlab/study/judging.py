@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from optuna.pruners import NopPruner
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import Trial
@@ -20,6 +21,8 @@ def judge(study: Study, trial: Trial) -> bool:
     Successive halving notes the rung that a trial has reached while it decides, and takes a trial
     with that note for one that it let pass. So the verdict is recorded before the notes are.
     """
+    if isinstance(study.pruner, NopPruner):
+        return False  # and spare a read of the trial every epoch
     frozen = study._storage.get_trial(trial._trial_id)
     noting = _NotingStorage(study._storage)
     shadow = copy.copy(study)

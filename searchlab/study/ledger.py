@@ -22,6 +22,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import FoldPlan, Role, TrialConfig
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
+from searchlab.study.endings import end_attributes, learning_curves
 from searchlab.study.judging import judge
 from searchlab.study.plan import PlannedTrial, choose_finalists, plan_baselines, plan_search
 from searchlab.study.progress import Onlooker, RunningTrial, Silent, Snapshot, TrialEnd
@@ -33,8 +34,6 @@ from searchlab.training.results import EpochResult
 __all__ = ["Ledger"]
 
 logger = logging.getLogger(__name__)
-
-_CURVES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,7 +149,8 @@ class Ledger:
 
     def _begin(self, trial: Trial) -> TrialConfig:
         """Settle a trial's parameters and make the configuration that a worker trains."""
-        known = trial.user_attrs
+        frozen = trial._cached_frozen_trial  # as the storage held it when the trial was made
+        known = frozen.user_attrs
         role: Role = known.get(attr.ROLE, "search")
         point = self._space.suggest(trial)
         training = self.spec.baseline_training() if role == "baseline" else self.spec.training
@@ -177,7 +177,7 @@ class Ledger:
         ):
             if known.get(name) != value:
                 trial.set_user_attr(name, value)
-        steps = self._study._storage.get_trial(trial._trial_id).intermediate_values
+        steps = frozen.intermediate_values
         self._live[trial.number] = _LiveTrial(
             trial=trial,
             config=config,
@@ -244,8 +244,12 @@ class Ledger:
         value = last.best_value if last is not None and state == TrialState.COMPLETE else None
         # Optuna takes an infinite value for COMPLETE, and the best.
         assert value is None or math.isfinite(value), value
-        for name, content in _end_attributes(live, reason, error).items():
+        for name, content in end_attributes(live.results, reason, error).items():
             live.trial.set_user_attr(name, content)
+        if live.results:
+            self._study._storage.set_trial_system_attr(
+                live.trial._trial_id, attr.CURVES, learning_curves(live.results)
+            )
         frozen = self._study.tell(live.trial, value, state=state)
         self._forget_checkpoint(number)
         self._note_end(live, frozen, reason)
@@ -363,35 +367,3 @@ def _running(live: _LiveTrial) -> RunningTrial:
         num_models=live.config.folds.num_members,
         value=None if last is None or math.isnan(last.value) else last.value,
     )
-
-
-def _end_attributes(live: _LiveTrial, reason: str | None, error: str | None) -> dict[str, object]:
-    attributes: dict[str, object] = {}
-    if reason is not None:
-        attributes[attr.STOP_REASON] = reason
-    if error is not None:
-        attributes[attr.ERROR] = error
-    results = [live.results[epoch] for epoch in sorted(live.results)]
-    if results:
-        last = results[-1]
-        trained = [result for result in results if not result.diverged]
-        attributes[attr.EPOCHS] = last.epoch
-        attributes[attr.NUM_PARAMETERS] = last.num_parameters
-        attributes[attr.SECONDS] = round(math.fsum(result.seconds for result in results), 3)
-        attributes[attr.FOLD_VALUES] = list(last.fold_values)
-        attributes[attr.CURVES] = _curves(trained)
-        if last.test is not None:
-            attributes[attr.TEST_ACCURACY] = last.test.accuracy
-            attributes[attr.TEST_LOSS] = last.test.loss
-    return attributes
-
-
-def _curves(results: list[EpochResult]) -> dict[str, list[list[float]]]:
-    """Gather the learning curves: for each figure, a list a fold of a value an epoch."""
-    folds = range(len(results[0].folds)) if results else range(0)
-    return {
-        name: [
-            [round(getattr(result.folds[fold], name), 6) for result in results] for fold in folds
-        ]
-        for name in _CURVES
-    }

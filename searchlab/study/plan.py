@@ -55,9 +55,21 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
     else:
         points = one_at_a_time(spec.space, given=search.reference, points=search.points)
     return [
-        PlannedTrial(key=f"search/{index}", role="search", point=point)
+        PlannedTrial(key=f"search/{index}", role="search", point=_with_scheme(spec, point))
         for index, point in enumerate(points[: search.trials])
     ]
+
+
+def _with_scheme(spec: StudySpec, point: Point) -> Point:
+    """Settle the scheme that a baseline's architecture has in the study, if the space does not.
+
+    Left open, the sampler would draw it, and one_at_a_time would vary two factors at once.
+    """
+    name = f"{point['family']}.scheme"
+    if point["family"] not in spec.baselines.architectures or name in point:
+        return point
+    schemes = spec.baselines.schemes
+    return {**point, name: "DT" if "DT" in schemes else schemes[0]}
 
 
 def choose_finalists(

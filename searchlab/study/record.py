@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -38,9 +36,6 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
             where="the storage",
             remedy="Choose another name with --set name=..., or resume that study's run folder",
         ) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([f"validation {spec.objective.metric}"])
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
     study.set_user_attr(_VERSION, __version__)
     return study

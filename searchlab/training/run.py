@@ -54,9 +54,14 @@ class TrialRun:
     def _train_epoch(self) -> EpochResult:
         result = self._cohort.run_epoch()
         if not result.done and self._is_checkpoint_due():
-            save_checkpoint(self._cohort, self._folders.checkpoints)
-            self._saved_at = time.monotonic()
+            self.save()
         return result
+
+    def save(self) -> None:
+        """Write a checkpoint of the epochs trained so far."""
+        if self._cohort.epoch:
+            save_checkpoint(self._cohort, self._folders.checkpoints)
+        self._saved_at = time.monotonic()
 
     def _is_checkpoint_due(self) -> bool:
         if time.monotonic() - self._saved_at >= self._folders.checkpoint_seconds:

@@ -94,7 +94,7 @@ def test_a_whole_trial_is_complete_with_its_best_value_and_everything_of_it() ->
         assert (attrs["num_parameters"], attrs["seconds"], attrs["epochs"]) == (123, 0.75, 3)
         assert "stop_reason" not in attrs
         assert "error" not in attrs
-        curves = attrs["curves"]["validation_accuracy"]
+        curves = trial.system_attrs["searchlab:curves"]["validation_accuracy"]
         assert [len(curve) for curve in curves] == [3] * len(config.folds.folds)
 
 
