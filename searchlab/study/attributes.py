@@ -46,7 +46,8 @@ TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
 TEST_LOSS = "test_loss"
 
 # A system attribute, since the dashboard would print the whole of it in its tables:
-# {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch]}.
+# {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch],
+# seconds: [epoch]}.
 CURVES = "searchlab:curves"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.

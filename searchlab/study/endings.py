@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from searchlab.study import attributes as attr
 from searchlab.training.results import EpochResult
@@ -35,13 +36,14 @@ def end_attributes(
     return attributes
 
 
-def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[list[float]]]:
-    """Gather, for each figure, a list a fold of a value an epoch."""
+def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
+    """Gather, for each figure, a list a fold of a value an epoch; and the seconds of each epoch."""
     trained = [results[epoch] for epoch in sorted(results) if not results[epoch].diverged]
     folds = range(len(trained[0].folds)) if trained else range(0)
-    return {
+    curves: dict[str, list[Any]] = {
         figure: [
             [round(getattr(result.folds[fold], figure), 6) for result in trained] for fold in folds
         ]
         for figure in _FIGURES
     }
+    return {**curves, "seconds": [round(result.seconds, 3) for result in trained]}

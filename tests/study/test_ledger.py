@@ -96,6 +96,7 @@ def test_a_whole_trial_is_complete_with_its_best_value_and_everything_of_it() ->
         assert "error" not in attrs
         curves = trial.system_attrs["searchlab:curves"]["validation_accuracy"]
         assert [len(curve) for curve in curves] == [3] * len(config.folds.folds)
+        assert trial.system_attrs["searchlab:curves"]["seconds"] == [0.25] * 3
 
 
 def test_test_figures_stand_on_baselines_and_finalists_only() -> None:
