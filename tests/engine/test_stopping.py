@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from searchlab.engine.stopping import StopRequest, stop_on_signals
+
+_STUCK = """
+import os, signal, sys, time
+from searchlab.engine import stopping
+stopping._LONGEST_STOP_SECONDS = float(sys.argv[1])
+with stopping.stop_on_signals(stopping.StopRequest()):
+    for number in sys.argv[2:]:
+        os.kill(os.getpid(), int(number))
+    time.sleep(60)
+"""
+
+
+def _run_stuck(longest: float, *signals: signal.Signals) -> subprocess.CompletedProcess[str]:
+    arguments = [str(longest), *(str(int(number)) for number in signals)]
+    return subprocess.run(
+        [sys.executable, "-c", _STUCK, *arguments], capture_output=True, text=True, timeout=50
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_that_hangs_ends_the_process_by_itself(number: signal.Signals, code: int) -> None:
+    done = _run_stuck(0.2, number)
+    assert (done.returncode, "can be resumed" in done.stderr) == (code, True)
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    assert _run_stuck(1e6, signal.SIGINT, signal.SIGINT).returncode == 130
+
+
+def test_handlers_are_given_back_and_a_finished_stop_ends_nothing() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    request = StopRequest()
+    with stop_on_signals(request):
+        signal.raise_signal(signal.SIGINT)
+    request.close()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (request.is_made, request.exit_code) == (True, 130)
+
+
+def test_other_threads_are_left_without_handlers() -> None:
+    entered = []
+
+    def enter() -> None:
+        with stop_on_signals(StopRequest()):
+            entered.append(True)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert entered == [True]
