@@ -285,11 +285,6 @@ class Ledger:
         self._onlooker.advance(self.snapshot())
 
     @property
-    def is_stopping(self) -> bool:
-        """Whether ``stop`` was called."""
-        return self._stopping
-
-    @property
     def is_finished(self) -> bool:
         """Whether every trial of the study has ended."""
         return (

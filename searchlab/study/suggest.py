@@ -8,12 +8,11 @@ from searchlab.config.space import Choice, Range, SpaceSpec
 from searchlab.study.points import Point, walk
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
     from searchlab.config.trial import Scalar
 
-__all__ = ["distribution", "suggest"]
+__all__ = ["suggest"]
 
 
 def suggest(trial: BaseTrial, space: SpaceSpec) -> Point:
@@ -28,19 +27,3 @@ def suggest(trial: BaseTrial, space: SpaceSpec) -> Point:
         return trial.suggest_float(name, node.low, node.high, step=node.step, log=node.log)
 
     return walk(space, choose)
-
-
-def distribution(node: Choice | Range) -> BaseDistribution:
-    """Return the Optuna distribution that ``suggest`` uses for a node."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(node, Choice):
-        return CategoricalDistribution(node.root)
-    if node.is_int:
-        step = int(node.step or 1)
-        return IntDistribution(int(node.low), int(node.high), log=node.log, step=step)
-    return FloatDistribution(node.low, node.high, log=node.log, step=node.step)

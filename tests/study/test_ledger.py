@@ -313,7 +313,7 @@ def test_a_stopped_ledger_asks_for_nothing_and_leaves_its_trials_running() -> No
     assert ledger.ask() is not None
     ledger.stop()
     assert ledger.ask() is None
-    assert ledger.is_stopping
+    assert ledger.snapshot().stopping
     assert not ledger.is_finished
     assert study.trials[0].state == TrialState.RUNNING
 

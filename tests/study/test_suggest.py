@@ -8,11 +8,12 @@ import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_driving import SPACE, make_spec, open_study
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from searchlab.config.seeds import derive_seed
-from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
+from searchlab.config.space import Choice, EachLayer, SpaceSpec
 from searchlab.study.spaces import SpecSpace
-from searchlab.study.suggest import distribution, suggest
+from searchlab.study.suggest import suggest
 
 
 def _assert_lies_in(space: SpaceSpec, point: dict[str, Any]) -> None:
@@ -109,15 +110,22 @@ def test_a_baseline_that_the_space_has_keeps_its_own_parameters() -> None:
     assert effective.families["a2"] == {"scheme": Choice(("HT", "DT"))}
 
 
-def test_distribution_is_the_one_that_suggest_uses() -> None:
-    study = open_study(make_spec())
-    trial = study.ask()
-    space = SpaceSpec.model_validate(SPACE)
-    suggest(trial, space)
-    nodes: dict[str, Fixed | Choice | Range] = space.shared
-    for name, node in nodes.items():
-        if not isinstance(node, Fixed):
-            assert trial.distributions[name] == distribution(node)
+def test_a_node_becomes_the_distribution_of_its_kind() -> None:
+    parameters = {
+        "lr": {"low": 0.001, "high": 0.1, "log": True},
+        "dropout": {"low": 0.0, "high": 0.5, "step": 0.1},
+        "batch_size": {"low": 8, "high": 32, "step": 8},
+        "optimizer": ["adam", "sgd"],
+        "family": "a1",
+    }
+    trial = open_study(make_spec()).ask()
+    suggest(trial, SpaceSpec.model_validate({"parameters": parameters}))
+    assert trial.distributions == {
+        "lr": FloatDistribution(0.001, 0.1, log=True),
+        "dropout": FloatDistribution(0.0, 0.5, step=0.1),
+        "batch_size": IntDistribution(8, 32, step=8),
+        "optimizer": CategoricalDistribution(("adam", "sgd")),
+    }
 
 
 def test_derived_seeds_fit_what_numpy_takes() -> None:
