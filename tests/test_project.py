@@ -154,8 +154,8 @@ MACHINE_PATH = re.compile(rb"(?<![\w.~-])/(?:home/(?!ray\b)\w|Users/\w|root/|wor
         (b"'/" + b"work/main'", True),
         (b"/" + b"root/.cache", True),
         (b"/home/ray/searchlab", False),
-        (b"https://example.org/work/a", False),
-        (b"runs/work/a", False),
+        (b"https://example.org/" + b"work/a", False),
+        (b"runs/" + b"work/a", False),
         (b"/usr/bin/chromium", False),
     ],
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INITS",
     "OPTIMIZERS",
+    "ROLES",
     "SCHEMES",
     "FoldPlan",
     "Init",
@@ -35,6 +36,7 @@ Init = Literal[
 OptimizerName = Literal["sgd", "adam", "adamw"]
 Normalization = Literal["standard", "unit"]
 
+ROLES: tuple[Role, ...] = ("baseline", "search", "finalist")
 SCHEMES: tuple[Scheme, ...] = ("HF", "HT", "DT")
 INITS: tuple[Init, ...] = (
     "default", "normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -46,15 +46,10 @@ def begin_study(
     InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded.
     """
     _quieten_optuna()
-    if run.exists():
-        raise InputError(
-            "exists already",
-            where=f"the run {run.path}",
-            remedy=f"Carry on with: searchlab study resume {run.path}. "
-            "Or run it under another name: --set name=...",
-        )
+    _check_new(run)
     prepared = prepare_study(file, data_dir=data_dir)
     with _made(run), _held(run):
+        _check_new(run)  # another driver may have begun and ended while this one waited
         with _undone_on_input_error(run):
             storage = open_storage(run.storage_url(storage_url))
             # The file first: a run that was killed before its study was made can be resumed.
@@ -141,6 +136,16 @@ def _engine(
     return run_on_ray
 
 
+def _check_new(run: RunFolder) -> None:
+    if run.exists():
+        raise InputError(
+            "exists already",
+            where=f"the run {run.path}",
+            remedy=f"Carry on with: searchlab study resume {run.path}. "
+            "Or run it under another name: --set name=...",
+        )
+
+
 @contextmanager
 def _made(run: RunFolder) -> Iterator[None]:
     """Make the run folder; on an error before the study was begun, leave none behind."""
@@ -159,8 +164,9 @@ def _made(run: RunFolder) -> Iterator[None]:
     finally:
         if run.path in before and not run.exists():
             shutil.rmtree(run.path, ignore_errors=True)
-            for folder in before[1:]:
-                folder.rmdir()
+            with suppress(OSError):  # another run may lie in there by now
+                for folder in before[1:]:
+                    folder.rmdir()
 
 
 @contextmanager
@@ -168,7 +174,7 @@ def _undone_on_input_error(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except InputError:
-        run.study_file.unlink(missing_ok=True)
+        run.discard()
         raise
 
 

@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from searchlab.config.trial import ROLES, Role
+
 if TYPE_CHECKING:
-    from searchlab.config.trial import Role
     from searchlab.report.reading import StudyReading
 
-__all__ = ["ROLES", "RoleStanding", "Standing", "StudyState", "take_standing"]
+__all__ = ["RoleStanding", "Standing", "StudyState", "take_standing"]
 
-ROLES: tuple[Role, ...] = ("baseline", "search", "finalist")
 StudyState = Literal["running", "finished", "interrupted"]
 
 

@@ -145,7 +145,10 @@ class Ledger:
 
     def _ask_planned(self, planned: PlannedTrial) -> TrialConfig:
         self._study.enqueue_trial(planned.point, user_attrs=planned.user_attributes())
-        return self._begin(self._study.ask())
+        trial = self._study.ask()
+        if trial._cached_frozen_trial.user_attrs.get(attr.PLAN) != planned.key:
+            self._num_waiting += 1  # somebody else enqueued one before; ours is the next
+        return self._begin(trial)
 
     def _begin(self, trial: Trial) -> TrialConfig:
         """Settle a trial's parameters and make the configuration that a worker trains."""

@@ -68,6 +68,11 @@ class RunFolder:
             _replace(self._storage_note, json.dumps(note) + "\n")
         _replace(self.study_file, dump_yaml(data))
 
+    def discard(self) -> None:
+        """Take back what ``write`` wrote."""
+        self.study_file.unlink(missing_ok=True)
+        self._storage_note.unlink(missing_ok=True)
+
     def is_embedded(self, option: str | None = None) -> bool:
         """Whether the study is recorded in the folder's own database."""
         return option is None and not self._storage_note.is_file()

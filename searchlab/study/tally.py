@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import Role
+from searchlab.config.trial import ROLES, Role
 from searchlab.study.attributes import TrialRecord
 from searchlab.study.progress import BestTrial, RoleCounts, RunningTrial, Snapshot
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Tally", "is_better"]
-
-_ROLES: tuple[Role, ...] = ("baseline", "search", "finalist")
 
 
 def is_better(value: float, than: float, direction: str) -> bool:
@@ -76,9 +74,9 @@ class Tally:
 
     def snapshot(self, *, stopping: bool = False) -> Snapshot:
         """Return where the study stands now."""
-        counts = {role: self.counts(role) for role in _ROLES}
+        counts = {role: self.counts(role) for role in ROLES}
         stage: Role = next(
-            (role for role in _ROLES if counts[role].ended < self.totals[role]), _ROLES[-1]
+            (role for role in ROLES if counts[role].ended < self.totals[role]), ROLES[-1]
         )
         elapsed = time.monotonic() - self.started_at
         return Snapshot(
@@ -98,8 +96,7 @@ class Tally:
         if self._work_done <= 0:
             return None
         left = sum(
-            max(0, self.totals[role] - self.counts(role).ended) * self._work(role)
-            for role in _ROLES
+            max(0, self.totals[role] - self.counts(role).ended) * self._work(role) for role in ROLES
         )
         left -= sum(trial.num_models * trial.epoch for trial in self.running.values())
         return max(0.0, left) * elapsed / self._work_done

@@ -153,8 +153,9 @@ def worker_killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 for trial in schedulers[-1].live.values()
                 if trial.temporary_state.ray_actor is not None
             }
-            assert victims
-            for pid in {_pid_of(victim) for victim in victims} & _children_of_this_ray():
+            pids = {_pid_of(victim) for victim in victims} & _children_of_this_ray()
+            assert pids
+            for pid in pids:
                 os.kill(pid, signal.SIGKILL)
         return pruned
 

@@ -330,3 +330,19 @@ def test_a_study_read_by_plain_optuna_is_complete(tmp_path: Path) -> None:
     for trial in read.trials:
         assert trial.user_attrs.keys() >= needed
         assert list(trial.intermediate_values) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_a_trial_that_somebody_else_enqueues_displaces_no_planned_one(sampler: str) -> None:
+    search = {"sampler": sampler, "trials": 5, "points": 3}
+    spec = make_spec(search=search)
+    study = open_study(spec)
+    ledger = open_ledger(spec, study)
+    study.enqueue_trial({})
+    asked = run_to_end(ledger)
+    assert all(trial.state.is_finished() for trial in study.trials)
+    assert len(asked) == len(study.trials)
+    plans = [trial.user_attrs["plan"] for trial in study.trials if "plan" in trial.user_attrs]
+    assert sum(plan.startswith("baseline/") for plan in plans) == 2
+    assert sum(plan.startswith("finalist/") for plan in plans) == 2
+    assert sum(plan.startswith("search/") for plan in plans) == (5 if sampler == "grid" else 0)
