@@ -57,8 +57,11 @@ class InterruptedStudyError(SearchlabError):
         self.exit_code = exit_code
 
 
+_MOST_LISTED = 12
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: its nearest known names first, else all of them.
+    """Return a remedy for an unknown name: the nearest known names, and all where that is short.
 
     >>> did_you_mean("resnet8", ["cnn", "resnet"])
     'Did you mean resnet? Known: cnn, resnet'
@@ -66,4 +69,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
     listing = f"Known: {', '.join(known)}"
-    return f"Did you mean {' or '.join(near)}? {listing}" if near else listing
+    if not near:
+        return listing
+    guess = f"Did you mean {' or '.join(near)}?"
+    return guess if len(known) > _MOST_LISTED else f"{guess} {listing}"

@@ -1,54 +1,56 @@
-"""``searchlab data``: which datasets there are, and fetching them."""
+"""``searchlab data``: which datasets there are, fetching them, decoding image files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from searchlab.cli.options import COMMAND_GROUP, DataDirOption, JsonOption, examples
+from searchlab.cli.options import (
+    COMMAND_GROUP,
+    DataDirOption,
+    JsonOption,
+    PluginOption,
+    examples,
+    load_plugins,
+)
 from searchlab.cli.tables import print_table
+from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.data import Dataset
+    from searchlab.data.decoding import Progress
 
 __all__ = ["app"]
 
-app = typer.Typer(**COMMAND_GROUP, help="List the datasets and fetch them.")
+app = typer.Typer(**COMMAND_GROUP, help="List the datasets, fetch and decode them.")
+
+_UNKNOWN = "-"
 
 
 @app.command("list", epilog=examples("searchlab data list", "searchlab data list --json"))
-def list_(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
+def list_(
+    *, data_dir: DataDirOption = None, plugins: PluginOption = None, as_json: JsonOption = False
+) -> None:
     """List the datasets, and whether they are there."""
-    from searchlab.data import get_dataset, list_datasets, resolve_data_dir
+    from searchlab.data import count_images, get_dataset, list_datasets, resolve_data_dir
 
+    load_plugins(plugins)
     root = resolve_data_dir(data_dir)
     datasets = [get_dataset(name) for name in list_datasets()]
     if as_json:
-        entries = [
-            {
-                "name": dataset.name,
-                "image_shape": list(dataset.image_shape),
-                "classes": dataset.num_classes,
-                "train": dataset.num_train,
-                "test": dataset.num_test,
-                "present": dataset.is_present(root),
-                "place": str(root) if dataset.files else None,
-                "summary": dataset.summary,
-            }
-            for dataset in datasets
-        ]
-        typer.echo(json.dumps(entries, indent=2))
+        typer.echo(json.dumps([_describe(dataset, root) for dataset in datasets], indent=2))
         return
     rows = [
         (
             dataset.name,
-            "x".join(map(str, dataset.image_shape)),
-            str(dataset.num_classes),
-            f"{dataset.num_train:,}",
-            f"{dataset.num_test:,}",
+            "x".join(map(str, dataset.facts.image_shape)) if dataset.facts else "3xSxS",
+            str(dataset.facts.num_classes) if dataset.facts else _UNKNOWN,
+            *map(_say_count, count_images(dataset.name, root)),
             _say_where(dataset, root),
         )
         for dataset in datasets
@@ -59,16 +61,39 @@ def list_(*, data_dir: DataDirOption = None, as_json: JsonOption = False) -> Non
         typer.echo("get what is missing with: searchlab data fetch NAME")
 
 
+def _describe(dataset: Dataset, root: Path) -> dict[str, Any]:
+    from searchlab.data import count_images
+
+    facts = dataset.facts
+    num_train, num_test = count_images(dataset.name, root)
+    return {
+        "name": dataset.name,
+        "image_shape": list(facts.image_shape) if facts else None,
+        "classes": facts.num_classes if facts else None,
+        "train": num_train,
+        "test": num_test,
+        "present": dataset.is_present(root),
+        "place": str(root) if dataset.files else None,
+        "summary": dataset.summary,
+    }
+
+
+def _say_count(number: int | None) -> str:
+    return _UNKNOWN if number is None else f"{number:,}"
+
+
 def _say_where(dataset: Dataset, root: Path) -> str:
+    if dataset.facts is None:
+        return "your own"
     if not dataset.files:
         return "yes, installed"
-    return "yes, in the data folder" if dataset.is_present(root) else "no"
+    return "yes" if dataset.is_present(root) else "no"
 
 
 @app.command(
     "fetch",
     epilog=examples(
-        "searchlab data fetch fashion_mnist", "searchlab data fetch usps --data-dir ~/datasets"
+        "searchlab data fetch fashion_mnist", "searchlab data fetch cifar10 --data-dir ~/datasets"
     ),
 )
 def fetch(
@@ -77,6 +102,7 @@ def fetch(
     ],
     *,
     data_dir: DataDirOption = None,
+    plugins: PluginOption = None,
 ) -> None:
     """Download a dataset.
 
@@ -84,8 +110,11 @@ def fetch(
     """
     from searchlab.data import get_dataset, resolve_data_dir
 
+    load_plugins(plugins)
     dataset, root = get_dataset(name), resolve_data_dir(data_dir)
-    if not dataset.downloadable:
+    if dataset.facts is None:
+        typer.echo(f"{name}: nothing to fetch, it is your own images")
+    elif not dataset.downloadable:
         typer.echo(f"{name}: nothing to fetch, it comes with an installed package")
     elif dataset.is_present(root):
         typer.echo(f"{name}: already in {root}")
@@ -93,3 +122,79 @@ def fetch(
         typer.echo(f"{name}: fetching from {dataset.source}", err=True)
         dataset.fetch(root)
         typer.echo(f"{name}: now in {root}")
+
+
+@app.command(
+    "cache",
+    epilog=examples(
+        "searchlab data cache imagenette --size 64",
+        "searchlab data cache folder --root ~/photos --size 96 --skip-broken",
+    ),
+)
+def cache(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="imagenette, folder, or another of image files.")
+    ],
+    *,
+    root: Annotated[
+        Path | None, typer.Option(help="folder: where the class folders are.", show_default=False)
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
+    ] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out files that cannot be decoded.")
+    ] = False,
+    data_dir: DataDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decode image files beforehand.
+
+    A study does it by itself the first time. What is decoded stays in .cache of the data folder,
+    and can be deleted at any time.
+    """
+    from searchlab.data import DatasetRequest, get_dataset, load_dataset, resolve_data_dir
+
+    if get_dataset(name).tree is None:
+        raise InputError(
+            "must be a dataset of image files", where="searchlab data cache", found=name,
+            remedy="Others need no decoding",
+        )  # fmt: skip
+    request = DatasetRequest(name=name, root=root, size=size, skip_broken=skip_broken)
+    with _decoding_bar() as advance:
+        images = load_dataset(request, resolve_data_dir(data_dir), on_progress=advance)
+    counts = {
+        "name": name,
+        "image_shape": list(images.image_shape),
+        "classes": images.num_classes,
+        "train": len(images.train_labels),
+        "test": len(images.test_labels),
+        "skipped": images.num_skipped,
+    }
+    if as_json:
+        typer.echo(json.dumps(counts, indent=2))
+        return
+    shape = "x".join(map(str, images.image_shape))
+    skipped = f"; {images.num_skipped:,} broken files skipped" if images.num_skipped else ""
+    typer.echo(
+        f"{name}: {counts['train']:,} training and {counts['test']:,} test images of {shape} "
+        f"in {images.num_classes} classes are ready{skipped}"
+    )
+
+
+@contextmanager
+def _decoding_bar() -> Iterator[Progress]:
+    """Yield what moves a bar on stderr, shown once there is something to decode."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("decoding", visible=False)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield advance

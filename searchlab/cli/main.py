@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from searchlab import __version__
-from searchlab.cli import dashboard, data, new_space, new_study, schema, space, study
+from searchlab.cli import (
+    dashboard,
+    data,
+    families,
+    kernels,
+    new_space,
+    new_study,
+    schema,
+    space,
+    study,
+    weights,
+)
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.errors import InterruptedStudyError, SearchlabError
 
@@ -29,10 +40,13 @@ app = typer.Typer(
 )
 
 space.app.command("new", epilog=new_space.EXAMPLES)(new_space.new)
+space.app.command("families", epilog=families.EXAMPLES)(families.families)
 study.app.command("new", epilog=new_study.EXAMPLES)(new_study.new)
 app.add_typer(study.app, name="study")
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
+app.add_typer(kernels.app, name="kernels")
+app.add_typer(weights.app, name="weights")
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema)
 

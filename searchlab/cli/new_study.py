@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from searchlab.cli.files import check_writable, write_file
-from searchlab.cli.options import ForceOption, examples, split_names
-from searchlab.errors import InputError
-
-if TYPE_CHECKING:
-    from searchlab.config.documents import Document
-    from searchlab.config.study import StudySpec
+from searchlab.cli.options import ForceOption, PluginOption, examples, split_names
 
 __all__ = ["EXAMPLES", "new"]
 
@@ -22,6 +17,10 @@ EXAMPLES = examples(
     "searchlab study new first --dataset digits --space spaces/cnn.yaml --trials 40",
     "searchlab study new fast --dataset usps --space spaces/mlp.yaml --trials 60 \\",
     "    --pruner hyperband --baselines a2 --schemes HF,DT --out studies/fast.yaml",
+    "searchlab study new small --dataset digits --space spaces/architectures.yaml --trials 60 \\",
+    "    --sampler nsga2 --objective accuracy,parameters --baselines a2",
+    "searchlab study new photos --dataset folder --root ~/photos --size 64 \\",
+    "    --space spaces/cnn.yaml --trials 40 --augment flip+crop --schedule cosine",
 )
 
 
@@ -31,20 +30,71 @@ def new(
     ],
     *,
     dataset: Annotated[str, typer.Option(help="A dataset of `searchlab data list`.")],
+    root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Dataset folder: where its class folders are.",
+            show_default=False,
+        ),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side in pixels, for datasets of image files.", show_default="its own"),
+    ] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(help="standard, unit, half or imagenet.", show_default="standard"),
+    ] = None,
     space: Annotated[str, typer.Option(metavar="FILE", help="A space file, or module:function.")],
+    plugins: PluginOption = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES",
+            help="accuracy or loss; after it robust_accuracy, parameters, multiply_adds, latency.",
+            show_default="accuracy",
+        ),
+    ] = None,
+    robustness: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ATTACK[:EPSILON]",
+            help="Attack validation images too: fgsm:0.1 or pgd:0.1.",
+            show_default=False,
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(help="Search trials; grid and one_at_a_time may leave it out."),
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(help="tpe, random, grid or one_at_a_time.", show_default="tpe"),
+        typer.Option(
+            help="tpe, random, gp, cmaes, nsga2, qmc, evolution, grid or one_at_a_time.",
+            show_default="tpe",
+        ),
     ] = None,
     pruner: Annotated[
         str | None,
         typer.Option(help="none, median, successive_halving or hyperband.", show_default="none"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs.", show_default="10")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="1e-3")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per training step.", show_default="128")
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam, adamw or rmsprop.", show_default="adam")
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="constant, cosine, step or one_cycle.", show_default="constant"),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="flip, rotate, jitter, crop, cutout, joined by +.", show_default="none"),
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Folds of baselines and finalists.", show_default="5")
     ] = None,
@@ -53,7 +103,11 @@ def new(
     ] = None,
     baselines: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Baseline families; '' for none.", show_default="a1,a2"),
+        typer.Option(
+            metavar="NAMES",
+            help="Baseline families, of `searchlab space families`; '' for none.",
+            show_default="a1,a2",
+        ),
     ] = None,
     schemes: Annotated[
         str | None,
@@ -61,6 +115,15 @@ def new(
     ] = None,
     top: Annotated[int | None, typer.Option(help="Finalists.", show_default="3")] = None,
     seed: Annotated[int | None, typer.Option(help="Study seed.", show_default="0")] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            show_default=False,
+            help="Any other field: training.weight_decay=1e-4; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="studies/NAME.yaml")
     ] = None,
@@ -68,25 +131,42 @@ def new(
 ) -> None:
     """Write a study file from flags.
 
-    It is checked as a run would check it, and nothing is written where it is wrong.
+    Training flags say what the space does not search, and what baselines use. The study is checked
+    as a run would check it, and nothing is written where it is wrong.
     """
     path = out or Path("studies") / f"{name}.yaml"
-    search = {"sampler": sampler, "pruner": pruner, "trials": trials, "seed": seed}
+    images = {
+        "name": dataset,
+        "normalize": normalize,
+        "root": None if root is None else _beside(root, path),
+        "size": size,
+    }
+    training = {
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "lr": lr,
+        "batch_size": batch_size,
+        "schedule": schedule,
+        "augment": augment,
+    }
     rivals = {
         "architectures": _split(baselines, "--baselines"),
         "schemes": _split(schemes, "--schemes"),
     }
-    fields = {
-        "dataset": {"name": dataset},
-        "space": _space_beside(space, path),
-        "search": _given(search),
-        "training": _given({"epochs": epochs}),
+    sections = {
+        "plugins": [_beside(one, path) if one.endswith(".py") else one for one in plugins or ()],
+        "dataset": _given(images),
+        "space": _beside(space, path) if _is_file(space) else space,
+        "objective": _list_objectives(objective or []),
+        "robustness": _parse_attack(robustness),
+        "search": _given({"sampler": sampler, "pruner": pruner, "trials": trials, "seed": seed}),
+        "training": _given(training),
         "validation": _given({"folds": folds, "search_folds": search_folds}),
         "baselines": _given(rivals),
         "confirm": _given({"top": top}),
     }
-    data = {"name": name, **{key: value for key, value in fields.items() if value}}
-    _publish(data, space, path, force=force)
+    data = {"name": name, **{key: value for key, value in sections.items() if value}}
+    _publish(data, fields or [], path, force=force)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -99,64 +179,51 @@ def _split(text: str | None, option: str) -> list[str] | None:
     return split_names(text, option)
 
 
-def _is_file(space: str) -> bool:
-    return space.endswith((".yaml", ".yml"))
+def _list_objectives(texts: list[str]) -> Any:
+    """Return ``objective`` as a file has it: nothing, one mapping, or a list of them."""
+    named = [{"metric": name} for text in texts for name in split_names(text, "--objective")]
+    return named[0] if len(named) == 1 else named
 
 
-def _space_beside(space: str, path: Path) -> str:
-    """Return the space as the study file must name it: relative to the study file."""
-    return Path(os.path.relpath(space, path.parent)).as_posix() if _is_file(space) else space
+def _parse_attack(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    from searchlab.config.documents import parse_scalar_or_tree
+
+    attack, colon, epsilon = text.partition(":")
+    if not colon:
+        return {"attack": attack}
+    return {"attack": attack, "epsilon": parse_scalar_or_tree(epsilon, source="--robustness")}
 
 
-def _publish(data: dict[str, Any], space: str, path: Path, *, force: bool) -> None:
+def _is_file(space: object) -> bool:
+    return isinstance(space, str) and space.endswith((".yaml", ".yml"))
+
+
+def _beside(given: str, path: Path) -> str:
+    """Return a path as the study file must name it: relative to the study file."""
+    if given.startswith("~") or Path(given).is_absolute():
+        return given
+    return Path(os.path.relpath(given, path.parent)).as_posix()
+
+
+def _publish(data: dict[str, Any], fields: list[str], path: Path, *, force: bool) -> None:
     """Check the study as if it were read back, then write it."""
+    from searchlab.cli.study_check import check_study
     from searchlab.config.documents import Document, dump_yaml, read_yaml
+    from searchlab.config.plugins import load_plugins
     from searchlab.config.study import StudySpec
     from searchlab.config.validation import validate_document
 
-    document = Document(source="study new", data=data)
-    if _is_file(space):
-        document = document.with_embedded("space", read_yaml(Path(space)))
+    document = Document(source="study new", data=data).with_overrides(fields)
+    data = document.data
+    if _is_file(data["space"]):
+        space = Path(os.path.relpath(path.parent / data["space"]))
+        document = document.with_embedded("space", read_yaml(space))
     spec = validate_document(StudySpec, document)  # the name is a slug from here on
-    _check_names(spec, document)
+    load_plugins(spec.plugins, base=path.parent)
+    check_study(spec, document, folder=path.parent)
     check_writable(path, force=force)
     write_file(path, dump_yaml(data))
     typer.echo(f"wrote {path}", err=True)
     typer.echo(f"run it with: searchlab study run {path}", err=True)
-
-
-def _check_names(spec: StudySpec, document: Document) -> None:
-    """Raise InputError for a dataset, family or scheme that is not known or does not fit."""
-    from searchlab.config.space import SpaceSpec
-    from searchlab.data import list_datasets
-    from searchlab.errors import did_you_mean
-    from searchlab.models import get_family, list_families
-    from searchlab.study.space_check import check_space
-
-    if spec.dataset.name not in list_datasets():
-        raise InputError(
-            "must be a known dataset",
-            where=document.where(("dataset", "name")),
-            found=spec.dataset.name,
-            remedy=did_you_mean(spec.dataset.name, list_datasets()),
-        )
-    where = document.where(("baselines", "architectures"))
-    for name in spec.baselines.architectures:
-        if name not in list_families():
-            raise InputError("must name known families", where=where, found=name,
-                             remedy=did_you_mean(name, list_families()))  # fmt: skip
-        refused = [scheme for scheme in spec.baselines.schemes if scheme != "DT"]
-        if get_family(name).first_conv is None and refused:
-            raise InputError(
-                f"cannot go with schemes {' and '.join(refused)}: {name} has no first convolution "
-                "layer to set by hand",
-                where=where,
-                found=name,
-                remedy="Give --schemes DT, or another family",
-            )
-    if isinstance(spec.space, SpaceSpec):
-        from searchlab.study.plan import plan_baselines
-        from searchlab.study.spaces import SpecSpace
-
-        check_space(spec.space, document, prefix=("space",))
-        plan_baselines(spec, SpecSpace(spec))  # raises where one lies outside the space

@@ -14,9 +14,11 @@ __all__ = [
     "DataDirOption",
     "ForceOption",
     "JsonOption",
+    "PluginOption",
     "RunsDirOption",
     "StorageOption",
     "examples",
+    "load_plugins",
     "split_names",
 ]
 
@@ -55,6 +57,15 @@ StorageOption = Annotated[
         show_default=False,
     ),
 ]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Python file or module that registers families or datasets; may be repeated.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
 
@@ -62,6 +73,13 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the file i
 def examples(*commands: str) -> str:
     """Return an epilog that lists ``commands``; the backspace keeps its lines as they are."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def load_plugins(references: list[str] | None) -> None:
+    """Import installed plugins and those of ``--plugin``. Raises InputError."""
+    from searchlab.config import plugins
+
+    plugins.load_plugins(references or ())
 
 
 def split_names(text: str, option: str) -> list[str]:

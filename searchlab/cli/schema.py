@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from searchlab.cli.options import examples
+from searchlab.cli.options import PluginOption, examples, load_plugins
 
 __all__ = ["EXAMPLES", "schema"]
 
 EXAMPLES = examples(
     "searchlab schema space > space.schema.json",
     "searchlab schema study > study.schema.json",
+    "searchlab schema space --plugin examples/my_family.py",
 )
 
 
@@ -25,7 +26,10 @@ class FileKind(StrEnum):
     STUDY = "study"
 
 
-def schema(kind: Annotated[FileKind, typer.Argument(help="Which kind of file.")]) -> None:
+def schema(
+    kind: Annotated[FileKind, typer.Argument(help="Which kind of file.")],
+    plugins: PluginOption = None,
+) -> None:
     """Print the JSON Schema of a kind of file.
 
     With it, editors complete and check spaces and studies. It holds the names that this
@@ -33,5 +37,6 @@ def schema(kind: Annotated[FileKind, typer.Argument(help="Which kind of file.")]
     """
     from searchlab.study.schema import space_schema, study_schema
 
+    load_plugins(plugins)
     document = space_schema() if kind is FileKind.SPACE else study_schema()
     typer.echo(json.dumps(document, indent=2))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from searchlab.cli.options import COMMAND_GROUP, JsonOption, examples
+from searchlab.cli.options import (
+    COMMAND_GROUP,
+    JsonOption,
+    PluginOption,
+    examples,
+    load_plugins,
+)
 from searchlab.cli.tables import print_table
 from searchlab.errors import InputError
 
@@ -27,8 +33,9 @@ SpaceArgument = Annotated[str, typer.Argument(metavar="FILE", help="A space file
 
 
 @app.command("show", epilog=examples("searchlab space show spaces/cnn.yaml"))
-def show(file: SpaceArgument, *, as_json: JsonOption = False) -> None:
+def show(file: SpaceArgument, *, plugins: PluginOption = None, as_json: JsonOption = False) -> None:
     """Print a space as a table, with its size."""
+    load_plugins(plugins)
     space = _load_checked(file)
     rows = _describe(space)
     size = space.size()
@@ -48,12 +55,14 @@ def show(file: SpaceArgument, *, as_json: JsonOption = False) -> None:
 def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Space files (*.yaml).")],
     *,
+    plugins: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check names, ranges, and what families take.
 
     Every file is checked; the exit code is 2 where one is wrong.
     """
+    load_plugins(plugins)
     faults: list[str] = []
     good: list[dict[str, Any]] = []
     for file in files:
@@ -95,9 +104,11 @@ def sample(
     classes: Annotated[
         int | None, typer.Option(min=1, help="Number of classes.", show_default="10")
     ] = None,
+    plugins: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw configurations, with parameter counts."""
+    load_plugins(plugins)
     shape, num_classes = _images(dataset, image_shape, classes)
     points = _draw(_open_source(file), number, seed)
     samples = [(point, _count(point, shape, num_classes)) for point in points]

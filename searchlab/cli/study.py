@@ -12,6 +12,7 @@ from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
     JsonOption,
+    PluginOption,
     RunsDirOption,
     StorageOption,
     examples,
@@ -41,6 +42,13 @@ SetOption = Annotated[
 EngineOption = Annotated[
     Engine, typer.Option(help="tune: Ray workers; serial: in this process, for debugging.")
 ]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Overrides of that name in the study's presets."),
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Short for --preset quick: a few minutes, for a look.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 # A resume may give a study more time, trials or workers; all else would make its trials
@@ -52,11 +60,16 @@ _RESUMABLE = ("search.trials", "search.timeout", "confirm.top", "resources.")
     epilog=examples(
         "searchlab study run studies/quickstart.yaml",
         "searchlab study run studies/fashion-mnist.yaml --set training.epochs=3 --set name=short",
+        "searchlab study run studies/report-004.yaml --quick",
+        "searchlab study run examples/my_family.yaml --plugin examples/my_family.py",
     )
 )
 def run(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
     overrides: SetOption = None,
+    preset: PresetOption = None,
+    quick: QuickOption = False,
+    plugins: PluginOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -71,9 +84,13 @@ def run(
     from searchlab.config.loading import load_study
     from searchlab.study.runs import RunFolder, default_runs_dir
 
-    file = load_study(study, overrides or ())
+    if quick and preset is not None:
+        raise InputError("cannot go with --preset", where="--quick", remedy="Give one of them")
+    preset = "quick" if quick else preset
+    file = load_study(study, overrides or (), preset=preset, plugins=plugins or ())
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
 
+    from searchlab.cli.decoding_progress import make_decoding_progress
     from searchlab.cli.progress import make_progress
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import begin_study
@@ -85,6 +102,7 @@ def run(
         storage_url=storage,
         engine=engine.value,
         onlooker=make_progress(quiet),
+        on_decoding=make_decoding_progress(quiet),
     )
     _show_end(folder, storage, as_json)
 
@@ -98,6 +116,7 @@ def run(
 def resume(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")],
     overrides: SetOption = None,
+    plugins: PluginOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -123,6 +142,7 @@ def resume(
                 remedy="Other changes make another study: run it under another name",
             )
 
+    from searchlab.cli.decoding_progress import make_decoding_progress
     from searchlab.cli.progress import make_progress
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import resume_study
@@ -132,8 +152,10 @@ def resume(
         data_dir=resolve_data_dir(data_dir),
         storage_url=storage,
         overrides=tuple(overrides or ()),
+        plugins=plugins or (),
         engine=engine.value,
         onlooker=make_progress(quiet),
+        on_decoding=make_decoding_progress(quiet),
     )
     _show_end(folder, storage, as_json)
 

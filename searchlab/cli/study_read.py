@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from searchlab.cli.options import JsonOption, RunsDirOption, StorageOption, examples
+from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.report.leaderboard import Row
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["print_board", "register"]
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
+MarkdownOption = Annotated[
+    bool, typer.Option("--markdown", help="Print Markdown, for a README or an issue.")
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Every trial, not the best few.")]
 
 
@@ -33,6 +37,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "searchlab study leaderboard quickstart",
             "searchlab study leaderboard runs/quickstart --all --json",
+            "searchlab study leaderboard quickstart --markdown > quickstart.md",
         ),
     )(show_leaderboard)
 
@@ -84,7 +89,7 @@ def show_status(
     typer.echo(f"{reading.spec.name}: {standing.state}")
     print_standing(Console(), standing)
     if best is not None:
-        typer.echo("best: " + "\n  ".join(describe_figures(best, reading.spec.objective.metric)))
+        typer.echo("best: " + "\n  ".join(describe_figures(best, reading.spec.primary.metric)))
     typer.echo(f"run: {reading.run.path}")
     typer.echo(f"storage: {hide_password(reading.storage_url)}")
     if resume is not None:
@@ -101,7 +106,6 @@ def show_best(
 
     The best finalist, or the search's best while none is confirmed yet.
     """
-    from searchlab.errors import InputError
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
 
@@ -122,6 +126,7 @@ def show_best(
 def show_leaderboard(
     run: RunArgument,
     show_all: AllOption = False,
+    as_markdown: MarkdownOption = False,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -131,24 +136,55 @@ def show_leaderboard(
     Finalists and baselines by cross-validation, then the search's best; last, whether the winner
     is shown to beat the best baseline.
     """
-    print_board(_read(run, runs_dir, storage), show_all=show_all, as_json=as_json)
+    if as_json and as_markdown:
+        raise InputError("cannot go with --json", where="--markdown", remedy="Give one of them")
+    reading = _read(run, runs_dir, storage)
+    print_board(reading, show_all=show_all, as_json=as_json, as_markdown=as_markdown)
 
 
-def print_board(reading: StudyReading, *, show_all: bool = False, as_json: bool = False) -> None:
-    """Print a study's leaderboard and verdict to stdout; ``study run`` ends with it too."""
+def print_board(
+    reading: StudyReading,
+    *,
+    show_all: bool = False,
+    as_json: bool = False,
+    as_markdown: bool = False,
+) -> None:
+    """Print a study's leaderboard, verdict and comparisons; ``study run`` ends with it too."""
     from rich.console import Console
 
+    from searchlab.report.board_table import board_markdown, print_leaderboard
+    from searchlab.report.comparisons import (
+        compare_baselines,
+        comparisons_markdown,
+        print_comparisons,
+    )
     from searchlab.report.json_output import leaderboard_data
     from searchlab.report.leaderboard import build_leaderboard
-    from searchlab.report.tables import print_leaderboard
+    from searchlab.report.published import compare_published
+    from searchlab.report.published_table import print_published, published_markdown
     from searchlab.report.verdict import reach_verdict
 
     board = build_leaderboard(reading.records, reading.spec, show_all=show_all)
     verdict = reach_verdict(board)
+    compared = compare_baselines(reading)
+    published = compare_published(reading)
     if as_json:
-        _print_json(leaderboard_data(board, verdict))
-    else:
-        print_leaderboard(Console(), board, verdict)
+        _print_json(leaderboard_data(board, verdict, compared, published))
+        return
+    if as_markdown:
+        parts = [board_markdown(board, verdict)]
+        parts += [comparisons_markdown(compared)] if compared else []
+        parts += [published_markdown(published)] if published else []
+        typer.echo("\n".join(parts), nl=False)
+        return
+    console = Console()
+    print_leaderboard(console, board, verdict)
+    if compared:
+        console.print()
+        print_comparisons(console, compared)
+    if published is not None:
+        console.print()
+        print_published(console, published)
 
 
 def _read(run: str, runs_dir: Path | None, storage: str | None) -> StudyReading:
@@ -163,7 +199,7 @@ def _print_best(reading: StudyReading, best: Row) -> None:
     from searchlab.config.documents import dump_yaml
     from searchlab.report.tables import describe_figures
 
-    for line in describe_figures(best, reading.spec.objective.metric):
+    for line in describe_figures(best, reading.spec.primary.metric):
         typer.echo(f"# {line}")
     typer.echo(dump_yaml(best.params), nl=False)
 

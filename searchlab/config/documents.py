@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
 __all__ = ["Document", "Location", "dump_yaml", "parse_yaml", "read_yaml"]
 
@@ -21,7 +21,7 @@ Location = tuple[str | int, ...]
 class Document:
     """A parsed YAML mapping, the file it came from, and the line of every value in it.
 
-    ``overrides`` maps a location to the text of the ``--set`` option that put a value there;
+    ``overrides`` maps a location to what put a value there, a ``--set`` option or a preset;
     ``embedded`` the location of a part that was read from a file of its own to that file.
     """
 
@@ -39,7 +39,7 @@ class Document:
             if location[:end] in self.embedded:
                 return self.embedded[location[:end]].where(location[end:])
             if location[:end] in self.overrides:
-                return f"--set {self.overrides[location[:end]]}: {dotted}"
+                return f"{self.overrides[location[:end]]}: {dotted}"
         line = next(
             (self.lines[location[:end]] for end in range(len(location), 0, -1)
              if location[:end] in self.lines),
@@ -62,8 +62,39 @@ class Document:
                     found=text,
                     remedy="Example: --set training.epochs=3",
                 )
-            _assign(data, location, parse_scalar_or_tree(raw, source=f"--set {text}"), text)
-            overrides[location] = text
+            value = parse_scalar_or_tree(raw, source=f"--set {text}")
+            _assign(data, location, value, f"--set {text}")
+            overrides[location] = f"--set {text}"
+        return replace(self, data=data, overrides=overrides)
+
+    def with_preset(self, name: str) -> Document:
+        """Apply ``presets.<name>``, whose keys are places such as ``search.trials``.
+
+        Raises ``InputError`` where there is no such preset.
+        """
+        presets = self.data.get("presets")
+        known = [str(known) for known in presets] if isinstance(presets, dict) else []
+        if not isinstance(presets, dict) or name not in presets:
+            raise InputError(
+                "must be a preset of the study",
+                where=f"{self.source}: presets",
+                found=name,
+                remedy=did_you_mean(name, known) if known else "This study has none",
+            )
+        fields = presets[name]
+        if not isinstance(fields, dict):
+            raise InputError(
+                "must be a mapping of fields to values, such as {training.epochs: 3}",
+                where=self.where(("presets", name)),
+                found=fields,
+            )
+        data = _copy_tree(self.data)
+        overrides = dict(self.overrides)
+        for key, value in fields.items():
+            place = self.where(("presets", name, key))
+            location = tuple(str(key).split("."))
+            _assign(data, location, _copy_tree(value), place)
+            overrides[location] = place
         return replace(self, data=data, overrides=overrides)
 
     def with_embedded(self, field_name: str, part: Document) -> Document:
@@ -216,7 +247,7 @@ def _copy_tree(value: Any) -> Any:
     return value
 
 
-def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, text: str) -> None:
+def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, source: str) -> None:
     *parents, last = location
     for index, part in enumerate(parents):
         child = data.setdefault(part, {})
@@ -225,7 +256,7 @@ def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, text: s
         if not isinstance(child, dict):
             raise InputError(
                 f"goes below {'.'.join(map(str, location[: index + 1]))}, which is no mapping",
-                where=f"--set {text}",
+                where=source,
                 found=child,
             )
         data = child

@@ -15,7 +15,7 @@ def derive_seed(*key: str | int) -> int:
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in key:
-        encoded = str(part).encode()
+        encoded = str(part).encode(errors="surrogatepass")  # a file's name may be no UTF-8
         digest.update(f"{type(part).__name__}:{len(encoded)}:".encode())
         digest.update(encoded)
     return int.from_bytes(digest.digest(), "big") >> 1

@@ -344,7 +344,7 @@ def _check_shared(name: str, node: Any) -> None:
     if name not in SHARED_PARAMETERS:
         hint = did_you_mean(name, [*SHARED_PARAMETERS, "family"])
         raise located_error(
-            f"is not a known parameter. {hint}. A family's own parameters stand under that family",
+            f"is not a known parameter. A family's own parameters stand under that family. {hint}",
             name,
         )
     if isinstance(node, (Options, EachLayer)):

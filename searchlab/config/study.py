@@ -15,73 +15,70 @@ from pydantic import (
     model_validator,
 )
 
+from searchlab.config.baselines import BaselineRow, BaselineSpec, RowName
+from searchlab.config.objectives import (
+    Objectives,
+    ObjectiveSpec,
+    RobustnessSpec,
+    check_objectives,
+    check_patience,
+)
+from searchlab.config.published import ComparedPair, PublishedSpec, check_references
+from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS, SamplerName
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
-from searchlab.config.trial import SCHEMES, Normalization, ObjectiveConfig, Scheme
-from searchlab.config.validation import Number, Slug, Spec, Value, is_finite, located_error
+from searchlab.config.trial import Normalization
+from searchlab.config.validation import (
+    Number,
+    Slug,
+    Spec,
+    Value,
+    is_finite,
+    located_error,
+    to_tuple,
+)
 
 __all__ = [
     "PLANNED_SAMPLERS",
-    "BaselineSpec",
     "CallableRef",
     "ConfirmSpec",
     "DatasetSpec",
-    "ObjectiveSpec",
     "ResourceSpec",
     "SearchSpec",
     "StudySpec",
     "ValidationSpec",
 ]
 
-PLANNED_SAMPLERS = ("grid", "one_at_a_time")
-"""Samplers whose trials are a list known beforehand."""
-
 
 class DatasetSpec(Spec):
     """Which images, and how pixels are scaled.
 
     ``normalize: standard`` scales each channel to mean 0 and deviation 1 over the images that a
-    model is trained on; ``unit`` leaves pixels in [0, 1], as report 000 did.
+    model is trained on; ``unit`` leaves pixels in [0, 1], as report 000 did; ``half`` maps them to
+    [-1, 1], as report 003 did; ``imagenet`` uses ImageNet's means, for transferred weights.
     """
 
     name: str = Field(description="a registered dataset; see `searchlab data list`")
-    normalize: Normalization = Field("standard", description="standard or unit")
-
-
-class ObjectiveSpec(Spec):
-    """What the search optimises, always measured on validation folds."""
-
-    metric: Literal["accuracy", "loss"] = "accuracy"
-    direction: Literal["maximize", "minimize"] | None = Field(
-        None, description="follows from the metric"
+    normalize: Normalization = Field("standard", description="standard, unit, half or imagenet")
+    root: str | None = Field(None, description="folder: where its images lie")
+    size: int | None = Field(
+        None, ge=8, le=1024, description="side of the images, where the dataset has no size"
     )
-    at: Literal["best", "last"] = Field("best", description="value at the best epoch or the last")
-
-    @model_validator(mode="after")
-    def _check_direction(self) -> ObjectiveSpec:
-        if self.direction is not None and self.direction != self._natural_direction:
-            raise located_error(
-                f"must be {self._natural_direction} for {self.metric}, got {self.direction!r}",
-                "direction",
-            )
-        return self
-
-    @property
-    def _natural_direction(self) -> Literal["maximize", "minimize"]:
-        return "maximize" if self.metric == "accuracy" else "minimize"
-
-    def to_config(self) -> ObjectiveConfig:
-        """Return the part of this that a worker needs."""
-        return ObjectiveConfig(metric=self.metric, direction=self._natural_direction, at=self.at)
+    skip_broken: bool = Field(False, description="skip and count image files that are broken")
+    limit: int | None = Field(
+        None, ge=1, description="train on so many of the training images, drawn by class"
+    )
 
 
 class SearchSpec(Spec):
     """How the space is searched, and for how long."""
 
-    sampler: Literal["tpe", "random", "grid", "one_at_a_time"] = "tpe"
+    sampler: SamplerName = Field("tpe", description="who chooses the next trial")
     pruner: Literal["none", "median", "successive_halving", "hyperband"] = "none"
     trials: int | None = Field(
-        None, ge=1, description="search trials; null: all that a grid or one_at_a_time has"
+        None,
+        ge=0,
+        description="search trials; 0: baselines only; null: all that a grid or one_at_a_time has",
     )
     timeout: Number | None = Field(
         None, description="seconds after which no search trial is begun; running ones end"
@@ -120,37 +117,6 @@ class ValidationSpec(Spec):
                 f"must be <= folds ({self.folds}), got {self.search_folds}", "search_folds"
             )
         return self
-
-
-def _to_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-class BaselineSpec(Spec):
-    """The fixed rivals: every architecture with every scheme, trained by hand-picked settings."""
-
-    architectures: Annotated[tuple[str, ...], BeforeValidator(_to_tuple)] = ("a1", "a2")
-    schemes: Annotated[tuple[Scheme, ...], BeforeValidator(_to_tuple)] = Field(
-        SCHEMES, json_schema_extra={"minItems": 1}
-    )
-    training: TrainingSettings = Field(
-        default_factory=TrainingSettings, description="what differs from the study's training"
-    )
-
-    @field_validator("schemes")
-    @classmethod
-    def _check_not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value:
-            raise ValueError("must name at least one scheme. Empty architectures for no baselines")
-        return value
-
-    @field_validator("architectures", "schemes")
-    @classmethod
-    def _check_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for index, item in enumerate(value):
-            if item in value[:index]:
-                raise ValueError(f"must name each once, got {item!r} twice")
-        return value
 
 
 class ConfirmSpec(Spec):
@@ -219,13 +185,41 @@ class StudySpec(Spec):
         Annotated[SpaceSpec, Tag("@space")] | Annotated[CallableRef, Tag("@callable")],
         Discriminator(_space_kind),
     ] = Field(description="a path, an inline space, or module:function")
-    objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)
+    objective: Objectives = Field(
+        default_factory=lambda: (ObjectiveSpec(),),
+        description="what the search optimises: one, or a list",
+    )
+    robustness: RobustnessSpec | None = Field(
+        None, description="attack every trial's validation images too"
+    )
     search: SearchSpec
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     validation: ValidationSpec = Field(default_factory=ValidationSpec)
     baselines: BaselineSpec = Field(default_factory=BaselineSpec)
     confirm: ConfirmSpec = Field(default_factory=ConfirmSpec)
     resources: ResourceSpec = Field(default_factory=ResourceSpec)
+    ensembles: dict[RowName, Annotated[tuple[str, ...], BeforeValidator(to_tuple)]] = Field(
+        default_factory=dict, description="baselines whose predictions are averaged at the end"
+    )
+    correlations: dict[str, Literal["features", "logits"]] = Field(
+        default_factory=dict,
+        description="baselines whose neurons are correlated at the end, and which neurons: the "
+        "logits, or the features under them",
+    )
+    comparisons: dict[str, Annotated[tuple[ComparedPair, ...], BeforeValidator(to_tuple)]] = Field(
+        default_factory=dict,
+        description="pairs of baselines to be tested against each other, by question",
+    )
+    published: PublishedSpec | None = Field(
+        None, description="figures of a report, printed beside the study's own"
+    )
+    plugins: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="Python files (beside the study) or modules that register families, data"
+    )
+    presets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="named overrides, field by field: `study run --preset NAME`",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -236,7 +230,8 @@ class StudySpec(Spec):
 
     @model_validator(mode="after")
     def _check_sampler_has_a_space(self) -> StudySpec:
-        if isinstance(self.space, CallableRef) and self.search.sampler in PLANNED_SAMPLERS:
+        needs_whole_space = self.search.sampler in (*PLANNED_SAMPLERS, *WHOLE_SPACE_SAMPLERS)
+        if isinstance(self.space, CallableRef) and needs_whole_space:
             raise located_error(
                 f"{self.search.sampler} must know the whole space beforehand, which a Python "
                 "function does not tell. Use tpe or random, or a space file",
@@ -245,10 +240,43 @@ class StudySpec(Spec):
             )
         return self
 
-    def baseline_training(self) -> TrainingSettings:
-        """Return the settings that baselines are trained with: the study's, then their own."""
-        own = self.baselines.training
-        changes = {name: getattr(own, name) for name in own.model_fields_set}
+    @model_validator(mode="after")
+    def _check_objectives(self) -> StudySpec:
+        check_objectives(self.objective, self.search, self.robustness)
+        check_patience(self)
+        return self
+
+    @model_validator(mode="after")
+    def _check_references(self) -> StudySpec:
+        check_references(self)
+        return self
+
+    @property
+    def primary(self) -> ObjectiveSpec:
+        """The first objective, by which epochs, finalists and the verdict go."""
+        return self.objective[0]
+
+    @property
+    def baseline_rows(self) -> tuple[BaselineRow, ...]:
+        """Every baseline that runs: the grid of architectures and schemes, then the rows."""
+        return (*self.baseline_grid, *self._asked_for(self.baselines.rows))
+
+    @property
+    def baseline_grid(self) -> tuple[BaselineRow, ...]:
+        """The part of the grid that runs."""
+        return self._asked_for(self.baselines.grid)
+
+    def _asked_for(self, rows: tuple[BaselineRow, ...]) -> tuple[BaselineRow, ...]:
+        only = self.baselines.only
+        return rows if only is None else tuple(row for row in rows if row.name in only)
+
+    def baseline_training(self, row: BaselineRow) -> TrainingSettings:
+        """Return the settings of a baseline: the study's, then all baselines', then its own."""
+        changes = {
+            name: getattr(settings, name)
+            for settings in (self.baselines.training, row.training)
+            for name in settings.model_fields_set
+        }
         return self.training.model_copy(update=changes)
 
     def to_data(self) -> dict[str, Any]:
@@ -256,4 +284,5 @@ class StudySpec(Spec):
         data: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
         if isinstance(self.space, SpaceSpec):
             data["space"] = self.space.to_data()
+        data.pop("presets", None)  # what was chosen of them is in the fields by now
         return data

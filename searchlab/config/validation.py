@@ -31,6 +31,7 @@ __all__ = [
     "is_finite",
     "located_error",
     "state_rule",
+    "to_tuple",
     "validate_document",
 ]
 
@@ -71,6 +72,11 @@ def _check_number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
         raise ValueError(f"must be a finite number, got {_shorten(value)}")
     return value
+
+
+def to_tuple(value: Any) -> Any:
+    """Take YAML's lists for tuples, which strict validation does not."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def is_finite(value: float) -> bool:
@@ -127,8 +133,10 @@ def _describe(details: ErrorDetails, document: Document) -> str:
         for part in details["loc"]
         if not (isinstance(part, str) and (part.startswith("@") or part == "[key]"))
     )
+    location = _as_written(location, document.data)
     context = details.get("ctx", {})
-    where = document.where((*location, *context.get("below", ())))
+    below = (int(part) if part.isdecimal() else part for part in context.get("below", ()))
+    where = document.where((*location, *below))
     if details["type"] == "located":
         return f"{where} {details['msg']}"
     if details["type"] == "missing":
@@ -136,6 +144,22 @@ def _describe(details: ErrorDetails, document: Document) -> str:
     if details["loc"][-1:] == ("[key]",):
         return f"{where} must have text for a key, got {details['input']!r}. Put it in quotes"
     return f"{where} {state_rule(details)}"
+
+
+def _as_written(location: Location, data: Any) -> Location:
+    """Drop the index of a single value where a list may stand: ``objective.metric``."""
+    kept: list[str | int] = []
+    for part in location:
+        if isinstance(part, int) and isinstance(data, dict) and part not in data:
+            continue
+        kept.append(part)
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            data = None
+    return tuple(kept)
 
 
 def state_rule(details: ErrorDetails) -> str:

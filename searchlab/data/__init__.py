@@ -1,24 +1,31 @@
 """The data layer: registered datasets, their images in memory, folds, statistics."""
 
-from searchlab.data import digits, fashion_mnist, usps  # noqa: F401  they register themselves
+from searchlab.data import cifar, digits, folders, mnist, usps  # noqa: F401  they register
 from searchlab.data.folds import stratified_folds, train_indices
 from searchlab.data.image_data import ImageData
+from searchlab.data.loading import count_images, describe_dataset, load_dataset
 from searchlab.data.registry import (
     Dataset,
     get_dataset,
     list_datasets,
-    load_dataset,
+    register_dataset,
     resolve_data_dir,
 )
+from searchlab.data.request import DatasetFacts, DatasetRequest
 from searchlab.data.statistics import ChannelSums
 
 __all__ = [
     "ChannelSums",
     "Dataset",
+    "DatasetFacts",
+    "DatasetRequest",
     "ImageData",
+    "count_images",
+    "describe_dataset",
     "get_dataset",
     "list_datasets",
     "load_dataset",
+    "register_dataset",
     "resolve_data_dir",
     "stratified_folds",
     "train_indices",

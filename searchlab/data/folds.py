@@ -60,4 +60,5 @@ def _check_num_folds(labels: NDArray[np.int64], num_folds: int) -> None:
             f"(class {classes[smallest]} has {counts[smallest]})",
             where=where,
             found=num_folds,
+            remedy="Use fewer folds, or more images (a greater dataset.limit, where it is set)",
         )

@@ -20,8 +20,8 @@ class ImageData:
     """Training and test images with their labels; what is built is consistent.
 
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
-    read-only: on a worker they are mapped from the object store. Raises ``ValueError`` naming the
-    array that breaks a rule.
+    read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the broken
+    files left out. Raises ``ValueError`` naming the array that breaks a rule.
     """
 
     name: str
@@ -30,6 +30,7 @@ class ImageData:
     test_images: Images
     test_labels: Labels
     num_classes: int
+    num_skipped: int = 0
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)

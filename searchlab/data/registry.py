@@ -1,4 +1,4 @@
-"""The datasets by name. A dataset is a loader under the decorator ``register_dataset``."""
+"""The datasets by name: a loader under a decorator, or a tree of image files."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchlab.data.files import fetch_command, fetch_files
+from searchlab.data.files import fetch_files
 from searchlab.data.image_data import ImageData
+from searchlab.data.request import DatasetFacts
 from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
     "Dataset",
+    "TreeSource",
     "get_dataset",
     "list_datasets",
-    "load_dataset",
     "register_dataset",
+    "register_image_tree",
     "resolve_data_dir",
 ]
 
@@ -25,26 +27,59 @@ _DATASETS: dict[str, Dataset] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TreeSource:
+    """Where a tree of image files lies: ``folder`` of the data folder, or the request's root.
+
+    ``default_size`` is the side of the images where a request names none; None demands one.
+    """
+
+    folder: str | None
+    default_size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """What is known of a dataset without loading it, and how to load and fetch it.
 
-    ``image_shape`` is (C, H, W). ``files`` are what ``load`` needs, relative to the data folder;
-    a dataset without files comes with an installed package. ``download`` fills an empty folder
-    with the files, from ``source``; ``archives`` are what it downloads and unpacks, where that
-    differs from the files.
+    Its content comes from ``load``, given the data folder, or from ``tree``. ``facts`` is None
+    where they follow from the request. ``files`` (or folders) are what loading needs, relative to
+    the data folder; a dataset without any comes with an installed package or from the request's
+    root. ``download`` fills an empty folder with the files, from ``source``; ``archives`` are what
+    it downloads and unpacks, where that differs from the files.
     """
 
     name: str
-    image_shape: tuple[int, int, int]
-    num_classes: int
-    num_train: int
-    num_test: int
     summary: str
-    load: Loader
+    facts: DatasetFacts | None
+    load: Loader | None = None
+    tree: TreeSource | None = None
+    num_train: int | None = None
+    num_test: int | None = None
     files: tuple[str, ...] = ()
     archives: tuple[str, ...] = ()
     source: str = ""
     download: Callable[[Path], None] | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.load is None) != (self.tree is None), f"{self.name}: one content, not two"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a dataset that says it by itself; raises ``InputError`` for ``folder``."""
+        return self._own_facts().image_shape
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of a dataset that says it by itself; raises ``InputError`` for ``folder``."""
+        return self._own_facts().num_classes
+
+    def _own_facts(self) -> DatasetFacts:
+        if self.facts is None:
+            raise InputError(
+                "has no shape or classes of its own: they follow from the root and size of a study",
+                where=f"dataset {self.name}",
+            )
+        return self.facts
 
     @property
     def downloadable(self) -> bool:
@@ -53,10 +88,10 @@ class Dataset:
 
     def find_missing(self, root: Path) -> tuple[str, ...]:
         """Return the needed files that are not under ``root``."""
-        return tuple(file for file in self.files if not (root / file).is_file())
+        return tuple(file for file in self.files if not (root / file).exists())
 
     def is_present(self, root: Path) -> bool:
-        """Tell whether ``load(root)`` finds all its files."""
+        """Tell whether all that loading needs of the data folder ``root`` is there."""
         return not self.find_missing(root)
 
     def fetch(self, root: Path) -> None:
@@ -82,8 +117,8 @@ def register_dataset(
     name: str,
     image_shape: tuple[int, int, int],
     num_classes: int,
-    num_train: int,
-    num_test: int,
+    num_train: int | None = None,
+    num_test: int | None = None,
     summary: str,
     files: tuple[str, ...] = (),
     archives: tuple[str, ...] = (),
@@ -92,28 +127,69 @@ def register_dataset(
 ) -> Callable[[Loader], Loader]:
     """Register the decorated loader as dataset ``name``; a taken name raises ``ValueError``.
 
+    The loader is given the data folder, and returns images of that shape in that many classes.
     The fields are those of ``Dataset``.
     """
 
     def register(load: Loader) -> Loader:
-        if name in _DATASETS:
-            raise ValueError(f"Dataset names must be unique, but {name=} is registered twice.")
-        _DATASETS[name] = Dataset(
+        _add(
+            Dataset(
+                name=name,
+                summary=summary,
+                facts=DatasetFacts(image_shape=image_shape, num_classes=num_classes),
+                load=load,
+                num_train=num_train,
+                num_test=num_test,
+                files=files,
+                archives=archives,
+                source=source,
+                download=download,
+            )
+        )
+        return load
+
+    return register
+
+
+def register_image_tree(
+    *,
+    name: str,
+    summary: str,
+    tree: TreeSource,
+    num_classes: int | None = None,
+    files: tuple[str, ...] = (),
+    archives: tuple[str, ...] = (),
+    source: str = "",
+    download: Callable[[Path], None] | None = None,
+) -> None:
+    """Register a tree of image files as dataset ``name``; a taken name raises ``ValueError``.
+
+    ``image_tree`` describes the layout. Images are RGB and square; the number of classes is
+    counted unless given.
+    """
+    facts = None
+    if num_classes is not None and tree.default_size is not None:
+        shape = (3, tree.default_size, tree.default_size)
+        facts = DatasetFacts(image_shape=shape, num_classes=num_classes)
+    _add(
+        Dataset(
             name=name,
-            image_shape=image_shape,
-            num_classes=num_classes,
-            num_train=num_train,
-            num_test=num_test,
             summary=summary,
-            load=load,
+            facts=facts,
+            tree=tree,
             files=files,
             archives=archives,
             source=source,
             download=download,
         )
-        return load
+    )
 
-    return register
+
+def _add(dataset: Dataset) -> None:
+    name = dataset.name
+    if name in _DATASETS:
+        raise ValueError(f"Dataset names must be unique, but {name=} is registered twice.")
+    _DATASETS[name] = dataset
 
 
 def get_dataset(name: str) -> Dataset:
@@ -131,23 +207,6 @@ def get_dataset(name: str) -> Dataset:
 def list_datasets() -> tuple[str, ...]:
     """Return the registered names in alphabetical order."""
     return tuple(sorted(_DATASETS))
-
-
-def load_dataset(name: str, data_dir: Path) -> ImageData:
-    """Load a dataset from ``data_dir``; nothing is ever downloaded here.
-
-    Raises ``InputError`` where the name is unknown, files are missing, or a file is damaged.
-    """
-    dataset = get_dataset(name)
-    missing = dataset.find_missing(data_dir)
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(
-            f"is not in {data_dir}: {missing[0]}{more} not found",
-            where=f"dataset {name}",
-            remedy=f"Run: {fetch_command(name, data_dir)}",
-        )
-    return dataset.load(data_dir)
 
 
 def resolve_data_dir(option: Path | None) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,10 @@ import filelock
 import optuna
 from optuna.study import Study
 
-from searchlab.config.loading import StudyFile
+from searchlab.config.loading import StudyFile, load_study
+from searchlab.config.plugins import load_plugins
+from searchlab.data.decoding import Progress
+from searchlab.engine.evaluations import evaluate_finished
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.errors import InputError, InterruptedStudyError, StudyFailedError
 from searchlab.study.ledger import Ledger
@@ -39,15 +42,18 @@ def begin_study(
     storage_url: str | None = None,
     engine: EngineName = "tune",
     onlooker: Onlooker | None = None,
+    on_decoding: Progress | None = None,
 ) -> None:
     """Check a study, make its run folder, and run it to its end.
 
+    ``on_decoding`` is told how far image files are decoded, where that must be done first.
     Raises InputError, with nothing left behind, where something is wrong from the start;
     InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded.
     """
     _quieten_optuna()
     _check_new(run)
-    prepared = prepare_study(file, data_dir=data_dir)
+    load_plugins(file.spec.plugins)
+    prepared = prepare_study(file, data_dir=data_dir, on_progress=on_decoding)
     with _made(run), _held(run):
         _check_new(run)  # another driver may have begun and ended while this one waited
         with _undone_on_input_error(run):
@@ -64,17 +70,24 @@ def resume_study(
     data_dir: Path,
     storage_url: str | None = None,
     overrides: tuple[str, ...] = (),
+    plugins: Iterable[str] = (),
     engine: EngineName = "tune",
     onlooker: Onlooker | None = None,
+    on_decoding: Progress | None = None,
 ) -> None:
-    """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``."""
+    """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``.
+
+    ``plugins`` are loaded, and recorded, beside those that the study began with.
+    """
     _quieten_optuna()
-    file = run.load(overrides)
-    prepared = prepare_study(file, data_dir=data_dir)
+    before = run.load().spec.plugins
+    file = load_study(run.study_file, overrides, plugins=plugins)
+    load_plugins(file.spec.plugins)
+    prepared = prepare_study(file, data_dir=data_dir, on_progress=on_decoding)
     with _held(run):
         storage = open_storage(run.storage_url(storage_url))
         study = reopen_study(prepared, storage, create=run.is_embedded(storage_url))
-        if overrides:
+        if overrides or file.spec.plugins != before:
             run.write(prepared.spec.to_data())
         _run(prepared, run, study, engine, onlooker)
 
@@ -113,6 +126,7 @@ def _run(
         )
     shutil.rmtree(run.checkpoints, ignore_errors=True)
     _check_any_success(ledger)
+    evaluate_finished(prepared, study, ledger.records, run.models)
 
 
 def _check_any_success(ledger: Ledger) -> None:

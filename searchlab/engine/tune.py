@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from searchlab.config.plugins import loaded_sources
 from searchlab.config.study import ResourceSpec
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.study.ledger import Ledger
@@ -112,6 +113,7 @@ def _run_experiment(
         "images": ray.put((prepared.images, prepared.folds)),
         # Plain data: unpickling a TrialFolders would import torch before the actor is up.
         "folders": asdict(folders),
+        "plugins": loaded_sources(prepared.spec.plugins),
         "num_threads": max(1, int(request["cpu"])),
     }
     trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), request)

@@ -24,7 +24,10 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
     """
 
     def setup(self, config: dict[str, Any], *, shared: dict[str, Any]) -> None:
-        """Take the first trial. ``shared`` holds a reference to the images, and settings."""
+        """Take the first trial.
+
+        ``shared`` holds a reference to the images, the sources of the plugins, and settings.
+        """
         self._shared = shared
         self._data: Any = None
         self.reset_config(config)
@@ -62,10 +65,12 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
     def _load_data(self) -> Any:
         import torch
 
+        from searchlab.config.plugins import load_sources
         from searchlab.training.allocator import prepare_process
         from searchlab.training.images import TrainingData
 
         prepare_process(self._shared["num_threads"])
+        load_sources(self._shared["plugins"])
         images, folds = ray.get(self._shared["images"])
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return TrainingData.from_images(images, folds, device)

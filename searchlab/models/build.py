@@ -1,20 +1,31 @@
-"""From a ModelConfig to a network that is ready to train, and checks before that."""
+"""From a ModelConfig to a network that is ready to train, and checks and counts before that."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from searchlab.errors import InputError
 from searchlab.models.initialisation import apply_scheme, initialize
+from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.registry import ImageShape, get_family
 
 if TYPE_CHECKING:
     from searchlab.config.trial import ModelConfig
+    from searchlab.models.parameters import FamilyParameters
 
-__all__ = ["build_model", "check_model", "count_parameters"]
+__all__ = [
+    "build_model",
+    "build_unset",
+    "check_model",
+    "count_multiply_adds",
+    "count_parameters",
+]
+
+# In float32, a gigabyte: what a check may take of a driver that may be smaller than its workers.
+_MOST_WEIGHTS = 250_000_000
 
 
 def build_model(
@@ -23,13 +34,22 @@ def build_model(
     """Build and initialise a network on the CPU: [B, *image_shape] in, logits [B, num_classes] out.
 
     The same ``key``, say ``(study_seed, fold, repeat)``, gives the same weights, and the global
-    random state is neither read nor moved. Under HF the first convolution comes frozen. Raises
-    InputError where the configuration is wrong or does not suit the images.
+    random state is neither read nor moved. The family's ``finish``, which may load weights, runs
+    on the initialised network, and the scheme last; under HF the first convolution comes frozen.
+    Raises InputError where the configuration is wrong or does not suit the images.
     """
-    model = _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu")
+    model = build_unset(config, image_shape=image_shape, num_classes=num_classes)
     initialize(model, init=config.init, key=key)  # sets every tensor, or raises TypeError
-    apply_scheme(model, get_family(config.family), config.scheme)
+    _finish(model, config)
     return model
+
+
+def build_unset(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> nn.Module:
+    """Build a network on the CPU whose tensors hold anything, for all of them to be loaded.
+
+    Weights that the configuration names are not looked for. Raises InputError as ``build_model``.
+    """
+    return _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu")
 
 
 def count_parameters(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> int:
@@ -38,23 +58,45 @@ def count_parameters(config: ModelConfig, *, image_shape: ImageShape, num_classe
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def check_model(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> None:
+def count_multiply_adds(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> int:
+    """Return the multiply-adds of one image's forward pass: a product with its addition counts one.
+
+    Those of Conv2d, Linear and LocallyConnected2d, counted while an image passes through weights
+    that nobody set; biases, norms, activations and pooling are left out, as is usual. Raises
+    InputError as ``check_model`` does.
+    """
+    model = build_unset(config, image_shape=image_shape, num_classes=num_classes)
+    total = 0
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        nonlocal total
+        total += output.numel() * _products_per_output(layer)
+
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear, LocallyConnected2d)):
+            module.register_forward_hook(count)
+    _forward(model, config, torch.zeros((1, *image_shape)))
+    return total
+
+
+def check_model(
+    config: ModelConfig, *, image_shape: ImageShape, num_classes: int, pass_images: bool = True
+) -> None:
     """Raise InputError unless the network suits the images, its scheme and [B, num_classes] logits.
 
     Costs a forward pass of two images through weights that nobody set, so every family of a space
-    can be checked before a study. (On the meta device the pass would import torch's compiler,
-    which takes 1.5 s.)
+    can be checked before a study; weights that a family loads are loaded. (On the meta device the
+    pass would import torch's compiler, which takes 1.5 s.) It is left out without ``pass_images``.
+    A network whose weights would take more than a gigabyte is only described, not allocated.
     """
-    model = _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu").eval()
-    apply_scheme(model, get_family(config.family), config.scheme)
-    images = torch.zeros((2, *image_shape))
-    try:
-        with torch.no_grad():
-            logits = model(images)
-    except RuntimeError as error:  # how torch reports shapes that do not meet
-        raise InputError(
-            f"does not fit images of shape {image_shape}: {error}", where=_where(config)
-        ) from error
+    model = _build_on_meta(config, image_shape, num_classes)
+    if sum(parameter.numel() for parameter in model.parameters()) > _MOST_WEIGHTS:
+        return
+    model = model.to_empty(device="cpu")
+    _finish(model, config)
+    if not pass_images:
+        return
+    logits = _forward(model, config, torch.zeros((2, *image_shape)))
     if tuple(logits.shape) != (2, num_classes):
         raise InputError(
             f"must give logits of shape {(2, num_classes)} for two images",
@@ -69,12 +111,46 @@ def _build_on_meta(config: ModelConfig, image_shape: ImageShape, num_classes: in
     assert num_classes >= 1, f"{num_classes=}"
     if not 0 <= config.dropout < 1:
         raise InputError("must be in [0, 1)", where="dropout", found=config.dropout)
+    parameters = _parse(config)
+    try:
+        with torch.device("meta"):
+            return get_family(config.family).build(
+                parameters, image_shape=image_shape, num_classes=num_classes, dropout=config.dropout
+            )
+    except InputError as error:  # a preset shares its function, which does not know its name
+        raise InputError(str(error), where=_where(config)) from None
+
+
+def _finish(model: nn.Module, config: ModelConfig) -> None:
     family = get_family(config.family)
-    parameters = family.parameters.parse(config.parameters, where=config.family)
-    with torch.device("meta"):
-        return family.build(
-            parameters, image_shape=image_shape, num_classes=num_classes, dropout=config.dropout
-        )
+    if family.finish is not None:
+        try:
+            family.finish(model, _parse(config))
+        except InputError as error:
+            raise InputError(str(error), where=_where(config)) from error
+    apply_scheme(model, family, config.scheme)
+
+
+def _parse(config: ModelConfig) -> FamilyParameters:
+    return get_family(config.family).parameters.parse(config.parameters, where=config.family)
+
+
+def _forward(model: nn.Module, config: ModelConfig, images: Tensor) -> Tensor:
+    try:
+        with torch.no_grad():
+            logits: Tensor = model.eval()(images)
+    except RuntimeError as error:  # how torch reports shapes that do not meet
+        raise InputError(
+            f"does not fit images of shape {tuple(images.shape[1:])}: {error}", where=_where(config)
+        ) from error
+    return logits
+
+
+def _products_per_output(layer: nn.Module) -> int:
+    if isinstance(layer, LocallyConnected2d):
+        return layer.fans[0]
+    assert isinstance(layer, (nn.Conv2d, nn.Linear))
+    return layer.weight[0].numel()
 
 
 def _where(config: ModelConfig) -> str:

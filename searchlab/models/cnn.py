@@ -1,31 +1,20 @@
-"""The family cnn: convolution blocks with pooling, then one or two fully connected layers."""
+"""The family cnn: convolution blocks with pooling, then fully connected layers."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
 
 from collections import OrderedDict
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field
 from torch import nn
 
 from searchlab.models.activations import ActivationName, make_activation
+from searchlab.models.batch_norm import BatchNorm1d, BatchNorm2d
 from searchlab.models.dropout import SeededDropout
+from searchlab.models.layer_sizes import NumFilters, OddKernel
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.models.registry import ImageShape, register_family
 
-
-def _check_odd(side: int) -> int:
-    if side % 2 == 0:
-        raise ValueError("must be odd, so that padding keeps the size")
-    return side
-
-
-NumFilters = Annotated[int, Field(ge=1, le=1024)]
-OddKernel = Annotated[
-    int,
-    Field(ge=1, le=11),
-    AfterValidator(_check_odd),
-    WithJsonSchema({"type": "integer", "enum": [1, 3, 5, 7, 9, 11]}),
-]
+PoolSize = Annotated[int, Field(ge=1, le=2)]
 
 
 class CnnParameters(FamilyParameters):
@@ -33,10 +22,29 @@ class CnnParameters(FamilyParameters):
 
     depth: int = Field(2, ge=1, le=8, description="number of convolution blocks")
     width: PerLayer[NumFilters] = Field(32, description="filters of a convolution")
+    width_factor: float = Field(
+        1.0, gt=0, le=4, description="multiplies every width and hidden layer (MobileNet's alpha)"
+    )
     kernel: PerLayer[OddKernel] = Field(3, description="side of a convolution's kernel, odd")
     activation: ActivationName = Field("relu", description="activation after every layer")
+    pool: PerLayer[PoolSize] = Field(
+        2, description="2 for 2x2 max-pooling while the map allows it, 1 for none"
+    )
+    batch_norm: bool = Field(
+        False, description="normalise before activations: every convolution, first hidden layer"
+    )
     hidden: int = Field(
         0, ge=0, le=4096, description="units of a layer before the classifier; 0 for none"
+    )
+    hidden2: int = Field(
+        0, ge=0, le=4096, description="units of a second such layer, after hidden; 0 for none"
+    )
+    block_dropout: float = Field(
+        0.0, ge=0, lt=1, description="dropout at the end of every block, after its pooling"
+    )
+    dropout_at: Literal["every", "hidden"] = Field(
+        "every",
+        description="shared dropout: before every fully connected layer, or after hidden only",
     )
 
 
@@ -46,29 +54,55 @@ def cnn(
 ) -> nn.Module:
     """Convolution blocks with 2x2 max-pooling, then fully connected layers.
 
-    A block is convolution (padded to keep the size), activation, pooling; it pools only while the
-    smaller side of its feature map is at least 2, so that any depth takes any image. Dropout comes
-    before each fully connected layer.
+    A block is convolution (padded to keep the size), batch norm if any, activation, pooling; it
+    pools only while the smaller side of its feature map is at least 2, so that any depth takes any
+    image. The fully connected layers are those of hidden and hidden2 that have units, and the
+    classifier. Where norm and dropout go is report 001's.
     """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    num_features = _add_blocks(layers, parameters, image_shape)
+    layers["flatten"] = nn.Flatten()
+    widths = [
+        _scaled(units, parameters) for units in (parameters.hidden, parameters.hidden2) if units
+    ]
+    for number, num_units in enumerate(widths, start=1):
+        layer = parameters.depth + number
+        if number > 1 or parameters.dropout_at == "every":
+            layers[f"dropout{number}"] = SeededDropout(dropout)
+        layers[f"fc{number}"] = nn.Linear(num_features, num_units)
+        if parameters.batch_norm and number == 1:
+            layers[f"norm{layer}"] = BatchNorm1d(num_units)
+        layers[f"activation{layer}"] = make_activation(parameters.activation)
+        num_features = num_units
+    if widths or parameters.dropout_at == "every":
+        layers[f"dropout{len(widths) + 1}"] = SeededDropout(dropout)
+    layers[f"fc{len(widths) + 1}"] = nn.Linear(num_features, num_classes)
+    return nn.Sequential(layers)
+
+
+def _scaled(width: int, parameters: CnnParameters) -> int:
+    return max(1, round(width * parameters.width_factor))
+
+
+def _add_blocks(
+    layers: OrderedDict[str, nn.Module], parameters: CnnParameters, image_shape: ImageShape
+) -> int:
+    """Add the convolution blocks; return the number of features that they give."""
     channels, height, width = image_shape
     depth = parameters.depth
-    filters = each_layer(parameters.width, depth)
-    kernels = each_layer(parameters.kernel, depth)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, (num_filters, kernel) in enumerate(zip(filters, kernels, strict=True), start=1):
+    filters, kernels, pools = (
+        each_layer(value, depth) for value in (parameters.width, parameters.kernel, parameters.pool)
+    )
+    for number in range(1, depth + 1):
+        num_filters, kernel = _scaled(filters[number - 1], parameters), kernels[number - 1]
         layers[f"conv{number}"] = nn.Conv2d(channels, num_filters, kernel, padding=kernel // 2)
+        if parameters.batch_norm:
+            layers[f"norm{number}"] = BatchNorm2d(num_filters)
         layers[f"activation{number}"] = make_activation(parameters.activation)
-        if min(height, width) >= 2:
+        if pools[number - 1] == 2 and min(height, width) >= 2:
             layers[f"pool{number}"] = nn.MaxPool2d(2)
             height, width = height // 2, width // 2
+        if parameters.block_dropout:
+            layers[f"block_dropout{number}"] = SeededDropout(parameters.block_dropout)
         channels = num_filters
-    layers["flatten"] = nn.Flatten()
-    num_features, classifier = channels * height * width, "fc1"
-    layers["dropout1"] = SeededDropout(dropout)
-    if parameters.hidden:
-        layers["fc1"] = nn.Linear(num_features, parameters.hidden)
-        layers[f"activation{depth + 1}"] = make_activation(parameters.activation)
-        layers["dropout2"] = SeededDropout(dropout)
-        num_features, classifier = parameters.hidden, "fc2"
-    layers[classifier] = nn.Linear(num_features, num_classes)
-    return nn.Sequential(layers)
+    return channels * height * width

@@ -3,17 +3,17 @@
 
 import math
 from collections import OrderedDict
-from typing import Annotated
+from typing import Literal
 
 from pydantic import Field
 from torch import nn
 
 from searchlab.models.activations import ActivationName, make_activation
+from searchlab.models.batch_norm import BatchNorm1d
 from searchlab.models.dropout import SeededDropout
+from searchlab.models.layer_sizes import NumUnits
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.models.registry import ImageShape, register_family
-
-NumUnits = Annotated[int, Field(ge=1, le=4096)]
 
 
 class FcnParameters(FamilyParameters):
@@ -22,13 +22,17 @@ class FcnParameters(FamilyParameters):
     depth: int = Field(2, ge=1, le=6, description="number of hidden layers")
     width: PerLayer[NumUnits] = Field(128, description="units of a hidden layer")
     activation: ActivationName = Field("relu", description="activation after every hidden layer")
+    batch_norm: bool = Field(False, description="normalise hidden layers before their activation")
+    dropout_at: Literal["every", "first", "last"] = Field(
+        "every", description="shared dropout: after every hidden layer, the first or the last"
+    )
 
 
 @register_family(first_conv=None)
 def fcn(
     parameters: FcnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
 ) -> nn.Module:
-    """Fully connected hidden layers, each with activation and dropout, then the classifier.
+    """Fully connected hidden layers with activation and dropout, then the classifier.
 
     Hidden layers are fc1 to fc<depth>, the classifier is fc<depth + 1>. There is no convolution,
     so the schemes HF and HT do not apply.
@@ -36,10 +40,14 @@ def fcn(
     num_features = math.prod(image_shape)
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     widths = each_layer(parameters.width, parameters.depth)
+    places = {"first": 1, "last": parameters.depth}
     for number, num_units in enumerate(widths, start=1):
         layers[f"fc{number}"] = nn.Linear(num_features, num_units)
+        if parameters.batch_norm:
+            layers[f"norm{number}"] = BatchNorm1d(num_units)
         layers[f"activation{number}"] = make_activation(parameters.activation)
-        layers[f"dropout{number}"] = SeededDropout(dropout)
+        if number == places.get(parameters.dropout_at, number):
+            layers[f"dropout{number}"] = SeededDropout(dropout)
         num_features = num_units
     layers[f"fc{parameters.depth + 1}"] = nn.Linear(num_features, num_classes)
     return nn.Sequential(layers)

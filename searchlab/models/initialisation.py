@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -27,17 +27,40 @@ NORMAL_STD = 0.05
 """Standard deviation of the init ``normal``, whatever the layer's size."""
 
 _Fill = Callable[[Tensor, torch.Generator], object]
+_Fans = tuple[int, int]
+"""Inputs that one output sees, outputs that one input reaches."""
 
-_FILL_WEIGHT: dict[str, _Fill] = {
-    "default": lambda w, g: nn.init.kaiming_uniform_(w, a=math.sqrt(5), generator=g),
-    "normal": lambda w, g: nn.init.normal_(w, std=NORMAL_STD, generator=g),
-    "xavier_uniform": lambda w, g: nn.init.xavier_uniform_(w, generator=g),
-    "xavier_normal": lambda w, g: nn.init.xavier_normal_(w, generator=g),
-    "kaiming_uniform": lambda w, g: nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=g),
-    "kaiming_normal": lambda w, g: nn.init.kaiming_normal_(w, nonlinearity="relu", generator=g),
+_DEFAULT_GAIN = nn.init.calculate_gain("leaky_relu", math.sqrt(5))
+_RELU_GAIN = nn.init.calculate_gain("relu")
+
+# torch.nn.init reads the fans off a weight's shape, which only suits layers that share weights.
+# Operations are in torch's order, so that the values are torch's to the bit.
+_STD: dict[str, Callable[[int, int], float]] = {
+    "default": lambda fan_in, fan_out: _DEFAULT_GAIN / math.sqrt(fan_in),
+    "normal": lambda fan_in, fan_out: NORMAL_STD,
+    "xavier_uniform": lambda fan_in, fan_out: math.sqrt(2.0 / float(fan_in + fan_out)),
+    "xavier_normal": lambda fan_in, fan_out: math.sqrt(2.0 / float(fan_in + fan_out)),
+    "kaiming_uniform": lambda fan_in, fan_out: _RELU_GAIN / math.sqrt(fan_in),
+    "kaiming_normal": lambda fan_in, fan_out: _RELU_GAIN / math.sqrt(fan_in),
 }
+_UNIFORM = ("default", "xavier_uniform", "kaiming_uniform")
 
-_DRAWN = (nn.Conv2d, nn.Linear)
+
+@runtime_checkable
+class _OwnFans(Protocol):
+    """A layer with ``weight`` and ``bias`` whose fans cannot be read off its weight's shape."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    @property
+    def fans(self) -> _Fans:
+        """Inputs that one output sees, outputs that one input reaches."""
+        ...
+
+
+_Layer = nn.Conv2d | nn.Linear | _OwnFans
+
 # Their reset_parameters() writes constants, so no generator is involved.
 _CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm)
 
@@ -45,24 +68,27 @@ _CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.Gr
 def initialize(model: nn.Module, *, init: Init, key: tuple[str | int, ...]) -> None:
     """Set every parameter and buffer of ``model`` in place, without any global random state.
 
-    Conv2d and Linear: ``default`` is what torch itself gives these layers (weight and bias uniform
-    within 1 / sqrt(fan_in)); ``normal`` is N(0, 0.05^2); ``xavier_*`` have gain 1; ``kaiming_*``
-    have the gain of ReLU and count fan_in; all but ``default`` start biases at zero. Norm layers
-    start as torch starts them. Draws are float32 on the CPU, so every device starts the same.
-    Raises TypeError for a module with parameters or buffers of any other type.
+    Conv2d, Linear and layers that tell their ``fans``: ``default`` is what torch itself
+    gives the first two (weight and bias uniform within 1 / sqrt(fan_in)); ``normal`` is
+    N(0, 0.05^2); ``xavier_*`` have gain 1; ``kaiming_*`` have the gain of ReLU and count fan_in;
+    all but ``default`` start biases at zero. Norm layers start as torch starts them. Draws are
+    float32 on the CPU, so every device starts the same. Raises TypeError for a module with
+    parameters or buffers of any other type.
     """
-    if init not in _FILL_WEIGHT:
-        remedy = did_you_mean(init, _FILL_WEIGHT)
+    if init not in _STD:
+        remedy = did_you_mean(init, _STD)
         raise InputError("must be a known initialisation", where="init", found=init, remedy=remedy)
     for name, module in model.named_modules():
-        if isinstance(module, _DRAWN) and _tensor_names(module) <= {"weight", "bias"}:
+        tensors = _tensor_names(module)
+        if isinstance(module, _Layer) and tensors <= {"weight", "bias"}:
             _initialize_layer(module, init, (*key, "weights", name))
         elif isinstance(module, _CONSTANT):
             module.reset_parameters()
-        elif _tensor_names(module):
+        elif tensors:
             raise TypeError(
                 f"cannot initialise {name or 'the model itself'}: {type(module).__name__} has "
-                "parameters or buffers of its own; use Conv2d, Linear or a norm layer for them"
+                "parameters or buffers of its own; use Conv2d, Linear or a norm layer for them, or "
+                "give a layer with weight and bias a property fans"
             )
 
 
@@ -93,20 +119,35 @@ def apply_scheme(model: nn.Module, family: Family, scheme: Scheme) -> None:
         conv.weight.copy_(kernels[:, None].expand(conv.weight.shape))
         if conv.bias is not None:
             conv.bias.zero_()
-    conv.requires_grad_(scheme != "HF")
+    conv.requires_grad_(scheme != "HF")  # HT trains it in a network that is else frozen, too
 
 
-def _initialize_layer(layer: nn.Conv2d | nn.Linear, init: Init, key: tuple[str | int, ...]) -> None:
-    bound = 1 / math.sqrt(layer.weight[0].numel())  # one output's weights: its fan_in
+def _initialize_layer(layer: _Layer, init: Init, key: tuple[str | int, ...]) -> None:
+    fan_in, fan_out = _count_fans(layer)
+    std = _STD[init](fan_in, fan_out)
+
+    def fill_weight(weight: Tensor, generator: torch.Generator) -> object:
+        if init in _UNIFORM:
+            bound = math.sqrt(3.0) * std
+            return weight.uniform_(-bound, bound, generator=generator)
+        return weight.normal_(0, std, generator=generator)
 
     def fill_bias(bias: Tensor, generator: torch.Generator) -> object:
+        bound = 1 / math.sqrt(fan_in)
         return (
             bias.uniform_(-bound, bound, generator=generator) if init == "default" else bias.zero_()
         )
 
-    _set(layer.weight, _FILL_WEIGHT[init], (*key, "weight"))
+    _set(layer.weight, fill_weight, (*key, "weight"))
     if layer.bias is not None:
         _set(layer.bias, fill_bias, (*key, "bias"))
+
+
+def _count_fans(layer: _Layer) -> _Fans:
+    if isinstance(layer, _OwnFans):
+        return layer.fans
+    kernel = layer.weight[0, 0].numel()  # 1 in a Linear
+    return layer.weight.shape[1] * kernel, layer.weight.shape[0] * kernel
 
 
 def _set(parameter: Tensor, fill: _Fill, key: tuple[str | int, ...]) -> None:

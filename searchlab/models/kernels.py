@@ -1,4 +1,4 @@
-"""Kernels set by hand: 0/1 patterns for the first layer under HF and HT (report 000)."""
+"""Kernels set by hand: 0/1 patterns for the first layer under HF and HT (reports 000 and 002)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,22 @@ __all__ = ["hand_kernels"]
 Pattern = tuple[int, ...]
 """The cells of a kernel row by row, each 0 or 1."""
 
+# Figure 1 of report 002, in its order. As there: symmetric, with about as many ones as zeros.
+_REPORT002 = (
+    "10001 01010 00100 01010 10001",
+    "00100 11011 00100 11011 00100",
+    "01110 11011 10001 11011 01110",
+    "11011 01010 00100 11011 11011",
+)
+
 
 def hand_kernels(num_filters: int, kernel_size: tuple[int, int]) -> Tensor:
     """Return distinct 0/1 kernels [num_filters, height, width] in float32, always the same ones.
 
-    First report 000's five in its order (main diagonal, secondary diagonal, top edge, left edge,
-    all ones), then further named patterns, then the other nonzero patterns in a scattered order.
-    Raises InputError for more filters than there are distinct nonzero patterns.
+    In a 5x5 kernel report 002's four come first, in its order. Then, in any size, report 000's five
+    in its order (main diagonal, secondary diagonal, top edge, left edge, all ones), then further
+    named patterns, then the other nonzero patterns in a scattered order. Raises InputError for more
+    filters than there are distinct nonzero patterns.
     """
     height, width = kernel_size
     assert height >= 1, f"{height=}"
@@ -88,6 +97,9 @@ def _distinct_patterns(height: int, width: int) -> Iterator[Pattern]:
 
 
 def _all_patterns(height: int, width: int) -> Iterator[Pattern]:
+    if (height, width) == (5, 5):
+        for rows in _REPORT002:
+            yield tuple(int(cell) for cell in rows.replace(" ", ""))
     for mask in _named_patterns(height, width).values():
         yield tuple(mask.int().flatten().tolist())
     for bits in _scattered_integers(height * width):

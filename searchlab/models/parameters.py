@@ -9,7 +9,15 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from searchlab.errors import InputError, did_you_mean
 
@@ -34,7 +42,8 @@ class FamilyParameters(BaseModel):
     """Base of every family's parameters: frozen, strict (an int is no float and no bool).
 
     Each field needs a default and a description, its help text. A class with ``PerLayer`` fields
-    needs an int field ``depth``: a tuple must have exactly ``depth`` values.
+    needs an int field ``depth``: a tuple must have exactly ``depth`` values. Where only ``depth``
+    is chosen, a default that is a tuple is cut to it, or goes on with its last value.
     """
 
     model_config = _CONFIG
@@ -82,6 +91,20 @@ class FamilyParameters(BaseModel):
         return _value_adapter(cls, field).json_schema()
 
     @classmethod
+    def with_defaults(cls, name: str, doc: str, defaults: Mapping[str, object]) -> type[Self]:
+        """Return a subclass called ``name``; ValueError for defaults that break a rule."""
+        try:
+            cls.parse(defaults, where=name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        fields: dict[str, Any] = {}
+        for field, value in defaults.items():
+            info = cls.model_fields[field]
+            kept = [*info.metadata, Field(description=info.description)]
+            fields[field] = (Annotated[info.annotation, *kept], value)
+        return create_model(name, __base__=cls, __doc__=doc, **fields)
+
+    @classmethod
     def validate_value(cls, field: str, value: object) -> None:
         """Check one value of ``field`` (of one layer, for a PerLayer field).
 
@@ -120,7 +143,11 @@ class FamilyParameters(BaseModel):
     def _check_lengths(self) -> Self:
         for name in self.per_layer_fields():
             value, depth = getattr(self, name), self.__dict__["depth"]
-            if isinstance(value, tuple) and len(value) != depth:
+            if not isinstance(value, tuple) or len(value) == depth:
+                continue
+            if name not in self.model_fields_set:
+                self.__dict__[name] = (value + value[-1:] * depth)[:depth]  # frozen for others
+            else:
                 raise ValueError(
                     f"{name} must have one value, or one for each of the {depth} layers, "
                     f"got {len(value)} values"

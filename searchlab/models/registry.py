@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 from torch import nn
 
+from searchlab.config.trial import Scalar
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
 
 __all__ = [
     "BuildFunction",
     "Family",
+    "FinishFunction",
     "ImageShape",
     "get_family",
     "list_families",
     "register_family",
+    "register_preset",
 ]
 
 ImageShape = tuple[int, int, int]
@@ -34,8 +38,12 @@ class BuildFunction(Protocol):
     def __call__(
         self, parameters: Any, *, image_shape: ImageShape, num_classes: int, dropout: float
     ) -> nn.Module:
-        """Make the network; InputError where the images do not suit it."""
+        """Make the network; InputError where the images do not suit it (``where`` is added)."""
         ...
+
+
+FinishFunction = Callable[[nn.Module, Any], None]
+"""Changes a network whose weights are drawn, given the family's parameters, before the scheme."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,9 @@ class Family:
     """A family of architectures.
 
     ``first_conv`` is the attribute of the first convolution, which the schemes HF and HT set by
-    hand; None in a family that has none. ``summary`` is one line.
+    hand; None in a family that has none. ``summary`` is one line. ``finish`` runs on the
+    initialised network, say to load weights. ``base`` is the family that a preset gives other
+    defaults to; None for a family with a build function of its own.
     """
 
     name: str
@@ -51,14 +61,20 @@ class Family:
     build: BuildFunction
     first_conv: str | None
     summary: str
+    finish: FinishFunction | None = None
+    base: str | None = None
 
 
 _FAMILIES: dict[str, Family] = {}
 
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+
 _F = TypeVar("_F", bound=Callable[..., nn.Module])
 
 
-def register_family(*, first_conv: str | None) -> Callable[[_F], _F]:
+def register_family(
+    *, first_conv: str | None, finish: FinishFunction | None = None
+) -> Callable[[_F], _F]:
     """Register a build function under its own name.
 
     Its class of parameters is read from the annotation of ``parameters``, its summary from the
@@ -67,8 +83,7 @@ def register_family(*, first_conv: str | None) -> Callable[[_F], _F]:
 
     def register(function: _F) -> _F:
         name = function.__name__
-        if name in _FAMILIES:
-            raise ValueError(f"the family {name!r} is already registered")
+        _require_free(name)
         parameters = get_type_hints(function).get("parameters")
         if not (isinstance(parameters, type) and issubclass(parameters, FamilyParameters)):
             raise TypeError(f"{name}: annotate `parameters` with a subclass of FamilyParameters")
@@ -80,10 +95,35 @@ def register_family(*, first_conv: str | None) -> Callable[[_F], _F]:
             build=function,
             first_conv=first_conv,
             summary=function.__doc__.strip().splitlines()[0],
+            finish=finish,
         )
         return function
 
     return register
+
+
+def register_preset(
+    name: str, *, family: str, summary: str, **defaults: Scalar | tuple[Scalar, ...]
+) -> Family:
+    """Register ``family`` once more as ``name``, with other defaults for its parameters.
+
+    It is a family like any other: what it does not fix is the base family's default, and all of it
+    can be searched. Raises ValueError for a name that is taken or has other characters than
+    letters, digits and _, and for defaults that the family refuses.
+    """
+    _require_free(name)
+    base = get_family(family)
+    preset = Family(
+        name=name,
+        parameters=base.parameters.with_defaults(name, summary, defaults),
+        build=base.build,
+        first_conv=base.first_conv,
+        summary=summary,
+        finish=base.finish,
+        base=family,
+    )
+    _FAMILIES[name] = preset
+    return preset
 
 
 def get_family(name: str) -> Family:
@@ -99,5 +139,12 @@ def get_family(name: str) -> Family:
 
 
 def list_families() -> list[str]:
-    """Return the names of all registered families, sorted."""
+    """Return the names of all registered families, presets included, sorted."""
     return sorted(_FAMILIES)
+
+
+def _require_free(name: str) -> None:
+    if not _NAME.fullmatch(name):  # a dot would part the family from its parameters in Optuna
+        raise ValueError(f"a family's name has letters, digits and _ only, got {name!r}")
+    if name in _FAMILIES:
+        raise ValueError(f"the family {name!r} is already registered")

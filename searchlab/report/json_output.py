@@ -3,11 +3,15 @@
 Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist is null.
 
 - a trial: ``rank, number, role, label, state, value, cv_mean, cv_std, fold_values,
-  test_accuracy, num_parameters, epochs, seconds, stop_reason, finalist_of, params``
-- ``leaderboard``: ``study, metric, num_folds, search_folds, trials: [trial], num_hidden,
-  verdict: {outcome, challenger, incumbent, difference, interval, p_value, num_folds, text,
-  caveat}``; challenger and incumbent are trial numbers, difference and interval are challenger
-  less incumbent in the metric's own direction
+  test_accuracy, robust_accuracy, test_robust_accuracy, num_parameters, epochs, seconds,
+  stop_reason, finalist_of, values, on_front, params``; ``values`` are in the order of the study's
+  objectives
+- ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, trials: [trial], num_hidden,
+  comparisons: [{question, first, second, difference, interval, p_value, p_adjusted, outcome}],
+  published: {source, why, figures: [{table, name, figure, published, ours, std, source, wrong,
+  difference}]} or null, verdict: {outcome, challenger, incumbent, difference, interval, p_value,
+  num_folds, text, caveat}``; challenger and incumbent are trial numbers, difference and interval
+  are challenger less incumbent in the metric's own direction
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, best: trial, resume``
 - ``best``: ``study, metric, trial``
@@ -24,7 +28,9 @@ from typing import TYPE_CHECKING, Any
 from searchlab.study.storage import hide_password
 
 if TYPE_CHECKING:
+    from searchlab.report.comparisons import ComparedBaselines
     from searchlab.report.leaderboard import Leaderboard, Row
+    from searchlab.report.published import PublishedComparison
     from searchlab.report.reading import StudyReading
     from searchlab.report.standing import Standing
     from searchlab.report.summary import StudySummary
@@ -38,21 +44,58 @@ def row_data(row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     # JSON has no NaN, and a storage that others write to may hold one.
-    folds = [value if math.isfinite(value) else None for value in row.fold_values]
-    return {**asdict(row), "fold_values": folds}
+    return {
+        **asdict(row),
+        "fold_values": _without_nan(row.fold_values),
+        "values": _without_nan(row.values),
+    }
 
 
-def leaderboard_data(board: Leaderboard, verdict: Verdict) -> dict[str, Any]:
+def _without_nan(values: Sequence[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]
+
+
+def leaderboard_data(
+    board: Leaderboard,
+    verdict: Verdict,
+    compared: Sequence[ComparedBaselines] = (),
+    published: PublishedComparison | None = None,
+) -> dict[str, Any]:
     """Return what ``study leaderboard`` shows."""
     return {
         "study": board.study,
         "metric": board.metric,
+        "metrics": list(board.metrics),
         "num_folds": board.num_folds,
         "search_folds": board.search_folds,
         "trials": [row_data(row) for row in board.rows],
         "num_hidden": board.num_hidden,
+        "comparisons": [_comparison_data(pair) for pair in compared],
+        "published": _published_data(published),
         "verdict": _verdict_data(verdict),
     }
+
+
+def _comparison_data(pair: ComparedBaselines) -> dict[str, Any]:
+    comparison = pair.comparison
+    interval = None if comparison is None else comparison.interval
+    return {
+        "question": pair.question,
+        "first": pair.first,
+        "second": pair.second,
+        "difference": None if comparison is None else comparison.difference,
+        "interval": None if interval is None else list(interval),
+        "p_value": None if comparison is None else comparison.p_value,
+        "p_adjusted": pair.p_adjusted,
+        "outcome": pair.outcome,
+    }
+
+
+def _published_data(published: PublishedComparison | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    figures = [{**asdict(figure), "difference": figure.difference} for figure in published.figures]
+    return {"source": published.source, "why": published.why, "figures": figures}
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
@@ -77,7 +120,7 @@ def status_data(
     """Return what ``study status`` shows; ``resume`` is the command that carries on, if any."""
     return {
         "study": reading.spec.name,
-        "metric": reading.spec.objective.metric,
+        "metric": reading.spec.primary.metric,
         "state": standing.state,
         "run": str(reading.run.path),
         "storage": hide_password(reading.storage_url),
@@ -91,7 +134,7 @@ def best_data(reading: StudyReading, best: Row) -> dict[str, Any]:
     """Return what ``study best`` shows."""
     return {
         "study": reading.spec.name,
-        "metric": reading.spec.objective.metric,
+        "metric": reading.spec.primary.metric,
         "trial": row_data(best),
     }
 

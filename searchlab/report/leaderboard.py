@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from searchlab.analysis.pareto import find_front
 from searchlab.study.attributes import TrialRecord
 
 if TYPE_CHECKING:
+    from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
-    from searchlab.config.trial import Role
+    from searchlab.config.trial import FoldMetric, Role
 
 __all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "sign_of"]
 
@@ -26,6 +28,8 @@ class Row:
 
     ``value`` is the mean over the search folds; ``cv_mean`` and ``cv_std`` (sample deviation) are
     over all folds, and like ``rank`` and the test figure belong to baselines and finalists alone.
+    With several objectives ``values`` has them all, and ``on_front`` rows are those that no trial
+    beats in every one.
     """
 
     rank: int | None
@@ -42,6 +46,10 @@ class Row:
     seconds: float
     stop_reason: str | None
     finalist_of: int | None
+    robust_accuracy: float | None = None
+    test_robust_accuracy: float | None = None
+    values: tuple[float, ...] = ()
+    on_front: bool = False
     params: dict[str, object] = field(default_factory=dict)
     fold_values: tuple[float, ...] = ()
 
@@ -53,19 +61,24 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaderboard:
-    """Rows in order: confirmed ones by rank, the rest of their kind, then search trials."""
+    """Rows in order: confirmed ones by rank, the rest of their kind, then search trials.
+
+    ``num_search`` is how many search trials the study asks for, None for all of a plan.
+    """
 
     study: str
-    metric: Literal["accuracy", "loss"]
+    metric: FoldMetric
+    metrics: tuple[Metric, ...]
     num_folds: int
     search_folds: int
     rows: tuple[Row, ...]
     num_hidden: int
+    num_search: int | None = None
 
 
 def sign_of(spec: StudySpec) -> int:
     """Return 1 where more is better, -1 where less is."""
-    return 1 if spec.objective.to_config().direction == "maximize" else -1
+    return spec.primary.sign
 
 
 def build_leaderboard(
@@ -73,19 +86,24 @@ def build_leaderboard(
 ) -> Leaderboard:
     """Rank a study's trials; of the search only the best few, unless ``show_all``."""
     sign = sign_of(spec)
-    rows = [_to_row(record, spec) for record in records]
+    rows = _mark_front([_to_row(record, spec) for record in records], spec)
     fixed = [row for row in rows if row.role != "search"]
     confirmed = _order([row for row in fixed if row.cv_mean is not None], "cv_mean", sign)
     unconfirmed = _order([row for row in fixed if row.cv_mean is None], "value", sign)
     search = _order([row for row in rows if row.role == "search"], "value", sign)
-    shown = search if show_all else _complete(search)[:NUM_SEARCH_ROWS]
+    complete = _complete(search)
+    front = [row for row in complete if row.on_front]
+    rest = [row for row in complete if not row.on_front]
+    shown = search if show_all else [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
     return Leaderboard(
         study=spec.name,
-        metric=spec.objective.metric,
+        metric=spec.primary.to_config().metric,
+        metrics=tuple(objective.metric for objective in spec.objective),
         num_folds=spec.validation.folds,
         search_folds=spec.validation.search_folds,
         rows=(*_number(confirmed), *unconfirmed, *shown),
         num_hidden=len(search) - len(shown),
+        num_search=spec.search.trials,
     )
 
 
@@ -123,9 +141,28 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
         seconds=record.seconds,
         stop_reason=record.stop_reason,
         finalist_of=record.finalist_of,
+        robust_accuracy=_finite(record.robust_accuracy),
+        test_robust_accuracy=_finite(record.test_robust_accuracy)
+        if is_fixed and is_complete
+        else None,
+        values=record.values if is_complete else (),
         params=record.params,
         fold_values=folds,
     )
+
+
+def _mark_front(rows: list[Row], spec: StudySpec) -> list[Row]:
+    if len(spec.objective) < 2:
+        return rows
+    ended = [
+        row
+        for row in rows
+        if len(row.values) == len(spec.objective) and all(map(math.isfinite, row.values))
+    ]
+    signs = [objective.sign for objective in spec.objective]
+    marks = find_front([row.values for row in ended], signs)
+    front = {row.number for row, is_on in zip(ended, marks, strict=True) if is_on}
+    return [replace(row, on_front=row.number in front) for row in rows]
 
 
 def _finite(value: float | None) -> float | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
-from searchlab.study.attributes import PROGRESS, TrialRecord
+from searchlab.study.attributes import EVALUATIONS, PROGRESS, TrialRecord
 from searchlab.study.storage import hide_password, open_storage
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class StudyReading:
     """A study as recorded: what was asked for, and every trial so far by number.
 
     ``totals`` are the trials asked for by role; empty where no driver has noted them.
+    ``evaluations`` holds the figures of ensembles and of neurons' correlations, by name.
     """
 
     run: RunFolder
@@ -33,6 +34,7 @@ class StudyReading:
     is_driven: bool
     is_finished: bool
     totals: dict[Role, int]
+    evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
@@ -63,6 +65,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         is_driven=driven,
         is_finished=bool(progress.get("finished")),
         totals=progress.get("totals", {}),
+        evaluations=study.user_attrs.get(EVALUATIONS, {}),
     )
 
 

@@ -56,7 +56,7 @@ def _summarise(reading: StudyReading, begun: datetime) -> StudySummary:
     return StudySummary(
         name=reading.spec.name,
         dataset=reading.spec.dataset.name,
-        metric=reading.spec.objective.metric,
+        metric=reading.spec.primary.metric,
         state=standing.state,
         ended=standing.ended,
         total=standing.total,

@@ -132,6 +132,8 @@ def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | 
     search = next(
         (row for row in board.rows if row.role == "search" and row.state == "COMPLETE"), None
     )
+    if search is None and board.num_search == 0:
+        return "This study asks for no search, only for its baselines"
     if search is None:
         return "No search trial has finished, so there is nothing to compare yet"
     text = f"{search.title} is the search's best, but no finalist was trained on all folds"

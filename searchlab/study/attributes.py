@@ -14,18 +14,24 @@ __all__ = [
     "CURVES",
     "EPOCHS",
     "ERROR",
+    "EVALUATIONS",
     "FINALIST_OF",
     "FOLD_VALUES",
     "LABEL",
+    "LATENCY_MS",
+    "MULTIPLY_ADDS",
     "NUM_PARAMETERS",
     "PLAN",
     "PROGRESS",
+    "ROBUST_ACCURACY",
     "ROLE",
     "SCHEME",
     "SECONDS",
     "STOP_REASON",
     "TEST_ACCURACY",
     "TEST_LOSS",
+    "TEST_ROBUST_ACCURACY",
+    "TRAIN_LOSS",
     "TrialRecord",
 ]
 
@@ -44,6 +50,11 @@ STOP_REASON = "stop_reason"  # pruned | diverged | error; absent on COMPLETE
 ERROR = "error"  # last line of what went wrong
 TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
 TEST_LOSS = "test_loss"
+TEST_ROBUST_ACCURACY = "test_robust_accuracy"  # under the study's attack
+ROBUST_ACCURACY = "robust_accuracy"  # the same over the search folds, at the best epoch
+MULTIPLY_ADDS = "multiply_adds"  # of one image, where that is an objective
+LATENCY_MS = "latency_ms"
+TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
 
 # A system attribute, since the dashboard would print the whole of it in its tables:
 # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch],
@@ -52,11 +63,16 @@ CURVES = "searchlab:curves"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
 PROGRESS = "searchlab.progress"
+# Likewise: {ensemble or baseline: its figures}.
+EVALUATIONS = "searchlab.evaluations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """A trial of the storage, read back: what reports need, with the defaults filled in."""
+    """A trial of the storage, read back: what reports need, with the defaults filled in.
+
+    ``value`` is the first objective's, ``values`` are all of them.
+    """
 
     number: int
     state: str
@@ -74,6 +90,12 @@ class TrialRecord:
     error: str | None
     test_accuracy: float | None
     test_loss: float | None
+    values: tuple[float, ...] = ()
+    robust_accuracy: float | None = None
+    test_robust_accuracy: float | None = None
+    multiply_adds: int | None = None
+    latency_ms: float | None = None
+    train_loss: float | None = None
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
@@ -87,6 +109,7 @@ class TrialRecord:
             label=attrs.get(LABEL, str(trial.params.get("family", "?"))),
             scheme=attrs.get(SCHEME, "DT"),
             value=value,
+            values=tuple(trial.values or ()),
             params=dict(trial.params),
             fold_values=tuple(attrs.get(FOLD_VALUES, ())),
             finalist_of=attrs.get(FINALIST_OF),
@@ -97,4 +120,9 @@ class TrialRecord:
             error=attrs.get(ERROR),
             test_accuracy=attrs.get(TEST_ACCURACY),
             test_loss=attrs.get(TEST_LOSS),
+            robust_accuracy=attrs.get(ROBUST_ACCURACY),
+            test_robust_accuracy=attrs.get(TEST_ROBUST_ACCURACY),
+            multiply_adds=attrs.get(MULTIPLY_ADDS),
+            latency_ms=attrs.get(LATENCY_MS),
+            train_loss=attrs.get(TRAIN_LOSS),
         )

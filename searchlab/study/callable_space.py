@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from searchlab.config.baselines import BaselineRow
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.space import Choice, Range
 from searchlab.config.study import CallableRef, StudySpec
-from searchlab.config.trial import Scalar, Scheme
+from searchlab.config.trial import SCHEMES, Scalar, Scheme
 from searchlab.errors import InputError, did_you_mean
 from searchlab.study.points import Point
 from searchlab.study.spaces import baseline_value
@@ -153,7 +154,11 @@ class CallableSpace:
         self._nodes = probe.nodes
         family = probe.nodes.get("family")
         self.families = list(family.values() or ()) if family else [point["family"]]
-        both = set(self.families) & set(spec.baselines.architectures)
+        self._baselines: dict[str, tuple[Scheme, ...]] = {}
+        for row in spec.baseline_rows:
+            wanted = {row.scheme, *self._baselines.get(row.architecture, ())}
+            self._baselines[row.architecture] = tuple(s for s in SCHEMES if s in wanted)
+        both = set(self.families) & set(self._baselines)
         if both:
             raise InputError(
                 f"must leave the baselines' architectures to the study, offers {sorted(both)}",
@@ -163,17 +168,14 @@ class CallableSpace:
 
     def suggest(self, trial: Trial) -> Point:
         """Ask the trial for its parameters."""
-        baselines = self._spec.baselines
-        family = str(
-            trial.suggest_categorical("family", [*self.families, *baselines.architectures])
-        )
+        family = str(trial.suggest_categorical("family", [*self.families, *self._baselines]))
         if family in self.families:
             proxy = _Proxy(trial, family, shared_only=False)
             return self._call(proxy)
         proxy = _Proxy(trial, str(self.families[0]), shared_only=True)
         point = self._call(proxy)
         shared = {name: value for name, value in point.items() if name in SHARED_PARAMETERS}
-        scheme = trial.suggest_categorical(f"{family}.scheme", baselines.schemes)
+        scheme = trial.suggest_categorical(f"{family}.scheme", self._baselines[family])
         return {**shared, "family": family, f"{family}.scheme": scheme}
 
     def _call(self, proxy: _Proxy) -> Point:
@@ -185,11 +187,19 @@ class CallableSpace:
             ) from error
         return to_point(self._reference, returned)
 
-    def baseline_point(self, architecture: str, scheme: Scheme) -> Point:
+    def baseline_point(self, row: BaselineRow) -> Point:
         """Return a baseline's point; InputError where its settings lie outside the space."""
+        if row.parameters:
+            raise InputError(
+                "cannot go with a space function, which does not tell what it searches",
+                where=f"baselines.rows: {row.name}: parameters",
+                found=row.parameters,
+                remedy="Use a space file, or name a preset as the architecture",
+            )
         shared = {
-            name: baseline_value(self._spec, name, node)
+            name: baseline_value(self._spec, row, name, node)
             for name, node in self._nodes.items()
             if name in SHARED_PARAMETERS
         }
-        return {**shared, "family": architecture, f"{architecture}.scheme": scheme}
+        family = row.architecture
+        return {**shared, "family": family, f"{family}.scheme": row.scheme}

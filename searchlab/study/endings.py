@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from searchlab.study import attributes as attr
+from searchlab.study.objective_values import mean_at_best_epoch
 from searchlab.training.results import EpochResult
 
 __all__ = ["end_attributes", "learning_curves"]
@@ -15,7 +16,11 @@ _FIGURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accur
 
 
 def end_attributes(
-    results: Mapping[int, EpochResult], reason: str | None, error: str | None
+    results: Mapping[int, EpochResult],
+    reason: str | None,
+    error: str | None,
+    *,
+    search_folds: int,
 ) -> dict[str, object]:
     """Return the user attributes of a trial that ended after ``results``, by epoch."""
     attributes: dict[str, object] = {}
@@ -33,7 +38,23 @@ def end_attributes(
         if last.test is not None:
             attributes[attr.TEST_ACCURACY] = last.test.accuracy
             attributes[attr.TEST_LOSS] = last.test.loss
+            if last.test.robust_accuracy is not None:
+                attributes[attr.TEST_ROBUST_ACCURACY] = last.test.robust_accuracy
+        robust = mean_at_best_epoch("robust_accuracy", results, search_folds=search_folds)
+        for name, figure in (
+            (attr.ROBUST_ACCURACY, robust),
+            (attr.MULTIPLY_ADDS, last.multiply_adds),
+            (attr.LATENCY_MS, last.latency_ms),
+            (attr.TRAIN_LOSS, _last_train_loss(results)),
+        ):
+            if figure is not None:
+                attributes[name] = figure
     return attributes
+
+
+def _last_train_loss(results: Mapping[int, EpochResult]) -> float | None:
+    folds = results[max(results)].folds
+    return math.fsum(fold.train_loss for fold in folds) / len(folds) if folds else None
 
 
 def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
@@ -46,4 +67,9 @@ def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
         ]
         for figure in _FIGURES
     }
+    if trained and trained[0].folds[0].robust_accuracy is not None:
+        curves["robust_accuracy"] = [
+            [round(result.folds[fold].robust_accuracy or 0.0, 6) for result in trained]
+            for fold in folds
+        ]
     return {**curves, "seconds": [round(result.seconds, 3) for result in trained]}

@@ -19,14 +19,16 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import FoldPlan, Role, TrialConfig
+from searchlab.config.trial import Role, TrialConfig
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
+from searchlab.study.configure import make_config
 from searchlab.study.endings import end_attributes, learning_curves
 from searchlab.study.judging import judge
+from searchlab.study.objective_values import objective_values
 from searchlab.study.plan import PlannedTrial, choose_finalists, plan_baselines, plan_search
 from searchlab.study.progress import Onlooker, RunningTrial, Silent, Snapshot, TrialEnd
-from searchlab.study.resolve import label_of, resolve
+from searchlab.study.resolve import label_of
 from searchlab.study.spaces import StudySpace
 from searchlab.study.tally import Tally
 from searchlab.training.results import EpochResult
@@ -156,27 +158,16 @@ class Ledger:
         known = frozen.user_attrs
         role: Role = known.get(attr.ROLE, "search")
         point = self._space.suggest(trial)
-        training = self.spec.baseline_training() if role == "baseline" else self.spec.training
-        resolved = resolve(point, training)
-        config = TrialConfig(
-            number=trial.number,
-            seed=self.spec.search.seed,
-            role=role,
-            dataset=self.spec.dataset.name,
-            normalize=self.spec.dataset.normalize,
-            epochs=resolved.epochs,
-            batch_size=resolved.batch_size,
-            model=resolved.model,
-            optimizer=resolved.optimizer,
-            objective=self.spec.objective.to_config(),
-            folds=self._fold_plan(role),
+        config = make_config(
+            self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
         )
-        has_scheme = f"{resolved.model.family}.scheme" in point
-        label = label_of(resolved.model, with_scheme=has_scheme)
+        has_scheme = f"{config.model.family}.scheme" in point
+        # A baseline keeps the name that it was planned under.
+        label = known.get(attr.LABEL) or label_of(config.model, with_scheme=has_scheme)
         for name, value in (
             (attr.ROLE, role),
             (attr.LABEL, label),
-            (attr.SCHEME, resolved.model.scheme),
+            (attr.SCHEME, config.model.scheme),
         ):
             if known.get(name) != value:
                 trial.set_user_attr(name, value)
@@ -192,16 +183,6 @@ class Ledger:
         self._onlooker.advance(self.snapshot())
         return config
 
-    def _fold_plan(self, role: Role) -> FoldPlan:
-        validation = self.spec.validation
-        confirmed = role != "search"
-        return FoldPlan(
-            num_folds=validation.folds,
-            folds=tuple(range(validation.folds if confirmed else validation.search_folds)),
-            search_folds=validation.search_folds,
-            test=confirmed,
-        )
-
     # What happened
 
     def report(self, result: EpochResult) -> bool:
@@ -216,7 +197,8 @@ class Ledger:
         if result.diverged:
             return False
         if result.epoch > live.last_known_step:
-            live.trial.report(result.value, step=result.epoch)
+            if not self._is_multi_objective:  # for which Optuna keeps no intermediate values
+                live.trial.report(result.value, step=result.epoch)
             live.last_known_step = result.epoch
         self._tally.advance(_running(live))
         # At a step before the last known one the trial was judged already; at the last known one
@@ -244,16 +226,20 @@ class Ledger:
             state, reason = TrialState.PRUNED, "pruned"
         else:
             state, reason = TrialState.COMPLETE, None
-        value = last.best_value if last is not None and state == TrialState.COMPLETE else None
-        # Optuna takes an infinite value for COMPLETE, and the best.
-        assert value is None or math.isfinite(value), value
-        for name, content in end_attributes(live.results, reason, error).items():
+        values = None
+        search_folds = self.spec.validation.search_folds
+        if state == TrialState.COMPLETE:
+            values = objective_values(self.spec.objective, live.results, search_folds=search_folds)
+            # Optuna takes an infinite value for COMPLETE, and the best.
+            assert all(map(math.isfinite, values)), values
+        ending = end_attributes(live.results, reason, error, search_folds=search_folds)
+        for name, content in ending.items():
             live.trial.set_user_attr(name, content)
         if live.results:
             self._study._storage.set_trial_system_attr(
                 live.trial._trial_id, attr.CURVES, learning_curves(live.results)
             )
-        frozen = self._study.tell(live.trial, value, state=state)
+        frozen = self._study.tell(live.trial, values, state=state)
         self._forget_checkpoint(number)
         self._note_end(live, frozen, reason)
 
@@ -301,6 +287,10 @@ class Ledger:
         )
 
     @property
+    def _is_multi_objective(self) -> bool:
+        return len(self.spec.objective) > 1
+
+    @property
     def num_live(self) -> int:
         """Trials that are with the engine."""
         return len(self._live)
@@ -325,12 +315,11 @@ class Ledger:
         self._study.set_user_attr(attr.PROGRESS, progress)
 
     def _make_tally(self, planned: list[PlannedTrial] | None) -> Tally:
-        baselines = self.spec.baselines
         num_search = self.spec.search.trials if planned is None else len(planned)
         totals: dict[Role, int] = {
-            "baseline": len(baselines.architectures) * len(baselines.schemes),
+            "baseline": len(self.spec.baseline_rows),
             "search": num_search or 0,
-            "finalist": self.spec.confirm.top,
+            "finalist": min(self.spec.confirm.top, num_search or 0),
         }
         tally = Tally(spec=self.spec, totals=totals)
         tally.count_earlier(self._records.values())

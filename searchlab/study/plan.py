@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from searchlab.analysis.pareto import find_front
+from searchlab.config.baselines import BaselineRow
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import PLANNED_SAMPLERS, StudySpec
 from searchlab.config.trial import Role
@@ -13,7 +15,7 @@ from searchlab.study.attributes import FINALIST_OF, LABEL, PLAN, ROLE, SCHEME, T
 from searchlab.study.points import Point, grid, one_at_a_time
 from searchlab.study.spaces import StudySpace
 
-__all__ = ["PlannedTrial", "choose_finalists", "plan_baselines", "plan_search"]
+__all__ = ["PlannedTrial", "baseline_key", "choose_finalists", "plan_baselines", "plan_search"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +33,21 @@ class PlannedTrial:
 
 
 def plan_baselines(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
-    """Return every architecture with every scheme. Raises InputError outside the space."""
+    """Return the grid of architectures and schemes, and the rows; InputError outside the space."""
     return [
         PlannedTrial(
-            key=f"baseline/{architecture}/{scheme}",
+            key=baseline_key(row),
             role="baseline",
-            point=space.baseline_point(architecture, scheme),
-            attributes={LABEL: f"{architecture}/{scheme}", SCHEME: scheme},
+            point=space.baseline_point(row),
+            attributes={LABEL: row.name, SCHEME: row.scheme},
         )
-        for architecture in spec.baselines.architectures
-        for scheme in spec.baselines.schemes
+        for row in spec.baseline_rows
     ]
+
+
+def baseline_key(row: BaselineRow) -> str:
+    """Return the key of a baseline's planned trial."""
+    return f"baseline/{row.name}"
 
 
 def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
@@ -66,10 +72,13 @@ def _with_scheme(spec: StudySpec, point: Point) -> Point:
     Left open, the sampler would draw it, and one_at_a_time would vary two factors at once.
     """
     name = f"{point['family']}.scheme"
-    if point["family"] not in spec.baselines.architectures or name in point:
+    rows = [row for row in spec.baseline_rows if row.architecture == point["family"]]
+    if not rows or name in point:
         return point
-    schemes = spec.baselines.schemes
-    return {**point, name: "DT" if "DT" in schemes else schemes[0]}
+    # An architecture of rows alone has DT in the study whatever their schemes.
+    in_grid = any(row in spec.baseline_grid for row in rows)
+    has_default = not in_grid or any(row.scheme == "DT" for row in rows)
+    return {**point, name: "DT" if has_default else rows[0].scheme}
 
 
 def choose_finalists(
@@ -77,15 +86,23 @@ def choose_finalists(
 ) -> list[PlannedTrial]:
     """Return the best search trials of different parameters, to be trained on every fold.
 
-    ``points`` has the parameters of every finished search trial by its number.
+    With several objectives those of the Pareto front come first, the best by the first objective
+    before the others. ``points`` has the parameters of every finished search trial by its number.
     """
     complete = [
         record
         for record in records
         if record.role == "search" and record.state == "COMPLETE" and record.value is not None
     ]
-    sign = -1 if spec.objective.to_config().direction == "maximize" else 1
-    complete.sort(key=lambda record: (sign * (record.value or 0.0), record.number))
+    on_front = _front(spec, complete)
+    sign = -spec.primary.sign
+    complete.sort(
+        key=lambda record: (
+            record.number not in on_front,
+            sign * (record.value or 0.0),
+            record.number,
+        )
+    )
     chosen = _distinct([record.number for record in complete], points)[: spec.confirm.top]
     return [
         PlannedTrial(
@@ -96,6 +113,15 @@ def choose_finalists(
         )
         for number in chosen
     ]
+
+
+def _front(spec: StudySpec, complete: Sequence[TrialRecord]) -> set[int]:
+    """Return the numbers of the Pareto front's trials; none where one objective orders them."""
+    if len(spec.objective) == 1:
+        return set()
+    signs = [objective.sign for objective in spec.objective]
+    marks = find_front([record.values for record in complete], signs)
+    return {record.number for record, is_on in zip(complete, marks, strict=True) if is_on}
 
 
 def _distinct(numbers: Sequence[int], points: dict[int, Point]) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from searchlab.config.seeds import derive_seed
 from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec
@@ -15,6 +16,9 @@ from searchlab.config.trial import Scalar
 from searchlab.errors import InputError, did_you_mean
 
 __all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "walk"]
+
+# What fits memory and is asked for within seconds; nobody trains so many.
+_MOST_POINTS = 200_000
 
 Point = dict[str, Scalar]
 Choose = Callable[[str, Choice | Range], Scalar]
@@ -67,7 +71,13 @@ def grid(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
 
     The order is shuffled so that the first n of it are a fair sample of the whole.
     """
-    everything = list(_enumerate(space, points))
+    everything = list(islice(_enumerate(space, points), _MOST_POINTS + 1))
+    if len(everything) > _MOST_POINTS:
+        raise InputError(
+            f"cannot be grid for a space of more than {_MOST_POINTS:,} points",
+            where="search.sampler",
+            remedy="Use qmc, which covers a large space evenly, or search less at once",
+        )
     random.Random(derive_seed(seed, "grid")).shuffle(everything)
     return everything
 

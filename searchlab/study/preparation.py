@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchlab.config.documents import Location
 from searchlab.config.loading import StudyFile
 from searchlab.config.space import SpaceSpec
-from searchlab.config.study import StudySpec
-from searchlab.config.trial import ModelConfig
-from searchlab.data import ImageData, get_dataset, list_datasets, load_dataset, stratified_folds
+from searchlab.config.study import DatasetSpec, StudySpec
+from searchlab.data import (
+    DatasetFacts,
+    DatasetRequest,
+    ImageData,
+    describe_dataset,
+    list_datasets,
+    load_dataset,
+    stratified_folds,
+)
+from searchlab.data.decoding import Progress
 from searchlab.data.folds import Indices
 from searchlab.errors import InputError, did_you_mean
-from searchlab.models import check_model, get_family, list_families
+from searchlab.models import get_family, list_families
 from searchlab.study.callable_space import CallableSpace
+from searchlab.study.fit_check import check_models_fit
 from searchlab.study.plan import plan_baselines, plan_search
-from searchlab.study.points import reference_point
-from searchlab.study.resolve import resolve
 from searchlab.study.space_check import check_space
 from searchlab.study.spaces import SpecSpace, StudySpace
 
-__all__ = ["PreparedStudy", "prepare_study"]
+__all__ = ["PreparedStudy", "prepare_study", "request_data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +42,14 @@ class PreparedStudy:
     folds: tuple[Indices, ...]
 
 
-def prepare_study(file: StudyFile, *, data_dir: Path) -> PreparedStudy:
-    """Check a study against the families and its data set. Raises InputError, writes nothing."""
+def prepare_study(
+    file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
+) -> PreparedStudy:
+    """Check a study against the families and its data set. Raises InputError, writes nothing.
+
+    Weights that models start from are fetched here, not by every worker. Image files are decoded
+    last, with ``on_progress`` told how far it is.
+    """
     spec = file.spec
     _check_dataset_name(file)
     if isinstance(spec.space, SpaceSpec):
@@ -47,13 +59,28 @@ def prepare_study(file: StudyFile, *, data_dir: Path) -> PreparedStudy:
     with _located(file):
         plan_baselines(spec, space)
         plan_search(spec)
-    _check_models_fit(file)
-    images = load_dataset(spec.dataset.name, data_dir)
     with _located(file):
+        request = request_data(spec.dataset)
+        facts = describe_dataset(request, data_dir)
+        _check_channels(spec, facts)
+    check_models_fit(file, space, facts)
+    with _located(file):
+        images = load_dataset(request, data_dir, on_progress=on_progress)
         folds = stratified_folds(
             images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
         )
     return PreparedStudy(spec=spec, space=space, images=images, folds=folds)
+
+
+def request_data(dataset: DatasetSpec) -> DatasetRequest:
+    """Return what the data layer is asked for."""
+    return DatasetRequest(
+        name=dataset.name,
+        root=None if dataset.root is None else Path(dataset.root),
+        size=dataset.size,
+        skip_broken=dataset.skip_broken,
+        limit=dataset.limit,
+    )
 
 
 def _open_space(file: StudyFile) -> StudySpace:
@@ -80,44 +107,38 @@ def _dataset_place(file: StudyFile) -> str:
 
 def _check_baseline_names(file: StudyFile) -> None:
     baselines = file.spec.baselines
-    where = file.document.where(("baselines", "architectures"))
+    grid = file.document.where(("baselines", "architectures"))
     for name in baselines.architectures:
-        if name not in list_families():
-            remedy = did_you_mean(name, list_families())
-            raise InputError("must be a known family", where=where, found=name, remedy=remedy)
         by_hand = [scheme for scheme in baselines.schemes if scheme != "DT"]
-        if by_hand and get_family(name).first_conv is None:
-            raise InputError(
-                f"{name} has no first conv layer to set by hand, so it refuses schemes "
-                f"{' and '.join(by_hand)}",
-                where=where,
-                remedy="Set baselines.schemes to [DT], or choose another architecture",
-            )
+        _check_baseline(name, by_hand, grid, "Set baselines.schemes to [DT]")
+    for index, row in enumerate(baselines.rows):
+        where = file.document.where(("baselines", "rows", index, "architecture"))
+        by_hand = [row.scheme] if row.scheme != "DT" else []
+        _check_baseline(row.architecture, by_hand, where, "Leave its scheme out")
 
 
-def _check_models_fit(file: StudyFile) -> None:
-    """Build every baseline and every family's reference point for the data set's images."""
-    spec = file.spec
-    dataset = get_dataset(spec.dataset.name)
-    configs: list[tuple[Location, ModelConfig]] = [
-        (("baselines", "architectures"), ModelConfig(family=name, scheme=scheme))
-        for name in spec.baselines.architectures
-        for scheme in spec.baselines.schemes
-    ]
-    if isinstance(spec.space, SpaceSpec):
-        for name, own in spec.space.families.items():
-            alone = reference_point(spec.space.with_families({name: own}), {})
-            place = ("space", "parameters", "family")
-            configs.append((place, resolve(alone, spec.training).model))
-    for location, config in configs:
-        try:
-            check_model(config, image_shape=dataset.image_shape, num_classes=dataset.num_classes)
-        except InputError as error:
-            raise InputError(
-                f"does not suit data set {dataset.name} "
-                f"({'x'.join(map(str, dataset.image_shape))}): {error}",
-                where=file.document.where(location),
-            ) from error
+def _check_baseline(name: str, by_hand: Sequence[str], where: str, remedy: str) -> None:
+    if name not in list_families():
+        hint = did_you_mean(name, list_families())
+        raise InputError("must be a known family", where=where, found=name, remedy=hint)
+    if by_hand and get_family(name).first_conv is None:
+        raise InputError(
+            f"{name} has no first conv layer to set by hand, so it refuses schemes "
+            f"{' and '.join(by_hand)}",
+            where=where,
+            remedy=f"{remedy}, or choose another architecture",
+        )
+
+
+def _check_channels(spec: StudySpec, facts: DatasetFacts) -> None:
+    channels = facts.image_shape[0]
+    if spec.dataset.normalize == "imagenet" and channels != 3:
+        raise InputError(
+            "cannot be imagenet, which has means for three colour channels: the images have "
+            f"{channels}",
+            where="dataset.normalize",
+            remedy="Use standard, half or unit",
+        )
 
 
 @contextmanager
@@ -127,7 +148,7 @@ def _located(file: StudyFile) -> Iterator[None]:
         yield
     except InputError as error:
         field, space, rest = str(error).partition(" ")
-        location = tuple(field.split("."))
+        location = tuple(int(p) if p.isdecimal() else p for p in field.rstrip(":").split("."))
         if location[0] not in StudySpec.model_fields:
             raise
         raise InputError(f"{file.document.where(location)}{space}{rest}") from error

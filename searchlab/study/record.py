@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -26,8 +28,8 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
         study = optuna.create_study(
             storage=storage,
             study_name=spec.name,
-            direction=spec.objective.to_config().direction,
-            sampler=make_sampler(spec.search.sampler, spec.search.seed),
+            directions=[objective.natural_direction for objective in spec.objective],
+            sampler=make_sampler(spec, prepared.space),
             pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
         )
     except optuna.exceptions.DuplicatedStudyError:
@@ -36,6 +38,10 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
             where="the storage",
             remedy="Choose another name with --set name=..., or resume that study's run folder",
         ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # So that the dashboard says accuracy rather than objective 0.
+        study.set_metric_names([objective.metric for objective in spec.objective])
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
     study.set_user_attr(_VERSION, __version__)
     return study
@@ -51,7 +57,7 @@ def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool)
         study = optuna.load_study(
             storage=storage,
             study_name=spec.name,
-            sampler=make_sampler(spec.search.sampler, spec.search.seed),
+            sampler=make_sampler(spec, prepared.space),
             pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
         )
     except KeyError:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
-from searchlab.config.trial import ModelConfig, OptimizerConfig, Scalar, Scheme
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings, split_augment
+from searchlab.config.trial import (
+    AttackConfig,
+    AugmentConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Scalar,
+    ScheduleConfig,
+    Scheme,
+)
 from searchlab.study.points import Point
 
 __all__ = ["Resolved", "label_of", "resolve"]
@@ -18,10 +26,12 @@ _LAYER = re.compile(r"layer(\d+)\.(.+)")
 class Resolved:
     """A point made whole by the study's training settings."""
 
+    settings: TrainingSettings
     model: ModelConfig
     optimizer: OptimizerConfig
-    epochs: int
-    batch_size: int
+    schedule: ScheduleConfig
+    augment: AugmentConfig
+    adversarial: AttackConfig | None
 
 
 def resolve(point: Point, training: TrainingSettings) -> Resolved:
@@ -33,6 +43,7 @@ def resolve(point: Point, training: TrainingSettings) -> Resolved:
     own = _own_parameters(point, family)
     scheme: Scheme = own.pop("scheme", "DT")  # type: ignore[assignment]
     return Resolved(
+        settings=settings,
         model=ModelConfig(
             family=family,
             parameters=own,
@@ -44,10 +55,31 @@ def resolve(point: Point, training: TrainingSettings) -> Resolved:
             name=settings.optimizer,
             lr=settings.lr,
             momentum=settings.momentum,
+            nesterov=settings.nesterov,
             weight_decay=settings.weight_decay,
+            clip_norm=settings.clip_norm,
         ),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        schedule=ScheduleConfig(
+            name=settings.schedule,
+            warmup_epochs=settings.warmup_epochs,
+            step_epochs=settings.step_epochs,
+            step_factor=settings.step_factor,
+        ),
+        augment=AugmentConfig(
+            operations=split_augment(settings.augment),
+            degrees=settings.rotate_degrees,
+            brightness=settings.jitter_brightness,
+            contrast=settings.jitter_contrast,
+            saturation=settings.jitter_saturation,
+            hue=settings.jitter_hue,
+            crop_padding=settings.crop_padding,
+            cutout_size=settings.cutout_size,
+        ),
+        adversarial=None
+        if settings.adversarial == "none"
+        else AttackConfig(
+            name=settings.adversarial, epsilon=settings.epsilon, steps=settings.attack_steps
+        ),
     )
 
 

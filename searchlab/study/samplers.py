@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
 
+from searchlab.config.samplers import WHOLE_SPACE_SAMPLERS
 from searchlab.config.seeds import derive_seed
+from searchlab.study.evolution import POPULATION_SIZE, EvolutionSampler
+from searchlab.study.flat_space import FlatSpace
+from searchlab.study.gaussian_process import GP_STARTUP_TRIALS, GaussianProcessSampler
+from searchlab.study.nsga2 import NSGA2_POPULATION_SIZE, Nsga2Sampler
+from searchlab.study.replayed_cmaes import ReplayedCmaEsSampler
+from searchlab.study.sobol import SobolSampler
+from searchlab.study.spaces import SpecSpace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
-    from optuna.trial import FrozenTrial, TrialState
+    from optuna.trial import FrozenTrial
+
+    from searchlab.config.study import StudySpec
+    from searchlab.study.spaces import StudySpace
 
 __all__ = ["DerivedSampler", "make_sampler"]
+
+logger = logging.getLogger(__name__)
+
+_TPE_STARTUP_TRIALS = 10
+_STARTUP = {
+    "gp": GP_STARTUP_TRIALS,
+    "nsga2": NSGA2_POPULATION_SIZE,
+    "evolution": POPULATION_SIZE,
+    "tpe": _TPE_STARTUP_TRIALS,
+}
+_STARTUP_COUNTS_BASELINES = ("nsga2", "tpe")
+
+# Tells whether a parameter that is to be sampled alone could have been sampled with the others.
+Expects = Callable[["Study", str], bool]
 
 
 class DerivedSampler(BaseSampler):
@@ -28,12 +55,25 @@ class DerivedSampler(BaseSampler):
     restart than without one. Here they depend on the seed, the number and the finished trials
     only. A parameter that is sampled alone has a seed of its own, so that a trial cut off between
     two of its parameters is completed as it would have been.
+
+    Where ``expects`` says that a parameter should not have been sampled alone, it is noted in
+    ``needlessly_alone`` with the numbers of its trials, and the user is told once.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
+    def __init__(
+        self,
+        make: Callable[[int], BaseSampler],
+        seed: int,
+        *,
+        name: str = "",
+        expects: Expects | None = None,
+    ) -> None:
         self._make = make
         self._seed = seed
+        self._name = name
+        self._expects = expects
         self._joint: BaseSampler | None = None
+        self.needlessly_alone: dict[str, list[int]] = {}
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -57,8 +97,21 @@ class DerivedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """See optuna: sample one parameter alone."""
+        if self._expects is not None and self._expects(study, param_name):
+            self._note_alone(trial.number, param_name)
         sampler = self._derive(trial.number, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _note_alone(self, number: int, param_name: str) -> None:
+        if param_name not in self.needlessly_alone:
+            logger.warning(
+                "sampler %s drew %s of trial %d at random: it could not see the parameter "
+                "beside the others",
+                self._name,
+                param_name,
+                number,
+            )
+        self.needlessly_alone.setdefault(param_name, []).append(number)
 
     def after_trial(
         self,
@@ -81,12 +134,53 @@ def _make_tpe(seed: int) -> BaseSampler:
         return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """Return a sampler; the planned ones (grid, one_at_a_time) only ever see enqueued points."""
+def _was_seen(study: Study, param_name: str) -> bool:
+    """Tell whether TPE, past its start-up, has seen trials with this parameter."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
+    finished = study.get_trials(deepcopy=False, states=states)
+    started = len(finished) >= _TPE_STARTUP_TRIALS
+    return started and any(param_name in trial.params for trial in finished)
+
+
+def make_sampler(spec: StudySpec, space: StudySpace) -> BaseSampler:
+    """Return a study's sampler; the planned ones (grid, one_at_a_time) only see given points.
+
+    Warns where the whole search would be over before the sampler has anything to learn from.
+    """
+    name, seed = spec.search.sampler, spec.search.seed
+    _warn_of_random_search(spec)
+    if name in WHOLE_SPACE_SAMPLERS:
+        assert isinstance(space, SpecSpace), name  # the configuration sees to it
+        make = _make_whole_space(name, FlatSpace.of(space.effective), seed)
+        return DerivedSampler(make, seed, name=name, expects=lambda study, param: True)
+    if name == "tpe":
+        return DerivedSampler(_make_tpe, seed, name=name, expects=_was_seen)
+    return DerivedSampler(lambda derived: RandomSampler(seed=derived), seed, name=name)
+
+
+def _make_whole_space(name: str, flat: FlatSpace, seed: int) -> Callable[[int], BaseSampler]:
     makers: dict[str, Callable[[int], BaseSampler]] = {
-        "tpe": _make_tpe,
-        "random": lambda derived: RandomSampler(seed=derived),
-        "grid": lambda derived: RandomSampler(seed=derived),
-        "one_at_a_time": lambda derived: RandomSampler(seed=derived),
+        "gp": lambda derived: GaussianProcessSampler(flat, derived),
+        "cmaes": lambda derived: ReplayedCmaEsSampler(flat, derived, study_seed=seed),
+        "nsga2": lambda derived: Nsga2Sampler(flat, derived, study_seed=seed),
+        "qmc": lambda derived: SobolSampler(flat, derive_seed(seed, "sobol")),
+        "evolution": lambda derived: EvolutionSampler(flat, derived),
     }
-    return DerivedSampler(makers[name], seed)
+    return makers[name]
+
+
+def _warn_of_random_search(spec: StudySpec) -> None:
+    name, num_trials = spec.search.sampler, spec.search.trials
+    if name not in _STARTUP or not num_trials:
+        return
+    num_drawn = _STARTUP[name]
+    if name in _STARTUP_COUNTS_BASELINES:
+        num_drawn -= len(spec.baseline_rows)
+    if num_trials <= num_drawn:
+        logger.warning(
+            "search.trials is %d, but sampler %s draws the first %d trials at random: "
+            "this is a random search",
+            num_trials,
+            name,
+            num_drawn,
+        )

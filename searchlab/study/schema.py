@@ -10,7 +10,7 @@ from typing import Any
 
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import SCHEMES
+from searchlab.config.trial import AUGMENTATIONS, SCHEMES
 from searchlab.data import list_datasets
 from searchlab.models import Family, get_family, list_families
 
@@ -20,6 +20,9 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SLUG = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_OPERATION = f"({'|'.join(AUGMENTATIONS)})"
+_AUGMENT = rf"^(none|{_OPERATION}(\+{_OPERATION})*)$"
+_PLUGIN = r"(\.py$)|(^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$)"
 _SPACE_TEXT = r"(\.ya?ml$)|(^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$)"
 
 
@@ -37,21 +40,71 @@ def study_schema() -> Schema:
     fields = schema["properties"]
     fields["name"]["pattern"] = _SLUG
     parts["SpaceSpec"] = _space()
+    parts["TrainingSettings"]["properties"] = _training_fields()
     parts["DatasetSpec"]["properties"]["name"]["enum"] = list(list_datasets())
     fields["dataset"] = {"anyOf": [{"enum": list(list_datasets())}, fields["dataset"]]}
     fields["space"] = {
         "description": "a space file (beside the study), an inline space, or module:function",
         "anyOf": [{"type": "string", "pattern": _SPACE_TEXT}, {"$ref": "#/$defs/SpaceSpec"}],
     }
+    for form in fields["objective"]["anyOf"]:
+        if form.get("type") == "array":
+            form.update(minItems=1, uniqueItems=True)
+    fields["plugins"]["items"]["pattern"] = _PLUGIN
+    fields["ensembles"]["additionalProperties"]["minItems"] = 2
     baselines = parts["BaselineSpec"]["properties"]
     baselines["architectures"]["items"] = {"enum": list_families()}
     for names in (baselines["architectures"], baselines["schemes"]):
         names["uniqueItems"] = True
+    _name_families(parts["BaselineRow"])
+    fields["presets"]["additionalProperties"] = _preset(fields, parts)
     return {"$schema": _DIALECT, **schema, "title": "searchlab study"}
 
 
+def _name_families(row: Schema) -> None:
+    """Let a baseline's row take the architectures that there are, and each its own parameters."""
+    row["properties"]["architecture"]["enum"] = list_families()
+    row["allOf"] = []
+    for name in list_families():
+        family = get_family(name)
+        values = {field: _value_of(family, field) for field in family.parameters.field_names()}
+        takes = {"parameters": _object(values)}
+        if family.first_conv is None:
+            takes["scheme"] = {"const": "DT"}
+        is_it = {"properties": {"architecture": {"const": name}}, "required": ["architecture"]}
+        row["allOf"].append({"if": is_it, "then": {"properties": takes}})
+
+
+def _preset(fields: Schema, parts: Schema) -> Schema:
+    """Return the schema of one preset: fields of the study by their places, ``search.trials``."""
+    places: Schema = {}
+    for name, field in fields.items():
+        if name != "presets":
+            places.update(_places(name, field, parts))
+    # What is named freely by the study, and a space inline.
+    free: Schema = {"^(space|ensembles|correlations|comparisons|search\\.reference)\\..": {}}
+    return {**_object(places), "patternProperties": free}
+
+
+def _places(name: str, field: Schema, parts: Schema) -> Schema:
+    """Return the schema of every field at and below a place, by its dotted name."""
+    found = {name: field}
+    for form in (field, *field.get("anyOf", ())):
+        part = form.get("$ref", "").removeprefix("#/$defs/")
+        if part and part != "SpaceSpec":
+            for below, inner in parts[part]["properties"].items():
+                found.update(_places(f"{name}.{below}", inner, parts))
+    return found
+
+
+def _training_fields() -> Schema:
+    fields: Schema = TrainingSettings.model_json_schema()["properties"]
+    fields["augment"]["pattern"] = _AUGMENT
+    return fields
+
+
 def _space() -> Schema:
-    training = TrainingSettings.model_json_schema()["properties"]
+    training = _training_fields()
     shared = {name: _searchable(training[name]) for name in SHARED_PARAMETERS}
     return _object(
         {
@@ -74,10 +127,7 @@ def _family() -> Schema:
 def _own_parameters(family: Family) -> Schema:
     own = family.parameters
     fields = {
-        name: _searchable(
-            {**own.value_schema(name), "description": own.help_text(name)},
-            per_layer=name in own.per_layer_fields(),
-        )
+        name: _searchable(_value_of(family, name), per_layer=name in own.per_layer_fields())
         for name in own.field_names()
     }
     if family.first_conv is not None:
@@ -88,6 +138,11 @@ def _own_parameters(family: Family) -> Schema:
         "type": ["object", "null"],  # `a1:` with nothing under it
         "description": family.summary,
     }
+
+
+def _value_of(family: Family, name: str) -> Schema:
+    own = family.parameters
+    return {**own.value_schema(name), "description": own.help_text(name)}
 
 
 def _searchable(field: Schema, *, per_layer: bool = False) -> Schema:

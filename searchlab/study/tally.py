@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role
 from searchlab.study.attributes import TrialRecord
+from searchlab.study.configure import mean_epochs, plan_folds
 from searchlab.study.progress import BestTrial, RoleCounts, RunningTrial, Snapshot
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Tally:
         if state != "COMPLETE" or value is None:
             return
         best = self.best.get(role)
-        direction = self.spec.objective.to_config().direction
+        direction = self.spec.primary.natural_direction
         if best is None or is_better(value, best.value, direction):
             self.best[role] = BestTrial(number=number, label=label, value=value)
 
@@ -81,7 +82,7 @@ class Tally:
         elapsed = time.monotonic() - self.started_at
         return Snapshot(
             study=self.spec.name,
-            metric=self.spec.objective.metric,
+            metric=self.spec.primary.metric,
             stage=stage,
             counts=counts,
             running=tuple(self.running.values()),
@@ -101,12 +102,6 @@ class Tally:
         left -= sum(trial.num_models * trial.epoch for trial in self.running.values())
         return max(0.0, left) * elapsed / self._work_done
 
-    def _work(self, role: Role) -> int:
+    def _work(self, role: Role) -> float:
         """Return the model epochs of one trial of a role that isn't pruned."""
-        validation = self.spec.validation
-        if role == "search":
-            return validation.search_folds * self.spec.training.epochs
-        training = self.spec.training
-        if role == "baseline":
-            training = self.spec.baseline_training()
-        return (validation.folds + 1) * training.epochs
+        return plan_folds(self.spec, role).num_members * mean_epochs(self.spec, role)

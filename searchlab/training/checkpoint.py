@@ -21,7 +21,7 @@ from searchlab.training.results import FoldMetrics
 
 __all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint", "save_model"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 def checkpoint_path(folder: Path, number: int) -> Path:
@@ -45,6 +45,7 @@ def save_checkpoint(cohort: Cohort, folder: Path) -> None:
         "format": _FORMAT,
         "config": cohort.config.to_json(),
         "history": json.dumps([[asdict(fold) for fold in epoch] for epoch in cohort.history]),
+        "seconds": json.dumps(cohort.seconds),
     }
     _write(tensors, metadata, checkpoint_path(folder, cohort.config.number))
 
@@ -74,6 +75,7 @@ def load_checkpoint(cohort: Cohort, folder: Path) -> bool:
     cohort.history = [
         tuple(FoldMetrics(**fold) for fold in epoch) for epoch in json.loads(metadata["history"])
     ]
+    cohort.seconds = json.loads(metadata["seconds"])
     return True
 
 

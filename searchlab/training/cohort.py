@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from searchlab.config.trial import TrialConfig
+from searchlab.models import count_multiply_adds
 from searchlab.training.images import TrainingData
+from searchlab.training.latency import measure_latency
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.results import EpochResult, FoldMetrics, TestMetrics
 
@@ -26,9 +28,11 @@ class Cohort:
 
     def __init__(self, config: TrialConfig, data: TrainingData) -> None:
         self.config = config
+        self._data = data
         self.members = [Member(config, data, fold) for fold in config.folds.folds]
         self.full = Member(config, data, None) if config.folds.test else None
         self.history: list[tuple[FoldMetrics, ...]] = []
+        self.seconds: list[float] = []
         self.best_weights: dict[str, Tensor] | None = None
 
     @property
@@ -38,7 +42,7 @@ class Cohort:
 
     def run_epoch(self) -> EpochResult:
         """Train every member one epoch, validate the folds; after the last epoch, test."""
-        assert self.epoch < self.config.epochs, "the trial has ended"
+        assert not self._is_over(self.epoch), "the trial has ended"
         start = time.perf_counter()
         epoch = self.epoch + 1
         try:
@@ -48,41 +52,79 @@ class Cohort:
         except DivergedError:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
         self.history.append(folds)
+        self.seconds.append(time.perf_counter() - start)
         if self.full is not None and self._best_of_all_folds(self.history) == epoch:
             self.best_weights = self.full.snapshot()
-        test = self._meet_test_set() if epoch == self.config.epochs else None
-        return self._result(epoch, folds, time.perf_counter() - start, test=test)
+        return self._result(epoch, folds, self.seconds[-1])
 
     def replay(self) -> Iterator[EpochResult]:
         """Yield the results of the epochs already trained, as after loading a checkpoint.
 
         Whoever was to receive them may have been killed before it did.
         """
-        for epoch, folds in enumerate(self.history, start=1):
-            test = self._meet_test_set() if epoch == self.config.epochs else None
-            yield self._result(epoch, folds, 0.0, test=test)
+        for epoch, (folds, seconds) in enumerate(
+            zip(self.history, self.seconds, strict=True), start=1
+        ):
+            yield self._result(epoch, folds, seconds)
 
     def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
         assert member.fold is not None
         train_loss, train_accuracy = member.train_epoch(epoch)
-        validation_loss, validation_accuracy = member.validate()
-        if not math.isfinite(validation_loss):
+        validation = member.validate()
+        if not math.isfinite(validation.loss):
             raise DivergedError
         return FoldMetrics(
             fold=member.fold,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
+            validation_loss=validation.loss,
+            validation_accuracy=validation.accuracy,
+            robust_accuracy=validation.robust_accuracy,
         )
+
+    def _is_over(self, epoch: int) -> bool:
+        """Whether a trial ends after ``epoch``: at its last one, or out of patience."""
+        patience = self.config.patience
+        if epoch >= self.config.epochs or patience is None or epoch == 0:
+            return epoch >= self.config.epochs
+        history = self.history[:epoch]
+        # The full member's weights go by all folds, the value by the search folds.
+        latest_best = max(self._best_of_search_folds(history), self._best_of_all_folds(history))
+        return epoch - latest_best >= patience
 
     def _meet_test_set(self) -> TestMetrics | None:
         if self.full is None:
             return None
         assert self.best_weights is not None
         self.full.model.load_state_dict(self.best_weights)
-        loss, accuracy = self.full.test()
-        return TestMetrics(loss=loss, accuracy=accuracy)
+        figures = self.full.test()
+        return TestMetrics(
+            loss=figures.loss,
+            accuracy=figures.accuracy,
+            robust_accuracy=figures.robust_accuracy,
+        )
+
+    def _values(self, history: Sequence[tuple[FoldMetrics, ...]]) -> list[float]:
+        return [self._mean(folds, self.config.folds.search_folds) for folds in history]
+
+    def _best_of_search_folds(self, history: Sequence[tuple[FoldMetrics, ...]]) -> int:
+        """Return the epoch of the trial's value.
+
+        Other folds may keep a trial going. What the search folds do from the epoch on at which
+        they alone would have ended it does not count: no search trial came so far.
+        """
+        values = self._values(history)
+        patience = self.config.patience
+        if patience is not None:
+            best = 0
+            for index, value in enumerate(values):
+                best = index if self._is_better(value, values[best]) else best
+                if index - best >= patience:
+                    return self._best(values[: index + 1])
+        return self._best(values)
+
+    def _is_better(self, value: float, other: float) -> bool:
+        return value > other if self.config.objective.direction == "maximize" else value < other
 
     def _best_of_all_folds(self, history: Sequence[tuple[FoldMetrics, ...]]) -> int:
         return self._best([self._mean(folds, len(folds)) for folds in history])
@@ -102,18 +144,13 @@ class Cohort:
         return math.fsum(self._metric(fold) for fold in folds[:count]) / count
 
     def _result(
-        self,
-        epoch: int,
-        folds: tuple[FoldMetrics, ...],
-        seconds: float,
-        *,
-        diverged: bool = False,
-        test: TestMetrics | None = None,
+        self, epoch: int, folds: tuple[FoldMetrics, ...], seconds: float, *, diverged: bool = False
     ) -> EpochResult:
         history = self.history[:epoch]
-        values = [self._mean(past, self.config.folds.search_folds) for past in history]
-        best = self._best(values) if values else 0
+        values = self._values(history)
+        best = self._best_of_search_folds(history) if values else 0
         fold_epoch = self._best_of_all_folds(history) if values else 0
+        done = not diverged and self._is_over(epoch)
         return EpochResult(
             number=self.config.number,
             epoch=epoch,
@@ -125,7 +162,27 @@ class Cohort:
             fold_epoch=fold_epoch,
             seconds=seconds,
             num_parameters=self.members[0].count_parameters(),
-            done=diverged or epoch == self.config.epochs,
+            multiply_adds=self._count_multiply_adds() if done else None,
+            latency_ms=self._measure_latency() if done else None,
+            done=done or diverged,
             diverged=diverged,
-            test=test,
+            test=self._meet_test_set() if done else None,
+        )
+
+    def _count_multiply_adds(self) -> int | None:
+        if "multiply_adds" not in self.config.measures:
+            return None
+        data = self._data
+        return count_multiply_adds(
+            self.config.model, image_shape=data.image_shape, num_classes=data.num_classes
+        )
+
+    def _measure_latency(self) -> float | None:
+        if "latency" not in self.config.measures:
+            return None
+        return measure_latency(
+            self.members[0].model,
+            self._data.image_shape,
+            self._data.device,
+            precision=self.config.precision,
         )

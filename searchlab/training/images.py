@@ -16,13 +16,18 @@ from searchlab.config.trial import Normalization
 from searchlab.data.folds import Indices, train_indices
 from searchlab.data.image_data import ImageData
 from searchlab.data.statistics import ChannelSums
+from searchlab.errors import InputError
 
 __all__ = ["Normalizer", "TrainingData"]
+
+# Of ImageNet's training images in [0, 1]: what weights pretrained on it expect.
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """Turns uint8 [B, C, H, W] into float32: ``(pixel / 255 - mean) / std`` as one multiply-add."""
+    """Turns [B, C, H, W] into float32: ``(pixel / 255 - mean) / std`` as one multiply-add."""
 
     scale: Tensor  # [1, C, 1, 1]
     shift: Tensor
@@ -82,18 +87,43 @@ class TrainingData:
             torch.from_numpy(validation.copy()).to(self.device),
         )
 
-    def normalizer(self, fold: int | None, kind: Normalization) -> Normalizer:
-        """Return the scaling for a fold's model, from its own training images only."""
+    def normalizer(
+        self, fold: int | None, kind: Normalization, *, unit: bool = False
+    ) -> Normalizer:
+        """Return the scaling for a fold's model, from its own training images only.
+
+        It takes images in 0..255, or in [0, 1] where ``unit``. Raises ``InputError`` for
+        ``imagenet`` where the images have not three channels.
+        """
         channels = self.image_shape[0]
-        mean, std = np.zeros(channels), np.ones(channels)
-        if kind == "standard":
-            mean, std = self.sums.mean_std(train_indices(self.folds, fold, len(self.train_labels)))
+        mean, std = self._mean_std(fold, kind)
 
         def shaped(values: NDArray[np.float64]) -> Tensor:
             tensor = torch.from_numpy(values).to(self.device, torch.float32)
             return tensor.reshape(1, channels, 1, 1)
 
-        return Normalizer(scale=shaped(1 / (255 * std)), shift=shaped(-mean / std))
+        return Normalizer(scale=shaped(1 / ((1 if unit else 255) * std)), shift=shaped(-mean / std))
+
+    def _mean_std(
+        self, fold: int | None, kind: Normalization
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean [C] and deviation [C] by which a kind scales, in units of 0..1."""
+        channels = self.image_shape[0]
+        if kind == "standard":
+            return self.sums.mean_std(train_indices(self.folds, fold, len(self.train_labels)))
+        if kind == "imagenet":
+            if channels != len(_IMAGENET_MEAN):
+                raise InputError(
+                    "must not be imagenet where images have no three colour channels: "
+                    f"they have {channels}",
+                    where="dataset.normalize",
+                    remedy="Choose standard, unit or half",
+                )
+            return np.array(_IMAGENET_MEAN), np.array(_IMAGENET_STD)
+        if kind == "half":  # report 003: [0, 1] to [-1, 1]
+            return np.full(channels, 0.5), np.full(channels, 0.5)
+        assert kind == "unit", kind
+        return np.zeros(channels), np.ones(channels)
 
 
 def _to_tensor(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -3,54 +3,90 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import clip_grad_norm_
 
 from searchlab.config.seeds import derive_seed
-from searchlab.config.trial import TrialConfig
+from searchlab.config.trial import AttackConfig, TrialConfig
 from searchlab.models import build_model, set_dropout_generator
+from searchlab.models.saved_weights import (
+    FULL,
+    FoldMember,
+    initial_weights_path,
+    load_initial_weights,
+)
+from searchlab.training.adversarial import perturb
+from searchlab.training.augment import Augmenter
 from searchlab.training.images import TrainingData
+from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.optimizers import make_optimizer
+from searchlab.training.schedules import Schedule
 
-__all__ = ["FULL", "DivergedError", "Member"]
-
-FULL = "full"
-"""Key of the member that trains on the whole training set."""
-
-# Bounds the memory of an evaluation; larger batches were no faster.
-_EVALUATION_BATCH = 1024
+__all__ = ["DivergedError", "Evaluation", "Member"]
 
 
 class DivergedError(Exception):
     """The training loss is not finite."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Mean cross-entropy and accuracy, and the accuracy under the trial's attack if it has one."""
+
+    loss: float
+    accuracy: float
+    robust_accuracy: float | None = None
+
+
 class Member:
     """One model of a trial: a fold's, or (``fold`` None) the one that meets the test set.
 
-    Initial weights, image order and dropout derive from the study's seed, the fold and the epoch
-    alone, so an epoch run again from the same weights gives the same weights to the bit.
+    Initial weights, image order, augmentation, attacks and dropout derive from the study's seed,
+    the fold and the epoch alone, so an epoch run again from the same weights gives the same
+    weights to the bit.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, fold: int | None) -> None:
         self.fold = fold
         self._config = config
         self._data = data
-        self._key: str | int = FULL if fold is None else fold
+        self._key: FoldMember = FULL if fold is None else fold
         self._training, self._validation = data.split(fold)
         self._normalize = data.normalizer(fold, config.normalize)
-        model = build_model(
-            config.model,
-            image_shape=data.image_shape,
-            num_classes=data.num_classes,
-            key=(config.seed, self._key, 0),  # repeat 0
-        )
-        self.model: nn.Module = model.to(data.device).to(memory_format=torch.channels_last)
+        self._normalize_pixels = data.normalizer(fold, config.normalize, unit=True)
+        self.model = self._build().to(data.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(config.optimizer, self.model)
+        self._augment = Augmenter(config.augment)
+        self._num_steps = len(_split(self._training, config.batch_size))
+        self._schedule = Schedule(
+            config.schedule,
+            config.optimizer.lr,
+            epochs=config.epochs,
+            steps_per_epoch=self._num_steps,
+        )
         self._dropout = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
+
+    def _build(self) -> nn.Module:
+        config = self._config
+        model = build_model(
+            config.model,
+            image_shape=self._data.image_shape,
+            num_classes=self._data.num_classes,
+            key=(config.seed, self._key, 0),  # repeat 0
+        )
+        if config.initial_weights is not None:
+            folder, family = Path(config.initial_weights), config.model.family
+            path = initial_weights_path(folder, family, config.model.scheme, self._key)
+            load_initial_weights(model, path)
+        return model
 
     @property
     def device(self) -> torch.device:
@@ -63,21 +99,24 @@ class Member:
         Raises DivergedError where the loss is not finite; the weights are then of no use.
         """
         self.model.train()
-        seed = self._config.seed
-        self._dropout.manual_seed(derive_seed(seed, "dropout", self._key, epoch))
-        order = torch.Generator().manual_seed(derive_seed(seed, "order", self._key, epoch))
-        shuffle = torch.randperm(len(self._training), generator=order).to(self._data.device)
+        self._dropout.manual_seed(self._seed("dropout", epoch))
+        augmenting = self._generator("augment", epoch)
+        attacking = self._generator("attack", epoch)
+        order = torch.Generator().manual_seed(self._seed("order", epoch))
+        shuffle = torch.randperm(len(self._training), generator=order).to(self.device)
         indices = self._training[shuffle]
-        images, labels = self._data.train_images, self._data.train_labels
-        loss_sum = torch.zeros((), device=self._data.device)
-        correct = torch.zeros((), device=self._data.device, dtype=torch.int64)
-        for batch in torch.split(indices, self._config.batch_size):
-            targets = labels[batch]
-            logits = self.model(self._normalize(images[batch]))
-            loss = cross_entropy(logits, targets)
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            self.optimizer.step()
+        smoothing = self._config.label_smoothing
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        batches = _split(indices, self._config.batch_size)
+        for step, batch in enumerate(batches, start=(epoch - 1) * self._num_steps):
+            targets = self._data.train_labels[batch]
+            images = self._data.train_images[batch]
+            inputs = self._training_inputs(images, targets, augmenting, attacking)
+            self._schedule.apply(self.optimizer, step)
+            logits = self._predict(inputs)
+            loss = cross_entropy(logits, targets, label_smoothing=smoothing)
+            self._update(loss)
             # Summed on the device: reading a number each step would wait for the device each step.
             loss_sum += loss.detach() * len(targets)
             correct += (logits.detach().argmax(1) == targets).sum()
@@ -86,27 +125,90 @@ class Member:
             raise DivergedError
         return mean_loss, int(correct.item()) / len(indices)
 
-    def validate(self) -> tuple[float, float]:
-        """Return loss and accuracy on the fold's validation images."""
+    def _training_inputs(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        augmenting: torch.Generator,
+        attacking: torch.Generator,
+    ) -> Tensor:
+        attack = self._config.adversarial
+        if not self._augment.is_active and attack is None:
+            return self._normalize(images)
+        pixels = self._augment(images, augmenting)
+        if attack is not None:
+            pixels = self._perturb(pixels, labels, attack, attacking)
+        return self._normalize_pixels(pixels)
+
+    def _update(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        if self._config.optimizer.clip_norm > 0:
+            clip_grad_norm_(self.model.parameters(), self._config.optimizer.clip_norm)
+        self.optimizer.step()
+
+    def _predict(self, inputs: Tensor) -> Tensor:
+        return predict(self.model, inputs, self._config.precision)
+
+    def _perturb(
+        self, pixels: Tensor, labels: Tensor, attack: AttackConfig, drawing: torch.Generator
+    ) -> Tensor:
+        def predict(candidates: Tensor) -> Tensor:
+            return self._predict(self._normalize_pixels(candidates))
+
+        # Attacked as it will be used: looking for the worst pixels must neither move running
+        # statistics nor draw dropout masks.
+        with _in_eval_mode(self.model):
+            return perturb(predict, pixels, labels, attack, drawing)
+
+    def validate(self) -> Evaluation:
+        """Measure on the fold's validation images."""
         return self._evaluate(self._data.train_images, self._data.train_labels, self._validation)
 
-    def test(self) -> tuple[float, float]:
-        """Return loss and accuracy on the test set. Once a trial, at its end (DESIGN 6)."""
+    def test(self) -> Evaluation:
+        """Measure on the test set. Once a trial, at its end (DESIGN 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
-        everything = torch.arange(len(self._data.test_labels), device=self._data.device)
+        everything = torch.arange(len(self._data.test_labels), device=self.device)
         return self._evaluate(self._data.test_images, self._data.test_labels, everything)
 
-    @torch.inference_mode()
-    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> tuple[float, float]:
+    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> Evaluation:
         self.model.eval()
         loss_sum = torch.zeros((), device=images.device)
         correct = torch.zeros((), device=images.device, dtype=torch.int64)
-        for batch in torch.split(indices, _EVALUATION_BATCH):
-            targets = labels[batch]
-            logits = self.model(self._normalize(images[batch]))
-            loss_sum += cross_entropy(logits, targets, reduction="sum")
-            correct += (logits.argmax(1) == targets).sum()
-        return loss_sum.item() / len(indices), int(correct.item()) / len(indices)
+        with torch.inference_mode():
+            for batch in torch.split(indices, evaluation_batch(self._data.image_shape)):
+                targets = labels[batch]
+                logits = self._predict(self._normalize(images[batch]))
+                loss_sum += cross_entropy(logits, targets, reduction="sum")
+                correct += (logits.argmax(1) == targets).sum()
+        return Evaluation(
+            loss=loss_sum.item() / len(indices),
+            accuracy=int(correct.item()) / len(indices),
+            robust_accuracy=self._evaluate_under_attack(images, labels, indices),
+        )
+
+    def _evaluate_under_attack(
+        self, images: Tensor, labels: Tensor, indices: Tensor
+    ) -> float | None:
+        attack = self._config.robustness
+        if attack is None:
+            return None
+        drawing = self._generator("robustness")
+        correct = torch.zeros((), device=images.device, dtype=torch.int64)
+        size = evaluation_batch(self._data.image_shape, with_gradients=True)
+        for batch in torch.split(indices, size):
+            pixels, targets = images[batch].float() / 255, labels[batch]
+            attacked = self._perturb(pixels, targets, attack, drawing)
+            with torch.inference_mode():
+                logits = self._predict(self._normalize_pixels(attacked))
+                correct += (logits.argmax(1) == targets).sum()
+        return int(correct.item()) / len(indices)
+
+    def _generator(self, purpose: str, *more: int) -> torch.Generator:
+        return torch.Generator(device=self.device).manual_seed(self._seed(purpose, *more))
+
+    def _seed(self, purpose: str, *more: int) -> int:
+        return derive_seed(self._config.seed, purpose, self._key, *more)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the model's weights and buffers."""
@@ -115,3 +217,24 @@ class Member:
     def count_parameters(self) -> int:
         """Return the number of weights and biases, frozen ones included."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+
+def _split(indices: Tensor, batch_size: int) -> list[Tensor]:
+    """Cut into batches; a last one of a single image, which has no variance, joins the one before.
+
+    Batch normalisation refuses a batch of one.
+    """
+    batches = list(torch.split(indices, batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

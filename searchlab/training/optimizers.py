@@ -19,8 +19,18 @@ def make_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Opt
             parameters,
             lr=config.lr,
             momentum=config.momentum,
+            # torch refuses Nesterov's momentum without momentum, which a search may well draw
+            nesterov=config.nesterov and config.momentum > 0,
             weight_decay=config.weight_decay,
             fused=True,
+        )
+    if config.name == "rmsprop":
+        return torch.optim.RMSprop(  # torch has no fused kernel of it
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            foreach=True,
         )
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
     return kind(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)

@@ -12,7 +12,8 @@ __all__ = ["EpochResult", "FoldMetrics", "TestMetrics"]
 class FoldMetrics:
     """One fold's model after one epoch: mean cross-entropy, and accuracy in [0, 1].
 
-    The training figures are means over the epoch, taken while the weights moved.
+    The training figures are means over the epoch, taken while the weights moved. The robust
+    accuracy is that under the trial's ``robustness`` attack.
     """
 
     fold: int
@@ -20,6 +21,7 @@ class FoldMetrics:
     train_accuracy: float
     validation_loss: float
     validation_accuracy: float
+    robust_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class TestMetrics:
 
     loss: float
     accuracy: float
+    robust_accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,9 @@ class EpochResult:
     ``value`` is the objective's metric as the mean over the search folds in this epoch;
     ``best_value`` and ``best_epoch`` are what the trial is worth so far. ``fold_values`` are the
     metric of every fold at ``fold_epoch``, the epoch at which the mean over all folds was best.
-    ``seconds`` is the time of this epoch. A ``diverged`` cohort met a loss that is not finite:
-    its figures are those of the epoch before, and ``folds`` is empty.
+    ``seconds`` is the time of this epoch. ``multiply_adds`` and ``latency_ms`` are of one image's
+    forward pass, in the last result of a trial that measures them. A ``diverged`` cohort met a
+    loss that is not finite: its figures are those of the epoch before, and ``folds`` is empty.
     """
 
     number: int
@@ -53,6 +57,8 @@ class EpochResult:
     fold_epoch: int
     seconds: float
     num_parameters: int
+    multiply_adds: int | None = None
+    latency_ms: float | None = None
     done: bool = False
     diverged: bool = False
     test: TestMetrics | None = None

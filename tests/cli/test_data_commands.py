@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from command_line import assert_refused, run_searchlab
+from PIL import Image
 
 from searchlab.data import get_dataset, list_datasets
 
@@ -49,3 +50,60 @@ def test_fetch_of_an_unknown_dataset_names_the_nearest(tmp_path: Path) -> None:
     outcome = run_searchlab("data", "fetch", "fashion-mnist", "--data-dir", tmp_path)
     assert_refused(outcome, "'fashion-mnist'", "Did you mean fashion_mnist")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_list_fits_eighty_columns_and_does_not_miss_the_folder(tmp_path: Path) -> None:
+    outcome = run_searchlab("data", "list", "--data-dir", tmp_path)
+    table = outcome.out.split("\n\n")[0].splitlines()
+    assert max(map(len, table)) < 80
+    rows = {line.split()[0]: line for line in table}
+    assert rows["folder"].endswith("your own")
+    entries = json.loads(run_searchlab("data", "list", "--data-dir", tmp_path, "--json").out)
+    folder = next(entry for entry in entries if entry["name"] == "folder")
+    assert (folder["image_shape"], folder["classes"], folder["train"]) == (None, None, None)
+    assert folder["present"]
+
+
+def test_fetch_of_the_folder_dataset_has_nothing_to_do(tmp_path: Path) -> None:
+    outcome = run_searchlab("data", "fetch", "folder", "--data-dir", tmp_path)
+    assert (outcome.code, outcome.out) == (0, "folder: nothing to fetch, it is your own images\n")
+
+
+def _write_pictures(root: Path) -> None:
+    for name in ("ant", "bee"):
+        for index in range(5):
+            path = root / name / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 16), (index, 0, 0)).save(path)
+
+
+def test_cache_decodes_a_folder_and_counts(tmp_path: Path) -> None:
+    _write_pictures(tmp_path / "pictures")
+    where = ("--root", tmp_path / "pictures", "--size", 8, "--data-dir", tmp_path / "data")
+    outcome = run_searchlab("data", "cache", "folder", *where)
+    assert (outcome.code, outcome.out) == (
+        0,
+        "folder: 8 training and 2 test images of 3x8x8 in 2 classes are ready\n",
+    )
+    assert any((tmp_path / "data" / ".cache").iterdir())
+    again = run_searchlab("data", "cache", "folder", *where, "--json")
+    assert json.loads(again.out) == {
+        "name": "folder", "image_shape": [3, 8, 8], "classes": 2, "train": 8, "test": 2,
+        "skipped": 0,
+    }  # fmt: skip
+
+
+def test_cache_names_a_broken_file_and_skips_it_when_told(tmp_path: Path) -> None:
+    _write_pictures(tmp_path / "pictures")
+    broken = tmp_path / "pictures" / "bee" / "3.png"  # for training: the only test image is 2.png
+    broken.write_text("no image")
+    where = ("--root", tmp_path / "pictures", "--size", 8, "--data-dir", tmp_path / "data")
+    assert_refused(run_searchlab("data", "cache", "folder", *where), str(broken), "--skip-broken")
+    outcome = run_searchlab("data", "cache", "folder", *where, "--skip-broken")
+    assert outcome.code == 0
+    assert outcome.out.endswith("are ready; 1 broken files skipped\n")
+
+
+def test_cache_refuses_what_has_no_image_files(tmp_path: Path) -> None:
+    outcome = run_searchlab("data", "cache", "digits", "--data-dir", tmp_path)
+    assert_refused(outcome, "must be a dataset of image files, got 'digits'")

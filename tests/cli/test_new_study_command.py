@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from command_line import assert_refused, run_searchlab
 
+from searchlab.config import plugins
 from searchlab.config.loading import load_study
+from searchlab.config.samplers import SamplerName
 from searchlab.config.space import SpaceSpec
+from searchlab.models import registry as families
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SPACE = Path(__file__).parents[2] / "spaces" / "cnn.yaml"
 GOOD = ["--dataset", "digits", "--space", str(SPACE), "--trials", "40"]
 
@@ -57,6 +62,64 @@ def test_empty_baselines_are_none(tmp_path: Path) -> None:
     assert load_study(out).spec.baselines.architectures == ()
 
 
+def test_objectives_robustness_and_other_fields(tmp_path: Path) -> None:
+    out = tmp_path / "x.yaml"
+    flags = (
+        "--sampler nsga2 --objective accuracy,parameters --objective robust_accuracy "
+        "--robustness pgd:0.05 --lr 0.01 --optimizer adam --schedule cosine --augment flip+crop "
+        "--set training.weight_decay=1e-4 --set robustness.steps=3 --set presets.quick={}"
+    )
+    outcome = run_searchlab("study", "new", "x", *GOOD, *flags.split(), "--out", out)
+    assert outcome.code == 0, outcome.err
+    spec = load_study(out).spec
+    assert [one.metric for one in spec.objective] == ["accuracy", "parameters", "robust_accuracy"]
+    assert spec.robustness is not None
+    assert (spec.robustness.attack, spec.robustness.epsilon) == ("pgd", 0.05)
+    assert spec.robustness.steps == 3
+    assert (spec.training.lr, spec.training.schedule) == (0.01, "cosine")
+    assert (spec.training.augment, spec.training.weight_decay) == ("flip+crop", 1e-4)
+
+
+@pytest.mark.parametrize("sampler", get_args(SamplerName))
+def test_help_names_every_sampler_and_flags_take_it(tmp_path: Path, sampler: str) -> None:
+    assert sampler in run_searchlab("study", "new", "--help").out
+    out = tmp_path / "x.yaml"
+    outcome = run_searchlab("study", "new", "x", *GOOD, "--sampler", sampler, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert load_study(out).spec.search.sampler == sampler
+
+
+def test_an_image_folder_is_named_from_the_studys_own_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    flags = ["--dataset", "folder", "--root", "photos", "--size", "32", "--trials", "5"]
+    outcome = run_searchlab("study", "new", "pets", *flags, "--space", SPACE)
+    assert outcome.code == 0, outcome.err
+    path = tmp_path / "studies" / "pets.yaml"
+    assert "root: ../photos" in path.read_text()
+    root = load_study(path).spec.dataset.root
+    assert root is not None
+    assert Path(root).resolve() == tmp_path / "photos"
+
+
+def test_a_plugin_is_named_from_the_studys_own_place_and_its_family_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text((EXAMPLES / "my_family.py").read_text())
+    flags = ["--baselines", "separable", "--plugin", "mine.py"]
+    outcome = run_searchlab("study", "new", "x", *GOOD, *flags)
+    assert outcome.code == 0, outcome.err
+    path = tmp_path / "studies" / "x.yaml"
+    assert "plugins: [../mine.py]" in path.read_text()
+    assert load_study(path).spec.plugins == (str(tmp_path / "mine.py"),)
+
+
 def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
     out = tmp_path / "x.yaml"
     out.write_text("mine")
@@ -69,7 +132,7 @@ def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
     ("change", "pieces"),
     [
         (["--dataset", "digit"], ["dataset.name", "'digit'", "Did you mean digits"]),
-        (["--trials", "0"], ["search.trials", "0"]),
+        (["--trials", "-1"], ["search.trials", "-1"]),
         (["--sampler", "tp"], ["search.sampler", "'tp'", "tpe"]),
         (["--search-folds", "6"], ["validation.search_folds", "folds (5)", "6"]),
         (["--baselines", "a3"], ["baselines.architectures", "'a3'", "a1"]),
@@ -77,6 +140,27 @@ def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
         (["--schemes", "HX"], ["baselines.schemes", "'HX'"]),
         (["--space", "nowhere.yaml"], ["nowhere.yaml", "does not exist"]),
         (["--space", "cnn"], ["space", "'cnn'", "module:function"]),
+        (["--baselines", "a2_report002"], ["baselines.architectures", "at least 9x9", "8x8"]),
+        (["--objective", "acuracy"], ["objective.metric", "'acuracy'", "Did you mean accuracy"]),
+        (["--objective", "accuracy,"], ["--objective", "'accuracy,'"]),
+        (["--objective", "parameters,accuracy"], ["objective", "accuracy or loss first"]),
+        (["--objective", "accuracy,robust_accuracy"], ["objective", "needs the attack"]),
+        (["--objective", "accuracy,latency", "--sampler", "cmaes"], ["sampler", "nsga2"]),
+        (["--objective", "accuracy,latency", "--pruner", "median"], ["search.pruner", "none"]),
+        (["--robustness", "fgm:0.1"], ["robustness.attack", "'fgm'", "fgsm"]),
+        (["--robustness", "fgsm:much"], ["robustness.epsilon", "'much'"]),
+        (["--space", "mod:fn", "--sampler", "gp"], ["search.sampler", "Python function"]),
+        (["--size", "64"], ["dataset.size", "digits", "64"]),
+        (["--dataset", "folder", "--root", "."], ["dataset.size", "folder"]),
+        (["--dataset", "folder", "--size", "64"], ["dataset.root", "folder"]),
+        (["--dataset", "folder", "--size", "64", "--root", "nowhere"], ["dataset.root", "nowhere"]),
+        (["--normalize", "imagenet"], ["dataset.normalize", "imagenet"]),
+        (["--optimizer", "adamm"], ["training.optimizer", "'adamm'", "adam"]),
+        (["--augment", "flip+crp"], ["training.augment", "'flip+crp'", "crop"]),
+        (["--batch-size", "100"], ["training.batch_size", "64, 128, 256", "100"]),
+        (["--plugin", "nowhere.py"], ["nowhere.py", "does not exist"]),
+        (["--set", "training.epoch=3"], ["training.epoch", "epochs"]),
+        (["--set", "training"], ["--set", "field.subfield=value"]),
     ],
 )
 def test_bad_flags_are_refused_and_nothing_is_written(

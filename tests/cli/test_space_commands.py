@@ -11,14 +11,16 @@ import yaml
 from command_line import assert_refused, run_searchlab
 
 from searchlab.cli.value_text import parse_values
+from searchlab.config import plugins
 from searchlab.config.loading import load_space
-from searchlab.config.settings import TrainingSettings
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import count_parameters
+from searchlab.models import count_parameters, list_families, registry
 from searchlab.study.space_check import check_space
 
 SPACES = Path(__file__).parents[2] / "spaces"
+FAMILY = Path(__file__).parents[2] / "examples" / "my_family.py"
 ISSUE_FLAGS = (
     "--lr 1e-4:1e-1:log --batch-size 64,128,256 --dropout 0:0.7 --init default,kaiming_normal "
     "--optimizer adam,sgd --weight-decay 0:0.01 --momentum 0.9 --family cnn,fcn --depth 1:4 "
@@ -69,6 +71,82 @@ def test_new_writes_a_space_with_each_parameter_where_it_belongs(tmp_path: Path)
     check_space(loaded.space, loaded.document)
 
 
+def test_new_takes_any_parameter_and_those_of_one_family() -> None:
+    flags = (
+        "--family cnn,fcn,2conv1fc --width 16,32 -p fcn.width=64,128 -p cnn.dropout_at=hidden "
+        "--each-layer width -p rotate_degrees=5:30 -p nesterov=true,false -p hidden2=0,8 "
+        "--augment none,flip+crop --label-smoothing 0:0.2 --schedule constant,cosine"
+    )
+    outcome = run_searchlab("space", "new", *flags.split())
+    assert outcome.code == 0, outcome.err
+    parameters = yaml.safe_load(outcome.out)["parameters"]
+    own = parameters.pop("family")
+    assert own["cnn"] == {
+        "width": {"each_layer": [16, 32]}, "dropout_at": "hidden", "hidden2": [0, 8]
+    }  # fmt: skip
+    assert own["2conv1fc"] == {"width": {"each_layer": [16, 32]}, "hidden2": [0, 8]}
+    assert own["fcn"] == {"width": [64, 128]}
+    assert parameters == {
+        "rotate_degrees": {"low": 5, "high": 30},
+        "nesterov": [True, False],
+        "augment": ["none", "flip+crop"],
+        "label_smoothing": {"low": 0, "high": 0.2},
+        "schedule": ["constant", "cosine"],
+    }
+
+
+def test_new_knows_a_users_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_FAMILIES", dict(registry._FAMILIES))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    flags = ["--family", "separable", "--plugin", FAMILY, "--depth", "1:3", "-p", "norm=none,batch"]
+    outcome = run_searchlab("space", "new", *flags)
+    assert outcome.code == 0, outcome.err
+    own = yaml.safe_load(outcome.out)["parameters"]["family"]["separable"]
+    assert own == {"depth": {"low": 1, "high": 3}, "norm": ["none", "batch"]}
+
+
+def test_the_space_of_everything_has_every_shared_parameter() -> None:
+    assert set(load_space(SPACES / "everything.yaml").space.shared) == set(SHARED_PARAMETERS)
+
+
+def test_families_lists_them_all_and_presets_under_their_own() -> None:
+    lines = run_searchlab("space", "families").out.splitlines()
+    names = [line.split()[0] for line in lines[1 : lines.index("")]]
+    assert sorted(names) == list_families()
+    assert names.index("cnn") < names.index("2conv1fc") < names.index("fcn")
+    rows = {line.split()[0]: line for line in lines if line}
+    assert "HF, HT, DT" in rows["cnn"]
+    assert "batch_norm" in rows["cnn"]
+    assert " cnn " in rows["2conv1fc"]
+    assert "HF" not in rows["fcn"]
+
+
+def test_families_shows_one_with_defaults_and_ranges() -> None:
+    outcome = run_searchlab("space", "families", "2conv1fc")
+    assert "Preset of cnn" in outcome.out
+    rows = {line.split()[0]: line for line in outcome.out.splitlines() if line}
+    assert "32, 64" in rows["width"]
+    assert "1 to 1024" in rows["width"]
+    assert "yes" in rows["width"]
+    assert "0 to below 1" in rows["block_dropout"]
+    assert "true, false" in rows["batch_norm"]
+    assert "HF, HT, DT" in rows["scheme"]
+    assert "scheme" not in run_searchlab("space", "families", "fcn").out
+    assert_refused(run_searchlab("space", "families", "cn"), "'cn'", "cnn")
+
+
+def test_families_as_json() -> None:
+    everything = json.loads(run_searchlab("space", "families", "--json").out)
+    assert sorted(entry["name"] for entry in everything) == list_families()
+    (preset,) = [entry for entry in everything if entry["name"] == "3fc"]
+    assert preset == json.loads(run_searchlab("space", "families", "3fc", "--json").out)
+    assert (preset["preset_of"], preset["schemes"]) == ("fcn", ["DT"])
+    (width,) = [one for one in preset["parameters"] if one["name"] == "width"]
+    assert width["default"] == [64, 128, 256]
+    assert width["each_layer"] is True
+    assert width["values"]["maximum"] == 4096
+
+
 def test_new_without_out_prints_the_same_yaml(tmp_path: Path) -> None:
     flags = ["--family", "cnn", "--name", "x", "--depth", "1:2", "--scheme", "HF,DT"]
     printed = run_searchlab("space", "new", *flags)
@@ -100,6 +178,19 @@ def test_new_overwrites_only_by_force(tmp_path: Path) -> None:
         ("--family cnn --width 8 --each-layer width", ["--each-layer", "'width'"]),
         ("--family cnn --depth 1:2 --each-layer depth", ["cnn.depth", "one value for all layers"]),
         ("--family cnn --name ../x", ["name", "slug", "'../x'"]),
+        ("--family fcn --hidden 0,8", ["--hidden", "fcn", "cnn, local"]),
+        ("--family resnet --batch-norm true", ["--batch-norm", "resnet", "cnn, fcn"]),
+        ("--family cnn --augment flip,flap", ["parameters.augment", "'flap'", "flip"]),
+        ("--family cnn --optimizer adam,sdg", ["parameters.optimizer", "'sdg'", "sgd"]),
+        ("--family cnn -p depht=2", ["--parameter depht", "cnn", "Did you mean depth"]),
+        ("--family cnn -p crop_paddin=2", ["--parameter crop_paddin", "crop_padding"]),
+        ("--family cnn -p fcn.width=8", ["--parameter fcn.width", "--family", "'fcn'"]),
+        ("--family cnn -p cnn.stride=2", ["--parameter cnn.stride", "cnn", "local"]),
+        ("--family cnn -p width", ["--parameter", "'width'", "NAME=VALUES"]),
+        ("--family cnn -p =8", ["--parameter", "'=8'"]),
+        ("--family cnn --width 8 -p width=16", ["--parameter width", "given twice"]),
+        ("--family cnn -p crop_padding=2:", ["--parameter crop_padding", "'2:'"]),
+        ("--family separable --plugin nowhere.py", ["nowhere.py", "does not exist"]),
     ],
 )
 def test_new_refuses_bad_flags_and_writes_nothing(

@@ -31,7 +31,8 @@ STUDY: dict[str, Any] = {
 }
 TRIAL_KEYS = {
     "rank", "number", "role", "label", "state", "value", "cv_mean", "cv_std", "fold_values",
-    "test_accuracy", "num_parameters", "epochs", "seconds", "stop_reason", "finalist_of", "params",
+    "test_accuracy", "robust_accuracy", "test_robust_accuracy", "num_parameters", "epochs",
+    "seconds", "stop_reason", "finalist_of", "values", "on_front", "params",
 }  # fmt: skip
 
 
@@ -103,7 +104,8 @@ def test_leaderboard_ends_with_the_verdict(run: RunFolder) -> None:
 def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
     data = _call_json(run, "leaderboard", "--all")
     assert set(data) == {
-        "study", "metric", "num_folds", "search_folds", "trials", "num_hidden", "verdict",
+        "study", "metric", "metrics", "num_folds", "search_folds", "trials", "num_hidden",
+        "comparisons", "published", "verdict",
     }  # fmt: skip
     assert all(set(trial) == TRIAL_KEYS for trial in data["trials"])
     assert set(data["verdict"]) == {

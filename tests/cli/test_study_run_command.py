@@ -113,8 +113,8 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["bad.yaml:", "validation.search_folds must be <= folds (2), got 3"],
     ),
     "no trials": (
-        {"search": {"sampler": "random", "trials": 0}},
-        ["bad.yaml:", "search.trials must be greater than or equal to 1, got 0"],
+        {"search": {"sampler": "random", "trials": -1}},
+        ["bad.yaml:", "search.trials must be greater than or equal to 0, got -1"],
     ),
     "trials left out": (
         {"search": {"sampler": "random"}},
@@ -147,7 +147,7 @@ def test_a_bad_field_is_refused_and_nothing_written(
     assert _everything(tmp_path) == before
 
 
-def _load_few_digits(name: str, data_dir: Path) -> Any:
+def _load_few_digits(name: str, data_dir: Path, **_: Any) -> Any:
     from dataclasses import replace
 
     from searchlab.data import load_dataset
@@ -271,7 +271,7 @@ def _resume(folder: Path, run: str, *arguments: object) -> Outcome:
         ("search.seed=1", ["--set on resume", "can change only", "under another name"]),
         ("search.trialsx=1", ["search.trialsx"]),
         ("confirm.topping=1", ["confirm.topping"]),
-        ("search.trials=0", ["search.trials must be greater than or equal to 1, got 0"]),
+        ("search.trials=-1", ["search.trials must be greater than or equal to 0, got -1"]),
         ("search.trials", ["search.trials"]),
     ],
 )

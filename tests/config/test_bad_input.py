@@ -10,10 +10,7 @@ from searchlab.config.loading import load_space, load_study
 from searchlab.errors import InputError
 
 SPACE = "name: bad\nparameters:\n  family: cnn\n"
-KNOWN = (
-    "Known: batch_size, dropout, family, init, lr, momentum, optimizer, weight_decay. "
-    "A family's own parameters stand under that family"
-)
+OWN = "is not a known parameter. A family's own parameters stand under that family."
 SHARED = "must be a value, a list or a range: all families share it"
 VALUE = "must be a number, text, true or false"
 ONE = "must name at least one value"
@@ -21,9 +18,9 @@ NODE = "must be a list of values or a range {low, high}"
 
 # What stands on line 4, and the message about it.
 SHARED_PARAMETERS = [
-    ("lrr: 0.1", f"lrr is not a known parameter. Did you mean lr? {KNOWN}"),
-    ("epochs: 3", f"epochs is not a known parameter. {KNOWN}"),
-    ("kernel: 3", f"kernel is not a known parameter. {KNOWN}"),
+    ("lrr: 0.1", f"lrr {OWN} Did you mean lr?"),
+    ("epochs: 3", f"epochs {OWN} Did you mean step_epochs or warmup_epochs?"),
+    ("batchsize: 3", f"batchsize {OWN} Did you mean batch_size or cutout_size?"),
     ("lr: {low: 0.1, high: 0.1}", "lr.low must be < high (0.1), got 0.1"),
     ("lr: {low: 0.5, high: 0.1}", "lr.low must be < high (0.1), got 0.5"),
     ("lr: {low: 0.0, high: 1.0, log: true}", "lr.low must be > 0 when log is true, got 0.0"),
@@ -81,9 +78,15 @@ SHARED_PARAMETERS = [
     ("lr: {each_layer: [0.1]}", f"lr {SHARED}"),
     (
         "optimizer: [adam, sdg]",
-        "optimizer must be 'sgd', 'adam' or 'adamw', got 'sdg'. "
-        "Did you mean sgd? Known: adam, adamw, sgd",
+        "optimizer must be 'sgd', 'adam', 'adamw' or 'rmsprop', got 'sdg'. "
+        "Did you mean sgd? Known: adam, adamw, rmsprop, sgd",
     ),
+    (
+        "augment: [none, flip+rotat]",
+        "augment must be none, or operations joined by +, got 'flip+rotat'. "
+        "Did you mean rotate? Known: crop, cutout, flip, jitter, none, rotate",
+    ),
+    ("augment: flip+flip", "augment must name each operation once, got 'flip+flip'"),
 ]
 
 FAMILIES = [
@@ -195,11 +198,13 @@ STUDIES = [
     ("dataset: {}", "dataset.name is required. Add it"),
     (
         "dataset: {name: digits, nromalize: unit}",
-        "dataset.nromalize is not a known field. Did you mean normalize? Known: name, normalize",
+        "dataset.nromalize is not a known field. Did you mean normalize? "
+        "Known: limit, name, normalize, root, size, skip_broken",
     ),
     (
         "dataset: {name: digits, normalize: none}",
-        "dataset.normalize must be 'standard' or 'unit', got 'none'. Known: standard, unit",
+        "dataset.normalize must be 'standard', 'unit', 'half' or 'imagenet', got 'none'. "
+        "Known: half, imagenet, standard, unit",
     ),
     ("space: cnn", f"space {SPACE_KINDS}, got 'cnn'"),
     ("space: 3", f"space {SPACE_KINDS}, got 3"),
@@ -212,8 +217,53 @@ STUDIES = [
     ),
     (
         "objective: {metric: acc}",
-        "objective.metric must be 'accuracy' or 'loss', got 'acc'. "
-        "Did you mean accuracy? Known: accuracy, loss",
+        "objective.metric must be 'accuracy', 'loss', 'robust_accuracy', 'parameters', "
+        "'multiply_adds' or 'latency', got 'acc'. Did you mean accuracy? "
+        "Known: accuracy, latency, loss, multiply_adds, parameters, robust_accuracy",
+    ),
+    ("objective: []", "objective must name at least one objective"),
+    (
+        "objective: [{metric: parameters}, {metric: accuracy}]",
+        "objective must be accuracy or loss first, by which epochs and finalists are chosen, got "
+        "'parameters'. Put the others after it",
+    ),
+    (
+        "objective: [{metric: loss}, {metric: loss}]",
+        "objective must name each metric once, got 'loss' twice",
+    ),
+    (
+        "objective: [{}, {metric: robust_accuracy}]",
+        "objective needs the attack that robust_accuracy is measured under. "
+        "Add robustness: {attack: fgsm, epsilon: 0.1}",
+    ),
+    (
+        "objective: [{}, {metric: acuracy}]",
+        "objective.1.metric must be 'accuracy', 'loss', 'robust_accuracy', 'parameters', "
+        "'multiply_adds' or 'latency', got 'acuracy'.",
+    ),
+    ("robustness: {epsilon: 2.0}", "robustness.epsilon must be less than or equal to 1, got 2.0"),
+    (
+        "baselines: {rows: [{name: search, architecture: a1}]}",
+        "baselines.rows.0.name is taken: 'search' stands for the search's best trial",
+    ),
+    (
+        "baselines: {rows: [{name: a1/HF, architecture: a1}]}",
+        "baselines.rows must have names of their own, got 'a1/HF' twice",
+    ),
+    (
+        "ensembles: {both: [a1/HF, a3/HF]}",
+        "ensembles.both must name a trial of this study, got 'a3/HF'. Did you mean",
+    ),
+    ("ensembles: {one: [a1/HF]}", "ensembles.one must average at least two baselines"),
+    ("ensembles: {a1/HF: [a1/HF, a2/HF]}", "ensembles.a1/HF has the name of a baseline: 'a1/HF'"),
+    ("correlations: {x: logits}", "correlations must name a trial of this study, got 'x'."),
+    (
+        "published: {source: r, rows: [{table: t, name: n, trial: x, figures: {accuracy: 1}}]}",
+        "published.rows.0.trial must name a trial of this study, got 'x'.",
+    ),
+    (
+        "published: {source: r, rows: [{table: t, name: n, trial: a1/HF}]}",
+        "published.rows.0.figures must give at least one published figure or setting",
     ),
     (
         "objective: {metric: loss, direction: maximize}",
@@ -226,8 +276,7 @@ STUDIES = [
     ("objective: {at: final}", "objective.at must be 'best' or 'last', got 'final'. Known: b"),
     ("search: {}", "search.trials is required with sampler tpe. Add it"),
     ("search: {sampler: random}", "search.trials is required with sampler random. Add it"),
-    ("search: {trials: 0}", f"search.trials {AT_LEAST_1}, got 0"),
-    ("search: {trials: -3}", f"search.trials {AT_LEAST_1}, got -3"),
+    ("search: {trials: -3}", "search.trials must be greater than or equal to 0, got -3"),
     ("search: {trials: 1.5}", "search.trials must be a whole number, got 1.5"),
     ("search: {trials: true}", "search.trials must be a whole number, got True"),
     ("search: {trials: '3'}", "search.trials must be a whole number, got '3'"),
@@ -237,8 +286,7 @@ STUDIES = [
     ),
     (
         "search: {trials: 3, sampler: tpee}",
-        "search.sampler must be 'tpe', 'random', 'grid' or 'one_at_a_time', got 'tpee'. "
-        "Did you mean tpe? Known: grid, one_at_a_time, random, tpe",
+        "search.sampler must be 'tpe', 'random', 'gp'",
     ),
     (
         "search: {trials: 3, pruner: hyperbnd}",
@@ -272,7 +320,7 @@ STUDIES = [
         "training: {epochs: 100001}",
         "training.epochs must be less than or equal to 100000, got 100001",
     ),
-    ("training: {epocs: 3}", "training.epocs is not a known field. Did you mean epochs? Known: b"),
+    ("training: {epocs: 3}", "training.epocs is not a known field. Did you mean epochs"),
     ("training: {lr: .nan}", f"training.lr {FINITE}, got nan"),
     ("training: {lr: .inf}", f"training.lr {FINITE}, got inf"),
     ("training: {lr: 0}", "training.lr must be greater than 0, got 0"),
@@ -319,7 +367,7 @@ STUDIES = [
     ("resources: {workers: 1.5}", "resources.workers must be a whole number >= 1, got 1.5"),
     ("resources: {workers: .inf}", "resources.workers must be auto or a finite number, got inf"),
     ("resources: {workers: true}", "resources.workers must be auto or a finite number, got True"),
-    ("resorces: {}", f"resorces is not a known field. Did you mean resources? Known: {SECTIONS}"),
+    ("resorces: {}", "resorces is not a known field. Did you mean resources"),
 ]  # fmt: skip
 
 
@@ -365,9 +413,9 @@ def test_planned_sampler_needs_a_space_it_can_see(tmp_path: Path, sampler: str) 
     ("override", "message"),
     [
         ("training.epochs=0", f"training.epochs {AT_LEAST_1}, got 0"),
-        ("training.epocs=3", "training.epocs is not a known field. Did you mean epochs? Known: b"),
+        ("training.epocs=3", "training.epocs is not a known field. Did you mean epochs"),
         ("training.lr=.nan", f"training.lr {FINITE}, got nan"),
-        ("search.trials=0", f"search.trials {AT_LEAST_1}, got 0"),
+        ("search.trials=-1", "search.trials must be greater than or equal to 0, got -1"),
         (
             "space.parameters.lr={low: 2, high: 1}",
             "space.parameters.lr.low must be < high (1), got",

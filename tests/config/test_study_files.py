@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from space_strategies import SCALARS, space_data
 
 from searchlab.config.documents import dump_yaml, parse_yaml
@@ -16,8 +17,9 @@ from searchlab.config.loading import load_study
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.space import Choice, Fixed, SpaceSpec
 from searchlab.config.study import CallableRef, StudySpec
-from searchlab.config.trial import INITS, OPTIMIZERS, ObjectiveConfig
+from searchlab.config.trial import INITS, OPTIMIZERS, SCHEMES, ObjectiveConfig
 from searchlab.config.validation import validate_document
+from searchlab.errors import InputError
 
 _PROBABILITIES = st.floats(0, 1, exclude_max=True)
 
@@ -103,7 +105,8 @@ def test_baselines_inherit_just_what_they_leave_unset(data: dict[str, Any]) -> N
     again = StudySpec.model_validate(spec.to_data())
     expected = {**data.get("training", {}), **data.get("baselines", {}).get("training", {})}
     for study in (spec, again):
-        assert study.baseline_training() == TrainingSettings.model_validate(expected)
+        for row in study.baseline_rows:
+            assert study.baseline_training(row) == TrainingSettings.model_validate(expected)
 
 
 def make_study(**fields: Any) -> StudySpec:
@@ -120,8 +123,82 @@ def make_study(**fields: Any) -> StudySpec:
 
 def test_baseline_can_be_set_back_to_a_default() -> None:
     study = make_study(training={"lr": 0.5, "epochs": 3}, baselines={"training": {"lr": 1e-3}})
-    training = StudySpec.model_validate(study.to_data()).baseline_training()
+    again = StudySpec.model_validate(study.to_data())
+    training = again.baseline_training(again.baseline_rows[0])
     assert (training.lr, training.epochs) == (1e-3, 3)
+
+
+def test_a_row_changes_its_own_training_only() -> None:
+    rows = [{"name": "fast", "architecture": "a1", "training": {"lr": 0.5}}]
+    study = make_study(baselines={"training": {"lr": 0.2, "momentum": 0.5}, "rows": rows})
+    *grid, fast = study.baseline_rows
+    assert [row.name for row in grid] == [f"{a}/{s}" for a in ("a1", "a2") for s in SCHEMES]
+    assert {study.baseline_training(row).lr for row in grid} == {0.2}
+    settings = study.baseline_training(fast)
+    assert (settings.lr, settings.momentum) == (0.5, 0.5)
+
+
+def test_one_objective_and_a_list_of_one_are_the_same() -> None:
+    alone = make_study(objective={"metric": "loss"})
+    assert alone == make_study(objective=[{"metric": "loss"}])
+    assert [objective.metric for objective in alone.objective] == ["loss"]
+
+
+def test_several_objectives_refuse_a_pruner() -> None:
+    objectives = [{"metric": "accuracy"}, {"metric": "parameters"}]
+    assert len(make_study(objective=objectives).objective) == 2
+    with pytest.raises(ValidationError, match="must be none with several objectives"):
+        make_study(objective=objectives, search={"trials": 3, "pruner": "median"})
+
+
+def test_a_preset_overrides_the_file_and_set_overrides_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: s\ndataset: digits\nspace: {parameters: {family: cnn}}\n"
+        "search: {trials: 9}\ntraining: {epochs: 9, lr: 0.5}\n"
+        "presets:\n  quick: {search.trials: 2, training.epochs: 2}\n"
+    )
+    assert load_study(path).spec.search.trials == 9
+    spec = load_study(path, ["training.epochs=3"], preset="quick").spec
+    assert (spec.search.trials, spec.training.epochs, spec.training.lr) == (2, 3, 0.5)
+    assert "presets" not in spec.to_data()
+
+
+def test_a_faulty_preset_is_named_as_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: s\ndataset: digits\nspace: {parameters: {family: cnn}}\nsearch: {trials: 9}\n"
+        "presets:\n  quick: {search.trials: -1}\n"
+    )
+    with pytest.raises(InputError) as error:
+        load_study(path, preset="quick")
+    assert str(error.value).startswith(f"{path}:6: presets.quick.search.trials: search.trials must")
+    with pytest.raises(InputError, match=r"must be a preset of the study, got 'quik'\. Did"):
+        load_study(path, preset="quik")
+    path.write_text(path.read_text().replace("{search.trials: -1}", "[search.trials]"))
+    with pytest.raises(InputError, match=r"yaml:6: presets\.quick must be a mapping of fields"):
+        load_study(path, preset="quick")
+
+
+def test_a_path_in_a_preset_starts_beside_the_file_and_one_of_set_starts_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "name: s\ndataset: {name: folder}\nspace: {parameters: {family: cnn}}\n"
+        "search: {trials: 1}\npresets:\n  mine: {dataset.root: photos, plugins: [own.py]}\n"
+    )
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    spec = load_study(path, preset="mine").spec
+    assert (spec.dataset.root, spec.plugins) == (
+        str(tmp_path / "photos"),
+        (str(tmp_path / "own.py"),),
+    )
+    for option in ("dataset.root=photos", "dataset={name: folder, root: photos}"):
+        spec = load_study(path, [option], preset="mine").spec
+        assert spec.dataset.root == str(here / "photos")
 
 
 def test_dataset_can_be_named_by_text_alone() -> None:
@@ -145,7 +222,7 @@ def test_python_function_stands_in_for_a_space() -> None:
 def test_direction_follows_from_the_metric(
     written: dict[str, str], config: ObjectiveConfig
 ) -> None:
-    assert make_study(objective=written).objective.to_config() == config
+    assert make_study(objective=written).primary.to_config() == config
 
 
 def test_planned_samplers_need_no_number_of_trials() -> None:
@@ -153,7 +230,11 @@ def test_planned_samplers_need_no_number_of_trials() -> None:
 
 
 def test_every_shared_parameter_is_a_training_setting() -> None:
-    assert set(SHARED_PARAMETERS) == set(TrainingSettings.model_fields) - {"epochs"}
+    assert set(SHARED_PARAMETERS) == set(TrainingSettings.model_fields) - {
+        "epochs",
+        "patience",
+        "precision",
+    }
 
 
 @pytest.mark.parametrize(("name", "value"), [("lr", 0.1), ("batch_size", 8), ("init", "normal")])

@@ -19,6 +19,8 @@ def blank_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_blank_images(raw / f"{part}-images-idx3-ubyte", count)
         labels = bytes(index % 10 for index in range(count))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx_header(1, count) + labels)
+    for kin in ("MNIST", "KMNIST"):
+        (root / kin).symlink_to("FashionMNIST")
     pixels = " ".join(f"{place}:-1" for place in range(1, 257))
     for file, count in _USPS.items():
         lines = "".join(f"{index % 10 + 1} {pixels}\n" for index in range(count))

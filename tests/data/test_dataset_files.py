@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+from picture_files import write_picture
 
 from searchlab.data import get_dataset, load_dataset, resolve_data_dir
 from searchlab.data.files import reading
@@ -99,14 +100,14 @@ class TestDamaged:
         )
 
     def test_images_of_another_count_are_refused(self, blank_root: Path, tmp_path: Path) -> None:
-        shutil.copytree(blank_root, tmp_path, dirs_exist_ok=True)
+        shutil.copytree(blank_root, tmp_path, symlinks=True, dirs_exist_ok=True)
         raw = tmp_path / "FashionMNIST" / "raw"
         shutil.copy(raw / "t10k-images-idx3-ubyte", raw / "train-images-idx3-ubyte")
         with pytest.raises(InputError, match=r"60000 images of 28x28 expected, found \(10000, 28"):
             load_dataset("fashion_mnist", tmp_path)
 
     def test_a_label_out_of_range_is_refused(self, blank_root: Path, tmp_path: Path) -> None:
-        shutil.copytree(blank_root, tmp_path, dirs_exist_ok=True)
+        shutil.copytree(blank_root, tmp_path, symlinks=True, dirs_exist_ok=True)
         labels = bytearray((tmp_path / _TRAIN_LABELS).read_bytes())
         labels[-1] = 10
         (tmp_path / _TRAIN_LABELS).write_bytes(labels)
@@ -151,6 +152,8 @@ class TestFetch:
 
         monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", refuse)
         monkeypatch.setattr("torchvision.datasets.usps.download_url", refuse)
+        monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
+        monkeypatch.setattr("torchvision.datasets.imagenette.download_and_extract_archive", refuse)
 
     @pytest.mark.parametrize(
         ("name", "host", "files"),
@@ -161,6 +164,11 @@ class TestFetch:
                 "FashionMNIST/raw/train-images-idx3-ubyte.gz, ",
             ),
             ("usps", "https://www.csie.ntu.edu.tw", "usps.bz2 and usps.t.bz2"),
+            ("mnist", "https://ossci-datasets", "MNIST/raw/train-images-idx3-ubyte.gz, "),
+            ("kmnist", "http://codh.rois.ac.jp", "KMNIST/raw/train-images-idx3-ubyte.gz, "),
+            ("cifar10", "https://www.cs.toronto.edu", "cifar-10-python.tar.gz into"),
+            ("cifar100", "https://www.cs.toronto.edu", "cifar-100-python.tar.gz into"),
+            ("imagenette", "https://s3.amazonaws.com", "imagenette2-160.tgz into"),
         ],
     )
     def test_offline_it_says_from_where_and_what_to_do_instead(
@@ -169,14 +177,14 @@ class TestFetch:
         with pytest.raises(SearchlabError) as caught:
             get_dataset(name).fetch(tmp_path)
         message = str(caught.value)
-        assert message.startswith(f"{name} could not be downloaded from {host} (")
+        assert message.startswith(f"{name} could not be downloaded from {host}")
         assert "Name or service not known" in message
         assert f"Without a network, put {files}" in message
         assert str(tmp_path) in message
         assert "\n" not in message
         assert listing(tmp_path) == []
 
-    @pytest.mark.parametrize("name", ["digits", "fashion_mnist", "usps"])
+    @pytest.mark.parametrize("name", ["digits", "fashion_mnist", "kmnist", "usps"])
     def test_present_data_needs_no_network(
         self, name: str, offline: None, blank_root: Path
     ) -> None:
@@ -209,6 +217,19 @@ class TestFetch:
         get_dataset("usps").fetch(tmp_path)
         assert listing(tmp_path) == ["usps.bz2", "usps.t.bz2"]
         assert (tmp_path / "usps.bz2").read_bytes() == b"the user's own"
+
+    def test_folders_are_put_there_whole(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        def extract(url: str, folder: str | Path, md5: str) -> None:
+            for part in ("train", "val"):
+                write_picture(Path(folder) / "imagenette2-160" / part / "n01440764" / "0.jpeg")
+
+        monkeypatch.setattr("torchvision.datasets.imagenette.download_and_extract_archive", extract)
+        get_dataset("imagenette").fetch(tmp_path)
+        assert get_dataset("imagenette").is_present(tmp_path)
+        expected = [f"imagenette2-160/{part}/n01440764/0.jpeg" for part in ("train", "val")]
+        assert listing(tmp_path) == expected
 
     def test_a_download_cut_short_leaves_no_half_file(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchlab.data import get_dataset, list_datasets, load_dataset
+from searchlab.data import ImageData, get_dataset, list_datasets, load_dataset
 from searchlab.data.registry import register_dataset
 from searchlab.errors import InputError
 
 
 def test_the_datasets_are_listed_in_order() -> None:
-    assert list_datasets() == ("digits", "fashion_mnist", "usps")
+    assert list_datasets() == (
+        "cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenette", "kmnist", "mnist",
+        "usps",
+    )  # fmt: skip
 
 
 def test_listing_imports_neither_torch_nor_torchvision_nor_sklearn() -> None:
@@ -38,11 +41,13 @@ def test_a_second_dataset_of_one_name_is_refused() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"got 'fashion-mnist'\. Did you mean fashion_mnist\?"):
+    with pytest.raises(
+        InputError, match=r"got 'fashion-mnist'\. Did you mean fashion_mnist or mnist\?"
+    ):
         get_dataset("fashion-mnist")
 
 
-@pytest.mark.parametrize("name", list_datasets())
+@pytest.mark.parametrize("name", ["digits", "fashion_mnist", "kmnist", "mnist", "usps"])
 def test_loaded_data_is_what_the_registry_says(name: str, blank_root: Path) -> None:
     dataset = get_dataset(name)
     assert dataset.is_present(blank_root)
@@ -61,8 +66,31 @@ def test_every_dataset_has_a_summary_of_one_line_and_a_source(name: str) -> None
     dataset = get_dataset(name)
     assert dataset.summary
     assert "\n" not in dataset.summary
-    assert dataset.source
+    assert dataset.source or name == "folder"
     assert dataset.downloadable == bool(dataset.files)
+
+
+def test_the_folder_dataset_has_no_shape_of_its_own() -> None:
+    with pytest.raises(InputError, match="dataset folder has no shape or classes of its own"):
+        _ = get_dataset("folder").image_shape
+
+
+def test_a_loader_that_gives_other_images_than_registered_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("searchlab.data.registry._DATASETS", {})
+
+    @register_dataset(name="blobs", image_shape=(1, 6, 6), num_classes=3, summary="three blobs")
+    def load_blobs(_root: Path) -> ImageData:
+        images, labels = np.zeros((6, 1, 8, 8), np.uint8), np.arange(6) % 3
+        return ImageData(
+            name="blobs", train_images=images, train_labels=labels, test_images=images,
+            test_labels=labels, num_classes=3,
+        )  # fmt: skip
+
+    assert (get_dataset("blobs").image_shape, get_dataset("blobs").num_train) == ((1, 6, 6), None)
+    with pytest.raises(InputError, match=r"image_shape .* \(1, 6, 6\), got \(1, 8, 8\)"):
+        load_dataset("blobs", tmp_path)
 
 
 def test_digits_fill_the_grey_levels_without_any_file(tmp_path: Path) -> None:

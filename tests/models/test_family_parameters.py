@@ -24,15 +24,28 @@ class SampleParameters(FamilyParameters):
 
 
 def test_fields_tell_which_are_per_layer() -> None:
-    assert CnnParameters.field_names() == ("depth", "width", "kernel", "activation", "hidden")
-    assert CnnParameters.per_layer_fields() == ("width", "kernel")
+    assert CnnParameters.field_names() == (
+        "depth", "width", "width_factor", "kernel", "activation", "pool", "batch_norm", "hidden",
+        "hidden2", "block_dropout", "dropout_at",
+    )  # fmt: skip
+    assert CnnParameters.per_layer_fields() == ("width", "kernel", "pool")
     assert FcnParameters.per_layer_fields() == ("width",)
     assert CnnParameters.default_value("width") == 32
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("depth", 8), ("width", 1024), ("kernel", 11), ("activation", "gelu"), ("hidden", 0)],
+    [
+        ("depth", 8),
+        ("width", 1024),
+        ("kernel", 11),
+        ("activation", "gelu"),
+        ("hidden", 0),
+        ("pool", 1),
+        ("batch_norm", True),
+        ("dropout_at", "hidden"),
+        ("block_dropout", 0),
+    ],
 )
 def test_good_values_pass(field: str, value: object) -> None:
     CnnParameters.validate_value(field, value)

@@ -23,13 +23,23 @@ def test_first_five_are_those_of_report_000() -> None:
     assert torch.equal(kernels, torch.tensor(PUBLISHED, dtype=torch.float32))
 
 
-def test_published_patterns_generalise_to_larger_kernels() -> None:
-    diagonal, secondary, top, left, ones = hand_kernels(5, (5, 5))
-    assert torch.equal(diagonal, torch.eye(5))
-    assert torch.equal(secondary, torch.eye(5).flip(1))
-    assert torch.equal(top.sum(1), torch.tensor([5.0, 0, 0, 0, 0]))
+@pytest.mark.parametrize("size", [5, 7])
+def test_published_patterns_generalise_to_larger_kernels(size: int) -> None:
+    first = 4 if size == 5 else 0  # report 002's own come first
+    diagonal, secondary, top, left, ones = hand_kernels(first + 5, (size, size))[first:]
+    assert torch.equal(diagonal, torch.eye(size))
+    assert torch.equal(secondary, torch.eye(size).flip(1))
+    assert torch.equal(top.sum(1), torch.tensor([float(size)] + [0.0] * (size - 1)))
     assert torch.equal(left, top.T)
-    assert ones.sum() == 25
+    assert ones.sum() == size**2
+
+
+def test_report_002s_four_come_first_in_a_5x5_kernel_and_nowhere_else() -> None:
+    first = hand_kernels(4, (5, 5))
+    assert first.sum((1, 2)).tolist() == [9, 11, 16, 15]
+    assert torch.equal(first[:3], first[:3].flip(2))
+    assert torch.equal(first[0], ((torch.eye(5) + torch.eye(5).flip(1)) > 0).float())
+    assert torch.equal(hand_kernels(1, (7, 7))[0], torch.eye(7))
 
 
 @pytest.mark.parametrize(

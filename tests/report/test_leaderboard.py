@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 
 import pytest
 from rich.console import Console
 from trial_records import accuracy_study, make_record, make_spec
 
+from searchlab.config.study import StudySpec
+from searchlab.report.board_table import print_leaderboard
 from searchlab.report.json_output import leaderboard_data
 from searchlab.report.leaderboard import best_row, build_leaderboard
-from searchlab.report.tables import print_leaderboard
 from searchlab.report.verdict import reach_verdict
+from searchlab.study.attributes import TrialRecord
 
 
 def test_confirmed_rows_come_first_then_five_of_the_search() -> None:
@@ -88,8 +92,94 @@ def test_table_says_why_a_trial_ended() -> None:
     assert "search failed" in text
 
 
-def _render(records: list, show_all: bool = False) -> str:
+TWO = [{"metric": "accuracy"}, {"metric": "parameters"}]
+
+
+def two_objective_study() -> list[TrialRecord]:
+    """Search trials from small to large; 3 and 6 are beaten, 7 failed; 9 repeats 5."""
+    points = [(0.90, 100), (0.93, 400), (0.92, 500), (0.95, 900), (0.96, 1500), (0.95, 1600)]
+    search = [
+        make_record(1 + index, value=value, values=(value, float(size)), num_parameters=size)
+        for index, (value, size) in enumerate(points)
+    ]
+    folds, values = (0.95, 0.94, 0.96), (0.95, 900.0)
+    return [
+        make_record(0, "baseline", fold_values=(0.91, 0.9, 0.92), values=(0.91, 450.0)),
+        *search,
+        make_record(7, state="FAIL", value=None),
+        make_record(8, value=0.99, values=(0.99, float("inf"))),
+        make_record(9, "finalist", fold_values=folds, values=values, finalist_of=4),
+    ]
+
+
+def test_rows_that_nothing_beats_are_on_the_front() -> None:
+    spec = make_spec(objective=TWO)
+    board = build_leaderboard(two_objective_study(), spec, show_all=True)
+    assert board.metrics == ("accuracy", "parameters")
+    assert {row.number for row in board.rows if row.on_front} == {1, 2, 4, 5, 9}
+    assert board.rows[0].values == (0.95, 900.0)
+    one = build_leaderboard(two_objective_study(), make_spec(), show_all=True)
+    assert not any(row.on_front for row in one.rows)
+
+
+def test_the_whole_front_is_shown_before_the_rest_of_the_search() -> None:
+    board = build_leaderboard(two_objective_study(), make_spec(objective=TWO))
+    assert [row.number for row in board.rows] == [9, 0, 5, 4, 2, 1, 8]
+    assert board.num_hidden == 3
+    wide = [
+        make_record(number, value=0.9 + 0.001 * number, values=(0.9 + 0.001 * number, number))
+        for number in range(9)
+    ]
+    assert len(build_leaderboard(wide, make_spec(objective=TWO)).rows) == 9
+
+
+def test_a_table_of_several_objectives_marks_the_front_and_fits_80_columns() -> None:
+    metrics = ["accuracy", "robust_accuracy", "multiply_adds", "latency", "parameters"]
+    spec = make_spec(
+        objective=[{"metric": metric} for metric in metrics], robustness={"attack": "fgsm"}
+    )
+    records = [
+        make_record(
+            0, "baseline", fold_values=(0.91, 0.9, 0.92), robust_accuracy=0.5,
+            values=(0.91, 0.5, 123456.0, 0.1234, 1000.0), num_parameters=1000,
+        ),
+        make_record(
+            1, value=0.99, values=(0.99, 0.75, 1234567.0, 1.5, 2000.0), robust_accuracy=0.75,
+            num_parameters=2000,
+        ),
+        make_record(
+            2, value=0.98, values=(0.98, 0.7, 1234568.0, 1.6, 2001.0), robust_accuracy=0.7,
+            num_parameters=2001,
+        ),
+    ]  # fmt: skip
+    text = _render(records, spec=spec)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    for figure in ("50.00", "123,456", "0.123", "75.00", "1,234,567", "1.500", "2,000"):
+        assert figure in text
+    ranks = {
+        line.split("#")[1].split()[0]: line.split("#")[0].split()
+        for line in text.splitlines()
+        if re.match(r" *[\d-]( \*)? +#", line)
+    }
+    assert ranks == {"0": ["1", "*"], "1": ["-", "*"], "2": ["-"]}
+    assert "Pareto front" in text
+
+
+def test_json_has_all_objectives_and_no_number_that_json_lacks() -> None:
+    board = build_leaderboard(two_objective_study(), make_spec(objective=TWO), show_all=True)
+    data = json.loads(json.dumps(leaderboard_data(board, reach_verdict(board)), allow_nan=False))
+    assert data["metrics"] == ["accuracy", "parameters"]
+    rows = {row["number"]: row for row in data["trials"]}
+    assert (rows[4]["values"], rows[4]["on_front"]) == ([0.95, 900.0], True)
+    assert (rows[8]["values"], rows[8]["on_front"]) == ([0.99, None], False)
+    assert rows[7]["values"] == []
+    assert data["published"] is None
+
+
+def _render(
+    records: list[TrialRecord], show_all: bool = False, spec: StudySpec | None = None
+) -> str:
     stream = io.StringIO()
-    board = build_leaderboard(records, make_spec(), show_all=show_all)
+    board = build_leaderboard(records, spec or make_spec(), show_all=show_all)
     print_leaderboard(Console(file=stream, width=80), board, reach_verdict(board))
     return stream.getvalue()

@@ -69,8 +69,8 @@ def open_study(spec: StudySpec, storage: BaseStorage | None = None) -> Study:
     return optuna.create_study(
         study_name=spec.name,
         storage=storage or InMemoryStorage(),
-        direction=spec.objective.to_config().direction,
-        sampler=make_sampler(spec.search.sampler, spec.search.seed),
+        directions=[objective.natural_direction for objective in spec.objective],
+        sampler=make_sampler(spec, open_space(spec)),
         pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
         load_if_exists=True,
     )

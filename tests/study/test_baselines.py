@@ -41,7 +41,7 @@ def test_a_baseline_has_its_fixed_settings() -> None:
 
 def test_a_baseline_family_of_the_space_takes_the_first_of_its_own_values() -> None:
     spec = make_spec(baselines={"architectures": ["cnn"], "schemes": ["HT"]})
-    point = SpecSpace(spec).baseline_point("cnn", "HT")
+    point = SpecSpace(spec).baseline_point(spec.baselines.grid[0])
     own = {name: value for name, value in point.items() if name.startswith("cnn.")}
     assert own["cnn.scheme"] == "HT"
     assert own["cnn.activation"] == "relu"

@@ -75,7 +75,7 @@ def test_a_callable_space_runs_a_study_with_baselines(sampler: str) -> None:
 def test_a_baseline_outside_a_callable_space_is_refused() -> None:
     spec = _spec(training={"batch_size": 32})
     with pytest.raises(InputError, match=r"training\.batch_size must lie in the space's"):
-        CallableSpace(spec).baseline_point("a2", "DT")
+        CallableSpace(spec).baseline_point(spec.baselines.grid[-1])
 
 
 @pytest.mark.parametrize(

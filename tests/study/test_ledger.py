@@ -51,8 +51,11 @@ def test_exactly_the_trials_asked_for_run_in_their_order(sampler: str, pruner: s
     study = open_study(spec)
     asked = run_to_end(open_ledger(spec, study))
     roles = [config.role for config in asked]
-    assert roles == ["baseline"] * 2 + ["search"] * 9 + ["finalist"] * 2
-    assert [trial.number for trial in study.trials] == list(range(13))
+    complete = [t for t in _by_role(study, "search") if t.state == TrialState.COMPLETE]
+    num_finalists = min(2, len(complete))
+    assert num_finalists >= 1
+    assert roles == ["baseline"] * 2 + ["search"] * 9 + ["finalist"] * num_finalists
+    assert [trial.number for trial in study.trials] == list(range(11 + num_finalists))
     assert all(trial.state.is_finished() for trial in study.trials)
     if pruner not in ("none", "median"):  # a median of nine may spare them all
         assert any(trial.state == TrialState.PRUNED for trial in _by_role(study, "search"))

@@ -89,14 +89,19 @@ SPECS = {
     ),
     "grid": make_spec(search={"sampler": "grid", "trials": 5, "points": 2}),
     "one_at_a_time": make_spec(search={"sampler": "one_at_a_time", "trials": 5, "points": 2}),
+    "cmaes": make_spec(search={"sampler": "cmaes", "trials": 7}, training={"epochs": 1}),
+    "evolution": make_spec(search={"sampler": "evolution", "trials": 24}, training={"epochs": 1}),
 }
+
+
+STRIDES = {"halving": 1, "grid": 3, "cmaes": 11, "evolution": 31}
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_a_study_killed_at_any_write_ends_with_the_same_trials(name: str) -> None:
     expected, num_writes = _run(SPECS[name])
     # Every write of one study, a sample of the others': all take seconds.
-    for death in range(1, num_writes + 1, {"halving": 1, "grid": 3}.get(name, 5)):
+    for death in range(1, num_writes + 1, STRIDES.get(name, 5)):
         trials, _ = _run(SPECS[name], death)
         assert trials == expected, f"killed after write {death} of {num_writes}"
 

@@ -2,114 +2,222 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import optuna
 import pytest
-from ledger_driving import make_spec, open_ledger, open_space, open_study, run_to_end
-from optuna.samplers import BaseSampler, TPESampler
+from ledger_driving import (
+    describe_trials,
+    make_spec,
+    open_ledger,
+    open_space,
+    open_study,
+    run_to_end,
+    train,
+)
+from optuna.samplers import TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial
+from pydantic import ValidationError
+from sampler_driving import (
+    ASKED,
+    JOINT,
+    NUM_BASELINES,
+    Finish,
+    finish,
+    finish_in_every_way,
+    run_study,
+    search_spec,
+)
 
-from searchlab.study.samplers import DerivedSampler, make_sampler
-
-
-def _finish(study: Study, trial: optuna.Trial) -> None:
-    study.tell(trial, trial.params["lr"] + 0.1 * trial.number % 0.37)
-
-
-def _run(num_trials: int, sampler: str, *, restart: bool, seed: int = 0) -> list[dict[str, Any]]:
-    spec = make_spec(search={"sampler": sampler, "trials": num_trials, "seed": seed})
-    space, storage = open_space(spec), InMemoryStorage()
-    study = open_study(spec, storage)
-    for _ in range(num_trials):
-        if restart:
-            study = open_study(spec, storage)
-        trial = study.ask()
-        space.suggest(trial)
-        _finish(study, trial)
-    return [trial.params for trial in study.trials]
+from searchlab.config.samplers import check_sampler
+from searchlab.study.samplers import DerivedSampler
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_restart_before_every_trial_changes_no_parameter(sampler: str) -> None:
-    once = _run(16, sampler, restart=False)
-    assert _run(16, sampler, restart=True) == once
-    assert len({str(params) for params in once}) == 16
+def _num_trials(sampler: str) -> int:
+    """Enough of them that a sampler is past its start-up; GP is slow."""
+    return 12 if sampler == "gp" else 22
 
 
-def test_another_seed_gives_other_parameters() -> None:
-    assert _run(3, "random", restart=False) != _run(3, "random", restart=False, seed=1)
+def _points(study: Study) -> list[dict[str, Any]]:
+    return [trial.params for trial in study.get_trials(deepcopy=False)]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("num_before", [2, 14])
-@pytest.mark.parametrize("num_suggested", [0, 1, 3])
+@pytest.mark.parametrize("ending", [finish, finish_in_every_way])
+@pytest.mark.parametrize("sampler", ASKED)
+def test_a_restart_before_every_trial_changes_no_parameter(sampler: str, ending: Finish) -> None:
+    spec = search_spec(sampler, _num_trials(sampler))
+    once = _points(run_study(spec, finish=ending))
+    assert _points(run_study(spec, finish=ending, restart=True)) == once
+    assert len({str(point) for point in once}) == NUM_BASELINES + _num_trials(sampler)
+
+
+@pytest.mark.parametrize("sampler", ASKED)
+def test_another_seed_gives_other_parameters(sampler: str) -> None:
+    points = [_points(run_study(search_spec(sampler, 3, search={"seed": seed}))) for seed in (0, 1)]
+    assert points[0][:NUM_BASELINES] == points[1][:NUM_BASELINES]
+    assert points[0][-1] != points[1][-1]
+
+
+@pytest.mark.parametrize("sampler", ASKED)
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("num_suggested", [0, 3])
 def test_a_trial_cut_off_among_its_parameters_is_completed_as_it_would_have_been(
-    sampler: str, num_before: int, num_suggested: int
+    sampler: str, is_late: bool, num_suggested: int
 ) -> None:
-    whole = _run(num_before + 1, sampler, restart=False)[-1]
-    spec = make_spec(search={"sampler": sampler, "trials": num_before + 1})
-    space, storage = open_space(spec), InMemoryStorage()
-    study = open_study(spec, storage)
-    for _ in range(num_before):
-        trial = study.ask()
-        space.suggest(trial)
-        _finish(study, trial)
-    cut_off = study.ask()
-    cut_off.suggest_float("lr", 1e-4, 1e-1, log=True) if num_suggested else None
-    cut_off.suggest_categorical("batch_size", (64, 128)) if num_suggested > 1 else None
-    cut_off.suggest_float("dropout", 0.0, 0.5) if num_suggested > 2 else None
+    num_before = _num_trials(sampler) if is_late else 1
+    whole = _points(run_study(search_spec(sampler, num_before + 1)))[-1]
+    spec, storage = search_spec(sampler, num_before), InMemoryStorage()
+    run_study(spec, storage=storage)
+    cut_off = open_study(spec, storage).ask()
+    if num_suggested:
+        cut_off.suggest_float("lr", 1e-4, 1e-1, log=True)
+        cut_off.suggest_categorical("batch_size", (64, 128))
+        cut_off.suggest_float("dropout", 0.0, 0.5)
 
     again = open_study(spec, storage)
     taken_up = optuna.Trial(again, cut_off._trial_id)
-    space.suggest(taken_up)
+    open_space(spec).suggest(taken_up)
     assert taken_up.params == whole
 
 
-class _Spy(DerivedSampler):
-    """Notes every parameter that is sampled alone."""
+@pytest.mark.parametrize("sampler", JOINT)
+def test_a_study_killed_on_the_way_asks_the_same_trials(sampler: str) -> None:
+    spec = search_spec(sampler, _num_trials(sampler), confirm={"top": 1})
+    undisturbed = open_study(spec)
+    run_to_end(open_ledger(spec, undisturbed))
 
-    def __init__(self, inner: DerivedSampler) -> None:
-        super().__init__(inner._make, inner._seed)
-        self.alone: list[tuple[int, str, set[str]]] = []
+    killed = open_study(spec)
+    for num_more in (1, 5, 10):
+        ledger = open_ledger(spec, killed)
+        for index in range(num_more):
+            config = ledger.ask()
+            assert config is not None
+            if index < num_more - 1:  # the last is left running
+                train(ledger, config)
+        killed = open_study(spec, killed._storage)
+    run_to_end(open_ledger(spec, killed))
+    assert describe_trials(killed) == describe_trials(undisturbed)
 
-    def sample_independent(
-        self, study: Study, trial: Any, param_name: str, param_distribution: Any
-    ) -> Any:
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        finished = study.get_trials(deepcopy=False, states=states)
-        known = {name for earlier in finished for name in earlier.params}
-        self.alone.append((trial.number, param_name, known))
-        return super().sample_independent(study, trial, param_name, param_distribution)
+
+class _Spy:
+    """Notes every parameter that a sampler samples alone, with what trials had it before."""
+
+    def __init__(self, sampler: DerivedSampler) -> None:
+        self.alone: list[tuple[int, str]] = []
+        self._sample = sampler.sample_independent
+        sampler.sample_independent = self._note  # type: ignore[method-assign]
+
+    def _note(self, study: Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
+        self.alone.append((trial.number, name))
+        return self._sample(study, trial, name, distribution)
 
 
-def _spy_on(sampler: BaseSampler) -> tuple[_Spy, list[tuple[int, str]]]:
-    """Run a study of 30 search trials; return what was sampled alone without need."""
-    assert isinstance(sampler, DerivedSampler)
-    spy = _Spy(sampler)
-    spec = make_spec(search={"sampler": "tpe", "trials": 30})
+def _spy_on(sampler: str, **search: Any) -> tuple[Study, list[tuple[int, str]]]:
+    spec = search_spec(sampler, 14 if sampler == "gp" else 30, search=search)
     study = open_study(spec)
-    study.sampler = spy
+    assert isinstance(study.sampler, DerivedSampler)
+    spy = _Spy(study.sampler)
     run_to_end(open_ledger(spec, study))
-    num_startup = 10  # Optuna's default: too few to model anything
-    return spy, [
+    return study, spy.alone
+
+
+def _needless(study: Study, alone: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Leave out the start-up trials and what no earlier trial had: nothing to learn from."""
+    trials = study.get_trials(deepcopy=False)
+    return [
         (number, name)
-        for number, name, known in spy.alone
-        if number >= num_startup and name in known
+        for number, name in alone
+        if number >= 10 and any(name in trial.params for trial in trials[:number])
     ]
 
 
-def test_tpe_samples_jointly_beside_baselines_and_conditional_families() -> None:
-    spy, needless = _spy_on(make_sampler("tpe", 0))
-    assert needless == []
-    assert spy.alone  # the start-up trials, or the spy saw nothing
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+@pytest.mark.parametrize("sampler", JOINT)
+def test_whole_space_samplers_never_sample_a_parameter_alone(sampler: str, pruner: str) -> None:
+    study, alone = _spy_on(sampler, pruner=pruner)
+    assert alone == []
+    assert study.sampler.needlessly_alone == {}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_tpe_samples_jointly_beside_baselines_and_conditional_families(pruner: str) -> None:
+    study, alone = _spy_on("tpe", pruner=pruner)
+    assert alone  # the start-up trials, or the spy saw nothing
+    assert _needless(study, alone) == []
+    assert study.sampler.needlessly_alone == {}  # type: ignore[attr-defined]
+    if pruner == "median":
+        assert any(trial.state.name == "PRUNED" for trial in study.trials)
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_without_group_conditional_parameters_would_be_sampled_alone() -> None:
-    ungrouped = DerivedSampler(lambda seed: TPESampler(multivariate=True, seed=seed), 0)
-    _, needless = _spy_on(ungrouped)
-    assert needless  # so the test above can fail
+def test_what_is_sampled_alone_without_need_is_noted_and_said_once_each(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spec = search_spec("tpe", 30)
+    study = open_study(spec)
+    derived = study.sampler
+    assert isinstance(derived, DerivedSampler)
+    derived._make = lambda seed: TPESampler(multivariate=True, seed=seed)  # without group
+    spy = _Spy(derived)
+    with caplog.at_level(logging.WARNING, logger="searchlab"):
+        run_to_end(open_ledger(spec, study))
+    noted = {
+        (number, name) for name, numbers in derived.needlessly_alone.items() for number in numbers
+    }
+    assert noted == set(_needless(study, spy.alone)) != set()
+    said = [record.getMessage() for record in caplog.records if "at random" in record.getMessage()]
+    assert len(said) == len(derived.needlessly_alone)
+    assert all(any(f"drew {name} of" in line for line in said) for name in derived.needlessly_alone)
+
+
+def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    study = open_study(search_spec("gp", 30))
+    trial = study.ask()
+    with caplog.at_level(logging.WARNING, logger="searchlab"):
+        value = trial.suggest_float("unheard_of", 0.0, 1.0)
+    assert 0.0 <= value <= 1.0
+    assert study.sampler.needlessly_alone == {"unheard_of": [0]}  # type: ignore[attr-defined]
+    assert "sampler gp drew unheard_of of trial 0 at random" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sampler", "num_trials", "is_said"),
+    [("nsga2", 18, True), ("nsga2", 19, False), ("gp", 10, True), ("gp", 11, False)]
+    + [("evolution", 20, True), ("tpe", 8, True), ("tpe", 9, False), ("random", 3, False)],
+)
+def test_a_search_that_ends_before_its_sampler_learns_is_called_random(
+    sampler: str, num_trials: int, is_said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="searchlab"):
+        open_study(search_spec(sampler, num_trials))  # and two baselines
+    assert ("this is a random search" in caplog.text) == is_said
+
+
+@pytest.mark.parametrize("sampler", JOINT)
+def test_a_space_function_is_refused_where_the_whole_space_must_be_known(sampler: str) -> None:
+    with pytest.raises(ValidationError, match=f"{sampler} must know the whole space"):
+        make_spec(space="module:function", search={"sampler": sampler})
+
+
+@pytest.mark.parametrize("sampler", ["cmaes", "evolution"])
+def test_samplers_of_one_objective_refuse_several(sampler: str) -> None:
+    check_sampler(sampler, 1)
+    with pytest.raises(ValueError, match=f"several objectives, here 2, got '{sampler}'"):
+        check_sampler(sampler, 2)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random", "qmc"])
+def test_other_samplers_take_several_objectives(sampler: str) -> None:
+    check_sampler(sampler, 3)
+    objectives = [{"metric": "loss"}, {"metric": "parameters"}]
+    spec = make_spec(
+        objective=objectives, search={"sampler": sampler, "trials": _num_trials(sampler)}
+    )
+    once = _points(run_study(spec))
+    assert _points(run_study(spec, restart=True)) == once

@@ -2,11 +2,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trial_configs import load_digits, make_trial, untimed
 
-from searchlab.config.trial import ModelConfig, OptimizerConfig, OptimizerName, TrialConfig
+from searchlab.config.trial import (
+    OPTIMIZERS,
+    AttackConfig,
+    AugmentConfig,
+    FoldPlan,
+    ModelConfig,
+    OptimizerConfig,
+    OptimizerName,
+    ScheduleConfig,
+    TrialConfig,
+)
 from searchlab.models import build_model
 from searchlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from searchlab.training.cohort import Cohort
@@ -27,7 +38,7 @@ def finish(run: TrialRun) -> list[EpochResult]:
     return [untimed(result) for result in results]
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
     "model", [ModelConfig(family="cnn", dropout=0.3), ModelConfig(family="a2", scheme="HF")]
 )
@@ -45,6 +56,43 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     assert load_checkpoint(continued, tmp_path)
     replayed = [untimed(result) for result in continued.replay()]
     assert replayed + [untimed(continued.run_epoch()) for _ in range(2)] == expected
+
+
+MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "augmentation, warm-up, fgsm": {
+        "augment": AugmentConfig(
+            operations=("flip", "rotate", "jitter", "crop", "cutout"), cutout_size=2
+        ),
+        "schedule": ScheduleConfig(name="cosine", warmup_epochs=1.5),
+        "adversarial": AttackConfig(),
+        "robustness": AttackConfig(),
+    },
+    "one cycle, pgd, smoothing, clipping": {
+        "schedule": ScheduleConfig(name="one_cycle"),
+        "adversarial": AttackConfig(name="pgd", steps=2),
+        "robustness": AttackConfig(name="pgd", steps=2),
+        "label_smoothing": 0.1,
+        "optimizer": OptimizerConfig(lr=0.01, clip_norm=0.5),
+    },
+    "bfloat16, patience": {"precision": "bfloat16", "patience": 1},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_no_setting_keeps_a_state_that_a_checkpoint_loses(
+    digits: TrainingData, tmp_path: Path, name: str
+) -> None:
+    plan = FoldPlan(num_folds=5, folds=(0,), search_folds=1, test=True)
+    trial = make_trial(model=MOODY, batch_size=256, epochs=3, folds=plan, **SETTINGS[name])
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=1e9)
+    expected = finish(TrialRun(trial, digits, folders))
+    for cut in range(1, len(expected)):
+        stopped = TrialRun(trial, digits, folders)
+        for _ in range(cut):
+            stopped.step()
+        stopped.save()
+        assert finish(TrialRun(trial, digits, folders)) == expected
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken(

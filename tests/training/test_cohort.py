@@ -7,10 +7,16 @@ import pytest
 import torch
 from trial_configs import load_digits, make_trial, untimed
 
-from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, OptimizerConfig
+from searchlab.config.trial import (
+    AttackConfig,
+    FoldPlan,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+)
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
-from searchlab.training.member import Member
+from searchlab.training.member import Evaluation, Member
 from searchlab.training.results import EpochResult
 
 
@@ -96,7 +102,7 @@ def test_only_the_full_member_meets_the_test_set_and_only_at_the_end(
     met: list[int | None] = []
     original = Member.test
 
-    def note(member: Member) -> tuple[float, float]:
+    def note(member: Member) -> Evaluation:
         met.append(member.fold)
         return original(member)
 
@@ -175,6 +181,31 @@ def test_normalisation_uses_the_training_images_of_the_fold_only(digits: Trainin
     assert float(normalized.std(correction=0)) == pytest.approx(1, abs=1e-4)
     unit = digits.normalizer(2, "unit")(digits.train_images[training])
     assert (float(unit.min()), float(unit.max())) == (0.0, pytest.approx(1.0))
+
+
+def test_robust_accuracy_is_measured_of_every_fold_and_once_of_the_test_set(
+    digits: TrainingData,
+) -> None:
+    trial = make_trial(model=ModelConfig(family="a1"), robustness=AttackConfig(epsilon=0.05))
+    results = run_all(Cohort(trial, digits))
+    for result in results:
+        for fold in result.folds:
+            assert fold.robust_accuracy is not None
+            assert 0 <= fold.robust_accuracy <= fold.validation_accuracy
+    assert results[-1].test is not None
+    assert results[-1].test.robust_accuracy is not None
+    assert 0.1 < results[-1].test.robust_accuracy < results[-1].test.accuracy
+    assert EpochResult.from_dict(results[-1].to_dict()) == results[-1]
+
+
+def test_an_attack_in_evaluation_changes_nothing_else(digits: TrainingData) -> None:
+    trial = make_trial(epochs=2)
+    attacked = replace(trial, robustness=AttackConfig(name="pgd", steps=2))
+    for plain, with_attack in zip(
+        run_all(Cohort(trial, digits)), run_all(Cohort(attacked, digits)), strict=True
+    ):
+        for one, other in zip(plain.folds, with_attack.folds, strict=True):
+            assert replace(other, robust_accuracy=None) == one
 
 
 def test_it_learns(digits: TrainingData) -> None:

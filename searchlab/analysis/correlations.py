@@ -1,0 +1,48 @@
+"""How alike a layer's neurons respond: the correlation matrix of their activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["NeuronCorrelations", "correlate_neurons"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuronCorrelations:
+    """Mean and deviation of a correlation matrix's entries, its diagonal of ones included.
+
+    So report 003 took them. ``off_diagonal`` is the mean without the diagonal, which does not
+    depend on the number of neurons. ``num_silent`` neurons never change and count for nothing.
+    """
+
+    mean: float
+    std: float
+    off_diagonal: float
+    num_neurons: int
+    num_silent: int
+
+
+def correlate_neurons(activations: Tensor) -> NeuronCorrelations:
+    """Correlate the columns of [N, neurons] over N images. Source: report 003, figure 12.
+
+    Raises ValueError for fewer than two images or two neurons that respond.
+    """
+    if activations.ndim != 2 or len(activations) < 2:
+        raise ValueError(f"needs [N >= 2, neurons], got {tuple(activations.shape)}")
+    # Not by the deviation: that of a constant column is often some 1e-17, from rounding its mean.
+    responds = activations.amax(0) > activations.amin(0)
+    columns = activations.double()[:, responds]
+    count = columns.shape[1]
+    if count < 2:
+        raise ValueError(f"needs two neurons that respond, got {count}")
+    matrix = torch.corrcoef(columns.T)
+    return NeuronCorrelations(
+        mean=float(matrix.mean()),
+        std=float(matrix.std(correction=0)),
+        off_diagonal=float((matrix.sum() - matrix.trace()) / (count * (count - 1))),
+        num_neurons=activations.shape[1],
+        num_silent=activations.shape[1] - count,
+    )

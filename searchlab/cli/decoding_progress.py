@@ -1,0 +1,57 @@
+"""How far the decoding of image files is, on stderr: it comes before a study's own progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from searchlab.data.decoding import Progress
+
+__all__ = ["DecodingProgress", "make_decoding_progress"]
+
+_TERMINAL_SECONDS = 0.1
+_LINE_SECONDS = 10.0
+
+
+def make_decoding_progress(quiet: bool) -> Progress | None:
+    """Return what shows the decoding on stderr; None where nothing is to be shown."""
+    return None if quiet else DecodingProgress(sys.stderr)
+
+
+class DecodingProgress:
+    """One line that is written over on a terminal; elsewhere a line every ten seconds."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._on_terminal = stream.isatty()
+        # A folder that is done before the first line is due gets none in a log.
+        self._due = clock() + (0.0 if self._on_terminal else _LINE_SECONDS)
+        self._length = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take in that ``done`` of ``total`` images are decoded."""
+        is_over = done >= total
+        if is_over and self._length:
+            self._end(total)
+        elif not is_over and self._clock() >= self._due:
+            self._write(f"decoding images: {done:,}/{total:,} ({done / total:.0%})")
+
+    def _write(self, line: str) -> None:
+        self._length = len(line)
+        # The cursor goes back to the start, so that an error message writes over the line.
+        self._stream.write(line + ("\r" if self._on_terminal else "\n"))
+        self._stream.flush()
+        self._due = self._clock() + (_TERMINAL_SECONDS if self._on_terminal else _LINE_SECONDS)
+
+    def _end(self, total: int) -> None:
+        if self._on_terminal:
+            self._stream.write(" " * self._length + "\r")
+            self._stream.flush()
+        else:
+            self._write(f"decoded {total:,} images")
+        self._length = 0

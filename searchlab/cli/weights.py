@@ -1,0 +1,174 @@
+"""``searchlab weights``: the baselines' initial weights, checked and saved."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from searchlab.cli.options import (
+    COMMAND_GROUP,
+    DataDirOption,
+    JsonOption,
+    RunsDirOption,
+    examples,
+)
+from searchlab.cli.tables import print_table
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from searchlab.models.saved_weights import FoldMember
+    from searchlab.report.weights_check import BaselineGrid, MemberCheck
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    **COMMAND_GROUP, help="Check that the baselines start from the same weights, and save these."
+)
+
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's folder or its name, or a study file.")
+]
+FoldOption = Annotated[
+    str | None, typer.Option(metavar="N|full", help="One fold, or full: the whole training set.")
+]
+
+
+@app.command(
+    "check",
+    epilog=examples(
+        "searchlab weights check quickstart",
+        "searchlab weights check quickstart --all-folds --json",
+        "searchlab weights check quickstart --folder weights/",
+    ),
+)
+def check(
+    run: RunArgument,
+    *,
+    fold: FoldOption = None,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="Every fold, and full.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with the files of `weights save` too.",
+            show_default="the study's baselines.weights",
+        ),
+    ] = None,
+    data_dir: DataDirOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild the baselines' initial weights and compare them, layer by layer.
+
+    HF and HT must be equal, DT must differ from them in the first conv layer alone, and
+    architectures with the same first layer must share it. Fold 0 unless told otherwise; ends
+    with 1 if a comparison is off.
+    """
+    if fold is not None and all_folds:
+        raise InputError("cannot go with --all-folds", where="--fold", remedy="Give one of them")
+    from searchlab.report.weights_check import require_all_ok
+
+    grid = _open_grid(run, data_dir, runs_dir)
+    members = grid.members if all_folds else (grid.parse_member(fold or "0"),)
+    if folder is None and grid.spec.baselines.weights is not None:
+        folder = Path(grid.spec.baselines.weights)
+    checks = [grid.check(member, folder=folder) for member in members]
+    if as_json:
+        typer.echo(json.dumps(_to_data(grid, checks), indent=2, allow_nan=False))
+    else:
+        _print_checks(checks)
+    require_all_ok(checks)
+    if not as_json:
+        typer.echo("\nall as they must be")
+
+
+@app.command(
+    "save",
+    epilog=examples(
+        "searchlab weights save quickstart",
+        "searchlab weights save studies/quickstart.yaml --to weights/",
+    ),
+)
+def save(
+    run: RunArgument,
+    *,
+    to: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("weights"),
+    fold: FoldOption = None,
+    data_dir: DataDirOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Save the baselines' initial weights, one safetensors file for each model.
+
+    Every fold and full, unless --fold names one. Files that are there are never overwritten: they
+    are kept if they hold the same weights, and an error if not.
+    """
+    grid = _open_grid(run, data_dir, runs_dir)
+    members = grid.members if fold is None else (grid.parse_member(fold),)
+    files = []
+    for file in grid.save(to, members):
+        files.append({"path": str(file.path), "kept": file.kept})
+        if not as_json:
+            typer.echo(f"{file.path}: {'kept, the same weights' if file.kept else 'saved'}")
+    if as_json:
+        typer.echo(json.dumps(files, indent=2))
+
+
+def _open_grid(run: str, data_dir: Path | None, runs_dir: Path | None) -> BaselineGrid:
+    from searchlab.config.loading import load_study
+    from searchlab.config.plugins import load_plugins
+    from searchlab.data import resolve_data_dir
+    from searchlab.report.weights_check import BaselineGrid
+    from searchlab.study.runs import default_runs_dir, find_run
+
+    path = Path(run)
+    # A study that is to begin from saved weights has no run yet.
+    file = load_study(path) if path.is_file() else find_run(run, default_runs_dir(runs_dir)).load()
+    load_plugins(file.spec.plugins)
+    return BaselineGrid(file.spec, data_dir=resolve_data_dir(data_dir))
+
+
+def _print_checks(checks: list[MemberCheck]) -> None:
+    rows = [
+        (
+            _say_member(check.member),
+            f"{row.one} - {row.other}",
+            row.layer,
+            f"{row.norm:.6g}",
+            "0" if row.expected == "equal" else "> 0",
+            "ok" if row.ok else "OFF",
+        )
+        for check in checks
+        for row in check.comparisons
+    ]
+    if rows:
+        print_table(("member", "pair", "layer", "norm of difference", "must be", ""), rows)
+
+
+def _say_member(member: FoldMember) -> str:
+    return f"fold {member}" if isinstance(member, int) else member
+
+
+def _to_data(grid: BaselineGrid, checks: list[MemberCheck]) -> dict[str, object]:
+    comparisons = [
+        {
+            "member": check.member,
+            "pair": [row.one, row.other],
+            "layer": row.layer,
+            "tensors": row.tensors,
+            "norm": row.norm if math.isfinite(row.norm) else None,
+            "expected": row.expected,
+            "ok": row.ok,
+        }
+        for check in checks
+        for row in check.comparisons
+    ]
+    return {
+        "study": grid.spec.name,
+        "seed": grid.spec.search.seed,
+        "ok": bool(comparisons) and all(entry["ok"] for entry in comparisons),
+        "comparisons": comparisons,
+    }

@@ -1,0 +1,101 @@
+"""BaselineSpec: the fixed rivals of a study, as a grid and as single rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+
+from searchlab.config.settings import TrainingSettings
+from searchlab.config.trial import SCHEMES, Scheme
+from searchlab.config.validation import Spec, Value, to_tuple
+
+__all__ = ["BaselineRow", "BaselineSpec", "RowName"]
+
+
+def _check_row_name(value: str) -> str:
+    if not value.strip() or len(value) > 64 or not value.isprintable():
+        raise ValueError(f"must be 1 to 64 printable characters, got {value!r}")
+    if value == "search":
+        raise ValueError(f"is taken: {value!r} stands for the search's best trial")
+    return value
+
+
+RowName = Annotated[str, AfterValidator(_check_row_name)]
+
+
+class BaselineRow(Spec):
+    """One fixed rival: an architecture, its own parameters, and how its training differs.
+
+    What the space searches must lie in it, for a baseline is a point of the space (DESIGN 4).
+    """
+
+    name: RowName = Field(description="how leaderboards name it")
+    architecture: str = Field(description="a family or preset; see `searchlab space families`")
+    scheme: Scheme = Field("DT", description="HF, HT or DT")
+    parameters: dict[str, Value] = Field(
+        default_factory=dict, description="the family's own parameters, which its space searches"
+    )
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings, description="what differs from the other baselines"
+    )
+    folds: Literal["all", "search"] | None = Field(
+        None, description="as for all baselines, where this one differs"
+    )
+
+
+_INHERITED = TrainingSettings()
+
+
+class BaselineSpec(Spec):
+    """The fixed rivals: every architecture with every scheme, and rows of their own."""
+
+    architectures: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = ("a1", "a2")
+    schemes: Annotated[tuple[Scheme, ...], BeforeValidator(to_tuple)] = Field(
+        SCHEMES, json_schema_extra={"minItems": 1}
+    )
+    rows: Annotated[tuple[BaselineRow, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="rivals beside the grid, each with a name"
+    )
+    only: Annotated[tuple[str, ...] | None, BeforeValidator(to_tuple)] = Field(
+        None, description="run only the baselines of these names"
+    )
+    training: TrainingSettings = Field(
+        default_factory=TrainingSettings, description="what differs from the study's training"
+    )
+    folds: Literal["all", "search"] = Field(
+        "all", description="cross-validate on all folds, or train on the search folds only"
+    )
+    weights: str | None = Field(
+        None, description="a folder of `searchlab weights save` to begin the grid's models from"
+    )
+
+    @field_validator("schemes")
+    @classmethod
+    def _check_not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must name at least one scheme. Empty architectures for no baselines")
+        return value
+
+    @field_validator("architectures", "schemes")
+    @classmethod
+    def _check_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for index, item in enumerate(value):
+            if item in value[:index]:
+                raise ValueError(f"must name each once, got {item!r} twice")
+        return value
+
+    @property
+    def grid(self) -> tuple[BaselineRow, ...]:
+        """Every architecture with every scheme, named ``a2/DT``."""
+        return tuple(
+            # Constructed, for an architecture may be any text until the families are at hand.
+            BaselineRow.model_construct(
+                name=f"{architecture}/{scheme}",
+                architecture=architecture,
+                scheme=scheme,
+                training=_INHERITED,
+            )
+            for architecture in self.architectures
+            for scheme in self.schemes
+        )

@@ -1,0 +1,154 @@
+"""What a search optimises: one figure of a trial, or several against each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from searchlab.config.samplers import check_sampler
+from searchlab.config.trial import AttackConfig, AttackName, FoldMetric, ObjectiveConfig
+from searchlab.config.validation import Spec, located_error
+
+if TYPE_CHECKING:
+    from searchlab.config.settings import TrainingSettings
+    from searchlab.config.study import SearchSpec, StudySpec
+
+__all__ = [
+    "Metric",
+    "ObjectiveSpec",
+    "Objectives",
+    "RobustnessSpec",
+    "check_objectives",
+    "check_patience",
+]
+
+Metric = Literal["accuracy", "loss", "robust_accuracy", "parameters", "multiply_adds", "latency"]
+_MAXIMIZED = ("accuracy", "robust_accuracy")
+
+
+class ObjectiveSpec(Spec):
+    """One figure that the search optimises; accuracies and losses are those of validation folds.
+
+    ``parameters`` are counted, ``multiply_adds`` are those of one image's forward pass,
+    ``latency`` is the median milliseconds of one image's, measured on the worker.
+    """
+
+    metric: Metric = "accuracy"
+    direction: Literal["maximize", "minimize"] | None = Field(
+        None, description="follows from the metric"
+    )
+    at: Literal["best", "last"] = Field("best", description="value at the best epoch or the last")
+
+    @model_validator(mode="after")
+    def _check_direction(self) -> ObjectiveSpec:
+        if self.direction is not None and self.direction != self.natural_direction:
+            raise located_error(
+                f"must be {self.natural_direction} for {self.metric}, got {self.direction!r}",
+                "direction",
+            )
+        return self
+
+    @property
+    def natural_direction(self) -> Literal["maximize", "minimize"]:
+        """The direction in which this metric is better."""
+        return "maximize" if self.metric in _MAXIMIZED else "minimize"
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return 1 if self.natural_direction == "maximize" else -1
+
+    def to_config(self) -> ObjectiveConfig:
+        """Return what a worker needs of a study's first objective."""
+        assert self.metric in get_args(FoldMetric), self.metric
+        metric: FoldMetric = "accuracy" if self.metric == "accuracy" else "loss"
+        return ObjectiveConfig(metric=metric, direction=self.natural_direction, at=self.at)
+
+
+def _to_tuple(value: Any) -> Any:
+    if isinstance(value, (dict, ObjectiveSpec)):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Objectives = Annotated[
+    tuple[ObjectiveSpec, ...],
+    BeforeValidator(_to_tuple, json_schema_input_type=ObjectiveSpec | list[ObjectiveSpec]),
+]
+
+
+class RobustnessSpec(Spec):
+    """The attack that every trial's validation images (and a confirmed one's test images) meet."""
+
+    attack: AttackName = Field("fgsm", description="fgsm (one step, report 004) or pgd")
+    epsilon: float = Field(0.1, ge=0, le=1, description="largest change of a pixel in [0, 1]")
+    steps: int = Field(10, ge=1, le=1000, description="steps of pgd")
+
+    def to_config(self) -> AttackConfig:
+        """Return the same for a worker."""
+        return AttackConfig(name=self.attack, epsilon=self.epsilon, steps=self.steps)
+
+
+def check_objectives(
+    objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: RobustnessSpec | None
+) -> None:
+    """Raise a located error for objectives that cannot be searched together."""
+    if not objectives:
+        raise located_error("must name at least one objective", "objective")
+    if objectives[0].metric not in get_args(FoldMetric):
+        raise located_error(
+            "must be accuracy or loss first, by which epochs and finalists are chosen, got "
+            f"{objectives[0].metric!r}. Put the others after it",
+            "objective",
+        )
+    for index, objective in enumerate(objectives[1:], start=1):
+        if objective.at != objectives[0].at and "at" in objective.model_fields_set:
+            raise located_error(
+                f"must be that of the first objective, {objectives[0].at!r}, whose epoch counts "
+                f"for all of them, got {objective.at!r}",
+                *("objective", str(index), "at"),
+            )
+    metrics = [objective.metric for objective in objectives]
+    for index, metric in enumerate(metrics):
+        if metric in metrics[:index]:
+            raise located_error(f"must name each metric once, got {metric!r} twice", "objective")
+    if "robust_accuracy" in metrics and robustness is None:
+        raise located_error(
+            "needs the attack that robust_accuracy is measured under. "
+            "Add robustness: {attack: fgsm, epsilon: 0.1}",
+            "objective",
+        )
+    try:
+        check_sampler(search.sampler, len(objectives))
+    except ValueError as error:
+        raise located_error(str(error), "search", "sampler") from None
+    if len(objectives) > 1 and search.pruner != "none":
+        raise located_error(
+            f"must be none with several objectives, which no pruner can weigh, got "
+            f"{search.pruner!r}",
+            "search",
+            "pruner",
+        )
+
+
+def check_patience(spec: StudySpec) -> None:
+    """Raise a located error for patience where the last epoch counts, which is always the best."""
+    if spec.primary.at != "last":
+        return
+    places: list[tuple[TrainingSettings, tuple[str, ...]]] = [
+        (spec.training, ("training",)),
+        (spec.baselines.training, ("baselines", "training")),
+        *(
+            (row.training, ("baselines", "rows", str(index), "training"))
+            for index, row in enumerate(spec.baselines.rows)
+        ),
+    ]
+    for settings, place in places:
+        if settings.patience is not None:
+            raise located_error(
+                f"must be null with objective.at: last, under which no epoch is better than the "
+                f"last, got {settings.patience}",
+                *place,
+                "patience",
+            )

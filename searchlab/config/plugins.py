@@ -1,0 +1,193 @@
+"""Plugins: the user's own Python files and modules, which register families and datasets.
+
+A plugin is imported for what its decorators register. Importing runs its code, so it happens only
+where a study is run or a space checked: reading a recorded study back never imports its plugins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from searchlab.errors import InputError
+
+__all__ = [
+    "ENTRY_POINTS",
+    "load_entry_points",
+    "load_plugins",
+    "load_sources",
+    "loaded_sources",
+    "resolve_plugins",
+]
+
+logger = logging.getLogger(__name__)
+
+ENTRY_POINTS = "searchlab.plugins"
+"""The group of entry points by which an installed package is a plugin without being named."""
+
+_MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+# What this process has imported: a file's source as it was run, None for a module.
+_loaded: dict[str, str | None] = {}
+
+
+def resolve_plugins(references: Iterable[str], *, base: Path | None = None) -> tuple[str, ...]:
+    """Return each reference once, in order: files as absolute paths, modules by name.
+
+    A relative path starts at ``base``, else at the current folder. Nothing is read or imported.
+    Raises ``InputError`` for what is neither a ``.py`` file nor a module's name.
+    """
+    resolved: dict[str, None] = {}
+    for reference in references:
+        if reference.endswith(".py"):
+            path = (base or Path.cwd()) / Path(reference).expanduser()
+            resolved[str(path.resolve())] = None
+        elif _MODULE_NAME.fullmatch(reference):
+            resolved[reference] = None
+        else:
+            raise InputError(
+                "must be a Python file (*.py) or the dotted name of an installed module",
+                where="plugin",
+                found=reference,
+            )
+    return tuple(resolved)
+
+
+def load_plugins(references: Iterable[str], *, base: Path | None = None) -> tuple[str, ...]:
+    """Import installed plugins, then these; each once a process. Returns them resolved.
+
+    ``base`` is where relative paths start. Raises ``InputError`` for a plugin that is not there or
+    cannot be imported: which, at which of its lines, why.
+    """
+    resolved = resolve_plugins(references, base=base)
+    load_entry_points()
+    for reference in resolved:
+        if reference not in _loaded:
+            _import(reference, _read(reference) if reference.endswith(".py") else None)
+    return resolved
+
+
+def load_entry_points() -> None:
+    """Import what installed packages register under ``searchlab.plugins``, once a process."""
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        key = f"entry point {point.name}: {point.value}"
+        if key not in _loaded:
+            remedy = "Correct or uninstall the package that brings it"
+            with _explained(point.value, remedy=f"{remedy} ({point.dist and point.dist.name})"):
+                point.load()
+            _loaded[key] = None
+
+
+def loaded_sources(references: Iterable[str]) -> dict[str, str | None]:
+    """Return what other processes need for ``load_sources``: plain text, as it was run here.
+
+    So workers on other machines need no copy of the file, and a file that is edited while its
+    study runs does not change the study's later trials.
+    """
+    return {reference: _loaded[reference] for reference in references}
+
+
+def load_sources(sources: Mapping[str, str | None]) -> None:
+    """Import installed plugins and what ``loaded_sources`` returned in another process."""
+    load_entry_points()
+    for reference, source in sources.items():
+        if reference not in _loaded:
+            _import(reference, source)
+
+
+def _read(reference: str) -> str:
+    try:
+        return Path(reference).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            "does not exist",
+            where=f"plugin {reference}",
+            remedy="Correct the path: --plugin, or `plugins` in the study file",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", where=f"plugin {reference}") from error
+
+
+def _import(reference: str, source: str | None) -> None:
+    """Import a module by name, or a file by its source."""
+    if source is None:
+        with _explained(reference):
+            importlib.import_module(reference)
+    else:
+        _run_file(Path(reference), source)
+    _loaded[reference] = source
+
+
+def _run_file(path: Path, source: str) -> None:
+    """Run a file as a module of its own name; modules beside it can be imported."""
+    digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+    module = ModuleType(f"searchlab_plugin_{path.stem}_{digest}")
+    module.__file__ = str(path)
+    # Last, so that nothing beside the plugin takes the place of an installed package.
+    if (folder := str(path.parent)) not in sys.path:
+        sys.path.append(folder)
+    # Dataclasses, pydantic and pickle look their module up by name.
+    sys.modules[module.__name__] = module
+    try:
+        with _explained(str(path)):
+            exec(compile(source, str(path), "exec"), module.__dict__)
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
+
+
+@contextmanager
+def _explained(reference: str, *, remedy: str | None = None) -> Iterator[None]:
+    """Turn what importing a plugin raises into one message at the line that raised it."""
+    try:
+        yield
+    # The user's code may raise anything; SystemExit from a script that ends with sys.exit().
+    except (Exception, SystemExit) as error:
+        logger.debug("importing the plugin %s failed", reference, exc_info=error)
+        raise InputError(
+            f"cannot be imported: {_describe(error)}",
+            where=f"plugin {_find_place(error, reference)}",
+            remedy=remedy or _choose_remedy(error, reference),
+        ) from error
+
+
+def _describe(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    first_line = (text.strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line}".removesuffix(": ")
+
+
+def _find_place(error: BaseException, reference: str) -> str:
+    """Return ``file:line``, the last line of the user's own that ran; else the reference."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if reference.endswith(".py"):
+        own = [frame for frame in frames if frame.filename == reference]
+    else:
+        ours = str(Path(__file__).parents[1])
+        own = [frame for frame in frames if not frame.filename.startswith(("<frozen", ours))]
+        own = [frame for frame in own if "importlib" not in Path(frame.filename).parts]
+        if not own:
+            return reference
+        reference = f"{reference}: {own[-1].filename}"
+    return f"{reference}:{own[-1].lineno}" if own else reference
+
+
+def _choose_remedy(error: BaseException, reference: str) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        if error.name and (reference == error.name or reference.startswith(f"{error.name}.")):
+            return "Install the package, or give the path of its file: path/plugin.py"
+        return f"Install {error.name}, or correct the import"
+    if isinstance(error, ValueError) and "registered" in str(error):
+        return "Choose another name: each family and each dataset has its own"
+    return "Correct it; searchlab -vv shows the whole traceback"

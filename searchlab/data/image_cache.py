@@ -1,0 +1,247 @@
+"""Decoded images on disk, mapped into memory: files are decoded once, however many studies.
+
+An entry is a folder of arrays in ``.cache`` of the data folder, or of the user's cache where that
+cannot be written. Its name changes with any file of the tree, so that an entry is never out of
+date; deleting one is always safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchlab.data.decoding import Progress, decode_files
+from searchlab.data.image_data import Images, Labels
+from searchlab.data.image_tree import ImageFile, ImageTree
+from searchlab.errors import InputError
+
+__all__ = ["DecodedImages", "load_decoded"]
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # to be raised whenever other pixels come out
+_PARTS = ("train", "test")
+_ARRAYS = tuple(f"{part}_{content}.npy" for part in _PARTS for content in ("images", "labels"))
+_INDEX = "index.json"
+_CHUNK_BYTES = 2**22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecodedImages:
+    """The images of a tree: uint8 [N, 3, S, S], read-only, in the memory of the page cache.
+
+    ``skipped`` are the broken files, relative to the tree's root.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    skipped: tuple[str, ...]
+
+
+def load_decoded(
+    tree: ImageTree, *, size: int, skip_broken: bool, data_dir: Path, on_progress: Progress
+) -> DecodedImages:
+    """Return the images from the cache, after decoding them into it where they are not there.
+
+    Of several processes one decodes, the others wait for it. Raises ``InputError`` naming a broken
+    file unless ``skip_broken``, or the cache where it cannot be written.
+    """
+    import filelock  # it loads asyncio
+
+    name = f"{_slug(tree.root.name)}-{size}-{_key(tree, size=size, skip_broken=skip_broken)}"
+    places = _list_cache_roots(data_dir)
+    for place in places:
+        if (decoded := _read_entry(place / name)) is not None:
+            return decoded
+    entry = _first_writable(places) / name
+    try:
+        # The lock dies with its holder, so what a killed one left can be thrown away.
+        with filelock.FileLock(entry.with_name(f"{name}.lock")):
+            if (decoded := _read_entry(entry)) is None:
+                decoded = _build(tree, entry, size, skip_broken, on_progress)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            where=f"the cache of decoded images {entry.parent}",
+            remedy="Free some space, or choose another folder with --data-dir",
+        ) from error
+    return decoded
+
+
+def _slug(name: str) -> str:
+    return "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:32]
+
+
+def _key(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(repr((_FORMAT, str(tree.root.resolve()), size, skip_broken)).encode())
+    for part in (tree.train, tree.test):
+        for file in part:
+            line = f"{file.path}|{file.label}|{file.num_bytes}|{file.mtime_ns}\n"
+            digest.update(line.encode(errors="surrogateescape"))
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def _list_cache_roots(data_dir: Path) -> tuple[Path, Path]:
+    from platformdirs import user_cache_path
+
+    return data_dir / ".cache", user_cache_path("searchlab") / "images"
+
+
+def _first_writable(places: tuple[Path, ...]) -> Path:
+    problems = []
+    for place in places:
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problems.append(f"{place}: {error.strerror}")
+            continue
+        if os.access(place, os.W_OK):
+            return place
+        problems.append(f"{place}: not writable")
+    raise InputError(
+        "must have a writable place",
+        where="the cache of decoded images",
+        found=problems,
+        remedy="Choose another folder with --data-dir",
+    )
+
+
+def _read_entry(entry: Path) -> DecodedImages | None:
+    """Map an entry; None where there is none, or it is not what was written."""
+    try:
+        index = json.loads((entry / _INDEX).read_bytes())
+        arrays = [_open_array(entry / file, index["crc32"][file]) for file in _ARRAYS]
+        skipped = tuple(index["skipped"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is damaged (%s): decoding again", entry, error)
+        return None
+    train_images, train_labels, test_images, test_labels = arrays
+    return DecodedImages(
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        skipped=skipped,
+    )
+
+
+def _open_array(file: Path, crc: int) -> NDArray[Any]:
+    if _checksum(file) != crc:
+        raise ValueError(f"{file.name} has another checksum")
+    # A plain array: memmap, a subclass, is copied on its way into Ray's object store.
+    return np.asarray(np.load(file, mmap_mode="r"))
+
+
+def _checksum(file: Path) -> int:
+    crc = 0
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            crc = zlib.crc32(chunk, crc)
+    return crc
+
+
+def _build(
+    tree: ImageTree, entry: Path, size: int, skip_broken: bool, on_progress: Progress
+) -> DecodedImages:
+    """Decode beside the entry, then move it there whole."""
+    total = len(tree.train) + len(tree.test)
+    logger.info("decoding %d images of %s", total, tree.root)
+    partial = entry.with_name(f"{entry.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        skipped = []
+        for part, before in (("train", 0), ("test", len(tree.train))):
+
+            def advance(done: int, _: int, before: int = before) -> None:
+                on_progress(before + done, total)
+
+            skipped += _decode_part(
+                tree, part, partial, size=size, skip_broken=skip_broken, on_progress=advance
+            )
+        index = {"skipped": skipped, "crc32": {file: _checksum(partial / file) for file in _ARRAYS}}
+        (partial / _INDEX).write_text(json.dumps(index))
+        shutil.rmtree(entry, ignore_errors=True)
+        partial.rename(entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    decoded = _read_entry(entry)
+    assert decoded is not None, f"{entry} was written just now"
+    return decoded
+
+
+def _decode_part(
+    tree: ImageTree, part: str, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
+) -> list[str]:
+    """Write images and labels of one part; return the broken files."""
+    files = tree.train if part == "train" else tree.test
+    target = folder / f"{part}_images.npy"
+    images = _make_array(target, len(files), size)
+    broken: dict[int, str] = {}
+    paths = [tree.root / file.path for file in files]
+    try:
+        for index, reason in decode_files(paths, images, on_progress=on_progress):
+            if not skip_broken:
+                raise _broken_error(paths[index], reason)
+            broken[index] = reason
+    except PermissionError as error:
+        raise InputError(
+            "is not readable", where=str(error.filename), remedy="Check its mode"
+        ) from error
+    kept = [index for index in range(len(files)) if index not in broken]
+    _check_classes(tree, part, [files[index] for index in kept])
+    images.flush()
+    if broken:
+        _drop_rows(target, images, kept)
+    labels = np.array([files[index].label for index in kept], dtype=np.int64)
+    np.save(folder / f"{part}_labels.npy", labels)
+    return [files[index].path for index in broken]
+
+
+def _make_array(file: Path, count: int, size: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    shape = (count, 3, size, size)
+    return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+
+
+def _drop_rows(file: Path, images: Images, kept: list[int]) -> None:
+    shorter = file.with_suffix(".kept")
+    rows = _make_array(shorter, len(kept), images.shape[-1])
+    for row, index in enumerate(kept):
+        rows[row] = images[index]
+    rows.flush()
+    shorter.replace(file)
+
+
+def _broken_error(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"is a broken image file ({reason})",
+        where=str(path),
+        remedy="Repair or delete it, or leave out all such files: --skip-broken, or in a study "
+        "dataset.skip_broken: true",
+    )
+
+
+def _check_classes(tree: ImageTree, part: str, kept: list[ImageFile]) -> None:
+    labels = {file.label for file in kept}
+    for label, name in enumerate(tree.classes):
+        if label not in labels:
+            raise InputError(
+                f"must have an image that is not broken in the {part} set",
+                where=f"class {name} of {tree.root}",
+            )

@@ -1,0 +1,222 @@
+"""From a request to images in memory, or to the little that models must know beforehand."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from searchlab.data.decoding import Progress
+from searchlab.data.files import fetch_command
+from searchlab.data.image_cache import load_decoded
+from searchlab.data.image_data import ImageData
+from searchlab.data.image_tree import find_layout, scan_tree
+from searchlab.data.registry import Dataset, TreeSource, get_dataset
+from searchlab.data.request import DatasetFacts, DatasetRequest
+from searchlab.data.subset import limit_training
+from searchlab.errors import InputError
+
+__all__ = ["count_images", "describe_dataset", "load_dataset"]
+
+logger = logging.getLogger(__name__)
+
+_MIN_SIZE, _MAX_SIZE = 8, 1024
+_NAMED_FILES = 3
+
+
+def load_dataset(
+    request: DatasetRequest | str, data_dir: Path, *, on_progress: Progress | None = None
+) -> ImageData:
+    """Load a dataset from ``data_dir``, or an image folder from its root; nothing is downloaded.
+
+    Image files are decoded the first time only, with ``on_progress`` told how far it is. Raises
+    ``InputError`` where the name is unknown, the request does not suit it, files are missing, or a
+    file is damaged.
+    """
+    request = _as_request(request)
+    dataset = get_dataset(request.name)
+    _check_request(dataset, request)
+    _check_present(dataset, data_dir)
+    if dataset.tree is not None:
+        data = _load_tree(dataset, dataset.tree, request, data_dir, on_progress)
+    else:
+        data = _load_fixed(dataset, data_dir)
+    return data if request.limit is None else limit_training(data, request.limit)
+
+
+def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFacts:
+    """Tell shape and classes without reading an image; a named dataset need not be there.
+
+    Raises ``InputError`` where the request does not suit the dataset, or a folder's classes cannot
+    be told.
+    """
+    request = _as_request(request)
+    dataset = get_dataset(request.name)
+    _check_request(dataset, request)
+    if dataset.tree is None:
+        assert dataset.facts is not None, f"{dataset.name} was registered with them"
+        return dataset.facts
+    size = _size(dataset.tree, request)
+    if dataset.facts is not None:
+        return DatasetFacts(image_shape=(3, size, size), num_classes=dataset.facts.num_classes)
+    classes = find_layout(_tree_root(dataset.tree, request, data_dir)).classes
+    return DatasetFacts(image_shape=(3, size, size), num_classes=len(classes), class_names=classes)
+
+
+def count_images(name: str, data_dir: Path) -> tuple[int | None, int | None]:
+    """Tell how many training and test images a dataset has; None where that cannot be told."""
+    dataset = get_dataset(name)
+    if dataset.tree is None or dataset.tree.folder is None:
+        return dataset.num_train, dataset.num_test
+    try:
+        tree = scan_tree(data_dir / dataset.tree.folder)
+    except InputError:  # not there, or not as it should be: loading it says what is wrong
+        return None, None
+    return len(tree.train), len(tree.test)
+
+
+def _as_request(request: DatasetRequest | str) -> DatasetRequest:
+    return DatasetRequest(name=request) if isinstance(request, str) else request
+
+
+def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
+    """Raise InputError for a choice that the dataset does not offer, or one that it demands."""
+    if request.limit is not None and request.limit < 1:
+        raise InputError("must be at least 1", where="dataset.limit", found=request.limit)
+    if dataset.tree is None:
+        _refuse_choices(dataset, request)
+        return
+    if dataset.tree.folder is None and request.root is None:
+        raise InputError(
+            f"is required with dataset {dataset.name}",
+            where="dataset.root",
+            remedy="Give the folder that holds a folder for each class",
+        )
+    if dataset.tree.folder is not None:
+        _refuse_root(dataset, request)
+    if request.size is None and dataset.tree.default_size is None:
+        raise InputError(
+            f"is required with dataset {dataset.name}",
+            where="dataset.size",
+            remedy="Give the side in pixels that all images are brought to, such as 64",
+        )
+    if request.size is not None and not _MIN_SIZE <= request.size <= _MAX_SIZE:
+        raise InputError(
+            f"must be in {_MIN_SIZE}..{_MAX_SIZE}", where="dataset.size", found=request.size
+        )
+
+
+def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
+    _refuse_root(dataset, request)
+    if request.size is not None:
+        _, height, width = dataset.image_shape
+        raise InputError(
+            f"cannot be chosen for {dataset.name}, whose images are {height}x{width}",
+            where="dataset.size",
+            found=request.size,
+            remedy="Leave it out",
+        )
+    if request.skip_broken:
+        raise InputError(
+            f"is for datasets of image files, and {dataset.name} is none",
+            where="dataset.skip_broken",
+            remedy="Leave it out",
+        )
+
+
+def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
+    if request.root is not None:
+        raise InputError(
+            f"is for dataset folder only: {dataset.name} is looked for in the data folder",
+            where="dataset.root",
+            found=str(request.root),
+            remedy="Leave it out, and name the data folder with --data-dir",
+        )
+
+
+def _check_present(dataset: Dataset, data_dir: Path) -> None:
+    missing = dataset.find_missing(data_dir)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"is not in {data_dir}: {missing[0]}{more} not found",
+            where=f"dataset {dataset.name}",
+            remedy=f"Run: {fetch_command(dataset.name, data_dir)}"
+            if dataset.downloadable
+            else None,
+        )
+
+
+def _load_fixed(dataset: Dataset, data_dir: Path) -> ImageData:
+    assert dataset.load is not None
+    data = dataset.load(data_dir)
+    for field in ("image_shape", "num_classes"):
+        registered, found = getattr(dataset, field), getattr(data, field)
+        if found != registered:  # models were checked against what was registered
+            raise InputError(
+                f"must have the {field} that it was registered with, {registered}",
+                where=f"dataset {dataset.name}",
+                found=found,
+            )
+    return data
+
+
+def _load_tree(
+    dataset: Dataset,
+    source: TreeSource,
+    request: DatasetRequest,
+    data_dir: Path,
+    on_progress: Progress | None,
+) -> ImageData:
+    tree = scan_tree(_tree_root(source, request, data_dir))
+    if dataset.facts is not None and len(tree.classes) != dataset.num_classes:
+        raise InputError(
+            f"must have {dataset.num_classes} class folders",
+            where=str(tree.root),
+            found=len(tree.classes),
+        )
+    decoded = load_decoded(
+        tree,
+        size=_size(source, request),
+        skip_broken=request.skip_broken,
+        data_dir=data_dir,
+        on_progress=on_progress or (lambda _done, _total: None),
+    )
+    _warn_of_skipped(decoded.skipped, tree.root)
+    return ImageData(
+        name=dataset.name,
+        train_images=decoded.train_images,
+        train_labels=decoded.train_labels,
+        test_images=decoded.test_images,
+        test_labels=decoded.test_labels,
+        num_classes=len(tree.classes),
+        num_skipped=len(decoded.skipped),
+    )
+
+
+def _size(source: TreeSource, request: DatasetRequest) -> int:
+    size = request.size or source.default_size
+    assert size is not None, "the request was checked"
+    return size
+
+
+def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> Path:
+    if source.folder is not None:
+        return data_dir / source.folder
+    assert request.root is not None, "the request was checked"
+    root = request.root.expanduser().absolute()
+    if not root.is_dir():
+        raise InputError("must be a folder that is there", where="dataset.root", found=str(root))
+    return root
+
+
+def _warn_of_skipped(skipped: tuple[str, ...], root: Path) -> None:
+    if skipped:
+        more = len(skipped) - _NAMED_FILES
+        logger.warning(
+            "%d broken image file%s of %s skipped: %s%s",
+            len(skipped),
+            "s" if len(skipped) > 1 else "",
+            root,
+            ", ".join(skipped[:_NAMED_FILES]),
+            f" and {more} more" if more > 0 else "",
+        )

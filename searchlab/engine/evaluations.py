@@ -1,0 +1,122 @@
+"""What a study measures of its finished models: ensembles, and how alike their neurons respond."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from optuna.study import Study
+
+from searchlab.analysis.correlations import correlate_neurons
+from searchlab.analysis.ensembles import evaluate_ensemble
+from searchlab.errors import InputError
+from searchlab.study import attributes as attr
+from searchlab.study.attributes import TrialRecord
+from searchlab.study.preparation import PreparedStudy
+from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.images import TrainingData
+from searchlab.training.saved_models import SavedModel, load_model
+
+__all__ = ["evaluate_finished"]
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_finished(
+    prepared: PreparedStudy, study: Study, records: Iterable[TrialRecord], models: Path
+) -> None:
+    """Record the study's ensembles and correlations, those that are not recorded yet.
+
+    Both are of baselines, which are fixed before the study begins, so the test set chooses
+    nothing here. What names a baseline that failed is left out; so is, with a warning, what cannot
+    be measured, for the trials are all there by now.
+    """
+    numbers = {
+        record.label: record.number
+        for record in records
+        if record.role == "baseline" and record.state == "COMPLETE"
+    }
+    known: dict[str, Any] = study.user_attrs.get(attr.EVALUATIONS, {})
+    missing = [
+        task for task in _plan(prepared) if not task.is_in(known) and task.members <= set(numbers)
+    ]
+    if not missing:
+        return
+    opened = _Opened(prepared, models, numbers)
+    for task in missing:
+        try:
+            figures = task.measure(opened)
+        except (InputError, ValueError) as error:  # ValueError: no two neurons that respond
+            logger.warning("%s was not measured: %s", task.name, error)
+        else:
+            known[task.name] = {**task.made_of, **figures}
+    study.set_user_attr(attr.EVALUATIONS, known)
+
+
+class _Opened:
+    """The data, and each model that was asked for, loaded once."""
+
+    def __init__(self, prepared: PreparedStudy, folder: Path, numbers: dict[str, int]) -> None:
+        self.data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
+        self._folder = folder
+        self._numbers = numbers
+        self._models: dict[str, SavedModel] = {}
+
+    def model(self, label: str) -> SavedModel:
+        if label not in self._models:
+            path = checkpoint_path(self._folder, self._numbers[label])
+            self._models[label] = load_model(path, self.data)
+        return self._models[label]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """A figure to take. ``made_of`` is recorded beside it: with another, it is taken again."""
+
+    name: str
+    members: frozenset[str]
+    made_of: dict[str, Any]
+    measure: Callable[[_Opened], dict[str, float]]
+
+    def is_in(self, known: dict[str, Any]) -> bool:
+        recorded = known.get(self.name, {})
+        return bool(recorded) and self.made_of.items() <= recorded.items()
+
+
+def _plan(prepared: PreparedStudy) -> list[_Task]:
+    spec = prepared.spec
+    ensembles = [
+        _Task(
+            name=name,
+            members=frozenset(members),
+            made_of={"members": list(members)},
+            measure=partial(_measure_ensemble, members),
+        )
+        for name, members in spec.ensembles.items()
+    ]
+    correlations = [
+        _Task(
+            name=label,
+            members=frozenset((label,)),
+            made_of={"layer": layer},
+            measure=partial(_correlate, label, layer),
+        )
+        for label, layer in spec.correlations.items()
+    ]
+    return ensembles + correlations
+
+
+def _measure_ensemble(members: tuple[str, ...], opened: _Opened) -> dict[str, float]:
+    logits = [opened.model(member).logits(opened.data) for member in members]
+    return asdict(evaluate_ensemble(logits, opened.data.test_labels))
+
+
+def _correlate(label: str, layer: str, opened: _Opened) -> dict[str, float]:
+    model = opened.model(label)
+    read = model.features if layer == "features" else model.logits
+    return asdict(correlate_neurons(read(opened.data)))

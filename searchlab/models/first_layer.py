@@ -1,0 +1,41 @@
+"""What a family's first layer holds when it is set by hand, without building all of the network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from searchlab.errors import InputError
+from searchlab.models.initialisation import apply_scheme
+from searchlab.models.registry import ImageShape, get_family, list_families
+
+__all__ = ["first_layer_kernels"]
+
+# Which kernels a layer has depends on its own shape only, so any images do that suit the family.
+_ANY_SHAPE: ImageShape = (1, 64, 64)
+
+
+def first_layer_kernels(name: str, *, image_shape: ImageShape = _ANY_SHAPE) -> Tensor:
+    """Return the 0/1 kernels [F, kh, kw] of a family's first layer, one for each filter.
+
+    The family has its default parameters. Raises InputError where there is no such family, it has
+    no convolution, or the images do not suit it.
+    """
+    family = get_family(name)
+    if family.first_conv is None:
+        others = [other for other in list_families() if get_family(other).first_conv]
+        raise InputError(
+            "must have a first conv layer to set by hand",
+            where="family",
+            found=name,
+            remedy=f"Known: {', '.join(others)}",
+        )
+    with torch.device("meta"):
+        model = family.build(
+            family.parameters(), image_shape=image_shape, num_classes=2, dropout=0.0
+        )
+    conv = model.get_submodule(family.first_conv)
+    assert isinstance(conv, nn.Conv2d), f"{name}.{family.first_conv} is not a Conv2d"
+    conv.to_empty(device="cpu")
+    apply_scheme(model, family, "HF")
+    return conv.weight.detach()[:, 0]  # the same on every channel

@@ -1,0 +1,124 @@
+"""Trained weights for a network's body: from a file, or torchvision's own of ImageNet."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from searchlab.errors import InputError, SearchlabError
+
+__all__ = ["SUFFIXES", "fetch_imagenet_weights", "load_body", "read_weights"]
+
+SUFFIXES = (".pth", ".pt", ".safetensors")
+
+# What torch.load is known to raise for a file that is not one of its own, or was cut short.
+_UNREADABLE = (
+    RuntimeError, pickle.UnpicklingError, struct.error, EOFError, OSError,
+    ValueError, TypeError, LookupError, AttributeError, AssertionError,
+)  # fmt: skip
+
+_MOST_SHOWN = 3
+
+
+def read_weights(file: str) -> dict[str, Tensor]:
+    """Read tensors by their names; InputError for a file that is missing or holds anything else.
+
+    Nothing is unpickled but tensors, so a file may come from a stranger.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"must find its weights in a file, but there is none at {file}",
+            remedy=f"Looked for {path.absolute()}",
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path, device="cpu")
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, *_UNREADABLE) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
+        raise InputError(
+            f"cannot read weights from {file}: {reason}",
+            remedy="Give a file of tensors by their names, as torch.save(model.state_dict()) or "
+            "safetensors write it",
+        ) from error
+    if isinstance(tensors, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()
+    ):
+        return tensors
+    raise InputError(
+        f"must find tensors by their names in {file}",
+        found=type(tensors).__name__,
+        remedy="Save model.state_dict(), not the model or a checkpoint around it",
+    )
+
+
+def fetch_imagenet_weights(name: str) -> dict[str, Tensor]:
+    """Return torchvision's weights of the network ``name``, from torch's cache or the network.
+
+    The first release for every network, one recipe for all, so that variants compare. A download's
+    hash is checked. Raises SearchlabError where it cannot be had.
+    """
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        with redirect_stdout(sys.stderr):  # torch tells of the download, and stdout is for results
+            tensors: dict[str, Tensor] = weights.get_state_dict(
+                progress=False, check_hash=True, map_location="cpu", weights_only=True
+            )
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise SearchlabError(
+            f"cannot fetch the imagenet weights of {name} from {weights.url}: {error}. "
+            f"Fetch the file elsewhere and give its path as weights, or put it into "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}"
+        ) from error
+    return tensors
+
+
+def load_body(model: nn.Module, tensors: Mapping[str, Tensor], *, head: str, origin: str) -> None:
+    """Copy ``tensors`` into ``model``, but for those under ``head``, whose classes are others.
+
+    Raises InputError that names ``origin`` and the first tensors that differ by name or shape.
+    """
+    wanted = {
+        name: value for name, value in model.state_dict().items() if not _is_under(head, name)
+    }
+    given = {name: value for name, value in tensors.items() if not _is_under(head, name)}
+    differences = [*_compare(wanted, given)]
+    if differences:
+        more = len(differences) - _MOST_SHOWN
+        rest = f", and {more} more" if more > 0 else ""
+        raise InputError(
+            f"does not fit the weights of {origin}: {'; '.join(differences[:_MOST_SHOWN])}{rest}",
+            remedy="Give weights of the same variant, stem and number of channels",
+        )
+    with torch.no_grad():
+        for name, value in given.items():
+            wanted[name].copy_(value)
+
+
+def _compare(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    differences = []
+    for name, value in wanted.items():
+        if name not in given:
+            if not name.endswith("num_batches_tracked"):  # older files are without
+                differences.append(f"{name} is missing")
+        elif given[name].shape != value.shape:
+            shapes = f"{list(given[name].shape)}, not {list(value.shape)}"
+            differences.append(f"{name} is {shapes}")
+    return differences + [f"{name} is not known" for name in given if name not in wanted]
+
+
+def _is_under(head: str, name: str) -> bool:
+    return name.startswith(f"{head}.")

@@ -1,0 +1,169 @@
+"""Initial weights in a folder that is never overwritten (report 000, section 3.1).
+
+One safetensors file for each architecture, scheme and member; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from searchlab.config.trial import ModelConfig, Scheme
+
+__all__ = [
+    "FULL",
+    "FoldMember",
+    "copy_weights",
+    "describe_difference",
+    "initial_weights_path",
+    "load_initial_weights",
+    "read_initial_weights",
+    "save_initial_weights",
+]
+
+_FORMAT = "1"
+_REMAKE = "Make it with searchlab weights save"
+
+FULL: Final = "full"
+"""The member that trains on the whole training set; also its key for what is drawn."""
+
+FoldMember = int | Literal["full"]
+"""A member of a trial: a fold's number, or FULL."""
+
+
+def initial_weights_path(
+    folder: Path, architecture: str, scheme: Scheme, member: FoldMember
+) -> Path:
+    """Return the file of a member's initial weights, say ``a1-HF-fold0.safetensors``."""
+    name = member if member == FULL else f"fold{member}"
+    return folder / f"{architecture}-{scheme}-{name}.safetensors"
+
+
+def save_initial_weights(
+    model: nn.Module, path: Path, *, config: ModelConfig, key: tuple[str | int, ...]
+) -> None:
+    """Write a model's weights and buffers to a new file, and to the folder above it.
+
+    ``config`` and ``key`` (study seed, fold, repeat) are those of ``build_model``; they go into
+    the metadata, with every shape. Raises InputError where the file exists or cannot be written.
+    """
+    weights = copy_weights(model)
+    metadata = {
+        "format": _FORMAT,
+        "config": json.dumps(asdict(config)),
+        "key": json.dumps(key),
+        "shapes": json.dumps({name: list(value.shape) for name, value in weights.items()}),
+    }
+    content = save(weights, metadata=metadata)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
+    try:
+        file = path.open("xb")  # x: fails where the file exists, even if it was made just now
+    except FileExistsError as error:
+        raise InputError(
+            "exists already, and initial weights are never overwritten",
+            where=str(path),
+            remedy="Choose another folder",
+        ) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with file:
+            file.write(content)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # half a file would be kept for good
+        raise _unwritable(path, error) from error
+
+
+def load_initial_weights(model: nn.Module, path: Path) -> None:
+    """Set every parameter and buffer of ``model`` in place from a file, whatever its device.
+
+    What is frozen stays frozen. Raises InputError where the file is missing, is no safetensors
+    file, or holds another network's weights; the model is then as it was.
+    """
+    own = model.state_dict()
+    saved = read_initial_weights(path)
+    difference = _find_other_shape(own, saved)
+    if difference is not None:
+        raise InputError(
+            f"holds the weights of another network: {difference}",
+            where=str(path),
+            remedy="Name the folder that was saved for this study, or save a new one",
+        )
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(saved[name])
+
+
+def read_initial_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file on the CPU; InputError where that cannot be done."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise InputError("is not there", where=str(path), remedy=_REMAKE) from error
+    except SafetensorError as error:
+        raise InputError(
+            f"is no whole safetensors file: {error}",
+            where=str(path),
+            remedy=f"Remove it. {_REMAKE}",
+        ) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of every parameter and buffer, by name, on the CPU."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in model.state_dict().items()
+    }
+
+
+def describe_difference(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor in which ``saved`` differs from ``own``; None if all values agree."""
+    other_shape = _find_other_shape(own, saved)
+    if other_shape is not None:
+        return other_shape
+    for name, value in own.items():
+        if not torch.equal(value, saved[name]):
+            norm = torch.linalg.vector_norm(value.double() - saved[name].double()).item()
+            return f"{name} differs by a norm of {norm:.6g}"
+    return None
+
+
+def _find_other_shape(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str | None:
+    for name, value in own.items():
+        if name not in saved:
+            return f"it has no {name} {_describe(value)}"
+        if (saved[name].shape, saved[name].dtype) != (value.shape, value.dtype):
+            return f"its {name} is {_describe(saved[name])}, must be {_describe(value)}"
+    for name, value in saved.items():
+        if name not in own:
+            return f"it has {name} {_describe(value)}, which this network lacks"
+    return None
+
+
+def _describe(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cannot be written: {error.strerror}",
+        where=str(path),
+        remedy="Choose another folder with --to",
+    )

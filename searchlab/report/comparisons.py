@@ -1,0 +1,146 @@
+"""Baselines tested against each other, pair by pair, under the questions that a study asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from searchlab.analysis.comparison import Comparison, compare_folds
+from searchlab.report.formatting import MISSING
+from searchlab.report.layout import Column, make_table, markdown_table, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from searchlab.report.reading import StudyReading
+
+__all__ = [
+    "ComparedBaselines",
+    "adjust_by_holm",
+    "compare_baselines",
+    "comparisons_markdown",
+    "print_comparisons",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedBaselines:
+    """One pair: ``comparison`` is the first's value less the second's, None where one is missing.
+
+    ``p_adjusted`` is Holm's, over the pairs of the same question.
+    """
+
+    question: str
+    first: str
+    second: str
+    comparison: Comparison | None
+    p_adjusted: float | None
+    metric: str
+
+    @property
+    def outcome(self) -> str:
+        """Return ``better``, ``worse``, ``not shown`` or ``-``, for the first of the pair."""
+        if self.comparison is None:
+            return MISSING
+        if self.p_adjusted is None or self.p_adjusted >= 0.05:
+            return "not shown"
+        gain = self.comparison.difference * (1 if self.metric == "accuracy" else -1)
+        return "better" if gain > 0 else "worse"
+
+
+def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
+    """Test every pair of the study's ``comparisons`` over the folds that both were trained on."""
+    values = {
+        record.label: record.fold_values
+        for record in reading.records
+        if record.role == "baseline" and record.state == "COMPLETE"
+    }
+    compared: list[ComparedBaselines] = []
+    for question, pairs in reading.spec.comparisons.items():
+        results = [_compare(values.get(a), values.get(b), reading) for a, b in pairs]
+        adjusted = adjust_by_holm([None if r is None else r.p_value for r in results])
+        compared.extend(
+            ComparedBaselines(
+                question=question,
+                first=first,
+                second=second,
+                comparison=result,
+                p_adjusted=p_adjusted,
+                metric=reading.spec.primary.metric,
+            )
+            for (first, second), result, p_adjusted in zip(pairs, results, adjusted, strict=True)
+        )
+    return tuple(compared)
+
+
+def _compare(
+    first: tuple[float, ...] | None, second: tuple[float, ...] | None, reading: StudyReading
+) -> Comparison | None:
+    if first is None or second is None or len(first) != len(second) or len(first) < 2:
+        return None
+    return compare_folds(first, second, num_folds=reading.spec.validation.folds)
+
+
+def adjust_by_holm(p_values: list[float | None]) -> list[float | None]:
+    """Adjust for asking several times at once (Holm 1979); a missing one counts for nothing."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, index) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        adjusted[index] = largest
+    return adjusted
+
+
+_COLUMNS: tuple[Column, ...] = (
+    ("baselines compared", "left"),
+    ("difference", "right"),
+    ("95 % CI", "right"),
+    ("p", "right"),
+    ("so the first is", "left"),
+)
+_EXPLANATION = (
+    "Corrected paired t-test over the folds; 95 % CI of each pair by itself, p by Holm over the "
+    "pairs of a question."
+)
+
+
+def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -> None:
+    """Print each question with a line a pair under it."""
+    table = make_table(_COLUMNS)
+    before = ""
+    for pair in compared:
+        if pair.question != before:
+            table.add_row(Text(pair.question, style="bold"))
+            before = pair.question
+        table.add_row(*(Text(cell) for cell in _cells(pair)))
+    console.print(table)
+    say(console, _EXPLANATION, style="dim")
+
+
+def comparisons_markdown(compared: Sequence[ComparedBaselines]) -> str:
+    """Return the same as one Markdown table."""
+    columns: list[Column] = [("question", "left"), *_COLUMNS]
+    rows = [(pair.question, *(cell.strip() for cell in _cells(pair))) for pair in compared]
+    return f"{markdown_table(columns, rows)}\n{_EXPLANATION}\n"
+
+
+def _cells(pair: ComparedBaselines) -> tuple[str, ...]:
+    names = f"  {pair.first} - {pair.second}"
+    comparison = pair.comparison
+    if comparison is None:
+        return names, MISSING, MISSING, MISSING, pair.outcome
+    scale, digits = (100, 2) if pair.metric == "accuracy" else (1, 4)
+    interval = MISSING
+    if comparison.interval is not None:
+        low, high = (scale * end for end in comparison.interval)
+        interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
+    p_value = MISSING if pair.p_adjusted is None else _format_p(pair.p_adjusted)
+    return names, f"{scale * comparison.difference:+.{digits}f}", interval, p_value, pair.outcome
+
+
+def _format_p(p_value: float) -> str:
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"

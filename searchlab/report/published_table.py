@@ -1,0 +1,212 @@
+"""The table of published figures beside ours, for terminals and for Markdown files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from searchlab.report.formatting import MISSING
+from searchlab.report.layout import Column, markdown_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from searchlab.report.published import ComparedFigure, PublishedComparison
+
+__all__ = ["print_published", "published_markdown"]
+
+_FIGURES = {
+    "accuracy": "accuracy %",
+    "train_loss": "training loss",
+    "seconds_per_epoch": "s an epoch",
+    "correlation_mean": "correlation, mean",
+    "correlation_std": "correlation, std",
+}
+_SOURCES = {"test": "on the test set", "folds": "the mean over the folds"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A figure as text. ``name`` is empty where it repeats the one above."""
+
+    table: str
+    name: str
+    figure: str
+    published: str
+    ours: str
+    difference: str
+    note: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return self.name, self.figure, self.published, self.ours, self.difference, self.note
+
+
+_TITLES = ("", "", "published", "ours", "diff", "")
+_MARKDOWN_COLUMNS: tuple[Column, ...] = (
+    ("in the report", "left"),
+    ("row", "left"),
+    ("figure", "left"),
+    ("published", "right"),
+    ("ours", "right"),
+    ("diff", "right"),
+    ("note", "left"),
+)
+_INDENT = 2
+_LEAST_NAME = 12
+
+
+def print_published(console: Console, comparison: PublishedComparison) -> None:
+    """Print every figure under the table that it stands in, and below what was wrong with them."""
+    notes = _number_notes(comparison)
+    lines = _write_lines(comparison, notes, repeat=False)
+    columns = list(zip(_TITLES, *(line.cells for line in lines), strict=True))
+    # A column that is all empty but for its title is left out: no difference, no note.
+    kept = [index for index, cells in enumerate(columns) if index < 2 or any(cells[1:])]
+    widths = [max(map(len, columns[index])) for index in kept]
+    taken = sum(widths[1:]) + len(kept) - 1 + _INDENT
+    widths[0] = min(widths[0], max(_LEAST_NAME, console.width - taken))
+    console.print(Text(f"published: {comparison.source}", style="bold"))
+    _print_rows(console, [_TITLES], kept, widths, style="bold")
+    for title, group in _group(lines):
+        console.print(Text(title, style="bold"))
+        _print_rows(console, [line.cells for line in group], kept, widths)
+    console.print(Text(_explain(comparison), style="dim"))
+    for text, number in notes.items():
+        console.print(Text(f"({number}) {text}"))
+
+
+def _print_rows(
+    console: Console,
+    rows: Sequence[tuple[str, ...]],
+    kept: Sequence[int],
+    widths: Sequence[int],
+    *,
+    style: str = "",
+) -> None:
+    """Print rows of one layout: every group is a table of its own, and they must line up."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False, style=style)
+    for column, width in zip(kept, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if _TITLES[column] else "left"
+        # Figures are never cut; what a narrow terminal has no room for is a long name.
+        table.add_column(justify=justify, width=width, overflow="fold", no_wrap=column > 0)
+    for row in rows:
+        table.add_row(*(Text(row[column]) for column in kept))
+    console.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
+
+
+def _group(lines: Sequence[_Line]) -> list[tuple[str, list[_Line]]]:
+    """Put the lines under their tables' titles, each where it comes first."""
+    groups: dict[str, list[_Line]] = {}
+    for line in lines:
+        groups.setdefault(line.table, []).append(line)
+    return list(groups.items())
+
+
+def published_markdown(comparison: PublishedComparison) -> str:
+    """Return the same as one Markdown table, with the notes under it."""
+    notes = _number_notes(comparison)
+    rows = [(line.table, *line.cells) for line in _write_lines(comparison, notes, repeat=True)]
+    text = f"published: {_one_line(comparison.source)}\n\n"
+    text += markdown_table(_MARKDOWN_COLUMNS, rows) + f"\n{_explain(comparison)}\n"
+    if notes:
+        text += "\n" + "".join(f"{number}. {note}\n" for note, number in notes.items())
+    return text
+
+
+def _one_line(text: str) -> str:
+    """Join what a YAML block broke into lines, which would end a Markdown row or list item."""
+    return " ".join(text.split())
+
+
+def _number_notes(comparison: PublishedComparison) -> dict[str, int]:
+    texts = (_one_line(figure.wrong) for figure in comparison.figures)
+    return {text: number for number, text in enumerate(dict.fromkeys(filter(None, texts)), start=1)}
+
+
+def _explain(comparison: PublishedComparison) -> str:
+    """Say what ours are measured on; where that differs, the figures say which."""
+    text = f"ours: {_SOURCES[_usual_source(comparison)]}, unless said otherwise."
+    if any(figure.std is not None for figure in comparison.figures):
+        text += " ±: standard deviation over the folds."
+    if any(figure.ours is None for figure in comparison.figures):
+        text += f" {MISSING}: not redone, or no result."
+    why = _one_line(comparison.why)
+    return f"{text} {why}" if why else text
+
+
+def _usual_source(comparison: PublishedComparison) -> str:
+    sources = [figure.source for figure in comparison.figures if figure.source in ("test", "folds")]
+    return max(sources, key=sources.count) if sources else "test"
+
+
+def _write_lines(
+    comparison: PublishedComparison, notes: dict[str, int], *, repeat: bool
+) -> list[_Line]:
+    usual, digits = _usual_source(comparison), _count_digits(comparison)
+    lines: list[_Line] = []
+    above: tuple[str, str] | None = None
+    for figure in comparison.figures:
+        place = (_one_line(figure.table), _one_line(figure.name))
+        note = notes.get(_one_line(figure.wrong))
+        is_repeated = place == above and not repeat
+        lines.append(
+            _Line(
+                table=place[0],
+                name="" if is_repeated else place[1],
+                figure=_name_figure(figure, usual),
+                published=_write_published(figure, digits[figure.table, figure.figure]),
+                ours=_write_ours(figure),
+                difference=_write_difference(figure),
+                note="" if note is None or is_repeated else f"({note})",
+            )
+        )
+        above = place
+    return lines
+
+
+def _count_digits(comparison: PublishedComparison) -> dict[tuple[str, str], int]:
+    """Return the decimals that a report gives a figure in one of its tables: YAML drops zeros."""
+    digits: dict[tuple[str, str], int] = {}
+    for figure in comparison.figures:
+        key, decimals = (figure.table, figure.figure), str(figure.published).partition(".")[2]
+        digits[key] = max(digits.get(key, 0), len(decimals))
+    return digits
+
+
+def _write_published(figure: ComparedFigure, digits: int) -> str:
+    value = figure.published
+    if figure.source == "search" or not isinstance(value, (int, float)) or "e" in str(value):
+        return str(value)
+    return f"{value:.{digits}f}"
+
+
+def _name_figure(figure: ComparedFigure, usual: str) -> str:
+    name = _FIGURES.get(figure.figure, figure.figure)
+    if figure.source in ("test", "folds") and figure.source != usual:
+        name += f", {figure.source}"
+    return name
+
+
+def _write_ours(figure: ComparedFigure) -> str:
+    if figure.source == "search" and figure.ours is not None:
+        return f"{figure.ours:.4g}" if isinstance(figure.ours, float) else str(figure.ours)
+    ours = _write(figure, figure.ours)
+    return ours if figure.std is None else f"{ours} ± {_write(figure, figure.std)}"
+
+
+def _write_difference(figure: ComparedFigure) -> str:
+    return "" if figure.difference is None else _write(figure, figure.difference, "+")
+
+
+def _write(figure: ComparedFigure, value: object, sign: str = "") -> str:
+    if not isinstance(value, (int, float)):
+        return MISSING
+    digits = 2 if figure.figure in ("accuracy", "seconds_per_epoch") else 4
+    return f"{value:{sign}.{digits}f}"

@@ -1,0 +1,76 @@
+"""Adversarial images: pixels changed a little, so that a model errs the most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from searchlab.config.trial import AttackConfig
+
+__all__ = ["perturb"]
+
+# Steps are 2.5 epsilon / steps long, so that every point of the ball can be reached from any
+# other and the border is crossed (Madry et al. 2018).
+_PGD_REACH = 2.5
+
+
+def perturb(
+    predict: Callable[[Tensor], Tensor],
+    pixels: Tensor,
+    labels: Tensor,
+    config: AttackConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return images at most ``epsilon`` from ``pixels``, in [0, 1], that raise the cross entropy.
+
+    ``predict`` maps pixels [B, C, H, W] in [0, 1] to logits [B, classes], normalisation included;
+    its parameters get no gradient. It is called as it stands: a model in training mode moves its
+    running statistics and draws its dropout. fgsm is Goodfellow et al. 2015 (report 004), pgd
+    Madry et al. 2018, whose random start comes from ``generator`` on the images' device.
+
+    Works whatever the caller's gradient mode, inference mode included.
+    """
+    if config.epsilon == 0:
+        return pixels.detach()
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        if pixels.is_inference():  # autograd may not keep such tensors, but copies of them
+            pixels = pixels.clone()
+        if labels.is_inference():
+            labels = labels.clone()
+        pixels = pixels.detach()
+        if config.name == "fgsm":
+            ascent = _ascent(predict, pixels, labels)
+            return pixels.add(ascent, alpha=config.epsilon).clamp_(0, 1)
+        return _project_repeatedly(predict, pixels, labels, config, generator)
+
+
+def _project_repeatedly(
+    predict: Callable[[Tensor], Tensor],
+    pixels: Tensor,
+    labels: Tensor,
+    config: AttackConfig,
+    generator: torch.Generator,
+) -> Tensor:
+    lowest = (pixels - config.epsilon).clamp_(0, 1)
+    highest = (pixels + config.epsilon).clamp_(0, 1)
+    uniform = torch.rand(
+        pixels.shape, generator=generator, device=pixels.device, dtype=pixels.dtype
+    )
+    moved = pixels.add(uniform.mul_(2).sub_(1), alpha=config.epsilon).clamp_(lowest, highest)
+    step = _PGD_REACH * config.epsilon / config.steps
+    for _ in range(config.steps):
+        ascent = _ascent(predict, moved, labels)
+        moved = moved.add(ascent, alpha=step).clamp_(lowest, highest)
+    return moved
+
+
+def _ascent(predict: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor) -> Tensor:
+    """Return the sign of the loss's gradient by each pixel."""
+    variable = pixels.detach().requires_grad_()
+    # Summed: a mean over the batch would bring small gradients nearer to an underflow to 0.
+    loss = cross_entropy(predict(variable), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, variable)
+    return gradient.sign_()

@@ -1,0 +1,32 @@
+"""Running a network forward: in which precision, and on how many images at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from searchlab.config.trial import Precision
+
+__all__ = ["evaluation_batch", "predict"]
+
+# Bound the memory of an evaluation; larger batches of small images were no faster.
+_MOST_IMAGES = 1024
+_MOST_VALUES = 2**23  # 109 images of 3x160x160
+_GRADIENT_SHARE = 4  # a gradient needs what every layer gave, not the last one's alone
+
+
+def evaluation_batch(image_shape: tuple[int, int, int], *, with_gradients: bool = False) -> int:
+    """Return how many images of this shape are evaluated, or attacked, at a time."""
+    channels, height, width = image_shape
+    most = min(_MOST_IMAGES, _MOST_VALUES // (channels * height * width))
+    return max(1, most // _GRADIENT_SHARE if with_gradients else most)
+
+
+def predict(model: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
+    """Return float32 logits [B, classes], with the layers computed in ``precision``."""
+    if precision == "float32":
+        logits: Tensor = model(inputs)
+        return logits
+    with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
+        reduced: Tensor = model(inputs)
+    return reduced.float()

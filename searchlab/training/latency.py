@@ -1,0 +1,43 @@
+"""Measuring how long one image's forward pass takes on this machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+from torch import nn
+
+from searchlab.config.trial import Precision
+from searchlab.training.inference import predict
+
+__all__ = ["measure_latency"]
+
+_WARM_UP = 5
+_REPEATS = 50
+
+
+def measure_latency(
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    device: torch.device,
+    *,
+    precision: Precision = "float32",
+) -> float:
+    """Return the median milliseconds of a forward pass of one image, in eval mode.
+
+    The median, since a machine that runs other trials too has outliers on one side only.
+    """
+    image = torch.zeros((1, *image_shape), device=device).to(memory_format=torch.channels_last)
+    was_training = model.training
+    model.eval()
+    seconds: list[float] = []
+    with torch.inference_mode():
+        for _ in range(_WARM_UP + _REPEATS):
+            start = time.perf_counter()
+            predict(model, image, precision)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    model.train(was_training)
+    return 1000 * statistics.median(seconds[_WARM_UP:])

@@ -1,0 +1,84 @@
+"""Finished models read back: the network, and what it answers on images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from searchlab.config.trial import TrialConfig
+from searchlab.errors import InputError
+from searchlab.models import build_unset
+from searchlab.training.images import TrainingData
+from searchlab.training.inference import evaluation_batch, predict
+
+__all__ = ["SavedModel", "load_model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SavedModel:
+    """A trial's full member: its configuration, and its network in eval mode.
+
+    It answers in the precision that it was trained and tested in.
+    """
+
+    config: TrialConfig
+    model: nn.Module
+
+    @torch.inference_mode()
+    def logits(self, data: TrainingData) -> Tensor:
+        """Return [N, classes] on the test images, float32 on the CPU."""
+        normalize = data.normalizer(None, self.config.normalize)
+        batches = torch.split(data.test_images, evaluation_batch(data.image_shape))
+        precision = self.config.precision
+        return torch.cat(
+            [predict(self.model, normalize(images), precision).cpu() for images in batches]
+        )
+
+    def features(self, data: TrainingData) -> Tensor:
+        """Return [N, neurons], what the last fully connected layer is given, float32 on the CPU.
+
+        Raises InputError for a network without such a layer.
+        """
+        layers = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
+        if not layers:
+            raise InputError(
+                "has no fully connected layer, and so no features under it",
+                where=self.config.model.family,
+                remedy="Correlate its logits",
+            )
+        seen: list[Tensor] = []
+        handle = layers[-1].register_forward_pre_hook(
+            lambda _module, inputs: seen.append(inputs[0].float().cpu())
+        )
+        try:
+            self.logits(data)
+        finally:
+            handle.remove()
+        return torch.cat(seen)
+
+
+def load_model(path: Path, data: TrainingData) -> SavedModel:
+    """Read what ``save_model`` wrote, onto the device of ``data``. Raises InputError."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = TrialConfig.from_json((file.metadata() or {})["config"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, ValueError) as error:  # ValueError: no TrialConfig
+        raise InputError(
+            f"holds no model of a finished trial ({error})", where=str(path)
+        ) from error
+    # Not drawn first: weights that it began from may be gone by now, or on another machine.
+    model = build_unset(config.model, image_shape=data.image_shape, num_classes=data.num_classes)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(
+            f"holds a model of other images or another network ({error})", where=str(path)
+        ) from error
+    # The layout of training: another one sums in another order.
+    model = model.to(data.device).to(memory_format=torch.channels_last)
+    return SavedModel(config=config, model=model.eval())

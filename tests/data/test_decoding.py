@@ -1,0 +1,121 @@
+"""Decoding: the pixels that torchvision gives, from every kind of file, and nothing from others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from picture_files import write_picture
+from PIL import Image
+
+from searchlab.data.decoding import BrokenImageError, decode_files, decode_image
+
+
+def noise(height: int, width: int) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (31, 57), (90, 33), (12, 20), (16, 16)])
+def test_pixels_are_those_of_torchvisions_resize_and_centre_crop(
+    shape: tuple[int, int], tmp_path: Path
+) -> None:
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    image = noise(*shape)
+    image.save(tmp_path / "noise.png")
+    expected = np.asarray(Compose([Resize(16), CenterCrop(16)])(image)).transpose(2, 0, 1)
+    found = decode_image(tmp_path / "noise.png", 16)
+    assert (found.dtype, found.shape) == (np.uint8, (3, 16, 16))
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 70, (70, 70, 70)),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("P", 0, (0, 0, 0)),
+        ("1", 1, (255, 255, 255)),
+    ],
+)
+def test_every_mode_becomes_rgb(
+    mode: str, colour: int | tuple[int, ...], expected: tuple[int, ...], tmp_path: Path
+) -> None:
+    Image.new(mode, (8, 8), colour).save(tmp_path / "image.png")
+    assert decode_image(tmp_path / "image.png", 8)[:, 3, 3].tolist() == list(expected)
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 0x40FF, dtype=np.uint16)).save(tmp_path / "deep.png")
+    assert decode_image(tmp_path / "deep.png", 8)[:, 0, 0].tolist() == [0x40] * 3
+
+
+def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 16))
+    image.paste((255, 0, 0), (0, 0, 16, 8))  # red above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    image.save(tmp_path / "photo.png", exif=exif)
+    red = decode_image(tmp_path / "photo.png", 16)[0]
+    assert (red[:, 8:] == 255).all()
+    assert (red[:, :8] == 0).all()
+
+
+def test_a_large_jpeg_keeps_its_look(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 1024).astype(np.uint8)
+    image = Image.fromarray(np.broadcast_to(ramp[None, :, None], (1024, 1024, 3)).copy())
+    image.save(tmp_path / "large.jpg", quality=95)
+    expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    found = decode_image(tmp_path / "large.jpg", 32)
+    assert np.abs(found.astype(int) - expected).max() <= 3
+
+
+def write_cut(path: Path) -> None:
+    noise(64, 64).save(path, format="PNG")
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def write_narrow(path: Path) -> None:
+    Image.new("RGB", (1000, 1)).save(path, format="PNG")
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda path: path.write_bytes(b""), "cannot identify image file it"),
+        (lambda path: path.write_text("<html>not found</html>"), "cannot identify image file it"),
+        (
+            lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+            "cannot",
+        ),
+        (write_cut, "truncated"),
+        (write_narrow, "too narrow: 1000x1"),
+        (lambda path: Image.new("F", (8, 8)).save(path, format="TIFF"), "mode F"),
+        (lambda path: path.symlink_to("nowhere"), "No such file"),
+    ],
+    ids=["empty", "html", "postscript", "cut", "narrow", "float", "dangling link"],
+)
+def test_a_broken_file_says_why(write: object, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    write(path)  # type: ignore[operator]
+    with pytest.raises(BrokenImageError, match=reason):
+        decode_image(path, 8)
+
+
+def test_rows_are_in_the_order_of_the_files_and_the_broken_are_told(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{index}.png" for index in range(100)]
+    for index, path in enumerate(paths):
+        write_picture(path, (index, 0, 0), side=8)
+    for index in (3, 70):
+        paths[index].write_text("no image")
+    images = np.zeros((100, 3, 8, 8), np.uint8)
+    steps: list[tuple[int, int]] = []
+    broken = list(
+        decode_files(paths, images, on_progress=lambda done, total: steps.append((done, total)))
+    )
+    assert [index for index, _ in broken] == [3, 70]
+    assert [row for row in range(100) if images[row, 0, 0, 0] != row] == [3, 70]
+    assert steps == sorted(steps)
+    assert steps[-1] == (100, 100)

@@ -1,0 +1,131 @@
+"""Which files of a folder become training and test images, and what is said where none can."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from picture_files import CLASSES, write_picture, write_split_tree, write_tree
+
+from searchlab.data.image_tree import find_layout, scan_tree
+from searchlab.errors import InputError
+
+
+@pytest.mark.parametrize("test", ["test", "val"])
+def test_train_and_test_folders_are_used_as_they_are(test: str, tmp_path: Path) -> None:
+    tree = scan_tree(write_split_tree(tmp_path, test=test))
+    assert tree.classes == ("ant", "bee", "cat")
+    assert [file.path for file in tree.train[:5]] == [
+        "train/ant/0.png", "train/ant/1.png", "train/ant/2.png", "train/ant/3.png",
+        "train/bee/0.png",
+    ]  # fmt: skip
+    assert [file.label for file in tree.test] == [0, 0, 1, 1, 2, 2]
+    assert {file.path.split("/")[0] for file in tree.test} == {test}
+
+
+def test_test_wins_over_val_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(write_split_tree(tmp_path) / "val", per_class=1)
+    with caplog.at_level(logging.WARNING):
+        tree = scan_tree(tmp_path)
+    assert {file.path.split("/")[0] for file in tree.test} == {"test"}
+    assert f"{tmp_path / 'val'} is not used" in caplog.text
+
+
+def test_without_a_train_folder_a_fifth_of_each_class_is_kept(tmp_path: Path) -> None:
+    tree = scan_tree(write_tree(tmp_path, per_class=10))
+    for label in range(len(CLASSES)):
+        train = {file.path for file in tree.train if file.label == label}
+        test = {file.path for file in tree.test if file.label == label}
+        assert (len(train), len(test)) == (8, 2)
+        assert not train & test
+
+
+def test_the_split_is_the_files_own_wherever_they_lie(tmp_path: Path) -> None:
+    first = scan_tree(write_tree(tmp_path / "one", per_class=10))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    again = scan_tree(tmp_path / "two")
+    assert [file.path for file in again.test] == [file.path for file in first.test]
+    assert [file.path for file in first.test] != [file.path for file in first.train[::5]]
+
+
+def test_another_image_hardly_changes_the_split(tmp_path: Path) -> None:
+    before = {file.path for file in scan_tree(write_tree(tmp_path, per_class=50)).test}
+    write_picture(tmp_path / "ant" / "new.png")
+    after = {file.path for file in scan_tree(tmp_path).test}
+    assert len(before ^ after) <= 2
+
+
+def test_a_name_that_is_no_utf8_is_split_like_any_other(tmp_path: Path) -> None:
+    write_tree(tmp_path, per_class=4)
+    try:
+        write_picture(tmp_path / "ant" / os.fsdecode(b"\xff.png"))
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    tree = scan_tree(tmp_path)
+    assert os.fsdecode(b"ant/\xff.png") in {file.path for file in (*tree.train, *tree.test)}
+
+
+def test_a_class_named_train_is_a_class(tmp_path: Path) -> None:
+    for name in ("plane", "train"):
+        for index in range(5):
+            write_picture(tmp_path / name / f"{index}.jpg")
+    assert find_layout(tmp_path).classes == ("plane", "train")
+    assert len(scan_tree(tmp_path).train) == 8
+
+
+def test_other_files_and_hidden_names_are_passed_over(tmp_path: Path) -> None:
+    write_split_tree(tmp_path)
+    (tmp_path / "train" / "ant" / "notes.txt").write_text("no image")
+    (tmp_path / "train" / "ant" / "._0.png").write_text("no image")
+    write_picture(tmp_path / "train" / ".thumbnails" / "0.png")
+    write_picture(tmp_path / "train" / "ant" / "UPPER.JPEG")
+    tree = scan_tree(tmp_path)
+    assert tree.classes == ("ant", "bee", "cat")
+    assert "train/ant/UPPER.JPEG" in {file.path for file in tree.train}
+    assert len(tree.train) == 13
+
+
+def test_classes_that_differ_are_named(tmp_path: Path) -> None:
+    write_split_tree(tmp_path)
+    (tmp_path / "test" / "cat").rename(tmp_path / "test" / "cats")
+    with pytest.raises(InputError) as caught:
+        find_layout(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'test'} must have the class folders that {tmp_path / 'train'} has, "
+        "got ['no cat', 'cats']"
+    )
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_empty_class_folder_is_named(part: str, tmp_path: Path) -> None:
+    write_split_tree(tmp_path)
+    for file in (tmp_path / part / "bee").iterdir():
+        file.unlink()
+    with pytest.raises(
+        InputError, match=rf"class folder {tmp_path / part / 'bee'} must hold image"
+    ):
+        scan_tree(tmp_path)
+
+
+def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
+    write_tree(tmp_path, per_class=3)
+    write_picture(tmp_path / "dog" / "only.png")
+    with pytest.raises(InputError, match=r"dog must hold two images or more.*, got 1"):
+        scan_tree(tmp_path)
+
+
+def test_train_alone_asks_for_a_test_folder(tmp_path: Path) -> None:
+    write_tree(tmp_path / "train", per_class=3)
+    with pytest.raises(InputError, match=r"must have a folder test or val beside train\. Add one"):
+        scan_tree(tmp_path)
+
+
+@pytest.mark.parametrize("classes", [(), ("only",)])
+def test_fewer_than_two_classes_are_no_dataset(classes: tuple[str, ...], tmp_path: Path) -> None:
+    for name in classes:
+        write_picture(tmp_path / name / "0.png")
+    with pytest.raises(InputError, match=r"must have a folder for each class, two or more, got \["):
+        find_layout(tmp_path)

@@ -1,0 +1,158 @@
+"""After a study: its ensembles and correlations, each measured once."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import torch
+from small_studies import NO_DATA, resume, write_study
+
+from searchlab.analysis.ensembles import evaluate_ensemble
+from searchlab.config.loading import load_study
+from searchlab.engine import evaluations
+from searchlab.engine.launch import begin_study, resume_study
+from searchlab.report.reading import read_study
+from searchlab.study.preparation import prepare_study
+from searchlab.study.runs import RunFolder
+from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.images import TrainingData
+from searchlab.training.member import Member
+from searchlab.training.saved_models import load_model
+
+SMALL: dict[str, Any] = {
+    "search": {"pruner": "none", "trials": 1, "sampler": "random"},
+    "training": {"epochs": 1},
+    "confirm": {"top": 0},
+}
+BOTH = ("ensembles={both: [a2/HF, a2/DT]}", "correlations={a2/DT: logits, a2/HF: features}")
+
+
+def run_with(folder: Path, *overrides: str) -> RunFolder:
+    run = RunFolder(folder / "runs" / "tiny")
+    file = load_study(write_study(folder, **SMALL), overrides)
+    begin_study(file, run, data_dir=NO_DATA, engine="serial")
+    return run
+
+
+def recorded(run: RunFolder) -> dict[str, dict[str, Any]]:
+    return read_study(run, None).evaluations
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note every model that is read back."""
+    names: list[str] = []
+
+    def note(path: Path, data: TrainingData) -> Any:
+        names.append(path.name)
+        return load_model(path, data)
+
+    monkeypatch.setattr(evaluations, "load_model", note)
+    return names
+
+
+def test_each_is_recorded_once_from_models_loaded_once(tmp_path: Path, loaded: list[str]) -> None:
+    run = run_with(tmp_path, *BOTH)
+    found = recorded(run)
+    assert set(found) == {"both", "a2/DT", "a2/HF"}
+    assert 0 <= found["both"]["accuracy"] <= 1
+    assert found["both"]["members"] == ["a2/HF", "a2/DT"]
+    assert (found["a2/DT"]["num_neurons"], found["a2/DT"]["layer"]) == (10, "logits")
+    assert found["a2/HF"]["num_neurons"] > 10
+    assert loaded == ["trial-00000.safetensors", "trial-00001.safetensors"]
+    resume(run)
+    assert recorded(run) == found
+    assert len(loaded) == 2
+
+
+def test_the_ensemble_is_that_of_the_saved_models(tmp_path: Path) -> None:
+    run = run_with(tmp_path, *BOTH)
+    prepared = prepare_study(run.load(), data_dir=NO_DATA)
+    data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
+    models = [load_model(checkpoint_path(run.models, number), data) for number in (0, 1)]
+    figures = evaluate_ensemble([model.logits(data) for model in models], data.test_labels)
+    found = recorded(run)["both"]
+    assert (found["accuracy"], found["loss"]) == (figures.accuracy, pytest.approx(figures.loss))
+
+
+def test_a_study_that_ends_before_is_evaluated_when_it_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("searchlab.engine.launch.evaluate_finished", die)
+        with pytest.raises(KeyboardInterrupt):
+            run_with(tmp_path, *BOTH)
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    assert recorded(run) == {}
+    resume(run)
+    assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
+
+
+def test_an_ensemble_of_other_members_is_measured_again(tmp_path: Path, loaded: list[str]) -> None:
+    run = run_with(tmp_path, "ensembles={one: [a2/HF, a2/DT]}")
+    resume_study(
+        run,
+        data_dir=NO_DATA,
+        engine="serial",
+        overrides=("ensembles={one: [a2/DT, a2/HF], two: [a2/HF, a2/DT]}",),
+    )
+    found = recorded(run)
+    assert found["one"]["members"] == ["a2/DT", "a2/HF"]
+    assert found["one"]["accuracy"] == found["two"]["accuracy"]
+    assert len(loaded) == 4
+
+
+def test_what_names_a_failed_baseline_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_epoch = Member.train_epoch
+
+    def fail_by_hand(member: Member, epoch: int) -> tuple[float, float]:
+        if member._config.model.scheme == "HF":
+            raise RuntimeError("out of luck")
+        return train_epoch(member, epoch)
+
+    monkeypatch.setattr(Member, "train_epoch", fail_by_hand)
+    run = run_with(tmp_path, *BOTH)
+    assert set(recorded(run)) == {"a2/DT"}
+
+
+def test_what_cannot_be_measured_is_said_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose_a_model(prepared: Any, study: optuna.Study, records: Any, models: Path) -> None:
+        checkpoint_path(models, 0).unlink()
+        with caplog.at_level(logging.WARNING, logger="searchlab"):
+            evaluations.evaluate_finished(prepared, study, records, models)
+
+    monkeypatch.setattr("searchlab.engine.launch.evaluate_finished", lose_a_model)
+    run = run_with(tmp_path, *BOTH)
+    assert set(recorded(run)) == {"a2/DT"}
+    assert "both was not measured" in caplog.text
+    assert "a2/HF was not measured" in caplog.text
+    assert "trial-00000.safetensors holds no model of a finished trial" in caplog.text
+
+
+def test_neurons_that_are_all_silent_do_not_end_the_study_in_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        "searchlab.training.saved_models.SavedModel.features",
+        lambda _model, data: torch.zeros(len(data.test_labels), 5),
+    )
+    with caplog.at_level(logging.WARNING, logger="searchlab"):
+        run = run_with(tmp_path, *BOTH)
+    assert set(recorded(run)) == {"both", "a2/DT"}
+    assert "a2/HF was not measured: needs two neurons that respond, got 0" in caplog.text
+
+
+def test_a_study_that_asks_for_nothing_records_nothing(tmp_path: Path, loaded: list[str]) -> None:
+    assert recorded(run_with(tmp_path)) == {}
+    assert loaded == []

@@ -1,0 +1,193 @@
+"""A user's family and dataset: searched, pruned, resumed and reported like ours."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_studies import NO_DATA, Engine, describe_trials, read_trials, write_study
+
+from searchlab.config import plugins
+from searchlab.config.loading import load_study
+from searchlab.config.plugins import load_plugins
+from searchlab.data import registry as datasets
+from searchlab.engine.launch import begin_study, resume_study
+from searchlab.errors import InputError
+from searchlab.models import list_families
+from searchlab.models import registry as families
+from searchlab.report.leaderboard import build_leaderboard
+from searchlab.report.reading import read_study
+from searchlab.study.runs import RunFolder
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FAMILY = EXAMPLES / "my_family.py"
+DATASET = EXAMPLES / "my_dataset.py"
+
+SPACE: dict[str, Any] = {
+    "parameters": {
+        "lr": {"low": 1e-3, "high": 1e-1, "log": True},
+        "family": {
+            "separable": {
+                "depth": {"low": 1, "high": 2},
+                "width": {"each_layer": [2, 4]},
+                "norm": ["none", "batch"],
+            }
+        },
+    }
+}
+
+SEARCHED: dict[str, Any] = {
+    "search": {"trials": 10},
+    "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
+    "confirm": {"top": 1},
+}
+
+Forget = Callable[[], None]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget() -> Iterator[Forget]:
+    """Return what makes this process one that has imported no plugin; done at the end, too."""
+    known, kept = dict(families._FAMILIES), dict(datasets._DATASETS)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def replace() -> None:
+            patch.setattr(families, "_FAMILIES", dict(known))
+            patch.setattr(datasets, "_DATASETS", dict(kept))
+            patch.setattr(plugins, "_loaded", {})
+
+        replace()
+        yield replace
+
+
+def run_plugin_study(folder: Path, engine: Engine, *files: Path, **changes: Any) -> RunFolder:
+    run = RunFolder(folder / "runs" / "tiny")
+    path = write_study(folder, **{"space": SPACE, **changes})
+    file = load_study(path, plugins=[str(file) for file in files])
+    begin_study(file, run, data_dir=NO_DATA, engine=engine)
+    return run
+
+
+@pytest.fixture(scope="module")
+def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_plugin_study(tmp_path_factory.mktemp("serial"), "serial", FAMILY, **SEARCHED)
+
+
+def test_a_users_family_is_searched_and_pruned(serial_run: RunFolder) -> None:
+    trials = [t for t in read_trials(serial_run) if t.user_attrs["role"] == "search"]
+    own = [trial for trial in trials if trial.params["family"] == "separable"]
+    assert {trial.state.name for trial in own} == {"COMPLETE", "PRUNED"}
+    for trial in own:
+        layers = {name for name in trial.params if name.endswith(".width")}
+        depth = trial.params["separable.depth"]
+        assert layers == {f"separable.layer{layer}.width" for layer in range(depth)}
+    assert {trial.params["separable.depth"] for trial in own} == {1, 2}
+
+
+def test_a_users_family_is_reported_without_being_imported(
+    serial_run: RunFolder, forget: Forget
+) -> None:
+    forget()
+    reading = read_study(serial_run, None)
+    board = build_leaderboard(reading.records, reading.spec, show_all=True)
+    own = [row for row in board.rows if row.params["family"] == "separable"]
+    assert any(row.role == "search" and row.value is not None for row in own)
+    assert "separable" not in list_families()
+
+
+@pytest.mark.slow
+def test_workers_search_a_users_family_and_need_no_copy_of_its_file(
+    tmp_path: Path, serial_run: RunFolder, forget: Forget, local_ray: None
+) -> None:
+    forget()
+    path = Path(shutil.copy(FAMILY, tmp_path / "mine.py"))
+    load_plugins([str(path)])
+    path.unlink()
+    run = run_plugin_study(tmp_path, "tune", path, **SEARCHED)
+    assert describe_trials(run) == describe_trials(serial_run)
+
+
+SHORT: dict[str, Any] = {
+    "search": {"trials": 1},
+    "training": {"epochs": 1},
+    "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
+    "confirm": {"top": 0},
+}
+
+
+def test_a_run_is_resumed_without_naming_its_plugins_again(tmp_path: Path, forget: Forget) -> None:
+    forget()
+    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
+    assert yaml.safe_load(run.study_file.read_text())["plugins"] == [str(FAMILY)]
+    forget()
+    resume_study(run, data_dir=NO_DATA, overrides=("search.trials=3",), engine="serial")
+    assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE"] * 4
+    assert run.load().spec.plugins == (str(FAMILY),)
+
+
+def test_a_plugin_named_on_resume_is_recorded_beside_the_others(
+    tmp_path: Path, forget: Forget
+) -> None:
+    forget()
+    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
+    resume_study(run, data_dir=NO_DATA, plugins=[str(DATASET)], engine="serial")
+    assert run.load().spec.plugins == (str(FAMILY), str(DATASET))
+
+
+def test_a_run_whose_plugin_is_gone_is_read_and_refused_to_resume(
+    tmp_path: Path, forget: Forget
+) -> None:
+    forget()
+    path = Path(shutil.copy(FAMILY, tmp_path / "mine.py"))
+    run = run_plugin_study(tmp_path, "serial", path, **SHORT)
+    path.unlink()
+    forget()
+    before = describe_trials(run)
+    assert len(read_study(run, None).records) == 2
+    with pytest.raises(InputError, match=r"mine\.py does not exist\. Correct the path"):
+        resume_study(run, data_dir=NO_DATA, overrides=("search.trials=3",), engine="serial")
+    assert describe_trials(run) == before
+    assert run.load().spec.search.trials == 1
+
+
+def test_a_users_dataset_is_studied(tmp_path: Path, forget: Forget) -> None:
+    forget()
+    text = f"dataset: shapes\nplugins: [{DATASET}, {FAMILY}]\n"
+    path = write_study(tmp_path, space=SPACE, **SHORT)
+    data = {**yaml.safe_load(path.read_text()), **yaml.safe_load(text)}
+    path.write_text(yaml.safe_dump(data))
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    begin_study(load_study(path), run, data_dir=NO_DATA, engine="serial")
+    assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def broken(:\n", r"mine\.py:1 cannot be imported: SyntaxError"),
+        ("\nraise OSError('no luck')\n", r"mine\.py:2 cannot be imported: OSError: no luck"),
+        ("import nowhere_at_all\n", r"Install nowhere_at_all"),
+        (None, r"mine\.py does not exist"),
+    ],
+)
+def test_a_broken_plugin_leaves_nothing_behind(
+    text: str | None, said: str, tmp_path: Path, forget: Forget
+) -> None:
+    forget()
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        run_plugin_study(tmp_path, "serial", path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_its_plugin_a_users_family_is_unknown(tmp_path: Path, forget: Forget) -> None:
+    forget()
+    with pytest.raises(InputError, match="must be a known family, got 'separable'"):
+        run_plugin_study(tmp_path, "serial")
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,107 @@
+"""Baselines tested against each other under the questions that a study asks."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+from trial_records import make_record, make_spec
+
+from searchlab.analysis.comparison import compare_folds
+from searchlab.report.comparisons import adjust_by_holm, compare_baselines, print_comparisons
+from searchlab.report.reading import StudyReading
+from searchlab.study.attributes import TrialRecord
+from searchlab.study.runs import RunFolder
+
+FOLDS = {
+    "a1/HF": (0.90, 0.91, 0.92),
+    "a1/DT": (0.95, 0.961, 0.969),
+    "a2/HF": (0.905, 0.912, 0.921),
+    "a2/DT": (0.90, 0.93, 0.91),
+}
+
+
+def read(tmp_path: Any, records: list[TrialRecord], **changes: Any) -> StudyReading:
+    baselines = {"architectures": ["a1", "a2"], "schemes": ["HF", "DT"]}
+    return StudyReading(
+        run=RunFolder(tmp_path),
+        spec=make_spec(baselines=baselines, **changes),
+        storage_url="sqlite:///none.db",
+        records=records,
+        is_driven=False,
+        is_finished=True,
+        totals={},
+    )
+
+
+def baselines(folds: dict[str, tuple[float, ...]] = FOLDS) -> list[TrialRecord]:
+    return [
+        make_record(number, "baseline", label=label, fold_values=values)
+        for number, (label, values) in enumerate(folds.items())
+    ]
+
+
+def test_every_pair_is_tested_over_the_folds_of_both(tmp_path: Any) -> None:
+    pairs = [["a1/DT", "a1/HF"], ["a2/DT", "a2/HF"]]
+    compared = compare_baselines(read(tmp_path, baselines(), comparisons={"depth?": pairs}))
+    assert [(pair.first, pair.second) for pair in compared] == [tuple(pair) for pair in pairs]
+    expected = compare_folds(FOLDS["a1/DT"], FOLDS["a1/HF"], num_folds=3)
+    assert compared[0].comparison == expected
+    assert compared[0].outcome == "better"
+    assert compared[1].outcome == "not shown"
+
+
+def test_a_lower_loss_is_better(tmp_path: Any) -> None:
+    pair = [["a1/HF", "a1/DT"]]
+    reading = read(tmp_path, baselines(), comparisons={"q": pair}, objective={"metric": "loss"})
+    assert compare_baselines(reading)[0].outcome == "better"
+
+
+def test_p_values_are_adjusted_within_a_question_only(tmp_path: Any) -> None:
+    pair = ["a1/DT", "a1/HF"]
+    alone = read(tmp_path, baselines(), comparisons={"one": [pair], "other": [pair]})
+    assert [one.p_adjusted for one in compare_baselines(alone)] == [
+        one.comparison.p_value for one in compare_baselines(alone) if one.comparison
+    ]
+    together = read(tmp_path, baselines(), comparisons={"both": [pair, pair]})
+    for one in compare_baselines(together):
+        assert one.comparison is not None
+        assert one.comparison.p_value is not None
+        assert one.p_adjusted == pytest.approx(2 * one.comparison.p_value)
+
+
+@pytest.mark.parametrize("changes", [{"state": "FAIL"}, {"fold_values": (0.9,)}])
+def test_a_pair_without_figures_says_nothing(tmp_path: Any, changes: dict[str, Any]) -> None:
+    records = [make_record(0, "baseline", label="a1/HF", **{"fold_values": FOLDS["a1/HF"]})]
+    records.append(
+        make_record(1, "baseline", label="a1/DT", **{"fold_values": FOLDS["a1/DT"], **changes})
+    )
+    reading = read(tmp_path, records, comparisons={"q": [["a1/HF", "a1/DT"]]})
+    (compared,) = compare_baselines(reading)
+    assert (compared.comparison, compared.p_adjusted, compared.outcome) == (None, None, "-")
+
+
+def test_holm_steps_down_and_never_falls() -> None:
+    # By hand, Holm 1979: sorted 0.01, 0.02, 0.03 times 3, 2, 1, each at least the one before.
+    assert adjust_by_holm([0.03, 0.01, None, 0.02]) == [
+        pytest.approx(0.04),
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.04),
+    ]
+    assert adjust_by_holm([0.9, 0.8]) == [1.0, 1.0]
+    assert adjust_by_holm([]) == []
+
+
+def test_the_printed_table_fits_80_columns(tmp_path: Any) -> None:
+    pairs = [["a1/DT", "a1/HF"], ["a2/DT", "a2/HF"]]
+    compared = compare_baselines(read(tmp_path, baselines(), comparisons={"DT or HF?": pairs}))
+    out = io.StringIO()
+    print_comparisons(Console(file=out, width=80), compared)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].strip() == "DT or HF?"
+    assert "a1/DT - a1/HF" in lines[2]
+    assert lines[2].rstrip().endswith("better")

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as reference
+
+from searchlab.config.trial import AUGMENTATIONS, AugmentConfig
+from searchlab.training import augment
+from searchlab.training.augment import Augmenter
+from searchlab.training.colour import (
+    JITTERS,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    jitter,
+)
+from searchlab.training.geometry import blank, flip, rotate, shift
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (1, 9, 14), (3, 17, 11), (3, 8, 15)]
+NUM_IMAGES = 12
+
+ADJUSTMENTS = {
+    "brightness": (adjust_brightness, reference.adjust_brightness),
+    "contrast": (adjust_contrast, reference.adjust_contrast),
+    "saturation": (adjust_saturation, reference.adjust_saturation),
+    "hue": (adjust_hue, reference.adjust_hue),
+}
+
+
+def make_generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make_bytes(shape: tuple[int, int, int], *, count: int = NUM_IMAGES, seed: int = 0) -> Tensor:
+    return torch.randint(0, 256, (count, *shape), generator=make_generator(seed), dtype=torch.uint8)
+
+
+def make_floats(shape: tuple[int, int, int]) -> Tensor:
+    """Noise, and what breaks colour arithmetic: black, white, greys, pure and nearly grey hues."""
+    images = make_bytes(shape).float() / 255
+    images[0], images[1], images[2] = 0, 1, images[2].mean(0)
+    images[3] = (images[3] > 0.5).float()
+    images[4] = 0.5 + images[4] * 1e-5
+    return images
+
+
+def draw(low: float, high: float) -> Tensor:
+    values = torch.rand(NUM_IMAGES, generator=make_generator(1)) * (high - low) + low
+    values[-1], values[-2] = low, high
+    return values
+
+
+def assert_close(found: Tensor, expected: Tensor, atol: float = 2e-6) -> None:
+    torch.testing.assert_close(found, expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_images_are_mirrored_where_asked(shape: tuple[int, int, int]) -> None:
+    images = make_bytes(shape)
+    flipped = torch.arange(NUM_IMAGES) % 3 == 0
+    for before, mirrored, after in zip(images, flipped, flip(images, flipped), strict=True):
+        assert torch.equal(after, reference.hflip(before) if mirrored else before)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("bound", [10.0, 180.0])
+def test_rotation_is_torchvisions(shape: tuple[int, int, int], bound: float) -> None:
+    images, degrees = make_floats(shape), draw(-bound, bound)
+    expected = [
+        reference.rotate(image, angle.item(), InterpolationMode.BILINEAR)
+        for image, angle in zip(images, degrees, strict=True)
+    ]
+    # both compute pixel coordinates in float32, whose roundings grow with the image
+    assert_close(rotate(images, degrees), torch.stack(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", JITTERS)
+def test_colour_adjustment_is_torchvisions(shape: tuple[int, int, int], name: str) -> None:
+    adjust, expect = ADJUSTMENTS[name]
+    images = make_floats(shape)
+    amounts = draw(-0.5, 0.5) if name == "hue" else draw(0.0, 2.0)
+    expected = [expect(image, x.item()) for image, x in zip(images, amounts, strict=True)]
+    assert_close(adjust(images, amounts), torch.stack(expected))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("names", [JITTERS, JITTERS[:3], ("saturation",), ("contrast", "hue")])
+def test_jitter_changes_each_image_in_its_own_order(
+    shape: tuple[int, int, int], names: tuple[str, ...]
+) -> None:
+    images = make_floats(shape)
+    amounts = {name: draw(-0.5, 0.5) if name == "hue" else draw(0.2, 1.8) for name in names}
+    order = torch.rand((NUM_IMAGES, len(names)), generator=make_generator(2)).argsort(1)
+    expected = []
+    for index, image in enumerate(images):
+        for position in order[index].tolist():
+            image = ADJUSTMENTS[names[position]][1](image, amounts[names[position]][index].item())
+        expected.append(image)
+    before = images.clone()
+    assert_close(jitter(images, amounts, order), torch.stack(expected), atol=5e-6)
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("limit", [0, 3])
+def test_shift_is_a_padded_crop(shape: tuple[int, int, int], limit: int) -> None:
+    images = make_bytes(shape)
+    down = torch.randint(-limit, limit + 1, (NUM_IMAGES,), generator=make_generator(1))
+    right = torch.randint(-limit, limit + 1, (NUM_IMAGES,), generator=make_generator(2))
+    shifted = shift(images, down, right, limit=limit)
+    for index, image in enumerate(images):
+        padded = reference.pad(image, [limit])
+        top, left = limit - int(down[index]), limit - int(right[index])
+        assert torch.equal(shifted[index], reference.crop(padded, top, left, *shape[1:]))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [1, 4, 5, 100])
+@pytest.mark.parametrize("scale", [torch.uint8, torch.float32])
+def test_a_clipped_square_is_blanked(
+    shape: tuple[int, int, int], size: int, scale: torch.dtype
+) -> None:
+    images = make_bytes(shape).to(scale)
+    rows = torch.randint(0, shape[1], (NUM_IMAGES,), generator=make_generator(1))
+    columns = torch.randint(0, shape[2], (NUM_IMAGES,), generator=make_generator(2))
+    blanked = blank(images, rows, columns, size=size)
+    for index, image in enumerate(images):
+        top, left = int(rows[index]) - size // 2, int(columns[index]) - size // 2
+        image[:, max(top, 0) : top + size, max(left, 0) : left + size] = 0
+        assert torch.equal(blanked[index], image)
+
+
+def test_without_operations_images_are_only_scaled() -> None:
+    augmenter = Augmenter(AugmentConfig())
+    assert not augmenter.is_active
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    scaled = augmenter(images, make_generator())
+    assert torch.equal(scaled, images.to(torch.float64).div(255).float())
+
+
+@pytest.mark.parametrize("operations", [*((name,) for name in AUGMENTATIONS), AUGMENTATIONS])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_augmented_images_are_floats_in_range_and_unlike_each_other(
+    operations: tuple[str, ...], shape: tuple[int, int, int]
+) -> None:
+    augmenter = Augmenter(AugmentConfig(operations=operations, hue=0.1, cutout_size=4))
+    assert augmenter.is_active
+    images = make_bytes(shape, count=1).repeat(16, 1, 1, 1)
+    before = images.clone()
+    changed = augmenter(images, make_generator())
+    assert changed.dtype == torch.float32
+    assert changed.shape == images.shape
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+    assert torch.equal(images, before)
+    # the same image 16 times: a draw per batch would leave all 16 equal
+    num_distinct = len(torch.unique(changed.flatten(1), dim=0))
+    assert num_distinct == 2 if operations == ("flip",) else num_distinct > 8
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_the_generator_decides(shape: tuple[int, int, int]) -> None:
+    augmenter = Augmenter(AugmentConfig(operations=AUGMENTATIONS, hue=0.1))
+    images = make_bytes(shape)
+    torch.manual_seed(1)
+    first = augmenter(images, make_generator(3))
+    torch.manual_seed(2)
+    assert torch.equal(augmenter(images, make_generator(3)), first)
+    assert not torch.equal(augmenter(images, make_generator(4)), first)
+
+
+def test_operations_run_in_the_fixed_order_whatever_order_is_written() -> None:
+    images = make_bytes((3, 12, 12))
+    forwards = Augmenter(AugmentConfig(operations=AUGMENTATIONS))
+    backwards = Augmenter(AugmentConfig(operations=AUGMENTATIONS[::-1]))
+    assert torch.equal(forwards(images, make_generator()), backwards(images, make_generator()))
+
+
+def test_bounds_are_kept_and_reached() -> None:
+    count = 4000
+    grey = torch.full((count, 1, 2, 2), 100, dtype=torch.uint8)
+    config = AugmentConfig(operations=("jitter",), brightness=0.2, contrast=0.0)
+    factors = Augmenter(config)(grey, make_generator())[:, 0, 0, 0] * 2.55
+    assert float(factors.min()) == pytest.approx(0.8, abs=2e-3)
+    assert float(factors.max()) == pytest.approx(1.2, abs=2e-3)
+    assert float(factors.mean()) == pytest.approx(1.0, abs=2e-2)
+
+    dot = torch.zeros(count, 1, 7, 7, dtype=torch.uint8)
+    dot[:, :, 3, 3] = 255
+    moved = Augmenter(AugmentConfig(operations=("crop",), crop_padding=2))(dot, make_generator())
+    places, counts = moved.flatten(1).argmax(1).unique(return_counts=True)
+    assert places.tolist() == [7 * y + x for y in range(1, 6) for x in range(1, 6)]
+    assert counts.min() > count / 25 / 2
+
+    white = torch.full((count, 1, 3, 5), 255, dtype=torch.uint8)
+    cut = Augmenter(AugmentConfig(operations=("cutout",), cutout_size=1))(white, make_generator())
+    assert cut.flatten(1).argmin(1).unique().tolist() == list(range(15))
+    assert cut.sum().item() == count * 14
+
+    pair = torch.tensor([0, 255], dtype=torch.uint8).expand(count, 1, 1, 2)
+    flipped = Augmenter(AugmentConfig(operations=("flip",)))(pair, make_generator())[:, 0, 0, 0]
+    assert float(flipped.mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_jitter_without_amounts_changes_nothing() -> None:
+    config = AugmentConfig(operations=("jitter",), brightness=0, contrast=0, saturation=0)
+    images = make_bytes((3, 8, 8))
+    assert torch.equal(Augmenter(config)(images, make_generator()), images.float() / 255)
+
+
+def test_a_grey_image_draws_no_colours() -> None:
+    images = make_bytes((1, 8, 8))
+    plain = AugmentConfig(operations=("jitter",), saturation=0.0)
+    coloured = AugmentConfig(operations=("jitter",), saturation=0.5, hue=0.3)
+    changed = [Augmenter(config)(images, make_generator()) for config in (plain, coloured)]
+    assert torch.equal(*changed)
+
+
+def test_a_batch_beyond_the_cache_is_changed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(augment, "_CACHED_PIXELS", 3 * 8 * 8 * 5)
+    images = make_bytes((3, 8, 8))
+    plain = AugmentConfig(operations=("rotate",), degrees=0.0)
+    assert_close(Augmenter(plain)(images, make_generator()), images.float() / 255, atol=1e-5)
+    config = AugmentConfig(operations=("rotate", "jitter"))
+    repeated = images[:1].repeat(NUM_IMAGES, 1, 1, 1)
+    changed = Augmenter(config)(repeated, make_generator())
+    assert len(torch.unique(changed.flatten(1), dim=0)) == NUM_IMAGES
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_all_is_computed_on_the_images_device(channels: int) -> None:
+    # the meta device computes nothing, but refuses what was made on another one, as a GPU does
+    images = torch.empty((4, channels, 8, 8), device="meta")
+    places = torch.empty(4, dtype=torch.int64, device="meta")
+    amounts = torch.empty(4, device="meta")
+    changed = [
+        flip(images, places > 0),
+        rotate(images, amounts),
+        shift(images, places, places, limit=2),
+        blank(images, places, places, size=3),
+        jitter(
+            images, dict.fromkeys(JITTERS[: 3 if channels == 3 else 2], amounts), places[:, None]
+        ),
+        *(adjust(images, amounts) for adjust, _ in ADJUSTMENTS.values()),
+    ]
+    assert {result.device.type for result in changed} == {"meta"}
+    assert {result.shape for result in changed} == {images.shape}

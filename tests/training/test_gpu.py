@@ -1,0 +1,200 @@
+"""Training on a CUDA device: what it computes, draws and keeps there. Skipped without one.
+
+Needs neither Ray nor Optuna: pytest -m gpu tests/training
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from trial_configs import make_trial, untimed
+
+from searchlab.config.trial import (
+    AUGMENTATIONS,
+    OPTIMIZERS,
+    AttackConfig,
+    AugmentConfig,
+    FoldPlan,
+    ModelConfig,
+    Normalization,
+    OptimizerConfig,
+    OptimizerName,
+    TrialConfig,
+)
+from searchlab.data import ImageData, stratified_folds
+from searchlab.models import list_families
+from searchlab.training.augment import Augmenter
+from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.cohort import Cohort
+from searchlab.training.images import TrainingData
+from searchlab.training.results import EpochResult
+from searchlab.training.run import TrialFolders, TrialRun
+from searchlab.training.saved_models import load_model
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+DEVICE = torch.device("cuda")
+NUM_CLASSES = 4
+PLAN = FoldPlan(num_folds=4, folds=(0,), search_folds=1, test=True)
+# Batch normalisation and dropout, but no pooling, whose gradient CUDA sums in any order.
+MOODY = ModelConfig(
+    family="cnn", parameters={"width": 8, "pool": 1, "batch_norm": True}, dropout=0.3
+)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "every augmentation": {
+        "augment": AugmentConfig(operations=AUGMENTATIONS, hue=0.2, crop_padding=2, cutout_size=4)
+    },
+    "fgsm": {"adversarial": AttackConfig(), "robustness": AttackConfig()},
+    "pgd": {
+        "adversarial": AttackConfig(name="pgd", steps=2),
+        "robustness": AttackConfig(name="pgd", steps=2),
+    },
+    "bfloat16": {"precision": "bfloat16", "robustness": AttackConfig()},
+    "smoothing and clipping": {
+        "label_smoothing": 0.1,
+        "optimizer": OptimizerConfig(name="sgd", lr=0.05, clip_norm=0.1),
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cuDNN sum in one order, in full float32, so that figures can be compared."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def draw_data(device: torch.device) -> TrainingData:
+    """Noise with a bright quarter that tells the class: [80, 3, 16, 16]."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 128, (80, 3, 16, 16), dtype=np.uint8)
+    labels = np.arange(80) % NUM_CLASSES
+    for image, label in zip(images, labels, strict=True):
+        top, left = 8 * (label // 2), 8 * (label % 2)
+        image[:, top : top + 8, left : left + 8] += 100
+    data = ImageData(
+        name="drawn", train_images=images[:64], train_labels=labels[:64], test_images=images[64:],
+        test_labels=labels[64:], num_classes=NUM_CLASSES,
+    )  # fmt: skip
+    folds = stratified_folds(labels[:64], num_folds=PLAN.num_folds, seed=0)
+    return TrainingData.from_images(data, folds, device)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    return draw_data(DEVICE)
+
+
+def configure(**changes: Any) -> TrialConfig:
+    changes = {"model": MOODY, "epochs": 3, "batch_size": 16, "folds": PLAN, **changes}
+    return make_trial(**changes)
+
+
+def run_all(cohort: Cohort) -> list[EpochResult]:
+    results = [cohort.run_epoch()]
+    while not results[-1].done:
+        results.append(cohort.run_epoch())
+    return [untimed(result) for result in results]
+
+
+@pytest.mark.parametrize("family", list_families())
+def test_every_family_trains_there_as_on_the_cpu(family: str, data: TrainingData) -> None:
+    trial = configure(
+        model=ModelConfig(family=family),
+        epochs=1,
+        optimizer=OptimizerConfig(name="sgd", lr=0.001, momentum=0.0),
+    )
+    cohorts = [Cohort(trial, data), Cohort(trial, draw_data(torch.device("cpu")))]
+    starts = [cohort.members[0].snapshot() for cohort in cohorts]
+    for name, value in starts[0].items():
+        assert value.device.type == DEVICE.type
+        assert torch.equal(value.cpu(), starts[1][name]), name
+    there, here = (run_all(cohort)[-1] for cohort in cohorts)
+    assert there.folds[0].train_loss == pytest.approx(here.folds[0].train_loss, rel=1e-2)
+    assert there.folds[0].validation_loss == pytest.approx(here.folds[0].validation_loss, rel=2e-2)
+    assert there.num_parameters == here.num_parameters
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_trial_run_again_or_taken_up_again_ends_at_the_same_bits(
+    name: str, data: TrainingData, tmp_path: Path
+) -> None:
+    trial = configure(**SETTINGS[name])
+    expected = run_all(Cohort(trial, data))
+    assert expected[-1].test is not None
+    assert not expected[-1].diverged
+    attacked = trial.robustness is not None
+    assert (expected[-1].test.robust_accuracy is not None) == attacked
+    assert run_all(Cohort(trial, data)) == expected
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "models", checkpoint_seconds=1e9)
+    stopped = TrialRun(trial, data, folders)
+    stopped.step()
+    stopped.save()
+    continued = TrialRun(trial, data, folders)
+    results = [continued.step()]
+    while not results[-1].done:
+        results.append(continued.step())
+    assert [untimed(result) for result in results] == expected
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_goes_on_where_it_was(
+    name: OptimizerName, data: TrainingData, tmp_path: Path
+) -> None:
+    trial = configure(optimizer=OptimizerConfig(name=name, lr=0.01, nesterov=True))
+    expected = run_all(Cohort(trial, data))
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "models", checkpoint_seconds=1e9)
+    stopped = TrialRun(trial, data, folders)
+    for _ in range(2):
+        stopped.step()
+    stopped.save()
+    continued = TrialRun(trial, data, folders)
+    assert [untimed(continued.step()) for _ in expected] == expected
+
+
+@pytest.mark.parametrize("operation", AUGMENTATIONS)
+def test_images_are_changed_there_each_by_its_own_draw(operation: str, data: TrainingData) -> None:
+    images = data.train_images[:1].repeat(32, 1, 1, 1)
+    augmenter = Augmenter(AugmentConfig(operations=(operation,), hue=0.2, cutout_size=4))
+    changed, again = (
+        augmenter(images, torch.Generator(device=DEVICE).manual_seed(3)) for _ in range(2)
+    )
+    assert (changed.device.type, changed.dtype) == (DEVICE.type, torch.float32)
+    assert torch.equal(changed, again)
+    num_distinct = len(torch.unique(changed.flatten(1), dim=0))
+    assert num_distinct == 2 if operation == "flip" else num_distinct > 16
+
+
+@pytest.mark.parametrize("kind", get_args(Normalization))
+def test_images_are_normalised_there_as_on_the_cpu(kind: Normalization, data: TrainingData) -> None:
+    there = data.normalizer(0, kind)(data.train_images).cpu()
+    beside = draw_data(torch.device("cpu"))
+    torch.testing.assert_close(there, beside.normalizer(0, kind)(beside.train_images))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["cnn", "local", "resnet"])
+def test_a_finished_model_is_measured_and_read_back(
+    family: str, precision: str, data: TrainingData, tmp_path: Path
+) -> None:
+    model = ModelConfig(family=family)
+    trial = configure(model=model, epochs=1, precision=precision, measures=("latency",))
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path, checkpoint_seconds=1e9)
+    result = TrialRun(trial, data, folders).step()
+    assert result.latency_ms is not None
+    assert result.latency_ms > 0
+    assert result.test is not None
+    saved = load_model(checkpoint_path(tmp_path, trial.number), data)
+    logits = saved.logits(data)
+    assert logits.device.type == "cpu"
+    accuracy = (logits.argmax(1) == data.test_labels.cpu()).double().mean()
+    assert float(accuracy) == result.test.accuracy
+    assert saved.features(data).shape[0] == len(data.test_labels)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from searchlab.config.trial import OPTIMIZERS, OptimizerConfig, OptimizerName
+from searchlab.training.optimizers import make_optimizer
+
+PLAIN = {
+    "sgd": lambda weights: torch.optim.SGD(
+        weights, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01
+    ),
+    "adam": lambda weights: torch.optim.Adam(weights, lr=0.05, weight_decay=0.01),
+    "adamw": lambda weights: torch.optim.AdamW(weights, lr=0.05, weight_decay=0.01),
+    "rmsprop": lambda weights: torch.optim.RMSprop(
+        weights, lr=0.05, momentum=0.8, weight_decay=0.01
+    ),
+}
+
+
+def make_model() -> nn.Linear:
+    model = nn.Linear(3, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.arange(6.0).reshape(2, 3) / 10)
+        model.bias.zero_()
+    return model
+
+
+def train(model: nn.Linear, optimizer: torch.optim.Optimizer) -> Tensor:
+    inputs = torch.tensor([[1.0, -2.0, 0.5], [0.3, 0.1, 2.0]])
+    for _ in range(5):
+        optimizer.zero_grad()
+        torch.autograd.backward(model(inputs).square().sum())
+        optimizer.step()
+    return model.weight.detach()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_steps_as_torchs_plain_one_with_the_same_settings(name: OptimizerName) -> None:
+    config = OptimizerConfig(name=name, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01)
+    model, plain = make_model(), make_model()
+    torch.testing.assert_close(
+        train(model, make_optimizer(config, model)), train(plain, PLAIN[name](plain.parameters()))
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop"])
+def test_momentum_matters(name: OptimizerName) -> None:
+    weights = []
+    for momentum in (0.0, 0.9):
+        model = make_model()
+        config = OptimizerConfig(name=name, lr=0.01, momentum=momentum)
+        weights.append(train(model, make_optimizer(config, model)))
+    assert not torch.allclose(*weights)
+
+
+def test_nesterov_matters_with_momentum_and_is_ignored_without() -> None:
+    def run(momentum: float, nesterov: bool) -> Tensor:
+        model = make_model()
+        config = OptimizerConfig(name="sgd", lr=0.01, momentum=momentum, nesterov=nesterov)
+        return train(model, make_optimizer(config, model))
+
+    assert not torch.allclose(run(0.9, True), run(0.9, False))
+    assert torch.equal(run(0.0, True), run(0.0, False))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_frozen_layer_is_left_out(name: OptimizerName) -> None:
+    model = make_model()
+    model.weight.requires_grad_(False)
+    optimizer = make_optimizer(OptimizerConfig(name=name), model)
+    (group,) = optimizer.param_groups
+    assert [id(parameter) for parameter in group["params"]] == [id(model.bias)]
