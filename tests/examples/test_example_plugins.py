@@ -1,0 +1,117 @@
+"""The examples do what their comments say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from searchlab.config import plugins
+from searchlab.config.loading import load_study
+from searchlab.config.plugins import load_plugins
+from searchlab.config.trial import ModelConfig
+from searchlab.data import registry as datasets
+from searchlab.models import build_model, list_families
+from searchlab.models import registry as families
+from searchlab.study.space_check import check_space
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+KEY = (0, 0, 0)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
+    monkeypatch.setattr(datasets, "_DATASETS", dict(datasets._DATASETS))
+    monkeypatch.setattr(plugins, "_loaded", {})
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_example_study_names_only_what_its_plugins_register(file: Path) -> None:
+    before = set(list_families())
+    spec = load_study(file, plugins=[str(EXAMPLES / "my_family.py")]).spec
+    load_plugins(spec.plugins)
+    own = set(list_families()) - before
+    check_space(spec.space, None)  # type: ignore[arg-type]
+    assert own & set(spec.space.families)  # type: ignore[union-attr]
+    assert set(spec.baselines.architectures) <= set(list_families())
+    assert spec.dataset.name in datasets.list_datasets()
+
+
+def test_the_shapes_are_the_same_at_every_call() -> None:
+    load_plugins([str(EXAMPLES / "my_dataset.py")])
+    dataset = datasets.get_dataset("shapes")
+    assert dataset.load is not None
+    first, second = dataset.load(Path()), dataset.load(Path())
+    assert first.fingerprint() == second.fingerprint()
+    assert first.image_shape == dataset.image_shape
+    assert (len(first.train_labels), len(first.test_labels)) == (1_200, 400)
+    assert np.unique(first.train_labels).tolist() == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def published() -> Any:
+    """The names of the example's module, and its two networks built for 28x28 images."""
+    path = EXAMPLES / "report002_as_published.py"
+    load_plugins([str(path)])
+    nets = {
+        name: build_model(
+            ModelConfig(family=f"{name}_as_published"),
+            image_shape=(1, 28, 28),
+            num_classes=10,
+            key=KEY,
+        )
+        for name in ("a1", "a2")
+    }
+    return SimpleNamespace(nets=nets, **nets)
+
+
+def draw_images(count: int) -> torch.Tensor:
+    return torch.rand((count, 1, 28, 28), generator=torch.Generator().manual_seed(0))
+
+
+def test_published_networks_have_the_reports_layers_and_the_right_ones_weights(
+    published: Any,
+) -> None:
+    assert published.a1.fc1.in_features == 576
+    assert published.a2.fc1.in_features == 300
+    for name, net in published.nets.items():
+        right = build_model(
+            ModelConfig(family=f"{name}_report002"),
+            image_shape=(1, 28, 28),
+            num_classes=10,
+            key=KEY,
+        )
+        assert net.state_dict().keys() == right.state_dict().keys()
+        for key, value in right.state_dict().items():
+            assert torch.equal(net.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", ["a1", "a2"])
+def test_a_published_networks_answer_depends_on_the_rest_of_the_batch(
+    name: str, published: Any
+) -> None:
+    images = draw_images(200)
+    with torch.no_grad():
+        together = published.nets[name](images)
+        fewer = published.nets[name](images[:100])
+        alone = published.nets[name](images[:1])
+    assert not torch.allclose(together[:100], fewer)
+    assert torch.equal(alone, torch.ones((1, 10)))
+    # Per class and batch of 128; the last batch has the other 72.
+    for batch in (together[:128], together[128:]):
+        torch.testing.assert_close(batch.sum(0), torch.ones(10))
+
+
+def test_the_published_loss_has_a_floor_near_that_of_guessing() -> None:
+    labels = torch.arange(130) % 10
+    perfect = torch.nn.functional.one_hot(labels, 10).float() / 13
+    floor = cross_entropy(perfect, labels).item()
+    guessing = cross_entropy(torch.full((130, 10), 1 / 130), labels).item()
+    assert floor == pytest.approx(2.23, abs=0.005)
+    assert guessing == pytest.approx(2.303, abs=0.0005)

@@ -1,0 +1,106 @@
+"""The studies that ship: each loads and fits its images, and each report's quick preset runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from searchlab.config.loading import load_study
+from searchlab.config.study import StudySpec
+from searchlab.data import describe_dataset
+from searchlab.study.plan import plan_baselines
+from searchlab.study.preparation import request_data
+from searchlab.study.spaces import SpecSpace
+
+STUDIES = Path(__file__).parents[1] / "studies"
+FILES = sorted(STUDIES.glob("*.yaml"))
+REPORTS = [path for path in FILES if path.stem.startswith("report-")]
+# Its weights have to be downloaded.
+RUNNABLE = [path for path in REPORTS if path.stem != "report-001-transfer"]
+
+by_name = {"ids": lambda path: path.stem}
+
+
+def versions(path: Path) -> list[StudySpec]:
+    plain = load_study(path)
+    presets = plain.spec.presets
+    return [plain.spec, *(load_study(path, preset=name).spec for name in presets)]
+
+
+@pytest.mark.parametrize("path", FILES, **by_name)
+def test_study_and_its_presets_load_with_baselines_in_the_space(path: Path) -> None:
+    for spec in versions(path):
+        assert plan_baselines(spec, SpecSpace(spec))
+        facts = describe_dataset(request_data(spec.dataset), STUDIES)
+        assert facts.num_classes == 10
+
+
+@pytest.mark.parametrize("path", REPORTS, **by_name)
+def test_report_has_a_quick_preset(path: Path) -> None:
+    quick = load_study(path, preset="quick").spec
+    assert quick.training.epochs < load_study(path).spec.training.epochs
+
+
+@pytest.mark.parametrize("path", FILES, **by_name)
+def test_every_preset_has_a_run_folder_of_its_own(path: Path) -> None:
+    names = [spec.name for spec in versions(path)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("report-000", {"table 1": 6, "table 2, best": 6}),
+        ("report-001", {"table 1": 5}),
+        ("report-002", {"V-A": 3, "V-B": 3}),
+        (
+            "report-003",
+            {**{f"figure {number}": 4 for number in range(6, 11)}, "figure 11": 5, "figure 12": 2},
+        ),
+        (
+            "report-004",
+            {"table 1": 3, "table 2": 3, "table 3": 3, "section 5.1": 1, "section 6.2": 1},
+        ),
+    ],
+)  # fmt: skip
+def test_every_published_table_is_there_whole(name: str, tables: dict[str, int]) -> None:
+    published = load_study(STUDIES / f"{name}.yaml").spec.published
+    assert published is not None
+    counted: dict[str, int] = {}
+    for row in published.rows:
+        counted[row.table] = counted.get(row.table, 0) + 1
+    assert counted == tables
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("path", RUNNABLE, **by_name)
+def test_quick_preset_runs_and_prints_the_published_figures(
+    path: Path, tmp_path: Path, real_root: Path
+) -> None:
+    command = [
+        sys.executable, "-m", "searchlab", "study", "run", str(path), "--quick", "--json",
+        "--data-dir", str(real_root), "--runs-dir", str(tmp_path),
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    data = json.loads(result.stdout)
+    spec = load_study(path, preset="quick").spec
+    complete = [trial for trial in data["trials"] if trial["state"] == "COMPLETE"]
+    baselines = {trial["label"] for trial in complete if trial["role"] == "baseline"}
+    assert baselines == {row.name for row in spec.baseline_rows}
+    assert spec.published is not None
+    ours = {
+        (figure["table"], figure["name"], figure["figure"]): figure["ours"]
+        for figure in data["published"]["figures"]
+    }
+    ran = baselines | set(spec.ensembles)
+    for row in spec.published.rows:
+        for figure in row.figures:
+            expected = row.trial in ran and (row.fold is None or spec.baselines.folds == "all"
+                                             or row.trial == "lr 0.01")  # fmt: skip
+            assert (ours[row.table, row.name, figure] is not None) == expected, row
