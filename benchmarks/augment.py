@@ -28,8 +28,8 @@ from torch import Tensor
 from torchvision import transforms
 
 from searchlab.config.trial import AUGMENTATIONS, AugmentConfig
-from searchlab.training.allocator import prepare_process
 from searchlab.training.augment import Augmenter
+from searchlab.training.process import prepare_process
 
 BATCH = 128
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 160, 160)]

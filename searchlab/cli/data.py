@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +20,10 @@ from searchlab.cli.tables import print_table
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from searchlab.data import Dataset
-    from searchlab.data.decoding import Progress
+    from searchlab.data.stale_entries import RemovedEntry
 
 __all__ = ["app"]
 
@@ -128,7 +128,7 @@ def fetch(
     "cache",
     epilog=examples(
         "searchlab data cache imagenette --size 64",
-        "searchlab data cache folder --root ~/photos --size 96 --skip-broken",
+        "searchlab data cache folder --root ~/photos --size 96 --skip-broken --prune",
     ),
 )
 def cache(
@@ -145,15 +145,29 @@ def cache(
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out files that cannot be decoded.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Then remove what was decoded from these files before they changed."
+        ),
+    ] = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decode image files beforehand.
 
     A study does it by itself the first time. What is decoded stays in .cache of the data folder,
-    and can be deleted at any time.
+    and can be deleted at any time. Once the files have changed it serves nothing more: --prune
+    removes it, for this folder and this size.
     """
-    from searchlab.data import DatasetRequest, get_dataset, load_dataset, resolve_data_dir
+    from searchlab.cli.decoding_progress import make_decoding_progress
+    from searchlab.data import (
+        DatasetRequest,
+        get_dataset,
+        load_dataset,
+        prune_cache,
+        resolve_data_dir,
+    )
 
     if get_dataset(name).tree is None:
         raise InputError(
@@ -161,9 +175,11 @@ def cache(
             remedy="Others need no decoding",
         )  # fmt: skip
     request = DatasetRequest(name=name, root=root, size=size, skip_broken=skip_broken)
-    with _decoding_bar() as advance:
-        images = load_dataset(request, resolve_data_dir(data_dir), on_progress=advance)
-    counts = {
+    place = resolve_data_dir(data_dir)
+    progress = make_decoding_progress(quiet=False)
+    images = load_dataset(request, place, on_progress=progress)
+    removed = prune_cache(request, place) if prune else ()
+    counts: dict[str, Any] = {
         "name": name,
         "image_shape": list(images.image_shape),
         "classes": images.num_classes,
@@ -172,6 +188,10 @@ def cache(
         "skipped": images.num_skipped,
     }
     if as_json:
+        if prune:
+            counts["removed"] = [
+                {"path": str(entry.path), "bytes": entry.num_bytes} for entry in removed
+            ]
         typer.echo(json.dumps(counts, indent=2))
         return
     shape = "x".join(map(str, images.image_shape))
@@ -180,21 +200,19 @@ def cache(
         f"{name}: {counts['train']:,} training and {counts['test']:,} test images of {shape} "
         f"in {images.num_classes} classes are ready{skipped}"
     )
+    if prune:
+        _tell_of_removed(removed)
 
 
-@contextmanager
-def _decoding_bar() -> Iterator[Progress]:
-    """Yield what moves a bar on stderr, shown once there is something to decode."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def _tell_of_removed(removed: Sequence[RemovedEntry]) -> None:
+    for entry in removed:
+        typer.echo(f"removed {entry.path} ({_say_size(entry.num_bytes)})")
+    if not removed:
+        typer.echo("nothing out of date to remove")
+    elif len(removed) > 1:
+        total = sum(entry.num_bytes for entry in removed)
+        typer.echo(f"removed {len(removed)} in all ({_say_size(total)})")
 
-    console = Console(stderr=True)
-    columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("decoding", visible=False)
 
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, visible=True)
-
-        yield advance
+def _say_size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"

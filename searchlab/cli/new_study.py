@@ -208,22 +208,19 @@ def _beside(given: str, path: Path) -> str:
 
 
 def _publish(data: dict[str, Any], fields: list[str], path: Path, *, force: bool) -> None:
-    """Check the study as if it were read back, then write it."""
-    from searchlab.cli.study_check import check_study
-    from searchlab.config.documents import Document, dump_yaml, read_yaml
+    """Check the study as a run would, then write it."""
+    from searchlab.config.documents import Document, dump_yaml
+    from searchlab.config.loading import make_study
     from searchlab.config.plugins import load_plugins
-    from searchlab.config.study import StudySpec
-    from searchlab.config.validation import validate_document
+    from searchlab.data import resolve_data_dir
+    from searchlab.study.preparation import check_study
 
     document = Document(source="study new", data=data).with_overrides(fields)
-    data = document.data
-    if _is_file(data["space"]):
-        space = Path(os.path.relpath(path.parent / data["space"]))
-        document = document.with_embedded("space", read_yaml(space))
-    spec = validate_document(StudySpec, document)  # the name is a slug from here on
-    load_plugins(spec.plugins, base=path.parent)
-    check_study(spec, document, folder=path.parent)
+    # What --set says goes into the file as it is, so its paths start where the file's do.
+    file = make_study(document, folder=path.parent, option_folder=path.parent)
+    load_plugins(file.spec.plugins)
+    check_study(file, data_dir=resolve_data_dir(None))
     check_writable(path, force=force)
-    write_file(path, dump_yaml(data))
+    write_file(path, dump_yaml(document.data))
     typer.echo(f"wrote {path}", err=True)
     typer.echo(f"run it with: searchlab study run {path}", err=True)

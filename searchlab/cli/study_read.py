@@ -89,7 +89,7 @@ def show_status(
     typer.echo(f"{reading.spec.name}: {standing.state}")
     print_standing(Console(), standing)
     if best is not None:
-        typer.echo("best: " + "\n  ".join(describe_figures(best, reading.spec.primary.metric)))
+        typer.echo("best: " + "\n  ".join(describe_figures(best, reading.metrics)))
     typer.echo(f"run: {reading.run.path}")
     typer.echo(f"storage: {hide_password(reading.storage_url)}")
     if resume is not None:
@@ -199,7 +199,7 @@ def _print_best(reading: StudyReading, best: Row) -> None:
     from searchlab.config.documents import dump_yaml
     from searchlab.report.tables import describe_figures
 
-    for line in describe_figures(best, reading.spec.primary.metric):
+    for line in describe_figures(best, reading.metrics):
         typer.echo(f"# {line}")
     typer.echo(dump_yaml(best.params), nl=False)
 

@@ -6,22 +6,26 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from searchlab.config.published import SEARCH
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, Scheme
 from searchlab.config.validation import Spec, Value, to_tuple
 
-__all__ = ["BaselineRow", "BaselineSpec", "RowName"]
+__all__ = ["BaselineRow", "BaselineSpec", "ComparedPair", "RowName"]
 
 
 def _check_row_name(value: str) -> str:
     if not value.strip() or len(value) > 64 or not value.isprintable():
         raise ValueError(f"must be 1 to 64 printable characters, got {value!r}")
-    if value == "search":
+    if value == SEARCH:
         raise ValueError(f"is taken: {value!r} stands for the search's best trial")
     return value
 
 
 RowName = Annotated[str, AfterValidator(_check_row_name)]
+
+ComparedPair = Annotated[tuple[str, str], BeforeValidator(to_tuple)]
+"""Two baselines: the first is expected to do better."""
 
 
 class BaselineRow(Spec):

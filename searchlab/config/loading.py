@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab.config.documents import Document, read_yaml
 from searchlab.config.plugins import resolve_plugins
+from searchlab.config.relative_paths import anchor_space, anchor_study, is_set_by_option
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
 
-__all__ = ["SpaceFile", "StudyFile", "load_space", "load_study"]
-
-
-_PATHS = (("dataset", "root"), ("baselines", "weights"))
+__all__ = ["SpaceFile", "StudyFile", "load_space", "load_study", "make_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +35,11 @@ class StudyFile:
 
 
 def load_space(path: Path) -> SpaceFile:
-    """Read and check ``spaces/*.yaml``. Raises ``InputError``."""
-    document = read_yaml(path)
+    """Read and check ``spaces/*.yaml``. Raises ``InputError``.
+
+    Files of weights that it names are looked up beside it.
+    """
+    document = anchor_space(read_yaml(path), path.parent)
     return SpaceFile(space=validate_document(SpaceSpec, document), document=document)
 
 
@@ -50,51 +52,45 @@ def load_study(
 ) -> StudyFile:
     """Read ``studies/*.yaml`` and the space it names, apply a preset and overrides, check.
 
-    Relative paths to a space and to plugins are looked up beside the study file; ``plugins`` are
-    more of them, relative to the current folder. None is imported here. Raises ``InputError``.
+    Relative paths are looked up beside the file they stand in; those of overrides, and
+    ``plugins``, which are added to the study's own, in the current folder. No plugin is imported
+    here. Raises ``InputError``.
     """
     document = read_yaml(path)
     if preset is not None:
         document = document.with_preset(preset)
+    return make_study(document, overrides, folder=path.parent, plugins=plugins)
+
+
+def make_study(
+    document: Document,
+    overrides: Iterable[str] = (),
+    *,
+    folder: Path,
+    option_folder: Path | None = None,
+    plugins: Iterable[str] = (),
+) -> StudyFile:
+    """Return the study that a document describes, as ``load_study`` does.
+
+    Relative paths are looked up in ``folder``, which may have to be made yet; those that overrides
+    put there in ``option_folder``, else in the current one.
+    """
+    option_folder = option_folder or Path()
     overrides = list(overrides)
     # An override of the space itself decides which file is read; one below it changes its content.
     whole = [text for text in overrides if text.partition("=")[0].strip() == "space"]
-    folder = Path() if whole else path.parent
-    document = _embed_space(document.with_overrides(whole), folder=folder)
+    document = document.with_overrides(whole)
+    base = option_folder if is_set_by_option(document, ("space",)) else folder
+    document = _embed_space(document, folder=base)
     document = document.with_overrides([text for text in overrides if text not in whole])
-    for place in _PATHS:
-        document = _make_absolute(document, place, path.parent)
-    spec = _add_plugins(validate_document(StudySpec, document), document, path.parent, plugins)
+    document = anchor_study(document, folder, option_folder)
+    base = option_folder if is_set_by_option(document, ("plugins",)) else folder
+    spec = _add_plugins(validate_document(StudySpec, document), base, plugins)
     return StudyFile(spec=spec, document=document)
 
 
-def _make_absolute(document: Document, place: tuple[str, str], folder: Path) -> Document:
-    """Look a path up beside the study file, or from here where an option gave it.
-
-    Recorded absolute, it means the same in the run folder.
-    """
-    section = document.data.get(place[0])
-    value = section.get(place[1]) if isinstance(section, dict) else None
-    if not isinstance(value, str):
-        return document
-    base = Path() if _is_set_by_option(document, place) else folder
-    absolute = str((base / Path(value).expanduser()).absolute())
-    assert isinstance(section, dict)
-    data = {**document.data, place[0]: {**section, place[1]: absolute}}
-    return replace(document, data=data)
-
-
-def _is_set_by_option(document: Document, place: tuple[str, ...]) -> bool:
-    """Tell whether ``--set`` put a value there or above; a preset's belongs to the file."""
-    above = [document.overrides.get(place[:end], "") for end in range(1, len(place) + 1)]
-    return any(text.startswith("--set ") for text in above)
-
-
-def _add_plugins(
-    spec: StudySpec, document: Document, folder: Path, more: Iterable[str]
-) -> StudySpec:
-    base = None if _is_set_by_option(document, ("plugins",)) else folder
-    named = (*resolve_plugins(spec.plugins, base=base), *resolve_plugins(more))
+def _add_plugins(spec: StudySpec, folder: Path, more: Iterable[str]) -> StudySpec:
+    named = (*resolve_plugins(spec.plugins, base=folder), *resolve_plugins(more))
     # Absolute, so that the study as run can be read from its run folder.
     return spec.model_copy(update={"plugins": tuple(dict.fromkeys(named))}) if named else spec
 
@@ -104,6 +100,8 @@ def _embed_space(document: Document, *, folder: Path) -> Document:
     if not isinstance(space, str) or not space.endswith((".yaml", ".yml")):
         return document
     path = folder / space
+    if not folder.is_dir():  # it is to be made yet, and below it .. leads nowhere
+        path = Path(os.path.normpath(path))
     if not path.is_file():
         raise InputError(
             "must name a file that exists",
@@ -111,4 +109,4 @@ def _embed_space(document: Document, *, folder: Path) -> Document:
             found=space,
             remedy=f"Looked for {path}",
         )
-    return document.with_embedded("space", read_yaml(path))
+    return document.with_embedded("space", anchor_space(read_yaml(path), path.parent))

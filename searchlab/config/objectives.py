@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from searchlab.config.samplers import check_sampler
-from searchlab.config.trial import AttackConfig, AttackName, FoldMetric, ObjectiveConfig
+from searchlab.config.trial import FoldMetric, ObjectiveConfig
 from searchlab.config.validation import Spec, located_error
 
 if TYPE_CHECKING:
-    from searchlab.config.settings import TrainingSettings
-    from searchlab.config.study import SearchSpec, StudySpec
+    from searchlab.config.robustness import RobustnessSpec
+    from searchlab.config.study import SearchSpec
 
-__all__ = [
-    "Metric",
-    "ObjectiveSpec",
-    "Objectives",
-    "RobustnessSpec",
-    "check_objectives",
-    "check_patience",
-]
+__all__ = ["Metric", "ObjectiveSpec", "Objectives", "check_objectives"]
 
 Metric = Literal["accuracy", "loss", "robust_accuracy", "parameters", "multiply_adds", "latency"]
 _MAXIMIZED = ("accuracy", "robust_accuracy")
@@ -78,18 +71,6 @@ Objectives = Annotated[
 ]
 
 
-class RobustnessSpec(Spec):
-    """The attack that every trial's validation images (and a confirmed one's test images) meet."""
-
-    attack: AttackName = Field("fgsm", description="fgsm (one step, report 004) or pgd")
-    epsilon: float = Field(0.1, ge=0, le=1, description="largest change of a pixel in [0, 1]")
-    steps: int = Field(10, ge=1, le=1000, description="steps of pgd")
-
-    def to_config(self) -> AttackConfig:
-        """Return the same for a worker."""
-        return AttackConfig(name=self.attack, epsilon=self.epsilon, steps=self.steps)
-
-
 def check_objectives(
     objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: RobustnessSpec | None
 ) -> None:
@@ -130,25 +111,3 @@ def check_objectives(
             "search",
             "pruner",
         )
-
-
-def check_patience(spec: StudySpec) -> None:
-    """Raise a located error for patience where the last epoch counts, which is always the best."""
-    if spec.primary.at != "last":
-        return
-    places: list[tuple[TrainingSettings, tuple[str, ...]]] = [
-        (spec.training, ("training",)),
-        (spec.baselines.training, ("baselines", "training")),
-        *(
-            (row.training, ("baselines", "rows", str(index), "training"))
-            for index, row in enumerate(spec.baselines.rows)
-        ),
-    ]
-    for settings, place in places:
-        if settings.patience is not None:
-            raise located_error(
-                f"must be null with objective.at: last, under which no epoch is better than the "
-                f"last, got {settings.patience}",
-                *place,
-                "patience",
-            )

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,7 @@ __all__ = [
     "load_entry_points",
     "load_plugins",
     "load_sources",
+    "loaded_digests",
     "loaded_sources",
     "resolve_plugins",
 ]
@@ -36,8 +38,16 @@ ENTRY_POINTS = "searchlab.plugins"
 
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
-# What this process has imported: a file's source as it was run, None for a module.
-_loaded: dict[str, str | None] = {}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Loaded:
+    """What this process has imported: a file's source as it was run, None for a module."""
+
+    source: str | None
+    digest: str
+
+
+_loaded: dict[str, _Loaded] = {}
 
 
 def resolve_plugins(references: Iterable[str], *, base: Path | None = None) -> tuple[str, ...]:
@@ -84,7 +94,7 @@ def load_entry_points() -> None:
             remedy = "Correct or uninstall the package that brings it"
             with _explained(point.value, remedy=f"{remedy} ({point.dist and point.dist.name})"):
                 point.load()
-            _loaded[key] = None
+            _loaded[key] = _Loaded(source=None, digest="")
 
 
 def loaded_sources(references: Iterable[str]) -> dict[str, str | None]:
@@ -93,7 +103,15 @@ def loaded_sources(references: Iterable[str]) -> dict[str, str | None]:
     So workers on other machines need no copy of the file, and a file that is edited while its
     study runs does not change the study's later trials.
     """
-    return {reference: _loaded[reference] for reference in references}
+    return {reference: _loaded[reference].source for reference in references}
+
+
+def loaded_digests(references: Iterable[str]) -> dict[str, str]:
+    """Return 16 hex digits for each, which change with its source as it was when imported here.
+
+    Of a package, that of all its Python files. What a plugin imports in turn is not in them.
+    """
+    return {reference: _loaded[reference].digest for reference in references}
 
 
 def load_sources(sources: Mapping[str, str | None]) -> None:
@@ -121,10 +139,30 @@ def _import(reference: str, source: str | None) -> None:
     """Import a module by name, or a file by its source."""
     if source is None:
         with _explained(reference):
-            importlib.import_module(reference)
+            module = importlib.import_module(reference)
+        digest = _digest(*_read_module(module))
     else:
         _run_file(Path(reference), source)
-    _loaded[reference] = source
+        digest = _digest(source.encode())
+    _loaded[reference] = _Loaded(source=source, digest=digest)
+
+
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for content in contents:
+        digest.update(f"{len(content)}|".encode() + content)
+    return digest.hexdigest()
+
+
+def _read_module(module: ModuleType) -> Iterator[bytes]:
+    """Yield the files that a module, or a package with all below it, is made of."""
+    for folder in sorted(getattr(module, "__path__", ())):
+        for path in sorted(Path(folder).rglob("*.py")):
+            yield path.relative_to(folder).as_posix().encode()
+            yield path.read_bytes()
+    file = getattr(module, "__file__", None)
+    if file is not None and Path(file).is_file():
+        yield Path(file).read_bytes()
 
 
 def _run_file(path: Path, source: str) -> None:

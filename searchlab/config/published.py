@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from searchlab.config.validation import Number, Spec, Value, located_error, to_tuple
-from searchlab.errors import did_you_mean
 
-if TYPE_CHECKING:
-    from searchlab.config.study import StudySpec
-
-__all__ = ["SEARCH", "ComparedPair", "Figure", "PublishedRow", "PublishedSpec", "check_references"]
+__all__ = ["SEARCH", "Figure", "PublishedRow", "PublishedSpec"]
 
 SEARCH = "search"
 """The trial of a published row that stands for the search's best."""
@@ -22,8 +18,7 @@ Figure = Literal[
 ]
 
 
-ComparedPair = Annotated[tuple[str, str], BeforeValidator(to_tuple)]
-"""Two baselines: the first is expected to do better."""
+_OF_A_FOLD: tuple[Figure, ...] = ("accuracy", "loss", "train_loss")
 
 
 class PublishedRow(Spec):
@@ -47,7 +42,9 @@ class PublishedRow(Spec):
     against: Literal["test", "folds"] | None = Field(
         None, description="ours: the test set or the mean over the folds; the default is above"
     )
-    fold: int | None = Field(None, ge=1, description="the figure is of this fold alone, from 1")
+    fold: int | None = Field(
+        None, ge=1, description="accuracy, loss and train_loss are of this fold alone, from 1"
+    )
     wrong: str = Field("", description="what was wrong with the method behind the figure")
 
     @model_validator(mode="after")
@@ -56,65 +53,28 @@ class PublishedRow(Spec):
             raise located_error("must give at least one published figure or setting", "figures")
         return self
 
+    @model_validator(mode="after")
+    def _check_figures_of_a_fold(self) -> PublishedRow:
+        for figure in self.figures:
+            if self.fold is not None and figure not in _OF_A_FOLD:
+                raise located_error(
+                    f"goes with {', '.join(_OF_A_FOLD)} only, got {figure}. "
+                    "Give that a row of its own",
+                    "fold",
+                )
+        return self
+
 
 class PublishedSpec(Spec):
     """A report's figures, row by row."""
 
     source: str = Field(description="which report, and on what")
     against: Literal["test", "folds"] = Field(
-        "test", description="compare with the test set or with the mean over the folds"
+        "test",
+        description="ours, that diff is of: the test set or the mean over the folds; what else "
+        "there is of the two stands beside",
     )
     why: str = Field("", description="why that comparison, where it needs saying")
     rows: Annotated[tuple[PublishedRow, ...], BeforeValidator(to_tuple)] = Field(
         json_schema_extra={"minItems": 1}
     )
-
-
-def check_references(spec: StudySpec) -> None:
-    """Raise a located error where a name of a trial is taken twice or names none."""
-    baselines = [row.name for row in (*spec.baselines.grid, *spec.baselines.rows)]
-    for index, name in enumerate(baselines):
-        if name in baselines[:index]:
-            raise located_error(
-                f"must have names of their own, got {name!r} twice", "baselines", "rows"
-            )
-    for name in spec.baselines.only or ():
-        _require(name, baselines, "baselines", "only")
-    for name, pairs in spec.comparisons.items():
-        for member in (one for pair in pairs for one in pair):
-            _require(member, baselines, "comparisons", name)
-    for name, members in spec.ensembles.items():
-        if name in baselines:
-            raise located_error(f"has the name of a baseline: {name!r}", "ensembles", name)
-        if len(members) < 2:
-            raise located_error("must average at least two baselines", "ensembles", name)
-        for member in members:
-            _require(member, baselines, "ensembles", name)
-    for member in spec.correlations:
-        _require(member, baselines, "correlations")
-    if spec.published is not None:
-        for index, row in enumerate(spec.published.rows):
-            _check_row(row, spec, baselines, ("published", "rows", str(index)))
-
-
-def _check_row(
-    row: PublishedRow, spec: StudySpec, baselines: list[str], place: tuple[str, ...]
-) -> None:
-    assert spec.published is not None
-    if row.trial is not None:
-        _require(row.trial, [*baselines, *spec.ensembles, SEARCH], *place, "trial")
-    if row.fold is None:
-        return
-    if (row.against or spec.published.against) != "folds":
-        raise located_error("goes with against: folds only. Add that, or remove it", *place, "fold")
-    if row.fold > spec.validation.folds:
-        raise located_error(
-            f"must be <= validation.folds ({spec.validation.folds}), got {row.fold}", *place, "fold"
-        )
-
-
-def _require(name: str, known: list[str], *place: str) -> None:
-    if name not in known:
-        raise located_error(
-            f"must name a trial of this study, got {name!r}. {did_you_mean(name, known)}", *place
-        )

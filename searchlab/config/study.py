@@ -15,17 +15,13 @@ from pydantic import (
     model_validator,
 )
 
-from searchlab.config.baselines import BaselineRow, BaselineSpec, RowName
-from searchlab.config.objectives import (
-    Objectives,
-    ObjectiveSpec,
-    RobustnessSpec,
-    check_objectives,
-    check_patience,
-)
-from searchlab.config.published import ComparedPair, PublishedSpec, check_references
+from searchlab.config.baselines import BaselineRow, BaselineSpec, ComparedPair, RowName
+from searchlab.config.objectives import Objectives, ObjectiveSpec, check_objectives
+from searchlab.config.published import PublishedSpec
+from searchlab.config.references import check_references
+from searchlab.config.robustness import RobustnessSpec
 from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS, SamplerName
-from searchlab.config.settings import TrainingSettings
+from searchlab.config.settings import TrainingSettings, check_patience
 from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import Normalization
 from searchlab.config.validation import (

@@ -3,7 +3,7 @@
 from searchlab.data import cifar, digits, folders, mnist, usps  # noqa: F401  they register
 from searchlab.data.folds import stratified_folds, train_indices
 from searchlab.data.image_data import ImageData
-from searchlab.data.loading import count_images, describe_dataset, load_dataset
+from searchlab.data.loading import count_images, describe_dataset, load_dataset, prune_cache
 from searchlab.data.registry import (
     Dataset,
     get_dataset,
@@ -25,6 +25,7 @@ __all__ = [
     "get_dataset",
     "list_datasets",
     "load_dataset",
+    "prune_cache",
     "register_dataset",
     "resolve_data_dir",
     "stratified_folds",

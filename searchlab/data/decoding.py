@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -27,6 +28,11 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 # A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the size that is wanted.
 _DRAFT_FACTOR = 3
 _MAX_ASPECT = 100
+# Of the machine, not of the file: it may well be read a moment later. PIL's own errors have no
+# number, and what a damaged file can provoke, such as EINVAL of a seek, is not among these.
+_PASSING_FAULTS = frozenset(
+    {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
+)
 _FILES_PER_TASK = 32
 _MAX_THREADS = 16
 
@@ -39,7 +45,8 @@ def decode_image(path: Path, size: int) -> Images:
     """Decode a file to uint8 [3, size, size]: short side to ``size``, then the middle.
 
     Turned as its EXIF orientation says; resized bilinearly with antialiasing, as torchvision's
-    Resize and CenterCrop do it. Raises ``BrokenImageError``, or ``PermissionError``.
+    Resize and CenterCrop do it. Raises ``BrokenImageError``, or ``OSError`` with the file's name
+    where the machine failed rather than the file: no permission, a disk's fault, too many files.
     """
     from PIL import Image, ImageOps
 
@@ -55,6 +62,9 @@ def decode_image(path: Path, size: int) -> Images:
         OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError,
         NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
     ) as error:  # fmt: skip
+        number = getattr(error, "errno", None)
+        if number in _PASSING_FAULTS:
+            raise OSError(number, os.strerror(number), str(path)) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise BrokenImageError(reason.replace(repr(str(path)), "it")) from error
 
@@ -86,7 +96,10 @@ def _to_square(image: Image, size: int) -> Images:
 def decode_files(
     paths: Sequence[Path], images: Images, *, on_progress: Progress
 ) -> Iterator[tuple[int, str]]:
-    """Fill ``images`` [N, 3, S, S] row by row; yield index and reason of the broken, in order."""
+    """Fill ``images`` [N, 3, S, S] row by row; yield index and reason of the broken, in order.
+
+    Raises ``OSError`` as ``decode_image`` does.
+    """
     from PIL import Image
 
     Image.init()  # here, not in several threads at once

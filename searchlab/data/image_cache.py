@@ -2,7 +2,7 @@
 
 An entry is a folder of arrays in ``.cache`` of the data folder, or of the user's cache where that
 cannot be written. Its name changes with any file of the tree, so that an entry is never out of
-date; deleting one is always safe.
+date; deleting one is always safe. ``stale_entries`` removes those of an older tree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ from searchlab.data.image_data import Images, Labels
 from searchlab.data.image_tree import ImageFile, ImageTree
 from searchlab.errors import InputError
 
-__all__ = ["DecodedImages", "load_decoded"]
+__all__ = [
+    "PARTIAL",
+    "DecodedImages",
+    "entry_name",
+    "is_of",
+    "list_cache_roots",
+    "load_decoded",
+    "lock_path",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +41,9 @@ _FORMAT = 1  # to be raised whenever other pixels come out
 _PARTS = ("train", "test")
 _ARRAYS = tuple(f"{part}_{content}.npy" for part in _PARTS for content in ("images", "labels"))
 _INDEX = "index.json"
+_SOURCE = "source.json"
+PARTIAL = ".partial"
+"""Ending of the folder beside an entry in which it is made, or what a killed process left."""
 _CHUNK_BYTES = 2**22
 
 
@@ -60,15 +71,15 @@ def load_decoded(
     """
     import filelock  # it loads asyncio
 
-    name = f"{_slug(tree.root.name)}-{size}-{_key(tree, size=size, skip_broken=skip_broken)}"
-    places = _list_cache_roots(data_dir)
+    name = entry_name(tree, size=size, skip_broken=skip_broken)
+    places = list_cache_roots(data_dir)
     for place in places:
         if (decoded := _read_entry(place / name)) is not None:
             return decoded
     entry = _first_writable(places) / name
     try:
         # The lock dies with its holder, so what a killed one left can be thrown away.
-        with filelock.FileLock(entry.with_name(f"{name}.lock")):
+        with filelock.FileLock(lock_path(entry)):
             if (decoded := _read_entry(entry)) is None:
                 decoded = _build(tree, entry, size, skip_broken, on_progress)
     except OSError as error:
@@ -78,6 +89,16 @@ def load_decoded(
             remedy="Free some space, or choose another folder with --data-dir",
         ) from error
     return decoded
+
+
+def entry_name(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
+    """Return the name of the folder that holds a tree's images; another one for another tree."""
+    return f"{_slug(tree.root.name)}-{size}-{_key(tree, size=size, skip_broken=skip_broken)}"
+
+
+def lock_path(entry: Path) -> Path:
+    """Return the file that is locked while an entry is made or removed."""
+    return entry.with_name(f"{entry.name}.lock")
 
 
 def _slug(name: str) -> str:
@@ -95,7 +116,8 @@ def _key(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
     return digest.hexdigest()
 
 
-def _list_cache_roots(data_dir: Path) -> tuple[Path, Path]:
+def list_cache_roots(data_dir: Path) -> tuple[Path, Path]:
+    """Return the folders of entries, the preferred one first; they need not be there."""
     from platformdirs import user_cache_path
 
     return data_dir / ".cache", user_cache_path("searchlab") / "images"
@@ -162,10 +184,11 @@ def _build(
     """Decode beside the entry, then move it there whole."""
     total = len(tree.train) + len(tree.test)
     logger.info("decoding %d images of %s", total, tree.root)
-    partial = entry.with_name(f"{entry.name}.partial")
+    partial = entry.with_name(f"{entry.name}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
+        (partial / _SOURCE).write_text(json.dumps(_describe_source(tree, size)))
         skipped = []
         for part, before in (("train", 0), ("test", len(tree.train))):
 
@@ -186,6 +209,19 @@ def _build(
     return decoded
 
 
+def _describe_source(tree: ImageTree, size: int) -> dict[str, Any]:
+    return {"root": str(tree.root.resolve()), "size": size}
+
+
+def is_of(folder: Path, tree: ImageTree, size: int) -> bool:
+    """Tell whether an entry, or a part of one, was decoded from this root at this size."""
+    try:
+        source = json.loads((folder / _SOURCE).read_bytes())
+    except (OSError, ValueError):  # gone, or not written here
+        return False
+    return bool(source == _describe_source(tree, size))
+
+
 def _decode_part(
     tree: ImageTree, part: str, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
 ) -> list[str]:
@@ -203,6 +239,12 @@ def _decode_part(
     except PermissionError as error:
         raise InputError(
             "is not readable", where=str(error.filename), remedy="Check its mode"
+        ) from error
+    except OSError as error:  # to leave the file out for good would be wrong
+        raise InputError(
+            f"could not be read this time ({error.strerror})",
+            where=str(error.filename),
+            remedy="The machine failed, not the file, which is not skipped as broken: try again",
         ) from error
     kept = [index for index in range(len(files)) if index not in broken]
     _check_classes(tree, part, [files[index] for index in kept])

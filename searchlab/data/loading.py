@@ -12,10 +12,11 @@ from searchlab.data.image_data import ImageData
 from searchlab.data.image_tree import find_layout, scan_tree
 from searchlab.data.registry import Dataset, TreeSource, get_dataset
 from searchlab.data.request import DatasetFacts, DatasetRequest
+from searchlab.data.stale_entries import RemovedEntry, remove_stale_entries
 from searchlab.data.subset import limit_training
 from searchlab.errors import InputError
 
-__all__ = ["count_images", "describe_dataset", "load_dataset"]
+__all__ = ["count_images", "describe_dataset", "load_dataset", "prune_cache"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,21 @@ def load_dataset(
     else:
         data = _load_fixed(dataset, data_dir)
     return data if request.limit is None else limit_training(data, request.limit)
+
+
+def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, ...]:
+    """Remove what was decoded from the request's image files, at its size, before they changed.
+
+    Other folders and sizes are left alone, and so is a dataset without image files. Raises
+    ``InputError`` as ``load_dataset`` does.
+    """
+    dataset = get_dataset(request.name)
+    _check_request(dataset, request)
+    _check_present(dataset, data_dir)
+    if dataset.tree is None:
+        return ()
+    tree = scan_tree(_tree_root(dataset.tree, request, data_dir))
+    return remove_stale_entries(tree, size=_size(dataset.tree, request), data_dir=data_dir)
 
 
 def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFacts:

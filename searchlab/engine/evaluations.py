@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from optuna.study import Study
 
 from searchlab.analysis.correlations import correlate_neurons
 from searchlab.analysis.ensembles import evaluate_ensemble
+from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InputError
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
@@ -28,13 +29,19 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_finished(
-    prepared: PreparedStudy, study: Study, records: Iterable[TrialRecord], models: Path
+    prepared: PreparedStudy,
+    study: Study,
+    records: Iterable[TrialRecord],
+    models: Path,
+    *,
+    stop: StopRequest,
 ) -> None:
     """Record the study's ensembles and correlations, those that are not recorded yet.
 
     Both are of baselines, which are fixed before the study begins, so the test set chooses
-    nothing here. What names a baseline that failed is left out; so is, with a warning, what cannot
-    be measured, for the trials are all there by now.
+    nothing here. What names a baseline that the study leaves out is left out too; so is, with a
+    warning, what names one that did not complete, or cannot be measured, for the trials are all
+    there by now. Each is recorded once it is measured; after a ``stop`` no other is begun.
     """
     numbers = {
         record.label: record.number
@@ -42,20 +49,28 @@ def evaluate_finished(
         if record.role == "baseline" and record.state == "COMPLETE"
     }
     known: dict[str, Any] = study.user_attrs.get(attr.EVALUATIONS, {})
-    missing = [
-        task for task in _plan(prepared) if not task.is_in(known) and task.members <= set(numbers)
-    ]
-    if not missing:
+    missing = [task for task in _plan(prepared) if not task.is_in(known)]
+    measurable = [task for task in missing if _has_models(task, numbers)]
+    if not measurable or stop.is_made:
         return
     opened = _Opened(prepared, models, numbers)
-    for task in missing:
+    for task in measurable:
+        if stop.is_made:
+            return
         try:
             figures = task.measure(opened)
         except (InputError, ValueError) as error:  # ValueError: no two neurons that respond
             logger.warning("%s was not measured: %s", task.name, error)
         else:
             known[task.name] = {**task.made_of, **figures}
-    study.set_user_attr(attr.EVALUATIONS, known)
+            study.set_user_attr(attr.EVALUATIONS, known)
+
+
+def _has_models(task: _Task, numbers: Mapping[str, int]) -> bool:
+    without = sorted(task.members - set(numbers))
+    if without:
+        logger.warning("%s was not measured: %s did not complete", task.name, " and ".join(without))
+    return not without
 
 
 class _Opened:
@@ -89,6 +104,7 @@ class _Task:
 
 
 def _plan(prepared: PreparedStudy) -> list[_Task]:
+    """List what the study asks for, but for what names a baseline that it leaves out."""
     spec = prepared.spec
     ensembles = [
         _Task(
@@ -108,7 +124,8 @@ def _plan(prepared: PreparedStudy) -> list[_Task]:
         )
         for label, layer in spec.correlations.items()
     ]
-    return ensembles + correlations
+    asked = {row.name for row in spec.baseline_rows}
+    return [task for task in (*ensembles, *correlations) if task.members <= asked]
 
 
 def _measure_ensemble(members: tuple[str, ...], opened: _Opened) -> dict[str, float]:

@@ -110,23 +110,26 @@ def _run(
     )
     try:
         with stop_on_signals(stop):
-            _engine(engine)(ledger, prepared, folders, stop)
+            try:
+                _engine(engine)(ledger, prepared, folders, stop)
+            finally:
+                ledger.close()
+            _check_ended(ledger, run, stop)
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+            evaluate_finished(prepared, study, ledger.records, run.models, stop=stop)
+            _check_ended(ledger, run, stop)
+            ledger.note_finished()
     finally:
         stop.close()
-        ledger.close()
-    if stop.is_made:
-        raise InterruptedStudyError(
-            f"Stopped. Carry on with: searchlab study resume {run.path}",
-            exit_code=stop.exit_code,
-        )
-    if not ledger.is_finished:
-        raise StudyFailedError(
-            f"the engine ended before the study did. Carry on with: "
-            f"searchlab study resume {run.path}"
-        )
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
     _check_any_success(ledger)
-    evaluate_finished(prepared, study, ledger.records, run.models)
+
+
+def _check_ended(ledger: Ledger, run: RunFolder, stop: StopRequest) -> None:
+    resume = f"Carry on with: searchlab study resume {run.path}"
+    if stop.is_made:
+        raise InterruptedStudyError(f"Stopped. {resume}", exit_code=stop.exit_code)
+    if not ledger.is_finished:
+        raise StudyFailedError(f"the engine ended before the study did. {resume}")
 
 
 def _check_any_success(ledger: Ledger) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -14,6 +12,7 @@ from searchlab.engine.stopping import StopRequest
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import PreparedStudy
 from searchlab.training.images import TrainingData
+from searchlab.training.process import repeatable
 from searchlab.training.run import TrialFolders, TrialRun
 
 __all__ = ["run_serially"]
@@ -25,9 +24,9 @@ def run_serially(
     ledger: Ledger, prepared: PreparedStudy, folders: TrialFolders, stop: StopRequest
 ) -> None:
     """Run the ledger's trials until it is finished or a stop is asked for."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = TrainingData.from_images(prepared.images, prepared.folds, device)
-    with _threads(max(1, int(prepared.spec.resources.cpus))):
+    with repeatable(max(1, int(prepared.spec.resources.cpus))):
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        data = TrainingData.from_images(prepared.images, prepared.folds, device)
         _run_trials(ledger, data, folders, stop)
     if stop.is_made:
         ledger.stop()
@@ -61,14 +60,3 @@ def _run_trial(
             return
     if trial is not None:
         trial.save()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Train with a worker's number of threads: with another, sums round differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

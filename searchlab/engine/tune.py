@@ -63,8 +63,12 @@ def run_on_ray(
     ``load_worker`` returns TrialActor or a subclass; called once Ray's settings are made.
     """
     os.environ.update(_RAY_SETTINGS)
-    # Signals once more, since Ray takes SIGTERM for itself when it starts.
-    with _connected_ray(prepared.spec.resources), stop_on_signals(stop):
+    # Signals twice: Ray takes SIGTERM for itself when it starts, and keeps it when it has ended.
+    with (
+        stop_on_signals(stop),
+        _connected_ray(prepared.spec.resources),
+        stop_on_signals(stop),
+    ):
         _run_experiment(ledger, prepared, folders, stop, load_worker())
 
 

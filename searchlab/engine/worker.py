@@ -66,8 +66,8 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         import torch
 
         from searchlab.config.plugins import load_sources
-        from searchlab.training.allocator import prepare_process
         from searchlab.training.images import TrainingData
+        from searchlab.training.process import prepare_process
 
         prepare_process(self._shared["num_threads"])
         load_sources(self._shared["plugins"])

@@ -6,6 +6,8 @@ One safetensors file for each architecture, scheme and member; nothing is ever u
 from __future__ import annotations
 
 import json
+import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +58,9 @@ def save_initial_weights(
     """Write a model's weights and buffers to a new file, and to the folder above it.
 
     ``config`` and ``key`` (study seed, fold, repeat) are those of ``build_model``; they go into
-    the metadata, with every shape. Raises InputError where the file exists or cannot be written.
+    the metadata, with every shape. The file is whole or not there, even after a kill, which may
+    leave a hidden ``.partial`` beside it; only where there are no hard links may a kill in the last
+    instant leave an empty file. Raises InputError where it exists or cannot be written.
     """
     weights = copy_weights(model)
     metadata = {
@@ -71,7 +75,7 @@ def save_initial_weights(
     except OSError as error:
         raise _unwritable(path.parent, error) from error
     try:
-        file = path.open("xb")  # x: fails where the file exists, even if it was made just now
+        _write_new(content, path)
     except FileExistsError as error:
         raise InputError(
             "exists already, and initial weights are never overwritten",
@@ -79,12 +83,6 @@ def save_initial_weights(
             remedy="Choose another folder",
         ) from error
     except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        with file:
-            file.write(content)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # half a file would be kept for good
         raise _unwritable(path, error) from error
 
 
@@ -143,6 +141,34 @@ def describe_difference(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) 
             norm = torch.linalg.vector_norm(value.double() - saved[name].double()).item()
             return f"{name} differs by a norm of {norm:.6g}"
     return None
+
+
+def _write_new(content: bytes, path: Path) -> None:
+    """Write a file that is whole as soon as it is there; FileExistsError where it is already."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _move_to_new(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _move_to_new(partial: Path, path: Path) -> None:
+    """Give a finished file its name; FileExistsError where that is taken, even just now."""
+    try:
+        os.link(partial, path)  # unlike a rename it refuses a name that is taken
+    except FileExistsError:
+        raise
+    except OSError:  # FAT and many a network's file system have no links, each with its own error
+        path.open("xb").close()
+        try:
+            partial.replace(path)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
 
 
 def _find_other_shape(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str | None:

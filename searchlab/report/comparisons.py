@@ -30,7 +30,8 @@ __all__ = [
 class ComparedBaselines:
     """One pair: ``comparison`` is the first's value less the second's, None where one is missing.
 
-    ``p_adjusted`` is Holm's, over the pairs of the same question.
+    ``p_adjusted`` is Holm's, over the pairs of the same question. ``sign`` is 1 where more of the
+    metric is better, -1 where less is.
     """
 
     question: str
@@ -39,6 +40,7 @@ class ComparedBaselines:
     comparison: Comparison | None
     p_adjusted: float | None
     metric: str
+    sign: int
 
     @property
     def outcome(self) -> str:
@@ -47,8 +49,7 @@ class ComparedBaselines:
             return MISSING
         if self.p_adjusted is None or self.p_adjusted >= 0.05:
             return "not shown"
-        gain = self.comparison.difference * (1 if self.metric == "accuracy" else -1)
-        return "better" if gain > 0 else "worse"
+        return "better" if self.sign * self.comparison.difference > 0 else "worse"
 
 
 def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
@@ -61,7 +62,10 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
     compared: list[ComparedBaselines] = []
     for question, pairs in reading.spec.comparisons.items():
         results = [_compare(values.get(a), values.get(b), reading) for a, b in pairs]
-        adjusted = adjust_by_holm([None if r is None else r.p_value for r in results])
+        adjusted = adjust_by_holm(
+            [None if r is None else r.p_value for r in results],
+            num_tests=sum(r is not None for r in results),
+        )
         compared.extend(
             ComparedBaselines(
                 question=question,
@@ -70,6 +74,7 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
                 comparison=result,
                 p_adjusted=p_adjusted,
                 metric=reading.spec.primary.metric,
+                sign=reading.spec.primary.sign,
             )
             for (first, second), result, p_adjusted in zip(pairs, results, adjusted, strict=True)
         )
@@ -84,13 +89,17 @@ def _compare(
     return compare_folds(first, second, num_folds=reading.spec.validation.folds)
 
 
-def adjust_by_holm(p_values: list[float | None]) -> list[float | None]:
-    """Adjust for asking several times at once (Holm 1979); a missing one counts for nothing."""
+def adjust_by_holm(p_values: list[float | None], *, num_tests: int) -> list[float | None]:
+    """Adjust for asking ``num_tests`` times at once (Holm 1979).
+
+    A pair without a p, which differs equally on all folds, was asked too: it counts as a test,
+    and as if its p were the largest, which adjusts the others the most.
+    """
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, index) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        largest = max(largest, min(1.0, (num_tests - rank) * p))
         adjusted[index] = largest
     return adjusted
 

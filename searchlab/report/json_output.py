@@ -9,12 +9,13 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
 - ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, trials: [trial], num_hidden,
   comparisons: [{question, first, second, difference, interval, p_value, p_adjusted, outcome}],
   published: {source, why, figures: [{table, name, figure, published, ours, std, source, wrong,
-  difference}]} or null, verdict: {outcome, challenger, incumbent, difference, interval, p_value,
-  num_folds, text, caveat}``; challenger and incumbent are trial numbers, difference and interval
-  are challenger less incumbent in the metric's own direction
+  ours_test, ours_folds, ours_folds_std, difference}]} or null, verdict: {outcome, challenger,
+  incumbent, difference, interval, p_value, num_folds, text, caveat}``; challenger and incumbent
+  are trial numbers, difference and interval are challenger less incumbent in the metric's own
+  direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, best: trial, resume``
-- ``best``: ``study, metric, trial``
+- ``best``: ``study, metric, metrics, trial``
 - ``list``: a list of ``name, dataset, metric, state, ended, total, best: trial, begun, problem``
 """
 
@@ -135,6 +136,7 @@ def best_data(reading: StudyReading, best: Row) -> dict[str, Any]:
     return {
         "study": reading.spec.name,
         "metric": reading.spec.primary.metric,
+        "metrics": list(reading.metrics),
         "trial": row_data(best),
     }
 

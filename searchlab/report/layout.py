@@ -15,7 +15,7 @@ __all__ = ["Column", "make_table", "markdown_table", "say"]
 
 Column = tuple[str, Literal["left", "right"]]
 
-_NAME_COLUMNS = ("model", "kind", "study", "best")
+_NAME_COLUMNS = ("model", "kind", "study", "best", "baselines compared")
 
 
 def make_table(columns: Sequence[Column]) -> Table:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import FoldMetric, Role
 
-__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "sign_of"]
+__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard"]
 
 NUM_SEARCH_ROWS = 5
 _STATE_ORDER = ("COMPLETE", "RUNNING", "WAITING", "PRUNED", "FAIL")
@@ -63,12 +63,14 @@ class Row:
 class Leaderboard:
     """Rows in order: confirmed ones by rank, the rest of their kind, then search trials.
 
-    ``num_search`` is how many search trials the study asks for, None for all of a plan.
+    ``sign`` is 1 where more of ``metric`` is better, -1 where less is. ``num_search`` is how many
+    search trials the study asks for, None for all of a plan.
     """
 
     study: str
     metric: FoldMetric
     metrics: tuple[Metric, ...]
+    sign: int
     num_folds: int
     search_folds: int
     rows: tuple[Row, ...]
@@ -76,16 +78,11 @@ class Leaderboard:
     num_search: int | None = None
 
 
-def sign_of(spec: StudySpec) -> int:
-    """Return 1 where more is better, -1 where less is."""
-    return spec.primary.sign
-
-
 def build_leaderboard(
     records: Iterable[TrialRecord], spec: StudySpec, *, show_all: bool = False
 ) -> Leaderboard:
     """Rank a study's trials; of the search only the best few, unless ``show_all``."""
-    sign = sign_of(spec)
+    sign = spec.primary.sign
     rows = _mark_front([_to_row(record, spec) for record in records], spec)
     fixed = [row for row in rows if row.role != "search"]
     confirmed = _order([row for row in fixed if row.cv_mean is not None], "cv_mean", sign)
@@ -99,6 +96,7 @@ def build_leaderboard(
         study=spec.name,
         metric=spec.primary.to_config().metric,
         metrics=tuple(objective.metric for objective in spec.objective),
+        sign=sign,
         num_folds=spec.validation.folds,
         search_folds=spec.validation.search_folds,
         rows=(*_number(confirmed), *unconfirmed, *shown),

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from searchlab.config.published import SEARCH, Figure, PublishedRow
 from searchlab.config.settings import TrainingSettings
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparedFigure", "PublishedComparison", "compare_published"]
 
+Measure = Literal["test", "folds"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedFigure:
     """One published figure and ours; None where ours is missing.
 
     Accuracies are in per cent. ``source`` says what ours is measured on; it is ``search`` for a
-    setting that was found best.
+    setting that was found best. Where an accuracy or loss is not of one fold alone, ``ours_test``
+    and ``ours_folds`` are both measures of it, one of which is ``ours``.
     """
 
     table: str
@@ -35,8 +38,11 @@ class ComparedFigure:
     published: object
     ours: object
     std: float | None
-    source: Literal["test", "folds", "training", "search", "test neurons"]
+    source: Literal[Measure, "training", "search", "test neurons"]
     wrong: str
+    ours_test: float | None = None
+    ours_folds: float | None = None
+    ours_folds_std: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -71,21 +77,24 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
     found = baselines if best is None else {**baselines, SEARCH: best}
     figures: list[ComparedFigure] = []
     for row in published.rows:
-        against = row.against or published.against
+        against: Measure = row.against or published.against
         if row.trial in reading.spec.ensembles:
             against = "test"  # all that an ensemble is measured on
         for figure, value in row.figures.items():
-            ours, std = _our_figure(row, figure, against, found, reading)
+            ours = _our_figure(row, figure, against, found, reading)
             figures.append(
                 ComparedFigure(
                     table=row.table,
                     name=row.name,
                     figure=figure,
                     published=value,
-                    ours=_finite(ours),
-                    std=_finite(std),
+                    ours=_finite(ours.value),
+                    std=_finite(ours.std),
                     source=_source(figure, against),
                     wrong=row.wrong,
+                    ours_test=_finite(ours.test),
+                    ours_folds=_finite(ours.folds),
+                    ours_folds_std=_finite(ours.folds_std),
                 )
             )
         figures.extend(_compare_settings(row, found, reading.spec))
@@ -96,38 +105,48 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _source(
-    figure: Figure, against: Literal["test", "folds"]
-) -> Literal["test", "folds", "training", "test neurons"]:
+def _source(figure: Figure, against: Measure) -> Literal[Measure, "training", "test neurons"]:
     if figure in ("train_loss", "seconds_per_epoch"):
         return "training"
     return "test neurons" if figure.startswith("correlation") else against
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ours:
+    """Our figure, and where there are two measures of it both."""
+
+    value: float | None = None
+    std: float | None = None
+    test: float | None = None
+    folds: float | None = None
+    folds_std: float | None = None
+
+
 def _our_figure(
     row: PublishedRow,
     figure: Figure,
-    against: Literal["test", "folds"],
+    against: Measure,
     found: Mapping[str, TrialRecord],
     reading: StudyReading,
-) -> tuple[float | None, float | None]:
-    """Return our figure, and its deviation over the folds where it is a mean of them."""
+) -> _Ours:
     if row.trial is None:
-        return None, None
+        return _Ours()
     if figure in ("correlation_mean", "correlation_std"):
         measured = reading.evaluations.get(row.trial, {})
-        return measured.get(figure.removeprefix("correlation_")), None
+        return _Ours(value=measured.get(figure.removeprefix("correlation_")))
     if row.trial in reading.spec.ensembles:
-        return _of_ensemble(reading.evaluations.get(row.trial, {}), figure), None
+        value = _scaled(reading.evaluations.get(row.trial, {}).get(figure), figure)
+        return _Ours(value=value, test=value)
     record = found.get(row.trial)
     if record is None:
-        return None, None
-    return _of_trial(record, figure, against, reading.spec, row.fold)
-
-
-def _of_ensemble(measured: Mapping[str, Any], figure: Figure) -> float | None:
-    value = measured.get(figure)
-    return None if value is None else 100 * value if figure == "accuracy" else value
+        return _Ours()
+    if figure == "train_loss":
+        return _Ours(value=_train_loss(record, row.fold))
+    if figure == "seconds_per_epoch":
+        return _Ours(value=_seconds_per_epoch(record, reading.spec))
+    if row.fold is not None:
+        return _Ours(value=_of_fold(record, figure, row.fold, reading.spec))
+    return _of_trial(record, figure, against, reading.spec)
 
 
 def _best_of_search(reading: StudyReading) -> TrialRecord | None:
@@ -137,31 +156,40 @@ def _best_of_search(reading: StudyReading) -> TrialRecord | None:
     return next(record for record in reading.records if record.number == best.number)
 
 
-def _of_trial(
-    record: TrialRecord,
-    figure: Figure,
-    against: Literal["test", "folds"],
-    spec: StudySpec,
-    fold: int | None,
-) -> tuple[float | None, float | None]:
-    if figure == "train_loss":
-        return record.train_loss, None
-    if figure == "seconds_per_epoch":
-        # A report's epoch is all training images; a fold's model leaves one fold out. The one for
-        # the test set, which search trials never meet, leaves none.
-        num_folds = spec.validation.folds
-        passes = len(record.fold_values) * (1 - 1 / num_folds) + (record.role != "search")
-        return record.seconds / (record.epochs * passes) if record.epochs else None, None
-    if against == "test":
-        value = record.test_accuracy if figure == "accuracy" else record.test_loss
-        return _scaled(value, figure), None
-    if figure != spec.primary.metric or not record.fold_values:
-        return None, None
-    if fold is not None:
-        known = fold <= len(record.fold_values)
-        return _scaled(record.fold_values[fold - 1], figure) if known else None, None
-    std = statistics.stdev(record.fold_values) if len(record.fold_values) > 1 else None
-    return _scaled(statistics.fmean(record.fold_values), figure), _scaled(std, figure)
+def _train_loss(record: TrialRecord, fold: int | None) -> float | None:
+    if fold is None:
+        return record.train_loss
+    return record.train_losses[fold - 1] if fold <= len(record.train_losses) else None
+
+
+def _seconds_per_epoch(record: TrialRecord, spec: StudySpec) -> float | None:
+    # A report's epoch is all training images; a fold's model leaves one fold out. The one for
+    # the test set, which search trials never meet, leaves none.
+    num_folds = spec.validation.folds
+    passes = len(record.fold_values) * (1 - 1 / num_folds) + (record.role != "search")
+    return record.seconds / (record.epochs * passes) if record.epochs else None
+
+
+def _of_fold(record: TrialRecord, figure: Figure, fold: int, spec: StudySpec) -> float | None:
+    if figure != spec.primary.metric or fold > len(record.fold_values):
+        return None
+    return _scaled(record.fold_values[fold - 1], figure)
+
+
+def _of_trial(record: TrialRecord, figure: Figure, against: Measure, spec: StudySpec) -> _Ours:
+    test = _scaled(record.test_accuracy if figure == "accuracy" else record.test_loss, figure)
+    # Of the folds a trial keeps the objective's metric alone.
+    values = record.fold_values if figure == spec.primary.metric else ()
+    mean = _scaled(statistics.fmean(values), figure) if values else None
+    std = _scaled(statistics.stdev(values), figure) if len(values) > 1 else None
+    is_test = against == "test"
+    return _Ours(
+        value=test if is_test else mean,
+        std=None if is_test else std,
+        test=test,
+        folds=mean,
+        folds_std=std,
+    )
 
 
 def _scaled(value: float | None, figure: Figure) -> float | None:

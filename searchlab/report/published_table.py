@@ -41,39 +41,38 @@ class _Line:
     published: str
     ours: str
     difference: str
+    other: str
     note: str
 
     @property
     def cells(self) -> tuple[str, ...]:
-        return self.name, self.figure, self.published, self.ours, self.difference, self.note
+        return (
+            *(self.name, self.figure, self.published, self.ours, self.difference),
+            *(self.other, self.note),
+        )
 
 
-_TITLES = ("", "", "published", "ours", "diff", "")
-_MARKDOWN_COLUMNS: tuple[Column, ...] = (
-    ("in the report", "left"),
-    ("row", "left"),
-    ("figure", "left"),
-    ("published", "right"),
-    ("ours", "right"),
-    ("diff", "right"),
-    ("note", "left"),
-)
+_JUSTIFY: tuple[Literal["left", "right"], ...] = (
+    "left", "left", "right", "right", "right", "right", "left",
+)  # fmt: skip
+_FIGURE_TITLES = ("published", "ours", "diff")
 _INDENT = 2
-_LEAST_NAME = 12
+_LEAST_NAME = 10
 
 
 def print_published(console: Console, comparison: PublishedComparison) -> None:
     """Print every figure under the table that it stands in, and below what was wrong with them."""
     notes = _number_notes(comparison)
     lines = _write_lines(comparison, notes, repeat=False)
-    columns = list(zip(_TITLES, *(line.cells for line in lines), strict=True))
+    titles = ("", "", *_FIGURE_TITLES, _other_source(comparison), "")
+    columns = list(zip(titles, *(line.cells for line in lines), strict=True))
     # A column that is all empty but for its title is left out: no difference, no note.
     kept = [index for index, cells in enumerate(columns) if index < 2 or any(cells[1:])]
     widths = [max(map(len, columns[index])) for index in kept]
     taken = sum(widths[1:]) + len(kept) - 1 + _INDENT
     widths[0] = min(widths[0], max(_LEAST_NAME, console.width - taken))
     console.print(Text(f"published: {comparison.source}", style="bold"))
-    _print_rows(console, [_TITLES], kept, widths, style="bold")
+    _print_rows(console, [titles], kept, widths, style="bold")
     for title, group in _group(lines):
         console.print(Text(title, style="bold"))
         _print_rows(console, [line.cells for line in group], kept, widths)
@@ -93,9 +92,8 @@ def _print_rows(
     """Print rows of one layout: every group is a table of its own, and they must line up."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False, style=style)
     for column, width in zip(kept, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if _TITLES[column] else "left"
         # Figures are never cut; what a narrow terminal has no room for is a long name.
-        table.add_column(justify=justify, width=width, overflow="fold", no_wrap=column > 0)
+        table.add_column(justify=_JUSTIFY[column], width=width, overflow="fold", no_wrap=column > 0)
     for row in rows:
         table.add_row(*(Text(row[column]) for column in kept))
     console.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
@@ -113,8 +111,14 @@ def published_markdown(comparison: PublishedComparison) -> str:
     """Return the same as one Markdown table, with the notes under it."""
     notes = _number_notes(comparison)
     rows = [(line.table, *line.cells) for line in _write_lines(comparison, notes, repeat=True)]
+    titles = ("in the report", "row", "figure", *_FIGURE_TITLES, _other_source(comparison), "note")
+    columns: list[Column] = list(zip(titles, ("left", *_JUSTIFY), strict=True))
+    if not _has_others(comparison):
+        place = titles.index(_other_source(comparison))
+        columns.pop(place)
+        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
     text = f"published: {_one_line(comparison.source)}\n\n"
-    text += markdown_table(_MARKDOWN_COLUMNS, rows) + f"\n{_explain(comparison)}\n"
+    text += markdown_table(columns, rows) + f"\n{_explain(comparison)}\n"
     if notes:
         text += "\n" + "".join(f"{number}. {note}\n" for note, number in notes.items())
     return text
@@ -132,10 +136,16 @@ def _number_notes(comparison: PublishedComparison) -> dict[str, int]:
 
 def _explain(comparison: PublishedComparison) -> str:
     """Say what ours are measured on; where that differs, the figures say which."""
-    text = f"ours: {_SOURCES[_usual_source(comparison)]}, unless said otherwise."
-    if any(figure.std is not None for figure in comparison.figures):
+    figures = comparison.figures
+    text = f"ours, and diff: {_SOURCES[_usual_source(comparison)]}, unless said otherwise."
+    if _has_others(comparison):
+        other = _other_source(comparison)
+        text += f" {other}: {_SOURCES[other]}, of the same trial."
+    if any(figure.std is not None or figure.ours_folds_std is not None for figure in figures):
         text += " ±: standard deviation over the folds."
-    if any(figure.ours is None for figure in comparison.figures):
+    if any(figure.ours_folds is not None and figure.ours_folds_std is None for figure in figures):
+        text += " A mean over the folds without ± is of one fold."
+    if any(figure.ours is None for figure in figures):
         text += f" {MISSING}: not redone, or no result."
     why = _one_line(comparison.why)
     return f"{text} {why}" if why else text
@@ -144,6 +154,19 @@ def _explain(comparison: PublishedComparison) -> str:
 def _usual_source(comparison: PublishedComparison) -> str:
     sources = [figure.source for figure in comparison.figures if figure.source in ("test", "folds")]
     return max(sources, key=sources.count) if sources else "test"
+
+
+def _other_source(comparison: PublishedComparison) -> str:
+    return "folds" if _usual_source(comparison) == "test" else "test"
+
+
+def _other_measure(figure: ComparedFigure) -> float | None:
+    """Return what ours is by the measure that ``diff`` is not taken from."""
+    return figure.ours_folds if figure.source == "test" else figure.ours_test
+
+
+def _has_others(comparison: PublishedComparison) -> bool:
+    return any(_other_measure(figure) is not None for figure in comparison.figures)
 
 
 def _write_lines(
@@ -164,6 +187,7 @@ def _write_lines(
                 published=_write_published(figure, digits[figure.table, figure.figure]),
                 ours=_write_ours(figure),
                 difference=_write_difference(figure),
+                other=_write_other(figure, usual),
                 note="" if note is None or is_repeated else f"({note})",
             )
         )
@@ -197,8 +221,22 @@ def _name_figure(figure: ComparedFigure, usual: str) -> str:
 def _write_ours(figure: ComparedFigure) -> str:
     if figure.source == "search" and figure.ours is not None:
         return f"{figure.ours:.4g}" if isinstance(figure.ours, float) else str(figure.ours)
-    ours = _write(figure, figure.ours)
-    return ours if figure.std is None else f"{ours} ± {_write(figure, figure.std)}"
+    return _write_spread(figure, figure.ours, figure.std)
+
+
+def _write_other(figure: ComparedFigure, usual: str) -> str:
+    """Write the other measure; the name of its own where the column's title is not that."""
+    value = _other_measure(figure)
+    if value is None:
+        return ""
+    if figure.source != usual:
+        return f"{'folds' if figure.source == 'test' else 'test'} {_write(figure, value)}"
+    return _write_spread(figure, value, figure.ours_folds_std if usual == "test" else None)
+
+
+def _write_spread(figure: ComparedFigure, value: object, std: float | None) -> str:
+    text = _write(figure, value)
+    return text if std is None else f"{text} ± {_write(figure, std)}"
 
 
 def _write_difference(figure: ComparedFigure) -> str:

@@ -12,6 +12,7 @@ from searchlab.study.attributes import EVALUATIONS, PROGRESS, TrialRecord
 from searchlab.study.storage import hide_password, open_storage
 
 if TYPE_CHECKING:
+    from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
     from searchlab.study.runs import RunFolder
@@ -35,6 +36,11 @@ class StudyReading:
     is_finished: bool
     totals: dict[Role, int]
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The study's objectives, the first of them first."""
+        return tuple(objective.metric for objective in self.spec.objective)
 
 
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from searchlab.report.layout import make_table, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from searchlab.config.objectives import Metric
     from searchlab.report.leaderboard import Row
     from searchlab.report.standing import Standing
     from searchlab.report.summary import StudySummary
@@ -97,8 +99,9 @@ def _headline(metric: str, row: Row) -> str:
     return format_value(metric, row.value if row.cv_mean is None else row.cv_mean)
 
 
-def describe_figures(row: Row, metric: str) -> list[str]:
-    """Write a trial's figures as lines of text."""
+def describe_figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
+    """Write a trial's figures as lines of text; ``metrics`` are the study's objectives."""
+    metric = metrics[0]
     source = "" if row.finalist_of is None else f", search trial #{row.finalist_of} again"
     lines = [f"{row.title} ({row.role}{source})"]
     if row.cv_mean is not None:
@@ -106,6 +109,7 @@ def describe_figures(row: Row, metric: str) -> list[str]:
         unit = " %" if metric == "accuracy" else ""
         lines.append(f"{metric} over {len(row.fold_values)} folds: {figure}{unit}")
     lines.append(f"{metric} on the search folds: {format_value(metric, row.value)}")
+    lines.extend(_describe_objective(*one) for one in _further_values(row, metrics))
     if row.test_accuracy is not None:
         lines.append(f"test accuracy: {format_percent(row.test_accuracy)}")
     if row.test_robust_accuracy is not None:
@@ -113,3 +117,26 @@ def describe_figures(row: Row, metric: str) -> list[str]:
     lines.append(f"parameters: {format_count(row.num_parameters)}")
     lines.append(f"epochs: {row.epochs}, {format_seconds(row.seconds)} s")
     return lines
+
+
+def _further_values(row: Row, metrics: Sequence[Metric]) -> list[tuple[Metric, float]]:
+    """Pair the objectives but the first with their values; parameters have a line anyway."""
+    if len(row.values) != len(metrics):
+        return []
+    return [
+        (metric, value)
+        for metric, value in zip(metrics[1:], row.values[1:], strict=True)
+        if metric != "parameters" and math.isfinite(value)
+    ]
+
+
+def _describe_objective(metric: Metric, value: float) -> str:
+    match metric:
+        case "multiply_adds":
+            return f"multiply-adds an image: {format_count(round(value))}"
+        case "latency":
+            return f"latency: {value:.3f} ms"
+        case "robust_accuracy":
+            return f"accuracy under attack on the search folds: {format_percent(value)}"
+        case _:
+            return f"{metric} on the search folds: {format_value(metric, value)}"

@@ -46,7 +46,7 @@ def reach_verdict(board: Leaderboard) -> Verdict:
     comparison = compare_folds(
         finalist.fold_values, baseline.fold_values, num_folds=board.num_folds
     )
-    outcome = _judge(comparison, _sign(board))
+    outcome = _judge(comparison, board.sign)
     return Verdict(
         outcome=outcome,
         challenger=finalist,
@@ -55,10 +55,6 @@ def reach_verdict(board: Leaderboard) -> Verdict:
         text=_state(board, outcome, finalist, baseline, comparison),
         caveat=_warn_of_selection(board, finalist, baseline, num_finalists=len(finalists)),
     )
-
-
-def _sign(board: Leaderboard) -> int:
-    return 1 if board.metric == "accuracy" else -1
 
 
 def _judge(comparison: Comparison, sign: int) -> Outcome:
@@ -70,7 +66,6 @@ def _judge(comparison: Comparison, sign: int) -> Outcome:
 def _state(
     board: Leaderboard, outcome: Outcome, finalist: Row, baseline: Row, comparison: Comparison
 ) -> str:
-    sign = _sign(board)
     rival = f"the best baseline {baseline.title}"
     evidence = _describe_evidence(board, comparison)
     size = format_difference(board.metric, comparison.difference)
@@ -80,7 +75,7 @@ def _state(
         return f"{finalist.title} beats {rival} by {size} ({evidence})"
     if outcome == "worse":
         return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
-    gain = sign * comparison.difference
+    gain = board.sign * comparison.difference
     direction = "better" if gain > 0 else "worse" if gain < 0 else "apart"
     return f"{finalist.title} is not shown to differ from {rival}: {size} {direction} ({evidence})"
 
@@ -118,7 +113,7 @@ def _warn_of_selection(
             finalist.fold_values[seen:], baseline.fold_values[seen:], strict=True
         )
     ]
-    gain = _sign(board) * sum(unseen) / len(unseen)
+    gain = board.sign * sum(unseen) / len(unseen)
     size = format_difference(board.metric, gain)
     return (
         f"Caveat: the search chose it on {seen} of these {board.num_folds} folds; on the "

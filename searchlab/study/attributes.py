@@ -71,7 +71,8 @@ EVALUATIONS = "searchlab.evaluations"
 class TrialRecord:
     """A trial of the storage, read back: what reports need, with the defaults filled in.
 
-    ``value`` is the first objective's, ``values`` are all of them.
+    ``value`` is the first objective's, ``values`` are all of them. ``train_losses`` are those of
+    each fold's model in its last epoch, of which ``train_loss`` is the mean.
     """
 
     number: int
@@ -96,6 +97,7 @@ class TrialRecord:
     multiply_adds: int | None = None
     latency_ms: float | None = None
     train_loss: float | None = None
+    train_losses: tuple[float, ...] = ()
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
@@ -125,4 +127,10 @@ class TrialRecord:
             multiply_adds=attrs.get(MULTIPLY_ADDS),
             latency_ms=attrs.get(LATENCY_MS),
             train_loss=attrs.get(TRAIN_LOSS),
+            train_losses=_last_train_losses(trial),
         )
+
+
+def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
+    folds = trial.system_attrs.get(CURVES, {}).get("train_loss", ())
+    return tuple(losses[-1] for losses in folds if losses)

@@ -105,7 +105,7 @@ class _FamilySpace:
 
 
 class _Check:
-    """Checks models against one data set, each once."""
+    """Checks models against one dataset, each once."""
 
     def __init__(self, file: StudyFile, facts: DatasetFacts) -> None:
         self._file = file
@@ -118,7 +118,7 @@ class _Check:
         if (error := self._find_fault(model)) is not None:
             shape = "x".join(map(str, self._facts.image_shape))
             raise InputError(
-                f"does not suit data set {self._file.spec.dataset.name} ({shape}): {error}",
+                f"does not suit dataset {self._file.spec.dataset.name} ({shape}): {error}",
                 where=self._file.document.where(place),
             ) from error
 
@@ -149,7 +149,7 @@ class _Check:
         shape = "x".join(map(str, self._facts.image_shape))
         error = self._find_fault(model)
         return InputError(
-            f"cannot be {value!r}{beside} for data set {self._file.spec.dataset.name} ({shape}): "
+            f"cannot be {value!r}{beside} for dataset {self._file.spec.dataset.name} ({shape}): "
             f"{error}",
             where=self._file.document.where(family.place(name, self._file.spec)),
         )

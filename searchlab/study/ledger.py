@@ -305,10 +305,13 @@ class Ledger:
         return self._tally.snapshot(stopping=self._stopping)
 
     def close(self) -> None:
-        """Note in the storage whether the study is finished; tell the onlooker."""
-        if self.is_finished:
-            self._note_progress(finished=True)
+        """Tell the onlooker that no more trials run."""
         self._onlooker.close(self.snapshot())
+
+    def note_finished(self) -> None:
+        """Record that the study is finished, what is measured after its trials included."""
+        assert self.is_finished
+        self._note_progress(finished=True)
 
     def _note_progress(self, *, finished: bool) -> None:
         progress = {"finished": finished, "totals": dict(self._tally.totals)}

@@ -29,7 +29,7 @@ from searchlab.study.plan import plan_baselines, plan_search
 from searchlab.study.space_check import check_space
 from searchlab.study.spaces import SpecSpace, StudySpace
 
-__all__ = ["PreparedStudy", "prepare_study", "request_data"]
+__all__ = ["PreparedStudy", "check_study", "prepare_study", "request_data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +42,11 @@ class PreparedStudy:
     folds: tuple[Indices, ...]
 
 
-def prepare_study(
-    file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
-) -> PreparedStudy:
-    """Check a study against the families and its data set. Raises InputError, writes nothing.
+def check_study(file: StudyFile, *, data_dir: Path) -> DatasetFacts:
+    """Make every check that needs no images; return what is known of the dataset without them.
 
-    Weights that models start from are fetched here, not by every worker. Image files are decoded
-    last, with ``on_progress`` told how far it is.
+    Raises InputError at the file and line, and writes nothing. The study's plugins must be loaded.
+    Weights that models start from are fetched here, not by every worker.
     """
     spec = file.spec
     _check_dataset_name(file)
@@ -60,16 +58,27 @@ def prepare_study(
         plan_baselines(spec, space)
         plan_search(spec)
     with _located(file):
-        request = request_data(spec.dataset)
-        facts = describe_dataset(request, data_dir)
+        facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
     check_models_fit(file, space, facts)
+    return facts
+
+
+def prepare_study(
+    file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
+) -> PreparedStudy:
+    """Check a study as ``check_study`` does, then read its images and deal them out to folds.
+
+    Image files are decoded with ``on_progress`` told how far it is.
+    """
+    check_study(file, data_dir=data_dir)
+    spec = file.spec
     with _located(file):
-        images = load_dataset(request, data_dir, on_progress=on_progress)
+        images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
         folds = stratified_folds(
             images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
         )
-    return PreparedStudy(spec=spec, space=space, images=images, folds=folds)
+    return PreparedStudy(spec=spec, space=_open_space(file), images=images, folds=folds)
 
 
 def request_data(dataset: DatasetSpec) -> DatasetRequest:
@@ -93,7 +102,7 @@ def _check_dataset_name(file: StudyFile) -> None:
     name = file.spec.dataset.name
     if name not in list_datasets():
         raise InputError(
-            "must be a known data set",
+            "must be a known dataset",
             where=_dataset_place(file),
             found=name,
             remedy=did_you_mean(name, list_datasets()),

@@ -8,6 +8,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
+from searchlab.config.plugins import loaded_digests
+from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 from searchlab.study.preparation import PreparedStudy
 from searchlab.study.pruners import make_pruner
@@ -16,11 +18,15 @@ from searchlab.study.samplers import make_sampler
 __all__ = ["create_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
+_PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
 _VERSION = "searchlab.version"
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
-    """Make the study in a storage. Raises InputError where one of its name is there already."""
+    """Make the study in a storage. Raises InputError where one of its name is there already.
+
+    The study's plugins must be loaded.
+    """
     from searchlab import __version__
 
     spec = prepared.spec
@@ -44,13 +50,15 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
         study.set_metric_names([objective.metric for objective in spec.objective])
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
     study.set_user_attr(_VERSION, __version__)
+    _record_plugins(study, spec)
     return study
 
 
 def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
     """Open the study again; ``create`` it where its driver was killed before it did.
 
-    Raises InputError where it is gone, or its data have changed.
+    Raises InputError where it is gone, or its images or a plugin have changed. Plugins that it
+    did not have before are recorded beside the others; all must be loaded.
     """
     spec = prepared.spec
     try:
@@ -66,13 +74,39 @@ def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool)
         raise InputError(
             f"has no study named {spec.name}", where="the storage", remedy="Was it deleted?"
         ) from None
+    _check_images(study, prepared)
+    _check_plugins(study, spec)
+    _record_plugins(study, spec)
+    return study
+
+
+def _check_images(study: Study, prepared: PreparedStudy) -> None:
     known = study.user_attrs.get(_FINGERPRINT)
     found = prepared.images.fingerprint()
     if known != found:
         raise InputError(
             f"must be the images that the study began with (fingerprint {known})",
-            where=f"data set {spec.dataset.name}",
+            where=f"dataset {prepared.spec.dataset.name}",
             found=found,
             remedy="Point --data-dir at the data that the study began with",
         )
-    return study
+
+
+def _check_plugins(study: Study, spec: StudySpec) -> None:
+    recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
+    for plugin, found in loaded_digests(spec.plugins).items():
+        known = recorded.get(plugin, found)
+        if known != found:
+            raise InputError(
+                f"must be as it was when the study first ran with it (digest {known})",
+                where=f"plugin {plugin}",
+                found=found,
+                remedy="Restore it, or run what it is now as another study: --set name=...",
+            )
+
+
+def _record_plugins(study: Study, spec: StudySpec) -> None:
+    recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
+    digests = {**recorded, **loaded_digests(spec.plugins)}
+    if digests != recorded:
+        study.set_user_attr(_PLUGINS, digests)

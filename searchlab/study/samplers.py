@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -148,12 +149,14 @@ def make_sampler(spec: StudySpec, space: StudySpace) -> BaseSampler:
     Warns where the whole search would be over before the sampler has anything to learn from.
     """
     name, seed = spec.search.sampler, spec.search.seed
-    _warn_of_random_search(spec)
     if name in WHOLE_SPACE_SAMPLERS:
         assert isinstance(space, SpecSpace), name  # the configuration sees to it
-        make = _make_whole_space(name, FlatSpace.of(space.effective), seed)
+        flat = FlatSpace.of(space.effective)
+        _warn_of_random_search(spec, num_parameters=len(flat.nodes))
+        make = _make_whole_space(name, flat, seed)
         return DerivedSampler(make, seed, name=name, expects=lambda study, param: True)
     if name == "tpe":
+        _warn_of_random_search(spec)
         return DerivedSampler(_make_tpe, seed, name=name, expects=_was_seen)
     return DerivedSampler(lambda derived: RandomSampler(seed=derived), seed, name=name)
 
@@ -169,14 +172,14 @@ def _make_whole_space(name: str, flat: FlatSpace, seed: int) -> Callable[[int], 
     return makers[name]
 
 
-def _warn_of_random_search(spec: StudySpec) -> None:
+def _warn_of_random_search(spec: StudySpec, *, num_parameters: int = 0) -> None:
     name, num_trials = spec.search.sampler, spec.search.trials
-    if name not in _STARTUP or not num_trials:
-        return
-    num_drawn = _STARTUP[name]
+    num_drawn = _STARTUP.get(name, 0)
+    if name == "cmaes":
+        num_drawn = _cmaes_population(num_parameters)
     if name in _STARTUP_COUNTS_BASELINES:
         num_drawn -= len(spec.baseline_rows)
-    if num_trials <= num_drawn:
+    if num_trials and num_trials <= num_drawn:
         logger.warning(
             "search.trials is %d, but sampler %s draws the first %d trials at random: "
             "this is a random search",
@@ -184,3 +187,8 @@ def _warn_of_random_search(spec: StudySpec) -> None:
             name,
             num_drawn,
         )
+
+
+def _cmaes_population(num_parameters: int) -> int:
+    """Return its default (Hansen 2016, equation 48), all drawn from one Gaussian at first."""
+    return 4 + math.floor(3 * math.log(num_parameters)) if num_parameters else 0

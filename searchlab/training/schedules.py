@@ -10,7 +10,7 @@ from searchlab.config.trial import ScheduleConfig
 
 __all__ = ["Schedule"]
 
-# torch's OneCycleLR as it comes (Smith and Topin 2018)
+# torch's defaults of OneCycleLR (Smith and Topin 2018)
 _RISE = 0.3  # share of the steps
 _START_DIVISOR = 25.0
 _END_DIVISOR = 1e4
@@ -22,6 +22,9 @@ class Schedule:
     It keeps no state: a trial that is taken up again needs nothing but its step. ``lr`` is the
     highest rate. Warm-up rises linearly to it over ``warmup_epochs`` (cut at the trial's end), and
     cosine and step run over the epochs that remain; one_cycle rises by itself, without warm-up.
+
+    one_cycle is torch's OneCycleLR with ``cycle_momentum=False``; by default torch's also moves
+    momentum, against the rate, between 0.95 and 0.85. Here momentum stays as configured.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ def one_family(name: str, **own: Any) -> dict[str, Any]:
 def test_weights_for_other_channels_are_refused(tmp_path: Path, weights: Path) -> None:
     refuse(
         tmp_path,
-        "bad.yaml:", "family.resnet.weights cannot be ", "for data set digits (1x8x8)",
+        "bad.yaml:", "family.resnet.weights cannot be ", "for dataset digits (1x8x8)",
         "conv1.weight is [64, 3, 7, 7], not [64, 1, 7, 7]", "number of channels",
         dataset="digits",
         space=one_family("resnet", weights=str(weights)),
@@ -100,7 +100,7 @@ def test_weights_for_grey_images_do_not_go_with_a_folder(tmp_path: Path) -> None
     torch.save(grey.state_dict(), tmp_path / "grey.pth")
     refuse(
         tmp_path,
-        "family.resnet.weights cannot be 'grey.pth' for data set folder (3x16x16)",
+        f"family.resnet.weights cannot be '{tmp_path / 'grey.pth'}' for dataset folder (3x16x16)",
         "conv1.weight is [64, 1, 3, 3], not [64, 3, 3, 3]",
         space=one_family("resnet", weights=["none", "grey.pth"], stem="small"),
     )
@@ -110,13 +110,14 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, weights: Path) -
     space = one_family("resnet", variant=[18, 34], weights=["none", str(weights)])
     refuse(
         tmp_path,
-        "cannot be ", f"{weights}' beside variant 34 for data set folder (3x16x16)",
+        "cannot be ", f"{weights}' beside variant 34 for dataset folder (3x16x16)",
         "layer1.2.conv1.weight is missing", "of the same variant",
         space=space,
     )  # fmt: skip
     torch.save({"some.weight": torch.zeros(3)}, tmp_path / "other.pt")
     space = one_family("resnet", weights="other.pt")
-    refuse(tmp_path, "does not fit the weights of other.pt: conv1.weight is missing", space=space)
+    rule = f"does not fit the weights of {tmp_path / 'other.pt'}: conv1.weight is missing"
+    refuse(tmp_path, rule, space=space)
 
 
 def test_imagenet_weights_that_cannot_be_had_stop_a_study_before_it_starts(
@@ -205,7 +206,7 @@ def test_a_plugin_that_fails_is_one_message(tmp_path: Path) -> None:
         ),
         (
             {"space": one_family("a2_report002"), "dataset": "digits"},
-            ["bad.yaml:", "family.a2_report002 does not suit data set digits (1x8x8)",
+            ["bad.yaml:", "family.a2_report002 does not suit dataset digits (1x8x8)",
              "at least 9x9 pixels"],
         ),
     ],

@@ -107,3 +107,31 @@ def test_cache_names_a_broken_file_and_skips_it_when_told(tmp_path: Path) -> Non
 def test_cache_refuses_what_has_no_image_files(tmp_path: Path) -> None:
     outcome = run_searchlab("data", "cache", "digits", "--data-dir", tmp_path)
     assert_refused(outcome, "must be a dataset of image files, got 'digits'")
+
+
+def test_cache_prunes_what_the_files_were_before_only_when_told(tmp_path: Path) -> None:
+    _write_pictures(tmp_path / "pictures")
+    where = (
+        "folder",
+        "--root",
+        tmp_path / "pictures",
+        "--size",
+        8,
+        "--data-dir",
+        tmp_path / "data",
+    )
+    cache = tmp_path / "data" / ".cache"
+    run_searchlab("data", "cache", *where)
+    (stale,) = (path for path in cache.iterdir() if path.is_dir())
+    Image.new("RGB", (16, 16)).save(tmp_path / "pictures" / "ant" / "new.png")
+    run_searchlab("data", "cache", *where)
+    assert stale.is_dir()
+    outcome = run_searchlab("data", "cache", *where, "--prune")
+    assert outcome.code == 0
+    assert outcome.out.splitlines()[1:] == [f"removed {stale} (0.0 MB)"]
+    assert not stale.exists()
+    again = run_searchlab("data", "cache", *where, "--prune")
+    assert again.out.splitlines()[1:] == ["nothing out of date to remove"]
+    assert (
+        json.loads(run_searchlab("data", "cache", *where, "--prune", "--json").out)["removed"] == []
+    )

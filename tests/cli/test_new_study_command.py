@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -136,9 +137,15 @@ def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
         (["--sampler", "tp"], ["search.sampler", "'tp'", "tpe"]),
         (["--search-folds", "6"], ["validation.search_folds", "folds (5)", "6"]),
         (["--baselines", "a3"], ["baselines.architectures", "'a3'", "a1"]),
-        (["--baselines", "fcn"], ["baselines.architectures", "fcn", "HF", "--schemes DT"]),
+        (
+            ["--baselines", "fcn"],
+            ["baselines.architectures", "fcn", "HF", "schemes to [DT]"],
+        ),
         (["--schemes", "HX"], ["baselines.schemes", "'HX'"]),
-        (["--space", "nowhere.yaml"], ["nowhere.yaml", "does not exist"]),
+        (
+            ["--space", "nowhere.yaml"],
+            ["must name a file that exists", "nowhere.yaml"],
+        ),
         (["--space", "cnn"], ["space", "'cnn'", "module:function"]),
         (["--baselines", "a2_report002"], ["baselines.architectures", "at least 9x9", "8x8"]),
         (["--objective", "acuracy"], ["objective.metric", "'acuracy'", "Did you mean accuracy"]),
@@ -185,6 +192,49 @@ def test_a_space_without_the_baselines_settings_is_refused(tmp_path: Path) -> No
     outcome = run_searchlab("study", "new", "x", *GOOD, "--space", space, "--out", out)
     assert_refused(outcome, "batch_size", "32, 64", "128")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ["--dataset", "digit"],
+        ["--baselines", "a2_report002"],
+        ["--normalize", "imagenet"],
+        ["--space", "nowhere:space"],
+        ["--space", "baselines_elsewhere.yaml"],
+    ],
+)
+def test_what_is_refused_is_what_a_run_would_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("baselines_elsewhere.yaml").write_text("parameters: {lr: [0.5, 0.9], family: cnn}\n")
+    command = ["study", "new", "x", *GOOD, *change, "--out", "x.yaml"]
+    outcome = run_searchlab(*command)
+    assert outcome.code == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("searchlab.study.preparation.check_study", lambda *_, **__: None)
+        assert run_searchlab(*command).code == 0
+    at_run = run_searchlab("study", "run", "x.yaml", "--quiet")
+    assert at_run.code == 2
+    assert _without_places(at_run.err) == _without_places(outcome.err)
+
+
+def _without_places(message: str) -> str:
+    return re.sub(r"error: (study new: |x\.yaml(:\d+)?: )?", "error: ", message)
+
+
+def test_weights_are_looked_up_beside_the_space_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spaces").mkdir()
+    text = "parameters: {family: {resnet: {weights: [none, gone.pth]}}}\n"
+    (tmp_path / "spaces" / "own.yaml").write_text(text)
+    flags = ["--space", "spaces/own.yaml", "--baselines", ""]
+    outcome = run_searchlab("study", "new", "x", *GOOD, *flags)
+    place = "error: spaces/own.yaml:1: parameters.family.resnet.weights"
+    assert_refused(outcome, place, f"there is none at {tmp_path / 'spaces' / 'gone.pth'}")
 
 
 def test_a_fault_in_the_space_is_placed_in_the_space_file(tmp_path: Path) -> None:

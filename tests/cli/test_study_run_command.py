@@ -74,7 +74,7 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"baselines": {"architectures": ["a3"]}},
         ["bad.yaml:", "baselines.architectures", "'a3'", "Did you mean a"],
     ),
-    "unknown data set": (
+    "unknown dataset": (
         {"dataset": "digit"},
         ["bad.yaml:", "dataset", "'digit'", "Did you mean digits"],
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from searchlab.config.plugins import (
     load_entry_points,
     load_plugins,
     load_sources,
+    loaded_digests,
     loaded_sources,
     resolve_plugins,
 )
@@ -246,6 +248,39 @@ def test_another_process_imports_what_was_run_here(
     load_sources(sources)
     load_sources(sources)
     assert times_imported() == 2
+
+
+def digest_in_a_new_process(reference: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(plugins, "_loaded", {})
+    for name in [name for name in sys.modules if name.partition(".")[0] == reference]:
+        monkeypatch.delitem(sys.modules, name)
+    importlib.invalidate_caches()
+    return loaded_digests(load_plugins([reference]))[reference]
+
+
+def test_a_digest_changes_with_the_source_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, "plugin.py", "a = 1\n")
+    first = digest_in_a_new_process(str(path), monkeypatch)
+    path.write_text("a = 2\n")
+    assert loaded_digests([str(path)]) == {str(path): first}, "what was run, not what is there now"
+    assert digest_in_a_new_process(str(path), monkeypatch) != first
+    path.write_text("a = 1\n")
+    assert digest_in_a_new_process(str(path), monkeypatch) == first
+
+
+def test_a_packages_digest_covers_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "digested_package" / "inner").mkdir(parents=True)
+    write(tmp_path / "digested_package", "__init__.py", "from digested_package import one\n")
+    write(tmp_path / "digested_package", "one.py", "a = 1\n")
+    first = digest_in_a_new_process("digested_package", monkeypatch)
+    assert digest_in_a_new_process("digested_package", monkeypatch) == first
+    write(tmp_path / "digested_package" / "inner", "two.py", "")
+    assert digest_in_a_new_process("digested_package", monkeypatch) != first
 
 
 STUDY = {

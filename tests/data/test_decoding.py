@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
+import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +106,44 @@ def test_a_broken_file_says_why(write: object, reason: str, tmp_path: Path) -> N
     write(path)  # type: ignore[operator]
     with pytest.raises(BrokenImageError, match=reason):
         decode_image(path, 8)
+
+
+class FailingFile(io.BytesIO):
+    """A file whose disk fails once its first 500 bytes have been read."""
+
+    def __init__(self, content: bytes, number: int) -> None:
+        super().__init__(content)
+        self._number = number
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= 500:
+            raise OSError(self._number, os.strerror(self._number))
+        return super().read(size)
+
+
+PASSING = ["EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ETIMEDOUT"]
+
+
+@pytest.mark.parametrize("name", PASSING)
+@pytest.mark.parametrize("at_open", [True, False], ids=["opening", "reading"])
+def test_a_fault_of_the_machine_does_not_make_a_file_broken(
+    name: str, at_open: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, number = tmp_path / "image.png", getattr(errno, name)
+    noise(64, 64).save(path)
+    content = path.read_bytes()
+
+    def fail(file: object, mode: str = "r") -> io.BytesIO:
+        if at_open:
+            raise OSError(number, os.strerror(number), str(file))
+        return FailingFile(content, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "open", fail)
+        with pytest.raises(OSError, match=r"image\.png") as caught:
+            decode_image(path, 8)
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert decode_image(path, 8).shape == (3, 8, 8)
 
 
 def test_rows_are_in_the_order_of_the_files_and_the_broken_are_told(tmp_path: Path) -> None:

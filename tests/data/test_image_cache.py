@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import multiprocessing
 import os
@@ -216,6 +217,22 @@ class TestBroken:
         monkeypatch.setattr(decoding, "decode_image", refuse)
         with pytest.raises(InputError, match=r"train/ant/0\.png is not readable\. Check its mode"):
             load(root, data_dir, skip_broken=True)
+
+    def test_a_fault_that_passes_is_an_error_and_leaves_no_file_out(
+        self, root: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(path: Path, size: int) -> np.ndarray:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(decoding, "decode_image", fail)
+            with pytest.raises(
+                InputError,
+                match=r"train/ant/0\.png could not be read this time \(Input/output error\)",
+            ):
+                load(root, data_dir, skip_broken=True)
+        assert entries(data_dir) == []
+        assert load(root, data_dir, skip_broken=True).num_skipped == 0
 
 
 def test_the_users_cache_serves_where_the_data_folder_cannot_be_written(

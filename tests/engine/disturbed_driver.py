@@ -1,6 +1,7 @@
 """Runs ``searchlab`` and sends itself signals: ``disturbed_driver.py SIGKILL report:7 study ...``
 
-``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise.
+``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise, and
+``evaluate:1`` is right after the first ensemble or correlation is recorded.
 SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Names joined by ``+`` are
 sent one after another.
 """
@@ -12,7 +13,10 @@ import signal
 import sys
 from typing import Any
 
+from optuna.study import Study
+
 from searchlab.cli.main import main
+from searchlab.study.attributes import EVALUATIONS
 from searchlab.study.ledger import Ledger
 
 
@@ -26,18 +30,19 @@ def _send(names: str) -> None:
 
 
 def _disturb(names: str, method: str, nth: int) -> None:
-    original = getattr(Ledger, method)
+    owner, method = (Study, "set_user_attr") if method == "evaluate" else (Ledger, method)
+    original = getattr(owner, method)
     count = 0
 
     def disturbed(*arguments: Any, **options: Any) -> Any:
         nonlocal count
         returned = original(*arguments, **options)
-        count += 1
+        count += owner is Ledger or arguments[1] == EVALUATIONS
         if count == nth:
             _send(names)
         return returned
 
-    setattr(Ledger, method, disturbed)
+    setattr(owner, method, disturbed)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from small_studies import describe_trials, read_trials, resume, run_study
 
 from searchlab.engine.adapters import LedgerScheduler
@@ -15,6 +16,7 @@ from searchlab.errors import StudyFailedError
 from searchlab.study.ledger import Ledger
 from searchlab.study.runs import RunFolder
 from searchlab.training.results import EpochResult
+from searchlab.training.run import TrialRun
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,23 @@ def tune_run(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> RunFo
 
 def test_both_engines_give_the_same_trials(serial_run: RunFolder, tune_run: RunFolder) -> None:
     assert describe_trials(tune_run) == describe_trials(serial_run)
+
+
+def test_the_serial_engine_trains_on_repeatable_kernels_and_gives_the_settings_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, seen = TrialRun.step, set()
+
+    def note(trial: TrialRun) -> EpochResult:
+        seen.add((torch.backends.cudnn.deterministic, torch.get_num_threads()))
+        return step(trial)
+
+    monkeypatch.setattr(TrialRun, "step", note)
+    num_threads = torch.get_num_threads()
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    run_study(tmp_path, "serial", search={"trials": 1}, training={"epochs": 1})
+    assert seen == {(True, 1)}
+    assert (torch.backends.cudnn.deterministic, torch.get_num_threads()) == (False, num_threads)
 
 
 def test_exactly_the_trials_asked_for(tune_run: RunFolder) -> None:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import torch
+import yaml
 from small_studies import NO_DATA, resume, write_study
 
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.config.loading import load_study
 from searchlab.engine import evaluations
 from searchlab.engine.launch import begin_study, resume_study
+from searchlab.engine.stopping import StopRequest
+from searchlab.errors import InterruptedStudyError, StudyFailedError
 from searchlab.report.reading import read_study
+from searchlab.report.standing import take_standing
 from searchlab.study.preparation import prepare_study
 from searchlab.study.runs import RunFolder
 from searchlab.training.checkpoint import checkpoint_path
@@ -40,6 +48,10 @@ def run_with(folder: Path, *overrides: str) -> RunFolder:
 
 def recorded(run: RunFolder) -> dict[str, dict[str, Any]]:
     return read_study(run, None).evaluations
+
+
+def state_of(run: RunFolder) -> str:
+    return take_standing(read_study(run, None)).state
 
 
 @pytest.fixture
@@ -82,7 +94,7 @@ def test_the_ensemble_is_that_of_the_saved_models(tmp_path: Path) -> None:
 def test_a_study_that_ends_before_is_evaluated_when_it_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -91,7 +103,9 @@ def test_a_study_that_ends_before_is_evaluated_when_it_is_resumed(
             run_with(tmp_path, *BOTH)
     run = RunFolder(tmp_path / "runs" / "tiny")
     assert recorded(run) == {}
+    assert state_of(run) == "interrupted"
     resume(run)
+    assert state_of(run) == "finished"
     assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
 
 
@@ -109,9 +123,9 @@ def test_an_ensemble_of_other_members_is_measured_again(tmp_path: Path, loaded: 
     assert len(loaded) == 4
 
 
-def test_what_names_a_failed_baseline_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def hf_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every baseline set by hand fail."""
     train_epoch = Member.train_epoch
 
     def fail_by_hand(member: Member, epoch: int) -> tuple[float, float]:
@@ -120,17 +134,97 @@ def test_what_names_a_failed_baseline_is_left_out(
         return train_epoch(member, epoch)
 
     monkeypatch.setattr(Member, "train_epoch", fail_by_hand)
-    run = run_with(tmp_path, *BOTH)
+
+
+@pytest.mark.usefixtures("hf_fails")
+def test_what_names_a_failed_baseline_is_said_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="searchlab.engine.evaluations"):
+        run = run_with(tmp_path, *BOTH)
     assert set(recorded(run)) == {"a2/DT"}
+    assert "both was not measured: a2/HF did not complete" in caplog.text
+    assert "a2/HF was not measured: a2/HF did not complete" in caplog.text
+    assert state_of(run) == "finished"
+
+
+def test_what_names_a_baseline_that_the_study_leaves_out_is_not_spoken_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="searchlab.engine.evaluations"):
+        run = run_with(tmp_path, *BOTH, "baselines.only=[a2/DT]")
+    assert set(recorded(run)) == {"a2/DT"}
+    assert "was not measured" not in caplog.text
+
+
+def test_a_study_whose_search_failed_is_evaluated_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_epoch = Member.train_epoch
+
+    def fail_in_search(member: Member, epoch: int) -> tuple[float, float]:
+        if member._config.role == "search":
+            raise RuntimeError("out of luck")
+        return train_epoch(member, epoch)
+
+    monkeypatch.setattr(Member, "train_epoch", fail_in_search)
+    with pytest.raises(StudyFailedError, match="all 1 search trials failed"):
+        run_with(tmp_path, *BOTH)
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
+    assert state_of(run) == "finished"
+
+
+def test_a_stop_between_two_evaluations_keeps_the_first_and_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loaded: list[str]
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate_ensemble(*_)
+
+    monkeypatch.setattr(evaluations, "evaluate_ensemble", interrupt)
+    with pytest.raises(InterruptedStudyError, match="searchlab study resume") as caught:
+        run_with(tmp_path, *BOTH)
+    assert caught.value.exit_code == 130
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    first = recorded(run)
+    assert set(first) == {"both"}
+    assert state_of(run) == "interrupted"
+    resume(run)
+    assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
+    assert recorded(run)["both"] == first["both"]
+    assert state_of(run) == "finished"
+
+
+def test_a_driver_killed_between_two_evaluations_is_resumed(tmp_path: Path) -> None:
+    evaluated = {
+        "ensembles": {"both": ["a2/HF", "a2/DT"]},
+        "correlations": {"a2/DT": "logits", "a2/HF": "features"},
+    }
+    path = write_study(tmp_path, **SMALL)
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **evaluated}))
+    options = ["--runs-dir", tmp_path / "runs", "--engine", "serial", "--quiet"]
+    driver = Path(__file__).with_name("disturbed_driver.py")
+    command = [sys.executable, driver, "SIGKILL", "evaluate:1", "study", "run", path, *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    assert set(recorded(run)) == {"both"}
+    assert state_of(run) == "interrupted"
+    resume(run)
+    assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
+    assert state_of(run) == "finished"
 
 
 def test_what_cannot_be_measured_is_said_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def lose_a_model(prepared: Any, study: optuna.Study, records: Any, models: Path) -> None:
+    def lose_a_model(
+        prepared: Any, study: optuna.Study, records: Any, models: Path, *, stop: StopRequest
+    ) -> None:
         checkpoint_path(models, 0).unlink()
         with caplog.at_level(logging.WARNING, logger="searchlab"):
-            evaluations.evaluate_finished(prepared, study, records, models)
+            evaluations.evaluate_finished(prepared, study, records, models, stop=stop)
 
     monkeypatch.setattr("searchlab.engine.launch.evaluate_finished", lose_a_model)
     run = run_with(tmp_path, *BOTH)

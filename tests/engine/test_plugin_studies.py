@@ -154,6 +154,41 @@ def test_a_run_whose_plugin_is_gone_is_read_and_refused_to_resume(
     assert run.load().spec.search.trials == 1
 
 
+def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
+    tmp_path: Path, forget: Forget
+) -> None:
+    forget()
+    path = Path(shutil.copy(FAMILY, tmp_path / "mine.py"))
+    run = run_plugin_study(tmp_path, "serial", path, **SHORT)
+    before = describe_trials(run)
+    path.write_text(FAMILY.read_text() + "# another\n")
+    forget()
+    with pytest.raises(InputError) as caught:
+        resume_study(run, data_dir=NO_DATA, overrides=("search.trials=3",), engine="serial")
+    assert str(caught.value).startswith(f"plugin {path} must be as it was")
+    assert "Restore it, or run what it is now as another study" in str(caught.value)
+    assert describe_trials(run) == before
+    assert run.load().spec.search.trials == 1
+    shutil.copy(FAMILY, path)
+    forget()
+    resume_study(run, data_dir=NO_DATA, overrides=("search.trials=3",), engine="serial")
+    assert len(describe_trials(run)) == 4
+
+
+def test_a_plugin_added_on_resume_is_held_to_what_it_was_then(
+    tmp_path: Path, forget: Forget
+) -> None:
+    forget()
+    path = tmp_path / "more.py"
+    path.write_text("")
+    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
+    resume_study(run, data_dir=NO_DATA, plugins=[str(path)], engine="serial")
+    path.write_text("edited = True\n")
+    forget()
+    with pytest.raises(InputError, match=r"more\.py must be as it was when the study first ran"):
+        resume_study(run, data_dir=NO_DATA, engine="serial")
+
+
 def test_a_users_dataset_is_studied(tmp_path: Path, forget: Forget) -> None:
     forget()
     text = f"dataset: shapes\nplugins: [{DATASET}, {FAMILY}]\n"

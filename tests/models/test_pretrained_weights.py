@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError, SearchlabError
-from searchlab.models import build_model, check_model, count_parameters
+from searchlab.models import build_model, check_model, count_parameters, pretrained
 
 SHAPE = (3, 16, 16)
 
@@ -148,6 +149,63 @@ def test_unreadable_file_is_one_input_error(
     with pytest.raises(InputError, match="cannot read weights from") as caught:
         check_model(config_of(file), image_shape=SHAPE, num_classes=4)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The .pth files read so far."""
+    files: list[Path] = []
+    original = torch.load
+
+    def count(file: str | Path, **options: object) -> object:
+        files.append(Path(file))
+        return original(file, **options)
+
+    monkeypatch.setattr(torch, "load", count)
+    monkeypatch.setattr(pretrained, "_kept", {})
+    return files
+
+
+def write(path: Path, tensors: dict[str, Tensor], *, time: int) -> Path:
+    torch.save(tensors, path)
+    os.utime(path, ns=(time, time))
+    return path
+
+
+def test_a_file_is_read_once_for_a_check_and_all_members(
+    tmp_path: Path, trained: dict[str, Tensor], reads: list[Path]
+) -> None:
+    file = write(tmp_path / "a.pth", trained, time=1)
+    for trainable in ("all", "head"):
+        check_model(config_of(file, trainable=trainable), image_shape=SHAPE, num_classes=4)
+    models = [build(config_of(file)) for _ in range(3)]
+    assert reads == [file]
+    with torch.no_grad():
+        models[0].conv1.weight.zero_()  # as training may, without a trace in the others
+    assert torch.equal(models[1].conv1.weight, trained["conv1.weight"])
+    assert torch.equal(build(config_of(file)).conv1.weight, trained["conv1.weight"])
+
+
+def test_a_file_that_changed_is_read_again(
+    tmp_path: Path, trained: dict[str, Tensor], reads: list[Path]
+) -> None:
+    file = write(tmp_path / "a.pth", trained, time=1)
+    build(config_of(file))
+    others = {name: value + 1 for name, value in trained.items()}
+    write(file, others, time=2)
+    assert torch.equal(build(config_of(file)).conv1.weight, others["conv1.weight"])
+    file.unlink()
+    assert_refused(config_of(file), "must find its weights in a file")
+
+
+def test_no_more_than_two_files_are_kept(
+    tmp_path: Path, trained: dict[str, Tensor], reads: list[Path]
+) -> None:
+    one, two, three = (write(tmp_path / f"{name}.pth", trained, time=1) for name in "abc")
+    for file in (one, two, one, three, one, two):
+        pretrained.read_weights(str(file))
+        assert len(pretrained._kept) <= 2
+    assert reads == [one, two, three, two]
 
 
 class Trap:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,64 @@ def test_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.safetensors exists already"):
         save(build(fold=1), path)
     assert path.read_bytes() == before
+
+
+def test_nothing_but_the_file_is_left_in_the_folder(tmp_path: Path) -> None:
+    path = save(build(), tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="exists already"):
+        save(build(fold=1), path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class WithoutLinks:
+    """What os.link does on a file system that has none."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "link", self)
+
+    def __call__(self, source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source), None, str(target))
+
+
+def test_without_links_a_file_is_written_whole_and_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WithoutLinks(monkeypatch)
+    path = save(build(), tmp_path / "a.safetensors")
+    assert describe_difference(copy_weights(build()), read_initial_weights(path)) is None
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"a\.safetensors exists already"):
+        save(build(fold=1), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(InputError, match=r"a\.safetensors cannot be written: No space left"):
+            save(build(), tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+    save(build(), tmp_path / "a.safetensors")
+
+
+def _die_in_mid_write(folder: Path) -> None:
+    os.fsync = lambda _: os._exit(9)  # type: ignore[assignment]  # written, not in place yet
+    save(build(), folder / "a.safetensors")
+
+
+def test_a_kill_in_mid_write_does_not_take_the_name(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=_die_in_mid_write, args=[tmp_path])
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == 9
+    path = tmp_path / "a.safetensors"
+    assert not path.exists()
+    save(build(), path)
+    assert describe_difference(copy_weights(build()), read_initial_weights(path)) is None
 
 
 def test_missing_file_is_an_input_error_with_the_remedy(tmp_path: Path) -> None:

@@ -85,14 +85,26 @@ def test_a_pair_without_figures_says_nothing(tmp_path: Any, changes: dict[str, A
 
 def test_holm_steps_down_and_never_falls() -> None:
     # By hand, Holm 1979: sorted 0.01, 0.02, 0.03 times 3, 2, 1, each at least the one before.
-    assert adjust_by_holm([0.03, 0.01, None, 0.02]) == [
+    assert adjust_by_holm([0.03, 0.01, None, 0.02], num_tests=3) == [
         pytest.approx(0.04),
         pytest.approx(0.03),
         None,
         pytest.approx(0.04),
     ]
-    assert adjust_by_holm([0.9, 0.8]) == [1.0, 1.0]
-    assert adjust_by_holm([]) == []
+    assert adjust_by_holm([0.9, 0.8], num_tests=2) == [1.0, 1.0]
+    assert adjust_by_holm([], num_tests=0) == []
+
+
+def test_a_pair_that_differs_equally_on_all_folds_counts_as_asked(tmp_path: Any) -> None:
+    folds = {**FOLDS, "a2/DT": tuple(value + 0.125 for value in FOLDS["a2/HF"])}
+    pairs = [["a1/DT", "a1/HF"], ["a2/DT", "a2/HF"]]
+    reading = read(tmp_path, baselines(folds), comparisons={"q": pairs})
+    spread, equal = compare_baselines(reading)
+    assert spread.comparison is not None
+    assert spread.comparison.p_value is not None
+    assert spread.p_adjusted == pytest.approx(2 * spread.comparison.p_value)
+    assert equal.comparison is not None
+    assert (equal.comparison.p_value, equal.p_adjusted, equal.outcome) == (None, None, "not shown")
 
 
 def test_the_printed_table_fits_80_columns(tmp_path: Any) -> None:

@@ -96,6 +96,11 @@ def test_against_the_folds_it_is_their_mean_and_deviation() -> None:
         row_of("a2/DT", figures={"accuracy": 90}, against="folds", fold=3),
     ]
     mean, test, third = compare(published_spec(rows), baseline()).figures
+    for figure in (mean, test):
+        assert figure.ours_test == pytest.approx(87.0)
+        assert figure.ours_folds == pytest.approx(92.0)
+        assert figure.ours_folds_std == pytest.approx(2.6457513)
+    assert (third.ours_test, third.ours_folds, third.ours_folds_std) == (None, None, None)
     assert (mean.ours, mean.std, mean.source) == (
         pytest.approx(92.0),
         pytest.approx(2.6457513),
@@ -105,9 +110,24 @@ def test_against_the_folds_it_is_their_mean_and_deviation() -> None:
     assert (third.ours, third.std) == (pytest.approx(95.0), None)
 
 
+def test_training_losses_of_the_folds() -> None:
+    rows = [
+        row_of("a2/DT", figures={"train_loss": 0.25}, against="folds", fold=fold) for fold in (1, 3)
+    ]
+    spec = published_spec(rows)
+    record = baseline(train_losses=(0.125, 0.25, 0.5))
+    first, third = compare(spec, record).figures
+    assert (first.ours, first.difference, first.source) == (0.125, -0.125, "training")
+    assert third.ours == 0.5
+    # Fewer folds were trained than the report has.
+    cut_off = compare(spec, baseline(train_losses=(0.125,))).figures
+    assert [figure.ours for figure in cut_off] == [0.125, None]
+
+
 def test_folds_give_the_objectives_metric_alone() -> None:
     spec = published_spec([row_of("a2/DT", figures={"loss": 0.3})], against="folds")
-    assert one(spec, baseline()).ours is None
+    found = one(spec, baseline())
+    assert (found.ours, found.ours_test, found.ours_folds) == (None, 0.375, None)
     by_loss = spec.model_copy(
         update={"objective": make_spec(objective={"metric": "loss"}).objective}
     )
@@ -200,6 +220,10 @@ def test_a_study_without_a_report_has_no_comparison() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        (
+            row_of("a2/DT", figures={"seconds_per_epoch": 1}, fold=1, against="folds"),
+            "goes with accuracy, loss, train_loss only, got seconds_per_epoch",
+        ),
         (row_of("a2/DX", figures={"loss": 1}), "must name a trial of this study, got 'a2/DX'"),
         (row_of("a2/DT"), "must give at least one published figure or setting"),
         (row_of("a2/DT", figures={"loss": 1}, fold=1), "goes with against: folds only"),
@@ -256,15 +280,18 @@ def test_the_table_fits_and_cuts_no_figure(width: int) -> None:
 def test_rows_stand_under_their_table_with_the_reports_decimals_and_numbered_notes() -> None:
     lines = [line.rstrip() for line in rendered(long_comparison(), 120)]
     assert lines[0] == "published: report 9"
-    assert lines[1].split() == ["published", "ours", "diff"]
+    assert lines[1].split() == ["published", "ours", "diff", "folds"]
     table, figure = lines.index("table 1"), lines.index("figure 7")
     assert figure == table + 4
-    assert lines[table + 1].split() == ["row", "accuracy", "%", "89.2", "87.00", "-2.20", "(1)"]
+    assert lines[table + 1].split() == ["row", "accuracy", "%", "89.2", "87.00", "-2.20",
+                                        "92.00", "±", "2.65", "(1)"]  # fmt: skip
     assert lines[table + 2].split() == ["training", "loss", "0.3", "0.0625", "-0.2375"]
     assert lines[table + 3].split() == ["a|b", "accuracy", "%", "88.0", "-", "(1)"]
     text = "\n".join(lines)
+    assert lines[figure + 1].endswith(" 92.00 ± 2.65   +1.45   test 87.00 (2)")
     assert "accuracy %, folds" in text
-    assert "ours: on the test set, unless said otherwise." in text
+    assert "ours, and diff: on the test set, unless said otherwise." in text
+    assert "folds: the mean over the folds, of the same trial." in " ".join(text.split())
     assert "-: not redone, or no result. Because of this." in " ".join(text.split())
     assert "(1) The model was carried on from fold to fold." in text
     assert "(2) Tuned on the test set." in text
@@ -277,12 +304,25 @@ def test_columns_without_content_are_left_out() -> None:
     assert not any("(" in line for line in lines)
 
 
+def test_the_column_of_the_other_measure_is_headed_by_it_and_left_out_where_empty() -> None:
+    rows = [row_of("a2/DT", figures={"accuracy": 89.2})]
+    lines = rendered(compare(published_spec(rows, against="folds"), baseline()), 80)
+    assert lines[1].split() == ["published", "ours", "diff", "test"]
+    assert lines[3].split()[-6:] == ["89.2", "92.00", "±", "2.65", "+2.80", "87.00"]
+    no_test = compare(published_spec(rows, against="folds"), baseline(test_accuracy=None))
+    assert rendered(no_test, 80)[1].split() == ["published", "ours", "diff"]
+    assert "| diff | note |" in published_markdown(no_test)
+    one_fold = compare(published_spec(rows), baseline(fold_values=(0.9,)))
+    assert rendered(one_fold, 80)[3].split()[-2:] == ["-2.20", "90.00"]
+    assert "A mean over the folds without ± is of one fold." in published_markdown(one_fold)
+
+
 def test_markdown_is_one_table_with_its_notes_as_a_list() -> None:
     text = published_markdown(long_comparison())
     source, table, explanation, notes = text.rstrip("\n").split("\n\n")
     assert source.startswith("published: ")
     rows = [re.split(r"(?<!\\)\|", line) for line in table.splitlines()]
-    assert {len(row) for row in rows} == {9}
+    assert {len(row) for row in rows} == {10}
     assert {row[0] + row[-1] for row in rows} == {""}
     assert set("".join(rows[1])) <= set(" -:")
     assert len(rows) == 2 + 6
@@ -310,6 +350,9 @@ def test_json_has_every_figure_and_its_difference() -> None:
         "std": None,
         "source": "test",
         "wrong": "The model was carried on\n  from fold to fold.",
+        "ours_test": pytest.approx(87.0),
+        "ours_folds": pytest.approx(92.0),
+        "ours_folds_std": pytest.approx(2.6457513),
         "difference": pytest.approx(-2.2),
     }
     assert data["figures"][-1]["ours"] == "adam"

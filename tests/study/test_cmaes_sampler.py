@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from ledger_driving import open_space, open_study
@@ -10,6 +11,7 @@ from optuna.storages import InMemoryStorage
 from sampler_driving import NUM_BASELINES, flat_space, run_study, search_spec
 
 from searchlab.study.replayed_cmaes import ReplayedCmaEsSampler
+from searchlab.study.samplers import _cmaes_population
 from searchlab.study.sobol import SobolSampler
 from searchlab.study.unit_cube import to_unit
 
@@ -43,6 +45,18 @@ def test_cmaes_narrows_down_on_a_numeric_space() -> None:
         distances.append(abs(places[0] - 0.8) + abs(places[1] - 0.3))
         study.tell(trial, distances[-1])
     assert sum(distances[-10:]) < 0.2 * sum(distances[:10])
+
+
+def test_the_first_population_is_as_large_as_a_short_search_is_warned_of() -> None:
+    spaces: list[dict[str, Any]] = [
+        {"lr": {"low": 1e-4, "high": 1e-1}, "family": "fcn"},
+        {"lr": {"low": 1e-4, "high": 1e-1}, "batch_size": [64, 128], "family": ["fcn", "cnn"]},
+    ]
+    for parameters in spaces:
+        space = {"space": {"parameters": parameters}, "baselines": {"architectures": []}}
+        sampler = ReplayedCmaEsSampler(flat_space(**space), 0, study_seed=0)
+        expected = sampler._begin(0).population_size
+        assert _cmaes_population(len(sampler.flat.nodes)) == expected
 
 
 def test_a_place_of_another_space_is_not_believed() -> None:

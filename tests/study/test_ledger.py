@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.config.trial import TrialConfig
 from searchlab.study import ledger as ledger_module
+from searchlab.study.attributes import TrialRecord
 from searchlab.study.ledger import Ledger
 from searchlab.study.storage import open_storage, sqlite_url
 
@@ -100,6 +101,8 @@ def test_a_whole_trial_is_complete_with_its_best_value_and_everything_of_it() ->
         curves = trial.system_attrs["searchlab:curves"]["validation_accuracy"]
         assert [len(curve) for curve in curves] == [3] * len(config.folds.folds)
         assert trial.system_attrs["searchlab:curves"]["seconds"] == [0.25] * 3
+        losses = TrialRecord.from_trial(trial).train_losses
+        assert losses == (0.333333,) * len(config.folds.folds)
 
 
 def test_test_figures_stand_on_baselines_and_finalists_only() -> None:

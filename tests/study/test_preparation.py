@@ -1,4 +1,4 @@
-"""What is checked before a study begins: every family's models against the data set's images."""
+"""What is checked before a study begins: every family's models against the dataset's images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from searchlab.errors import InputError
 from searchlab.models import registry
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.study import fit_check
-from searchlab.study.preparation import PreparedStudy, prepare_study
+from searchlab.study.preparation import PreparedStudy, check_study, prepare_study
 
 NO_DATA = Path("no-data")
 
@@ -92,7 +92,7 @@ def test_a_choice_that_the_images_do_not_suit_is_named_with_its_line(
 ) -> None:
     message = refusal(tmp_path, families)
     assert message.startswith(place)
-    assert f" cannot be {found} for data set digits (1x8x8): family hungry has no" in message
+    assert f" cannot be {found} for dataset digits (1x8x8): family hungry has no" in message
     late = refusal(tmp_path, families + "\n  late: true")
     assert late.startswith(place)
     assert "family hungry does not fit images of shape (1, 8, 8): " in late
@@ -102,14 +102,14 @@ def test_a_choice_that_the_images_do_not_suit_is_named_with_its_line(
 def test_two_choices_that_do_not_go_together_are_both_named(tmp_path: Path) -> None:
     families = "hungry:\n  depth: [1, 3]\n  kernel: [3, 7]"
     assert refusal(tmp_path, families).startswith(
-        "s.yaml:11: space.parameters.family.hungry.kernel cannot be 7 beside depth 3 for data set"
+        "s.yaml:11: space.parameters.family.hungry.kernel cannot be 7 beside depth 3 for dataset"
     )
 
 
 @pytest.mark.usefixtures("hungry")
 def test_a_fault_that_no_single_parameter_explains_is_the_familys(tmp_path: Path) -> None:
     message = refusal(tmp_path, "hungry:\n  depth: 8\n  kernel: 9")
-    assert message.startswith("s.yaml:9: space.parameters.family.hungry does not suit data set")
+    assert message.startswith("s.yaml:9: space.parameters.family.hungry does not suit dataset")
 
 
 def test_filters_by_hand_are_counted_beside_the_kernel(tmp_path: Path) -> None:
@@ -122,8 +122,12 @@ def test_filters_by_hand_are_counted_beside_the_kernel(tmp_path: Path) -> None:
 def test_a_weights_file_that_is_missing_is_named_with_its_line(tmp_path: Path) -> None:
     for families in ("resnet:\n  weights: [none, gone.pth]", "resnet:\n  weights: gone.pth"):
         message = refusal(tmp_path, families)
-        assert message.startswith("s.yaml:10: space.parameters.family.resnet.weights cannot be 'go")
-        assert "must find its weights in a file, but there is none at gone.pth" in message
+        place = "s.yaml:10: space.parameters.family.resnet.weights cannot be "
+        assert message.startswith(f"{place}'{tmp_path / 'gone.pth'}'")
+        assert (
+            f"must find its weights in a file, but there is none at {tmp_path / 'gone.pth'}"
+            in message
+        )
 
 
 def test_a_list_of_families_has_one_line(tmp_path: Path) -> None:
@@ -161,6 +165,21 @@ def test_a_vast_space_is_checked_in_bounds(tmp_path: Path, monkeypatch: pytest.M
     prepare(tmp_path, f"fcn:\n  width: [{choices}]\n  depth: {{low: 1, high: 6}}")
     assert len(checked) <= 1 + 2 * fit_check._MOST_CHANGES
     assert [passed for _, passed in checked].count(True) == 1, "the reference point always"
+
+
+def test_a_study_is_checked_without_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the images were read")
+
+    monkeypatch.setattr("searchlab.study.preparation.load_dataset", refuse)
+    path = tmp_path / "s.yaml"
+    path.write_text(HEAD.replace("family:", "family: fcn"))
+    facts = check_study(load_study(path), data_dir=NO_DATA)
+    assert (facts.image_shape, facts.num_classes) == ((1, 8, 8), 10)
+    with pytest.raises(AssertionError, match="the images were read"):
+        prepare_study(load_study(path), data_dir=NO_DATA)
 
 
 def test_decoding_is_told_how_far_it_is(tmp_path: Path) -> None:

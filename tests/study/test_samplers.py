@@ -189,7 +189,8 @@ def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
 @pytest.mark.parametrize(
     ("sampler", "num_trials", "is_said"),
     [("nsga2", 18, True), ("nsga2", 19, False), ("gp", 10, True), ("gp", 11, False)]
-    + [("evolution", 20, True), ("tpe", 8, True), ("tpe", 9, False), ("random", 3, False)],
+    + [("evolution", 20, True), ("tpe", 8, True), ("tpe", 9, False), ("random", 3, False)]
+    + [("cmaes", 11, True), ("cmaes", 12, False)],
 )
 def test_a_search_that_ends_before_its_sampler_learns_is_called_random(
     sampler: str, num_trials: int, is_said: bool, caplog: pytest.LogCaptureFixture

@@ -1,0 +1,70 @@
+"""Removing decoded images of a tree that has changed since; only ever when asked."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchlab.data.image_cache import PARTIAL, entry_name, is_of, list_cache_roots, lock_path
+from searchlab.data.image_tree import ImageTree
+
+__all__ = ["RemovedEntry", "remove_stale_entries"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedEntry:
+    """A folder of the cache that was, and what it took on disk."""
+
+    path: Path
+    num_bytes: int
+
+
+def remove_stale_entries(tree: ImageTree, *, size: int, data_dir: Path) -> tuple[RemovedEntry, ...]:
+    """Remove the entries of the tree's root and ``size`` that no longer match its files.
+
+    What a killed process left of one goes too. An entry that another process is making is left,
+    and one that cannot be removed is told of by a warning.
+    """
+    import filelock
+
+    current = {entry_name(tree, size=size, skip_broken=skip) for skip in (False, True)}
+    removed = []
+    for folder in _find_folders(data_dir):
+        entry = folder.with_name(folder.name.removesuffix(PARTIAL))
+        if entry.name in current or not is_of(folder, tree, size):
+            continue
+        try:
+            with filelock.FileLock(lock_path(entry), timeout=0):
+                removed.append(_remove(folder))
+        except filelock.Timeout:
+            logger.warning("%s is kept: another process is making it", entry)
+        except OSError as error:
+            logger.warning("%s cannot be removed (%s)", folder, error.strerror or error)
+    return tuple(removed)
+
+
+def _find_folders(data_dir: Path) -> Iterator[Path]:
+    for place in list_cache_roots(data_dir):
+        try:
+            yield from sorted(path for path in place.iterdir() if path.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            logger.warning("%s cannot be read (%s)", place, error.strerror)
+
+
+def _remove(folder: Path) -> RemovedEntry:
+    num_bytes = sum(file.stat().st_size for file in folder.iterdir())
+    if not folder.name.endswith(PARTIAL):
+        # Out of sight first: whoever looks for it meanwhile finds all of it or nothing.
+        aside = folder.with_name(f"{folder.name}{PARTIAL}")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(folder.rename(aside))
+    else:
+        shutil.rmtree(folder)
+    return RemovedEntry(path=folder, num_bytes=num_bytes)
