@@ -45,25 +45,18 @@ def families(
         typer.echo(json.dumps(described if name is None else described[0], indent=2))
     elif name is None:
         print_table(
-            ("family", "preset of", "schemes", "summary", "parameters"),
+            ("family", "preset of", "schemes", "what it is"),
             [_row(family) for family in found],
         )
         typer.echo(
-            "\nevery parameter of one, with default and range: searchlab space families NAME"
+            "\nparameters, with defaults and ranges: searchlab space families NAME"
         )
     else:
         _print_family(found[0])
 
 
 def _row(family: Family) -> tuple[str, ...]:
-    own = ", ".join(family.parameters.field_names())
-    return (
-        family.name,
-        family.base or "",
-        _schemes(family),
-        family.summary.rstrip("."),
-        own if family.base is None else f"as {family.base}",
-    )
+    return family.name, family.base or "", _schemes(family), family.summary.rstrip(".")
 
 
 def _schemes(family: Family) -> str:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    **COMMAND_GROUP, help="Check that the baselines start from the same weights, and save these."
-)
+app = typer.Typer(**COMMAND_GROUP, help="Check and save the baselines' initial weights.")
 
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run's folder or its name, or a study file.")

@@ -116,7 +116,6 @@ def test_families_lists_them_all_and_presets_under_their_own() -> None:
     assert names.index("cnn") < names.index("2conv1fc") < names.index("fcn")
     rows = {line.split()[0]: line for line in lines if line}
     assert "HF, HT, DT" in rows["cnn"]
-    assert "batch_norm" in rows["cnn"]
     assert " cnn " in rows["2conv1fc"]
     assert "HF" not in rows["fcn"]
 
