@@ -48,9 +48,7 @@ def families(
             ("family", "preset of", "schemes", "what it is"),
             [_row(family) for family in found],
         )
-        typer.echo(
-            "\nparameters, with defaults and ranges: searchlab space families NAME"
-        )
+        typer.echo("\nparameters, with defaults and ranges: searchlab space families NAME")
     else:
         _print_family(found[0])
 
