@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from searchlab.errors import InputError
 
-__all__ = ["check_writable", "write_file"]
+__all__ = ["check_writable", "write_file", "writing"]
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -19,9 +21,16 @@ def check_writable(path: Path, *, force: bool) -> None:
 
 def write_file(path: Path, text: str) -> None:
     """Write a file and the folders above it. Raises InputError where that can't be done."""
+    with writing(path):
+        path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the folders above ``path``, and let the block write it. Raises as ``write_file``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
         raise InputError(
             f"cannot be written: {error.strerror}",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.files import check_writable
+from searchlab.cli.files import check_writable, writing
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -18,7 +18,6 @@ from searchlab.cli.options import (
     examples,
     load_plugins,
 )
-from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,15 +95,8 @@ def show(
 
     request = DatasetRequest(name=dataset, root=root, size=size)
     picture = _draw(family, request, images, filters, data_dir)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         picture.save(out, format="PNG")
-    except OSError as error:
-        raise InputError(
-            f"cannot be written: {error.strerror}",
-            where=str(out),
-            remedy="Choose another place with --out",
-        ) from error
     typer.echo(f"drawn: {out}")
 
 

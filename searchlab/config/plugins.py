@@ -14,7 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -175,12 +175,11 @@ def _run_file(path: Path, source: str) -> None:
         sys.path.append(folder)
     # Dataclasses, pydantic and pickle look their module up by name.
     sys.modules[module.__name__] = module
-    try:
+    with ExitStack() as on_failure:
+        on_failure.callback(sys.modules.pop, module.__name__)
         with _explained(str(path)):
             exec(compile(source, str(path), "exec"), module.__dict__)
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
+        on_failure.pop_all()
 
 
 @contextmanager

@@ -18,10 +18,9 @@ from searchlab.analysis.initial_weights import (
     compare_with_saved,
 )
 from searchlab.config.baselines import BaselineRow
-from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig
-from searchlab.data import DatasetRequest, describe_dataset
+from searchlab.data import describe_dataset
 from searchlab.errors import InputError, SearchlabError
 from searchlab.models import ImageShape, build_model, get_family
 from searchlab.models.saved_weights import (
@@ -33,9 +32,8 @@ from searchlab.models.saved_weights import (
     read_initial_weights,
     save_initial_weights,
 )
-from searchlab.study.callable_space import CallableSpace
+from searchlab.study.preparation import open_space, request_data
 from searchlab.study.resolve import resolve
-from searchlab.study.spaces import SpecSpace
 
 __all__ = ["BaselineGrid", "MemberCheck", "SavedFile", "require_all_ok"]
 
@@ -190,7 +188,7 @@ def require_all_ok(checks: list[MemberCheck]) -> None:
 
 
 def _list_cells(spec: StudySpec) -> list[_Cell]:
-    space = SpecSpace(spec) if isinstance(spec.space, SpaceSpec) else CallableSpace(spec)
+    space = open_space(spec)
     cells = []
     for row in spec.baseline_grid:
         config = resolve(space.baseline_point(row), spec.baseline_training(row)).model
@@ -200,8 +198,5 @@ def _list_cells(spec: StudySpec) -> list[_Cell]:
 
 def _shape_of(spec: StudySpec, data_dir: Path) -> tuple[ImageShape, int]:
     """Return the images' shape and the number of classes."""
-    asked = spec.dataset
-    root = None if asked.root is None else Path(asked.root)
-    request = DatasetRequest(name=asked.name, root=root, size=asked.size)
-    facts = describe_dataset(request, data_dir)
+    facts = describe_dataset(request_data(spec.dataset), data_dir)
     return facts.image_shape, facts.num_classes

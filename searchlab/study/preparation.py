@@ -29,7 +29,7 @@ from searchlab.study.plan import plan_baselines, plan_search
 from searchlab.study.space_check import check_space
 from searchlab.study.spaces import SpecSpace, StudySpace
 
-__all__ = ["PreparedStudy", "check_study", "prepare_study", "request_data"]
+__all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "request_data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def check_study(file: StudyFile, *, data_dir: Path) -> DatasetFacts:
     if isinstance(spec.space, SpaceSpec):
         check_space(spec.space, file.document, prefix=("space",))
     _check_baseline_names(file)
-    space = _open_space(file)
+    space = open_space(file.spec)
     with _located(file):
         plan_baselines(spec, space)
         plan_search(spec)
@@ -78,7 +78,7 @@ def prepare_study(
         folds = stratified_folds(
             images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
         )
-    return PreparedStudy(spec=spec, space=_open_space(file), images=images, folds=folds)
+    return PreparedStudy(spec=spec, space=open_space(spec), images=images, folds=folds)
 
 
 def request_data(dataset: DatasetSpec) -> DatasetRequest:
@@ -92,10 +92,9 @@ def request_data(dataset: DatasetSpec) -> DatasetRequest:
     )
 
 
-def _open_space(file: StudyFile) -> StudySpace:
-    if isinstance(file.spec.space, SpaceSpec):
-        return SpecSpace(file.spec)
-    return CallableSpace(file.spec)
+def open_space(spec: StudySpec) -> StudySpace:
+    """Return a study's space, whether a file or a Python function says what it is."""
+    return SpecSpace(spec) if isinstance(spec.space, SpaceSpec) else CallableSpace(spec)
 
 
 def _check_dataset_name(file: StudyFile) -> None:
