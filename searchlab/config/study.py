@@ -85,6 +85,9 @@ class SearchSpec(Spec):
         description="one_at_a_time: the point to vary from, by parameter name (cnn.depth: 2); "
         "the rest is each list's first value and each range's middle",
     )
+    max_failures_in_row: int | None = Field(
+        5, ge=1, description="failures in a row for one cause that stop the study; null: go on"
+    )
     points: int = Field(5, ge=2, description="grid, one_at_a_time: values drawn from a range")
 
     @model_validator(mode="after")
@@ -137,6 +140,9 @@ class ResourceSpec(Spec):
     cpus: Number = Field(1, description="CPU cores per worker")
     gpus: AutoNumber = Field("auto", description="GPUs per worker, may be a fraction")
     workers: AutoNumber = Field("auto", description="trials that run at once")
+    checkpoint_seconds: Number = Field(
+        30, description="how often a trial saves its state: the most that a crash loses"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ResourceSpec:
@@ -144,6 +150,10 @@ class ResourceSpec(Spec):
             raise located_error(f"must be > 0, got {self.cpus!r}", "cpus")
         if self.gpus != "auto" and self.gpus < 0:
             raise located_error(f"must be >= 0, got {self.gpus!r}", "gpus")
+        if self.checkpoint_seconds < 0:
+            raise located_error(
+                f"must be >= 0 seconds, got {self.checkpoint_seconds!r}", "checkpoint_seconds"
+            )
         if self.workers != "auto" and (self.workers < 1 or self.workers != int(self.workers)):
             raise located_error(f"must be a whole number >= 1, got {self.workers!r}", "workers")
         return self

@@ -47,6 +47,12 @@ class ImageData:
         _, channels, height, width = self.train_images.shape
         return channels, height, width
 
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all images and labels."""
+        arrays = (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        return sum(array.nbytes for array in arrays)
+
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with any pixel, label, shape or the number of classes.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,17 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory
 from searchlab.engine.stopping import StopRequest
+from searchlab.errors import InfrastructureError
+from searchlab.study.endings import fail
 from searchlab.study.ledger import Ledger
+from searchlab.training.memory import note_killed_for_memory
 from searchlab.training.results import EpochResult
 
 __all__ = ["GraceStopper", "LedgerScheduler", "LedgerSearcher"]
 
 logger = logging.getLogger(__name__)
-
-_LOST_WORKERS = "WorkerLostError: the worker died, as did those that tried again"
 
 
 class _Unpickled:
@@ -30,13 +34,29 @@ class _Unpickled:
         return (object, ())
 
 
-class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Asks the ledger for trials and tells it how they ended."""
+def _guarded(stop: StopRequest, call: Callable[[], Any], otherwise: Any) -> Any:
+    """Call the ledger; what it raises stops the study, and is raised where Tune has ended.
 
-    def __init__(self, ledger: Ledger, stop: StopRequest) -> None:
+    Tune would take it for a failure of the trial that it is at, and try that again.
+    """
+    if stop.fault is not None:
+        return otherwise
+    try:
+        return call()
+    except Exception as fault:
+        logger.debug("the study stops", exc_info=True)
+        stop.fail(fault)
+        return otherwise
+
+
+class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships no types
+    """Asks the ledger for trials and tells it how they ended, and where if there are hosts."""
+
+    def __init__(self, ledger: Ledger, stop: StopRequest, *, has_hosts: bool = False) -> None:
         super().__init__(metric=None, mode=None)
-        self._ledger = ledger
+        self.ledger = ledger
         self._stop = stop
+        self._has_hosts = has_hosts
         self.numbers: dict[str, int] = {}
 
     def set_search_properties(
@@ -49,11 +69,13 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial, None for "not now", or FINISHED."""
         # Tune blocks for minutes where nothing runs and nothing comes, so it must hear FINISHED.
+        # With other drivers' trials to wait for that is as well: it asks again every second.
         if self._stop.is_made:
             return str(Searcher.FINISHED)
-        config = self._ledger.ask()
+        config = _guarded(self._stop, self.ledger.ask, None)
         if config is None:
-            return None if self._ledger.num_live else str(Searcher.FINISHED)
+            waits = self.ledger.is_waiting and not self._stop.is_made
+            return None if waits else str(Searcher.FINISHED)
         self.numbers[trial_id] = config.number
         return {"trial": config.to_json()}
 
@@ -65,15 +87,25 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
     ) -> None:
         """Tell the ledger. A final result comes here only; a pruned trial's last comes again."""
         number = self.numbers.pop(trial_id, None)
-        if number is None:
-            return
-        if error or result is None:
-            self._ledger.tell(number, error=_LOST_WORKERS)
+        if number is not None:
+            _guarded(self._stop, lambda: self._end(number, None if error else result), None)
+
+    def _end(self, number: int, result: dict[str, Any] | None) -> None:
+        node = str(result.get("node_ip")) if result and self._has_hosts else None
+        if result is None:
+            lost = fail("the worker died, as did those that tried again", "lost")
+            self.ledger.tell(number, lost)
         elif "error" in result:
-            self._ledger.tell(number, error=str(result["error"]))
+            self._fail(number, str(result["error"]), str(result["kind"]), node)
         else:
-            self._ledger.report(_read(result))
-            self._ledger.tell(number)
+            self.ledger.report(_read(result))
+            self.ledger.tell(number, node=node)
+
+    def _fail(self, number: int, error: str, kind: str, node: str | None) -> None:
+        if kind == "disk":  # the next trial would fare no better; this one stays to be resumed
+            where = "" if node is None else f" on {node}"
+            raise InfrastructureError(f"trial {number} could not write{where}: {error}")
+        self.ledger.tell(number, fail(error, "oom" if kind == "oom" else "error"), node=node)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the storage holds it all."""
@@ -88,9 +120,12 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
 class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
     """Hands every epoch to the ledger and stops the trials that it prunes."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
+    def __init__(self, searcher: LedgerSearcher, stop: StopRequest, checkpoints: Path) -> None:
+        self.ledger = searcher.ledger
         self.live: dict[str, Any] = {}
+        self._numbers = searcher.numbers
+        self._stop = stop
+        self._checkpoints = checkpoints
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """A trial is about to run, for the first time or once more after its worker died."""
@@ -98,7 +133,7 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record the epoch; stop the trial if it is pruned."""
-        pruned = self.ledger.report(_read(result))
+        pruned = _guarded(self._stop, lambda: self.ledger.report(_read(result)), False)
         return str(TrialScheduler.STOP if pruned else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
@@ -107,8 +142,16 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A worker died; Tune starts the trial again while it has retries left."""
-        logger.warning("the worker of trial %s died", trial.trial_id)
         self.live.pop(trial.trial_id, None)
+        number = self._numbers.get(trial.trial_id)
+        if number is None or self._stop.is_made:
+            return
+        error = trial.get_error()
+        if is_killed_for_memory(error):
+            note_killed_for_memory(self._checkpoints, number)
+        what = describe_loss(error)
+        logger.warning("trial %d: %s", number, what)
+        _guarded(self._stop, lambda: self.ledger.note_worker_lost(number, what), None)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """A trial was taken out before it ran."""
@@ -150,9 +193,11 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
             return False
         if self._epochs is None:
             self._ledger.stop()
-            self._marker.parent.mkdir(parents=True, exist_ok=True)
-            self._marker.touch()
+            with suppress(OSError):  # a full disk is one of the reasons to stop
+                self._marker.parent.mkdir(parents=True, exist_ok=True)
+                self._marker.touch()
             self._epochs = self._live_epochs()
+        # After a fault no epoch is recorded any more, so each worker gets the whole time.
         if self._stop.age_seconds < self._grace_seconds and self._is_any_in_its_epoch():
             return False
         for trial in self._scheduler.live.values():

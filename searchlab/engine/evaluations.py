@@ -19,7 +19,7 @@ from searchlab.errors import InputError
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
 from searchlab.study.preparation import PreparedStudy
-from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.checkpoint import model_path
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import SavedModel, load_model
 
@@ -84,7 +84,7 @@ class _Opened:
 
     def model(self, label: str) -> SavedModel:
         if label not in self._models:
-            path = checkpoint_path(self._folder, self._numbers[label])
+            path = model_path(self._folder, self._numbers[label])
             self._models[label] = load_model(path, self.data)
         return self._models[label]
 

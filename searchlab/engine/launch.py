@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import filelock
 import optuna
 from optuna.study import Study
 
@@ -16,64 +16,73 @@ from searchlab.config.loading import StudyFile, load_study
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
 from searchlab.engine.evaluations import evaluate_finished
+from searchlab.engine.folders import check_new, made, undone_on_input_error
 from searchlab.engine.stopping import StopRequest, stop_on_signals
-from searchlab.errors import InputError, InterruptedStudyError, StudyFailedError
+from searchlab.errors import (
+    InfrastructureError,
+    InterruptedStudyError,
+    StudyFailedError,
+)
 from searchlab.study.ledger import Ledger
+from searchlab.study.locks import StudyLock, hold_study, new_driver_id
+from searchlab.study.patient_storage import PatientStorage
 from searchlab.study.preparation import PreparedStudy, prepare_study
 from searchlab.study.progress import Onlooker
-from searchlab.study.record import create_study, reopen_study
+from searchlab.study.record import create_study, join_study, reopen_study
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage
+from searchlab.study.storage import open_storage, take_password_from_environment
 from searchlab.training.run import TrialFolders
 
-__all__ = ["EngineName", "begin_study", "resume_study"]
+__all__ = ["Driving", "EngineName", "begin_study", "resume_study"]
 
 EngineName = Literal["tune", "serial"]
 
-# `study status` takes the lock for an instant, to see whether it is held.
-_LOCK_SECONDS = 2.0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driving:
+    """How a study is driven: where its data and its record are, and what runs its trials.
+
+    ``address`` is that of a Ray cluster. With ``join`` other drivers may run the study at the same
+    time. ``on_decoding`` is told how far image files are decoded, where that must be done first.
+    """
+
+    data_dir: Path
+    storage_url: str | None = None
+    engine: EngineName = "tune"
+    address: str | None = None
+    join: bool = False
+    onlooker: Onlooker | None = None
+    on_decoding: Progress | None = None
 
 
-def begin_study(
-    file: StudyFile,
-    run: RunFolder,
-    *,
-    data_dir: Path,
-    storage_url: str | None = None,
-    engine: EngineName = "tune",
-    onlooker: Onlooker | None = None,
-    on_decoding: Progress | None = None,
-) -> None:
+def begin_study(file: StudyFile, run: RunFolder, driving: Driving) -> None:
     """Check a study, make its run folder, and run it to its end.
 
-    ``on_decoding`` is told how far image files are decoded, where that must be done first.
     Raises InputError, with nothing left behind, where something is wrong from the start;
-    InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded.
+    InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded;
+    InfrastructureError where the machine failed.
     """
     _quieten_optuna()
-    _check_new(run)
+    check_new(run)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=data_dir, on_progress=on_decoding)
-    with _made(run), _held(run):
-        _check_new(run)  # another driver may have begun and ended while this one waited
-        with _undone_on_input_error(run):
-            storage = open_storage(run.storage_url(storage_url))
+    prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
+    with made(run), _held(run, prepared, driving) as (storage, lock):
+        check_new(run)  # another driver may have begun and ended while this one waited
+        with undone_on_input_error(run):
             # The file first: a run that was killed before its study was made can be resumed.
-            run.write(prepared.spec.to_data(), storage_url)
-            study = create_study(prepared, storage)
-        _run(prepared, run, study, engine, onlooker)
+            run.write(prepared.spec.to_data(), driving.storage_url)
+            begin = join_study if driving.join else create_study
+            with lock.deciding():
+                study = begin(prepared, storage)
+        _run(prepared, run, study, lock, driving, storage)
 
 
 def resume_study(
     run: RunFolder,
+    driving: Driving,
     *,
-    data_dir: Path,
-    storage_url: str | None = None,
     overrides: tuple[str, ...] = (),
     plugins: Iterable[str] = (),
-    engine: EngineName = "tune",
-    onlooker: Onlooker | None = None,
-    on_decoding: Progress | None = None,
 ) -> None:
     """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``.
 
@@ -83,35 +92,62 @@ def resume_study(
     before = run.load().spec.plugins
     file = load_study(run.study_file, overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=data_dir, on_progress=on_decoding)
-    with _held(run):
-        storage = open_storage(run.storage_url(storage_url))
-        study = reopen_study(prepared, storage, create=run.is_embedded(storage_url))
+    prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
+    with _held(run, prepared, driving) as (storage, lock):
+        create = run.is_embedded(driving.storage_url)
+        with lock.deciding():
+            study = reopen_study(prepared, storage, create=create)
         if overrides or file.spec.plugins != before:
             run.write(prepared.spec.to_data())
-        _run(prepared, run, study, engine, onlooker)
+        _run(prepared, run, study, lock, driving, storage)
+
+
+@contextmanager
+def _held(
+    run: RunFolder, prepared: PreparedStudy, driving: Driving
+) -> Iterator[tuple[PatientStorage, StudyLock]]:
+    """Open the storage and hold the study in it."""
+    driver = new_driver_id()
+    url = take_password_from_environment(run.storage_url(driving.storage_url))
+    storage = open_storage(url, driver=driver)
+    with hold_study(
+        storage,
+        url,
+        prepared.spec.name,
+        lock_file=run.lock_file,
+        driver=driver,
+        shared=driving.join,
+    ) as lock:
+        yield storage, lock
 
 
 def _run(
     prepared: PreparedStudy,
     run: RunFolder,
     study: Study,
-    engine: EngineName,
-    onlooker: Onlooker | None,
+    lock: StudyLock,
+    driving: Driving,
+    storage: PatientStorage,
 ) -> None:
-    folders = TrialFolders(checkpoints=run.checkpoints.absolute(), models=run.models.absolute())
+    folders = TrialFolders(
+        checkpoints=run.checkpoints.absolute(),
+        models=run.models.absolute(),
+        checkpoint_seconds=float(prepared.spec.resources.checkpoint_seconds),
+    )
     stop = StopRequest()
+    stop.tell(storage.stop_waiting)
     ledger = Ledger(
         spec=prepared.spec,
         space=prepared.space,
         study=study,
         checkpoints=folders.checkpoints,
-        onlooker=onlooker,
+        onlooker=driving.onlooker,
+        lock=lock,
     )
     try:
         with stop_on_signals(stop):
             try:
-                _engine(engine)(ledger, prepared, folders, stop)
+                _run_trials(ledger, prepared, folders, stop, driving)
             finally:
                 ledger.close()
             _check_ended(ledger, run, stop)
@@ -119,17 +155,47 @@ def _run(
             evaluate_finished(prepared, study, ledger.records, run.models, stop=stop)
             _check_ended(ledger, run, stop)
             ledger.note_finished()
+    except InfrastructureError as error:
+        if stop.signal_number is not None:  # as in an outage that was not waited for
+            raise _interruption(run, stop) from error
+        raise InfrastructureError(f"{error}. {_resume_hint(run)}") from error
     finally:
         stop.close()
     _check_any_success(ledger)
 
 
+def _run_trials(
+    ledger: Ledger,
+    prepared: PreparedStudy,
+    folders: TrialFolders,
+    stop: StopRequest,
+    driving: Driving,
+) -> None:
+    if driving.engine == "serial":
+        from searchlab.engine.serial import run_serially
+
+        run_serially(ledger, prepared, folders, stop)
+    else:
+        from searchlab.engine.tune import run_on_ray
+
+        run_on_ray(ledger, prepared, folders, stop, address=driving.address)
+
+
 def _check_ended(ledger: Ledger, run: RunFolder, stop: StopRequest) -> None:
-    resume = f"Carry on with: searchlab study resume {run.path}"
+    if stop.fault is not None:
+        raise stop.fault
     if stop.is_made:
-        raise InterruptedStudyError(f"Stopped. {resume}", exit_code=stop.exit_code)
+        raise _interruption(run, stop)
     if not ledger.is_finished:
-        raise StudyFailedError(f"the engine ended before the study did. {resume}")
+        raise StudyFailedError(f"the engine ended before the study did. {_resume_hint(run)}")
+
+
+def _interruption(run: RunFolder, stop: StopRequest) -> InterruptedStudyError:
+    return InterruptedStudyError(f"Stopped. {_resume_hint(run)}", exit_code=stop.exit_code)
+
+
+def _resume_hint(run: RunFolder) -> str:
+    return f"Carry on with: searchlab study resume {run.path}"
 
 
 def _check_any_success(ledger: Ledger) -> None:
@@ -139,78 +205,6 @@ def _check_any_success(ledger: Ledger) -> None:
         raise StudyFailedError(
             f"all {len(searched)} search trials failed; #{first.number} with {first.error}"
         )
-
-
-def _engine(
-    name: EngineName,
-) -> Callable[[Ledger, PreparedStudy, TrialFolders, StopRequest], None]:
-    if name == "serial":
-        from searchlab.engine.serial import run_serially
-
-        return run_serially
-    from searchlab.engine.tune import run_on_ray
-
-    return run_on_ray
-
-
-def _check_new(run: RunFolder) -> None:
-    if run.exists():
-        raise InputError(
-            "exists already",
-            where=f"the run {run.path}",
-            remedy=f"Carry on with: searchlab study resume {run.path}. "
-            "Or run it under another name: --set name=...",
-        )
-
-
-@contextmanager
-def _made(run: RunFolder) -> Iterator[None]:
-    """Make the run folder; on an error before the study was begun, leave none behind."""
-    before = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
-    try:
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            run.lock_file.touch()
-        except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror}",
-                where=f"the run folder {run.path}",
-                remedy="Choose another place with --runs-dir",
-            ) from error
-        yield
-    finally:
-        if run.path in before and not run.exists():
-            shutil.rmtree(run.path, ignore_errors=True)
-            with suppress(OSError):  # another run may lie in there by now
-                for folder in before[1:]:
-                    folder.rmdir()
-
-
-@contextmanager
-def _undone_on_input_error(run: RunFolder) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        run.discard()
-        raise
-
-
-@contextmanager
-def _held(run: RunFolder) -> Iterator[None]:
-    """Hold the run's lock, which dies with its holder: one driver a study."""
-    lock = filelock.FileLock(run.lock_file, timeout=_LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(
-            "is being run by another process",
-            where=f"the run {run.path}",
-            remedy=f"Watch it with: searchlab study status {run.path}",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _quieten_optuna() -> None:

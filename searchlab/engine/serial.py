@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import torch
 
 from searchlab.config.trial import TrialConfig
-from searchlab.engine.failures import describe_failure
 from searchlab.engine.stopping import StopRequest
+from searchlab.errors import InfrastructureError
+from searchlab.study.endings import fail
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import PreparedStudy
+from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.process import repeatable
 from searchlab.training.run import TrialFolders, TrialRun
@@ -18,6 +21,8 @@ from searchlab.training.run import TrialFolders, TrialRun
 __all__ = ["run_serially"]
 
 logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 1.0  # for trials of other drivers to end
 
 
 def run_serially(
@@ -35,8 +40,14 @@ def run_serially(
 def _run_trials(
     ledger: Ledger, data: TrainingData, folders: TrialFolders, stop: StopRequest
 ) -> None:
-    while not stop.is_made and (config := ledger.ask()) is not None:
-        _run_trial(config, ledger, data, folders, stop)
+    while not stop.is_made:
+        config = ledger.ask()
+        if config is not None:
+            _run_trial(config, ledger, data, folders, stop)
+        elif ledger.is_waiting:
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def _run_trial(
@@ -53,10 +64,17 @@ def _run_trial(
             result = trial.step()
         except Exception as error:  # as a worker does: whatever it was goes on record
             logger.exception("trial %d failed", config.number)
-            ledger.tell(config.number, error=describe_failure(error))
+            _record_failure(config.number, error, ledger)
             return
         if ledger.report(result) or result.done:
             ledger.tell(config.number)
             return
     if trial is not None:
         trial.save()
+
+
+def _record_failure(number: int, error: Exception, ledger: Ledger) -> None:
+    failure = describe_failure(error)
+    if failure.kind == "disk":  # the next trial would fare no better; this one is to be resumed
+        raise InfrastructureError(f"trial {number} could not write: {failure.message}") from error
+    ledger.tell(number, fail(failure.message, failure.kind))

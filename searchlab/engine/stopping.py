@@ -1,4 +1,4 @@
-"""StopRequest: one Ctrl-C asks for a clean end, a second one ends at once."""
+"""StopRequest: one Ctrl-C asks for a clean end, a second one ends at once; so does a fault."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from searchlab.errors import SearchlabError
 
 __all__ = ["StopRequest", "stop_on_signals"]
 
@@ -21,18 +23,37 @@ _LONGEST_STOP_SECONDS = 20.0
 
 
 class StopRequest:
-    """Whether, since when and by which signal the study was asked to stop."""
+    """Whether, since when and why the study is to stop: a signal, or a fault of the machine."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self.fault: Exception | None = None
         self._since: float | None = None
         self._deadline: threading.Timer | None = None
+        self._on_stop: list[Callable[[], None]] = []
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call ``listener``, which must take no lock, from the signal's handler."""
+        self._on_stop.append(listener)
 
     def make(self, signal_number: int) -> None:
         """Ask to stop; the process ends by itself if that takes too long."""
         self.signal_number = signal_number
+        self._begin(128 + signal_number, "Stopped at once.")
+        for listener in self._on_stop:
+            listener()
+
+    def fail(self, fault: Exception) -> None:
+        """Stop because the study cannot go on; ``fault`` is to be raised in the end."""
+        self.fault = self.fault or fault
+        if not self.is_made:
+            exit_code = fault.exit_code if isinstance(fault, SearchlabError) else 1
+            self._begin(exit_code, f"error: {fault}")
+
+    def _begin(self, exit_code: int, last_words: str) -> None:
         self._since = time.monotonic()
-        self._deadline = threading.Timer(_LONGEST_STOP_SECONDS, _end_process, (signal_number,))
+        arguments = (exit_code, last_words)
+        self._deadline = threading.Timer(_LONGEST_STOP_SECONDS, _end_process, arguments)
         self._deadline.daemon = True
         self._deadline.start()
 
@@ -57,9 +78,10 @@ class StopRequest:
         return 128 + (self.signal_number or signal.SIGINT)
 
 
-def _end_process(signal_number: int) -> None:
-    os.write(sys.stderr.fileno(), b"\nStopped at once. The study can be resumed.\n")
-    os._exit(128 + signal_number)
+def _end_process(exit_code: int, last_words: str) -> None:
+    text = f"\n{last_words} The study can be resumed.\n"
+    os.write(sys.stderr.fileno(), text.encode(errors="replace"))
+    os._exit(exit_code)
 
 
 @contextmanager
@@ -76,7 +98,7 @@ def stop_on_signals(request: StopRequest) -> Iterator[None]:
 
     def handle(signal_number: int, _frame: FrameType | None) -> None:
         if request.is_made:
-            _end_process(signal_number)
+            _end_process(128 + signal_number, "Stopped at once.")
         request.make(signal_number)
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

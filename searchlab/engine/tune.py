@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from searchlab.config.plugins import loaded_sources
-from searchlab.config.study import ResourceSpec
+from searchlab.engine.cluster import ClusterFacts, connected_ray, prepare_ray_settings
+from searchlab.engine.placement import Placement, least_request, place_workers
+from searchlab.engine.preflight import check_nodes
+from searchlab.engine.probing import describe_probe, probe_config
 from searchlab.engine.stopping import StopRequest, stop_on_signals
+from searchlab.study.biggest import find_biggest
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import PreparedStudy
 from searchlab.training.run import STOP_MARKER, TrialFolders
@@ -26,21 +27,6 @@ logger = logging.getLogger(__name__)
 _GRACE_SECONDS = 5.0
 # A trial whose worker died is tried this often again.
 _RETRIES = 2
-
-# Read by Ray and Tune when they are imported or when an experiment starts.
-_RAY_SETTINGS = {
-    # Tune's loggers write three files a trial that nobody reads: more than half of its time.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is stop_on_signals
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # the storage is the record, Tune's snapshots are not read
-    "TUNE_WARN_THRESHOLD_S": "1e9",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",
-}
 
 
 def _load_worker() -> type:
@@ -55,49 +41,49 @@ def run_on_ray(
     folders: TrialFolders,
     stop: StopRequest,
     *,
+    address: str | None = None,
     load_worker: Callable[[], type] = _load_worker,
 ) -> None:
     """Run the ledger's trials on Ray until it is finished or a stop is asked for.
 
-    Uses the Ray that this process is connected to, or else starts one here and ends it.
-    ``load_worker`` returns TrialActor or a subclass; called once Ray's settings are made.
+    Uses the Ray that this process is connected to, or the cluster at ``address``, or else starts
+    one here and ends it. ``load_worker`` returns TrialActor or a subclass; called once Ray's
+    settings are made. Raises InputError where a node lacks what workers need.
     """
-    os.environ.update(_RAY_SETTINGS)
+    prepare_ray_settings()
     # Signals twice: Ray takes SIGTERM for itself when it starts, and keeps it when it has ended.
     with (
         stop_on_signals(stop),
-        _connected_ray(prepared.spec.resources),
+        connected_ray(prepared.spec.resources, address=address) as cluster,
         stop_on_signals(stop),
     ):
-        _run_experiment(ledger, prepared, folders, stop, load_worker())
+        placement = _prepare_cluster(cluster, ledger, prepared, folders)
+        if not stop.is_made:
+            _run_experiment(ledger, prepared, folders, stop, load_worker(), placement)
 
 
-@contextmanager
-def _connected_ray(resources: ResourceSpec) -> Iterator[None]:
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    workers = 1 if resources.workers == "auto" else int(resources.workers)
-    ray.init(
-        # More workers than cores is the user's choice; Ray would otherwise never start them.
-        num_cpus=max(_count_cpus(), math.ceil(workers * resources.cpus)),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
-    for name in ("ray", "ray.tune", "ray.train", "ray._private"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _count_cpus() -> int:
-    """Return the cores this process may use, which a container or taskset may have cut."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _prepare_cluster(
+    cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStudy, folders: TrialFolders
+) -> Placement:
+    """Check every node and settle what each worker gets, before the first trial is asked for."""
+    resources = prepared.spec.resources
+    for warning in check_nodes(
+        cluster,
+        run_path=folders.checkpoints.parent,
+        checkpoints=folders.checkpoints,
+        images_bytes=prepared.images.num_bytes,
+        plugins=loaded_sources(prepared.spec.plugins),
+        request=least_request(resources, cluster),
+    ):
+        logger.warning(warning)
+    config = find_biggest(prepared)
+    probe = probe_config(config, cluster, prepared)
+    placement = place_workers(resources, cluster, config, probe)
+    ledger.announce(describe_probe(config, probe))
+    num_images = len(prepared.images.train_labels)
+    forecast = ledger.expect(num_images / probe.images_per_second / placement.workers)
+    ledger.announce(placement.describe(forecast))
+    return placement
 
 
 def _run_experiment(
@@ -106,25 +92,23 @@ def _run_experiment(
     folders: TrialFolders,
     stop: StopRequest,
     worker: Any,
+    placement: Placement,
 ) -> None:
     import ray
     from ray import tune
 
     from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
 
-    request = _worker_resources(prepared.spec.resources, ray.cluster_resources())
     shared = {
         "images": ray.put((prepared.images, prepared.folds)),
         # Plain data: unpickling a TrialFolders would import torch before the actor is up.
         "folders": asdict(folders),
         "plugins": loaded_sources(prepared.spec.plugins),
-        "num_threads": max(1, int(request["cpu"])),
+        "num_threads": max(1, int(placement.request["cpu"])),
     }
-    trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), request)
-    workers = _count_workers(prepared.spec.resources, request, ray.cluster_resources())
-    logger.info("%d workers of %s", workers, request)
-    searcher = LedgerSearcher(ledger, stop)
-    scheduler = LedgerScheduler(ledger)
+    trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), placement.request)
+    searcher = LedgerSearcher(ledger, stop, has_hosts=placement.num_hosts > 1)
+    scheduler = LedgerScheduler(searcher, stop, folders.checkpoints)
     marker = folders.checkpoints / STOP_MARKER
     marker.unlink(missing_ok=True)
     folders.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -135,7 +119,8 @@ def _run_experiment(
                 search_alg=searcher,
                 scheduler=scheduler,
                 num_samples=-1,
-                max_concurrent_trials=workers,  # without it Tune keeps one pending trial only
+                # Without it Tune keeps one pending trial only.
+                max_concurrent_trials=placement.workers,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
             ),
@@ -156,22 +141,3 @@ def _run_experiment(
             tuner.fit()
         finally:
             marker.unlink(missing_ok=True)
-
-
-def _worker_resources(resources: ResourceSpec, available: dict[str, float]) -> dict[str, float]:
-    """Return what one worker asks of Ray; ``auto`` takes a whole GPU where there is one."""
-    gpus = resources.gpus
-    if gpus == "auto":
-        gpus = 1 if available.get("GPU", 0) >= 1 else 0
-    return {"cpu": resources.cpus, "gpu": gpus}
-
-
-def _count_workers(
-    resources: ResourceSpec, request: dict[str, float], available: dict[str, float]
-) -> int:
-    if resources.workers != "auto":
-        return int(resources.workers)
-    fitting = [available.get("CPU", 0) // request["cpu"]]
-    if request["gpu"]:
-        fitting.append(available.get("GPU", 0) // request["gpu"])
-    return max(1, int(min(fitting)))

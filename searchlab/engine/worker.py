@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.tune import Trainable
 
-from searchlab.engine.failures import describe_failure
+from searchlab.training.failures import describe_failure
 
 __all__ = ["TrialActor"]
 
@@ -47,7 +47,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         except Exception as error:
             logger.exception("the trial failed")
             self._run = None
-            return {"error": describe_failure(error), "done": True}
+            return _describe(error)
         if result.done:
             self._run = None  # frees the models while the actor waits for its next trial
         # One string: Tune flattens and copies every field of a nested result.
@@ -78,3 +78,8 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
     def cleanup(self) -> None:
         """Let go of everything; also called on a spare actor that never had a trial."""
         self._run = self._data = None
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    failure = describe_failure(error)
+    return {"error": failure.message, "kind": failure.kind, "done": True}

@@ -14,7 +14,8 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   are trial numbers, difference and interval are challenger less incumbent in the metric's own
   direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
-  complete, pruned, failed, running, waiting}}, best: trial, resume``
+  complete, pruned, failed, running, waiting}}, disturbances: {trials_taken_up, workers_lost,
+  epochs_trained_again, trials_lost}, best: trial, resume``
 - ``best``: ``study, metric, metrics, trial``
 - ``list``: a list of ``name, dataset, metric, state, ended, total, best: trial, begun, problem``
 """
@@ -126,6 +127,7 @@ def status_data(
         "run": str(reading.run.path),
         "storage": hide_password(reading.storage_url),
         "roles": {role: asdict(counts) for role, counts in standing.roles.items()},
+        "disturbances": asdict(standing.disturbances),
         "best": row_data(best),
         "resume": resume,
     }

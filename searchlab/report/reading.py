@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.attributes import EVALUATIONS, PROGRESS, TrialRecord
+from searchlab.study.locks import is_driven_elsewhere
 from searchlab.study.storage import hide_password, open_storage
+from searchlab.study.storage_urls import normalise
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
     from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
@@ -26,6 +30,7 @@ class StudyReading:
 
     ``totals`` are the trials asked for by role; empty where no driver has noted them.
     ``evaluations`` holds the figures of ensembles and of neurons' correlations, by name.
+    ``trials`` are what ``records`` were read from, in the same order.
     """
 
     run: RunFolder
@@ -36,6 +41,7 @@ class StudyReading:
     is_finished: bool
     totals: dict[Role, int]
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trials: list[FrozenTrial] = field(default_factory=list)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -52,13 +58,15 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     import optuna
 
     spec = run.load().spec
-    url = run.storage_url(storage_option)
+    url = normalise(run.storage_url(storage_option))
     # Asked for before the trials: a driver that ends in between has written them all.
     driven = is_driven(run)
     if _is_without_tables(url):
         raise _missing_study(spec.name, url)
+    storage = open_storage(url)
     try:
-        study = optuna.load_study(study_name=spec.name, storage=open_storage(url))
+        driven = driven or is_driven_elsewhere(storage, url, spec.name, lock_file=run.lock_file)
+        study = optuna.load_study(study_name=spec.name, storage=storage)
     except KeyError:
         raise _missing_study(spec.name, url) from None
     trials = study.get_trials(deepcopy=False)
@@ -72,6 +80,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         is_finished=bool(progress.get("finished")),
         totals=progress.get("totals", {}),
         evaluations=study.user_attrs.get(EVALUATIONS, {}),
+        trials=trials,
     )
 
 

@@ -11,7 +11,7 @@ from searchlab.config.trial import ROLES, Role
 if TYPE_CHECKING:
     from searchlab.report.reading import StudyReading
 
-__all__ = ["RoleStanding", "Standing", "StudyState", "take_standing"]
+__all__ = ["Disturbances", "RoleStanding", "Standing", "StudyState", "take_standing"]
 
 StudyState = Literal["running", "finished", "interrupted"]
 
@@ -34,11 +34,38 @@ class RoleStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbances:
+    """What befell a study's trials: lost drivers, workers and hosts, and what was run again."""
+
+    trials_taken_up: int
+    workers_lost: int
+    epochs_trained_again: int
+    trials_lost: int
+
+    @property
+    def text(self) -> str | None:
+        """A sentence for the user; None where nothing happened."""
+        parts = [
+            (self.trials_taken_up, "{} taken up again by a later driver", "trial"),
+            (self.workers_lost, "{} died under a trial", "worker"),
+            (self.epochs_trained_again, "{} trained again", "epoch"),
+            (self.trials_lost, "{} lost for good and run again as another", "trial"),
+        ]
+        told = [
+            sentence.format(f"{count} {noun}" if count == 1 else f"{count} {noun}s")
+            for count, sentence, noun in parts
+            if count
+        ]
+        return ", ".join(told) or None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A study's state and its counts by role."""
+    """A study's state, its counts by role, and what disturbed it."""
 
     state: StudyState
     roles: dict[Role, RoleStanding]
+    disturbances: Disturbances
 
     @property
     def ended(self) -> int:
@@ -61,11 +88,23 @@ def take_standing(reading: StudyReading) -> Standing:
         state = "running"
     elif reading.is_finished and not any(role.running or role.waiting for role in roles.values()):
         state = "finished"
-    return Standing(state=state, roles=roles)
+    return Standing(state=state, roles=roles, disturbances=_sum_disturbances(reading))
+
+
+def _sum_disturbances(reading: StudyReading) -> Disturbances:
+    known = [record.interruptions for record in reading.records if record.interruptions]
+    return Disturbances(
+        trials_taken_up=sum(item.taken_up > 0 for item in known),
+        workers_lost=sum(item.worker_lost for item in known),
+        epochs_trained_again=sum(item.rerun_epochs for item in known),
+        trials_lost=sum(record.is_replaced for record in reading.records),
+    )
 
 
 def _count(reading: StudyReading, role: Role) -> RoleStanding:
-    states = Counter(record.state for record in reading.records if record.role == role)
+    # A lost trial counts as the one that runs in its place.
+    counted = [item for item in reading.records if item.role == role and not item.is_replaced]
+    states = Counter(record.state for record in counted)
     return RoleStanding(
         total=reading.totals.get(role),
         complete=states["COMPLETE"],

@@ -54,6 +54,8 @@ def print_standing(console: Console, standing: Standing) -> None:
             ),
         )
     console.print(table)
+    if (text := standing.disturbances.text) is not None:
+        say(console, f"disturbed: {text}")
 
 
 _STANDING_COLUMNS = ("asked for", "complete", "pruned", "failed", "running", "waiting")

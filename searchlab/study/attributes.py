@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from searchlab.config.trial import Role
 
 __all__ = [
+    "BATCH_SPLIT",
     "CURVES",
     "EPOCHS",
     "ERROR",
     "EVALUATIONS",
     "FINALIST_OF",
     "FOLD_VALUES",
+    "INTERRUPTIONS",
     "LABEL",
     "LATENCY_MS",
     "MULTIPLY_ADDS",
+    "NODE",
     "NUM_PARAMETERS",
     "PLAN",
     "PROGRESS",
+    "RETRY_OF",
     "ROBUST_ACCURACY",
     "ROLE",
     "SCHEME",
@@ -32,6 +36,7 @@ __all__ = [
     "TEST_LOSS",
     "TEST_ROBUST_ACCURACY",
     "TRAIN_LOSS",
+    "Interruptions",
     "TrialRecord",
 ]
 
@@ -46,7 +51,10 @@ FOLD_VALUES = "fold_values"  # the objective's metric of each fold, at the folds
 EPOCHS = "epochs"  # epochs trained
 NUM_PARAMETERS = "num_parameters"
 SECONDS = "seconds"  # training time on the worker
-STOP_REASON = "stop_reason"  # pruned | diverged | error; absent on COMPLETE
+STOP_REASON = "stop_reason"  # pruned | diverged | error | oom | lost; absent on COMPLETE
+RETRY_OF = "retry_of"  # the lost trial whose parameters a trial runs again
+BATCH_SPLIT = "batch_split"  # parts in which batches were trained, where memory ran out
+NODE = "node"  # address of the host that ended the trial, on a cluster
 ERROR = "error"  # last line of what went wrong
 TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
 TEST_LOSS = "test_loss"
@@ -61,10 +69,27 @@ TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
 # seconds: [epoch]}.
 CURVES = "searchlab:curves"
 
+# Likewise: an Interruptions as a dict; absent where there were none.
+INTERRUPTIONS = "searchlab:interruptions"
+
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
 PROGRESS = "searchlab.progress"
 # Likewise: {ensemble or baseline: its figures}.
 EVALUATIONS = "searchlab.evaluations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruptions:
+    """What befell a trial: how often a later driver took it up or its worker died, and the cost.
+
+    ``in_vain`` counts how often in a row it was taken up with no epoch recorded after ``epoch``.
+    """
+
+    taken_up: int = 0
+    worker_lost: int = 0
+    rerun_epochs: int = 0
+    in_vain: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +123,14 @@ class TrialRecord:
     latency_ms: float | None = None
     train_loss: float | None = None
     train_losses: tuple[float, ...] = ()
+    plan: str | None = None
+    retry_of: int | None = None
+    interruptions: Interruptions | None = None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another trial runs, or will run, in place of this one, which was lost."""
+        return self.stop_reason == "lost" and self.retry_of is None
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
@@ -128,9 +161,17 @@ class TrialRecord:
             latency_ms=attrs.get(LATENCY_MS),
             train_loss=attrs.get(TRAIN_LOSS),
             train_losses=_last_train_losses(trial),
+            plan=attrs.get(PLAN),
+            retry_of=attrs.get(RETRY_OF),
+            interruptions=_read_interruptions(trial),
         )
 
 
 def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
     folds = trial.system_attrs.get(CURVES, {}).get("train_loss", ())
     return tuple(losses[-1] for losses in folds if losses)
+
+
+def _read_interruptions(trial: FrozenTrial) -> Interruptions | None:
+    known = trial.system_attrs.get(INTERRUPTIONS)
+    return None if known is None else Interruptions(**known)

@@ -1,33 +1,55 @@
-"""What a trial's record gets when it ends: its user attributes and its learning curves."""
+"""How a trial ends, and what its record gets then: user attributes and learning curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from searchlab.study import attributes as attr
 from searchlab.study.objective_values import mean_at_best_epoch
 from searchlab.training.results import EpochResult
 
-__all__ = ["end_attributes", "learning_curves"]
+__all__ = ["Ending", "decide_ending", "end_attributes", "fail", "learning_curves"]
+
+FailReason = Literal["error", "oom", "lost"]
 
 _FIGURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A trial's last state with its reason; ``error`` is of a trial that failed."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    reason: str | None = None
+    error: str | None = None
+
+
+def fail(error: str, reason: FailReason = "error") -> Ending:
+    """Return the ending of a trial that could not be trained; a ``lost`` one is run again."""
+    return Ending(state="FAIL", reason=reason, error=error)
+
+
+def decide_ending(last: EpochResult | None, *, pruned: bool) -> Ending:
+    """Return how a trial ends after its last result, if it had one (DESIGN 3)."""
+    if last is None or not (last.done or pruned):
+        return fail("the worker ended without a final result")
+    if last.diverged:
+        return Ending(state="PRUNED", reason="diverged")
+    return Ending(state="PRUNED", reason="pruned") if pruned else Ending(state="COMPLETE")
+
+
 def end_attributes(
-    results: Mapping[int, EpochResult],
-    reason: str | None,
-    error: str | None,
-    *,
-    search_folds: int,
+    results: Mapping[int, EpochResult], ending: Ending, *, search_folds: int
 ) -> dict[str, object]:
     """Return the user attributes of a trial that ended after ``results``, by epoch."""
     attributes: dict[str, object] = {}
-    if reason is not None:
-        attributes[attr.STOP_REASON] = reason
-    if error is not None:
-        attributes[attr.ERROR] = error
+    if ending.reason is not None:
+        attributes[attr.STOP_REASON] = ending.reason
+    if ending.error is not None:
+        attributes[attr.ERROR] = ending.error
     if results:
         last = results[max(results)]
         seconds = math.fsum(result.seconds for result in results.values())
@@ -49,6 +71,8 @@ def end_attributes(
         ):
             if figure is not None:
                 attributes[name] = figure
+        if last.batch_split > 1:
+            attributes[attr.BATCH_SPLIT] = last.batch_split
     return attributes
 
 

@@ -1,18 +1,14 @@
 """The ledger: asks, records and tells; the only thing that touches the storage (DESIGN 1 to 4).
 
 The engines are thin: they take a TrialConfig from ``ask``, hand every EpochResult to ``report``
-and end each trial with ``tell``. What runs next, what is pruned, and in which state a trial ends is
-decided here, once, for all engines.
+and end each trial with ``tell``. What runs next (the agenda), what is pruned, and in which state a
+trial ends is decided here, once, for all engines.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import time
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from optuna.study import Study
@@ -20,14 +16,19 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role, TrialConfig
+from searchlab.errors import InputError
 from searchlab.study import attributes as attr
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.agenda import Agenda, owner_of
+from searchlab.study.attributes import Interruptions, TrialRecord
+from searchlab.study.breaker import Breaker
 from searchlab.study.configure import make_config
-from searchlab.study.endings import end_attributes, learning_curves
+from searchlab.study.endings import Ending, decide_ending, end_attributes, learning_curves
 from searchlab.study.judging import judge
+from searchlab.study.live_trial import LiveTrial
+from searchlab.study.locks import SoleDriver, StudyLock
 from searchlab.study.objective_values import objective_values
-from searchlab.study.plan import PlannedTrial, choose_finalists, plan_baselines, plan_search
-from searchlab.study.progress import Onlooker, RunningTrial, Silent, Snapshot, TrialEnd
+from searchlab.study.patient_storage import ORIGIN
+from searchlab.study.progress import Onlooker, Silent, Snapshot, TrialEnd
 from searchlab.study.resolve import label_of
 from searchlab.study.spaces import StudySpace
 from searchlab.study.tally import Tally
@@ -37,18 +38,8 @@ __all__ = ["Ledger"]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(slots=True, kw_only=True)
-class _LiveTrial:
-    """A trial that is with an engine."""
-
-    trial: Trial
-    config: TrialConfig
-    role: Role
-    label: str
-    last_known_step: int
-    results: dict[int, EpochResult] = field(default_factory=dict)
-    pruned: bool = False
+# A trial that was taken up so often without an epoch's progress takes its driver with it.
+_MOST_IN_VAIN = 5
 
 
 class Ledger:
@@ -66,30 +57,19 @@ class Ledger:
         study: Study,
         checkpoints: Path,
         onlooker: Onlooker | None = None,
+        lock: StudyLock | None = None,
     ) -> None:
         self.spec = spec
         self._space = space
         self._study = study
         self._checkpoints = checkpoints
         self._onlooker = onlooker or Silent()
-        self._live: dict[int, _LiveTrial] = {}
+        self._lock = lock or SoleDriver()
+        self._live: dict[int, LiveTrial] = {}
         self._stopping = False
-        self._started_at = time.monotonic()
-
-        trials = study.get_trials(deepcopy=False)
-        self._records = {
-            trial.number: TrialRecord.from_trial(trial) for trial in trials if _is_finished(trial)
-        }
-        self._unfinished = deque(_numbered(trials, TrialState.RUNNING))
-        self._num_waiting = len(_numbered(trials, TrialState.WAITING))
-        self._num_searched = sum(_role(trial) == "search" for trial in trials)
-        known = {trial.user_attrs.get(attr.PLAN) for trial in trials}
-        self._baselines = _without(plan_baselines(spec, space), known)
-        planned = plan_search(spec)
-        self._planned_search = None if planned is None else _without(planned, known)
-        self._known_plans = known
-        self._finalists: deque[PlannedTrial] | None = None
-        self._tally = self._make_tally(planned)
+        self._breaker = Breaker(spec.search.max_failures_in_row)
+        self._agenda = Agenda(spec=spec, space=space, study=study, lock=self._lock)
+        self._tally = self._make_tally()
         self._note_progress(finished=False)
         self._onlooker.begin(self.snapshot())
 
@@ -97,70 +77,44 @@ class Ledger:
 
     def ask(self) -> TrialConfig | None:
         """Return the next trial to train, or None: nothing now, or nothing more."""
-        if self._stopping:
-            return None
-        if self._unfinished:
-            trial_id = self._unfinished.popleft()
-            logger.debug("taking up the unfinished trial of id %d", trial_id)
-            return self._begin(Trial(self._study, trial_id))
-        if self._num_waiting:
-            self._num_waiting -= 1
-            return self._begin(self._study.ask())
-        if self._baselines:
-            return self._ask_planned(self._baselines.popleft())
-        if (config := self._ask_search()) is not None:
-            return config
-        return self._ask_finalist()
+        while not self._stopping:
+            self._lock.check()
+            trial = self._agenda.take_next({number: live.role for number, live in self._lives()})
+            self._tally.count_earlier(self._agenda.take_news())
+            if self._agenda.num_finalists is not None:
+                self._tally.totals["finalist"] = self._agenda.num_finalists
+            if trial is None:
+                return None
+            config = self._begin(trial)
+            if config is not None:
+                return config
+        return None
 
-    def _ask_search(self) -> TrialConfig | None:
-        if self._is_search_over():
-            return None
-        if self._planned_search is not None:
-            return self._ask_planned(self._planned_search.popleft())
-        self._num_searched += 1
-        return self._begin(self._study.ask())
+    def _lives(self) -> list[tuple[int, LiveTrial]]:
+        return list(self._live.items())
 
-    def _is_search_over(self) -> bool:
-        timeout = self.spec.search.timeout
-        if timeout is not None and time.monotonic() - self._started_at >= timeout:
-            return True
-        if self._planned_search is not None:
-            return not self._planned_search
-        assert self.spec.search.trials is not None
-        return self._num_searched >= self.spec.search.trials
+    def _begin(self, trial: Trial) -> TrialConfig | None:
+        """Settle a trial's parameters and make the configuration that a worker trains.
 
-    def _ask_finalist(self) -> TrialConfig | None:
-        if self._finalists is None:
-            if any(live.role == "search" for live in self._live.values()):
-                return None  # one of them may yet be a finalist
-            self._finalists = self._choose_finalists()
-        return self._ask_planned(self._finalists.popleft()) if self._finalists else None
-
-    def _choose_finalists(self) -> deque[PlannedTrial]:
-        points = {number: dict(record.params) for number, record in self._records.items()}
-        chosen = choose_finalists(self.spec, self._records.values(), points)  # type: ignore[arg-type]
-        finalists = _without(chosen, self._known_plans)
-        self._tally.totals["finalist"] = len(finalists) + sum(
-            record.role == "finalist" for record in self._records.values()
-        )
-        return finalists
-
-    def _ask_planned(self, planned: PlannedTrial) -> TrialConfig:
-        self._study.enqueue_trial(planned.point, user_attrs=planned.user_attributes())
-        trial = self._study.ask()
-        if trial._cached_frozen_trial.user_attrs.get(attr.PLAN) != planned.key:
-            self._num_waiting += 1  # somebody else enqueued one before; ours is the next
-        return self._begin(trial)
-
-    def _begin(self, trial: Trial) -> TrialConfig:
-        """Settle a trial's parameters and make the configuration that a worker trains."""
+        Returns None, the trial failed and owed a retry, where it cannot be taken up again.
+        """
         frozen = trial._cached_frozen_trial  # as the storage held it when the trial was made
         known = frozen.user_attrs
         role: Role = known.get(attr.ROLE, "search")
-        point = self._space.suggest(trial)
-        config = make_config(
-            self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
-        )
+        interruptions = self._read_interruptions(frozen)
+        try:
+            point = self._space.suggest(trial)
+            config = make_config(
+                self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
+            )
+        except (ValueError, InputError) as error:
+            if not frozen.params:
+                raise  # nothing was settled before: the space itself does not work
+            self._lose(trial, f"cannot be taken up again: {error}")
+            return None
+        if interruptions.in_vain > _MOST_IN_VAIN:
+            self._lose(trial, f"was taken up {_MOST_IN_VAIN} times and never ended an epoch")
+            return None
         has_scheme = f"{config.model.family}.scheme" in point
         # A baseline keeps the name that it was planned under.
         label = known.get(attr.LABEL) or label_of(config.model, with_scheme=has_scheme)
@@ -171,36 +125,61 @@ class Ledger:
         ):
             if known.get(name) != value:
                 trial.set_user_attr(name, value)
-        steps = frozen.intermediate_values
-        self._live[trial.number] = _LiveTrial(
+        live = LiveTrial(
             trial=trial,
             config=config,
             role=role,
             label=label,
-            last_known_step=max(steps, default=0),
+            last_known_step=max(frozen.intermediate_values, default=0),
+            interruptions=interruptions,
         )
-        self._tally.begin(_running(self._live[trial.number]))
+        live.store_interruptions()
+        self._live[trial.number] = live
+        self._tally.begin(live.describe())
         self._onlooker.advance(self.snapshot())
         return config
+
+    def _read_interruptions(self, frozen: FrozenTrial) -> Interruptions:
+        """Return what befell a trial before; one that has its label was with a driver already."""
+        known = frozen.system_attrs.get(attr.INTERRUPTIONS)
+        before = Interruptions(**known) if known else Interruptions()
+        if attr.SCHEME not in frozen.user_attrs or not frozen.params:
+            return before
+        epoch = max(frozen.intermediate_values, default=0)
+        # Optuna keeps no intermediate values where there are several objectives.
+        in_vain = 0 if epoch > before.epoch or self._is_multi_objective else before.in_vain + 1
+        return Interruptions(
+            taken_up=before.taken_up + 1,
+            worker_lost=before.worker_lost,
+            rerun_epochs=before.rerun_epochs,
+            in_vain=in_vain,
+            epoch=epoch,
+        )
+
+    def _lose(self, trial: Trial, why: str) -> None:
+        logger.warning("trial %d %s", trial.number, why)
+        trial.set_user_attr(attr.STOP_REASON, "lost")
+        trial.set_user_attr(attr.ERROR, f"the trial {why}")
+        record = TrialRecord.from_trial(self._study.tell(trial, state=TrialState.FAIL))
+        self._agenda.note_end(record)
+        self._tally.count_earlier([record])
 
     # What happened
 
     def report(self, result: EpochResult) -> bool:
         """Record an epoch; return whether the trial should stop, pruned.
 
-        A result delivered again (a restarted worker replays its epochs) changes nothing.
+        A result delivered again (a restarted worker replays its epochs), or of a trial that has
+        ended, changes nothing.
         """
-        live = self._live[result.number]
-        if result.epoch in live.results:
-            return False
-        live.results[result.epoch] = result
-        if result.diverged:
+        live = self._live.get(result.number)
+        if live is None or not live.add(result) or result.diverged:
             return False
         if result.epoch > live.last_known_step:
             if not self._is_multi_objective:  # for which Optuna keeps no intermediate values
                 live.trial.report(result.value, step=result.epoch)
             live.last_known_step = result.epoch
-        self._tally.advance(_running(live))
+        self._tally.advance(live.describe())
         # At a step before the last known one the trial was judged already; at the last known one
         # the driver may have been killed before it came to judging.
         judged = result.epoch < live.last_known_step
@@ -209,62 +188,95 @@ class Ledger:
         self._onlooker.advance(self.snapshot())
         return live.pruned
 
-    def tell(self, number: int, *, error: str | None = None) -> None:
-        """End a trial in its one honest state (DESIGN 3).
+    def note_worker_lost(self, number: int, what: str) -> None:
+        """A trial's worker died; the trial begins again from its last checkpoint."""
+        live = self._live.get(number)
+        if live is None:
+            return
+        live.count(worker_lost=live.interruptions.worker_lost + 1)
+        live.store_interruptions()
+        self._onlooker.announce(
+            f"#{number} {live.label}: {what}; it goes on from its last checkpoint"
+        )
 
-        ``error`` says what made it fail; without one, its last result tells how it ended.
+    def tell(self, number: int, failure: Ending | None = None, *, node: str | None = None) -> None:
+        """End a trial in its one honest state (DESIGN 3); one that has ended stays as it is.
+
+        ``failure`` says what made it fail; without one, its last result tells how it ended.
+        Raises InfrastructureError once too many trials in a row failed for one cause.
         """
-        live = self._live.pop(number)
-        last = live.results[max(live.results)] if live.results else None
-        if error is None and (last is None or not (last.done or live.pruned)):
-            error = "the worker ended without a final result"
-        if error is not None:
-            state, reason = TrialState.FAIL, "error"
-        elif last is not None and last.diverged:
-            state, reason = TrialState.PRUNED, "diverged"
-        elif live.pruned:
-            state, reason = TrialState.PRUNED, "pruned"
-        else:
-            state, reason = TrialState.COMPLETE, None
-        values = None
+        live = self._live.pop(number, None)
+        if live is None:
+            return
+        ending, values = self._value(live, failure or decide_ending(live.last, pruned=live.pruned))
+        with self._lock.deciding():
+            if not self._is_still_ours(live):
+                logger.warning("trial %d was taken over by another driver", number)
+                self._tally.forget(number)
+                return
+            self._write_end(live, ending, node)
+            frozen = self._study.tell(live.trial, values, state=TrialState[ending.state])
+        self._forget_checkpoint(number)
+        record = TrialRecord.from_trial(frozen)
+        self._agenda.note_end(record)
+        self._note_end(live, record)
+        self._breaker.note(record)
+
+    def _value(self, live: LiveTrial, ending: Ending) -> tuple[Ending, list[float] | None]:
+        """Return what a complete trial is worth; one without a finite value is not complete.
+
+        Optuna would take an infinite value for COMPLETE, and the best.
+        """
+        if ending.state != "COMPLETE":
+            return ending, None
         search_folds = self.spec.validation.search_folds
-        if state == TrialState.COMPLETE:
-            values = objective_values(self.spec.objective, live.results, search_folds=search_folds)
-            # Optuna takes an infinite value for COMPLETE, and the best.
-            assert all(map(math.isfinite, values)), values
-        ending = end_attributes(live.results, reason, error, search_folds=search_folds)
-        for name, content in ending.items():
+        values = objective_values(self.spec.objective, live.results, search_folds=search_folds)
+        if all(map(math.isfinite, values)):
+            return ending, values
+        return Ending(state="PRUNED", reason="diverged"), None
+
+    def _is_still_ours(self, live: LiveTrial) -> bool:
+        """Whether no other driver took us for dead and the trial for its own."""
+        if not self._lock.shared:
+            return True
+        frozen = self._study._storage.get_trial(live.trial._trial_id)
+        owner = owner_of(frozen.system_attrs.get(ORIGIN))
+        return owner == self._lock.driver and not frozen.state.is_finished()
+
+    def _write_end(self, live: LiveTrial, ending: Ending, node: str | None) -> None:
+        attributes = end_attributes(
+            live.results, ending, search_folds=self.spec.validation.search_folds
+        )
+        if node is not None:
+            attributes[attr.NODE] = node
+        for name, content in attributes.items():
             live.trial.set_user_attr(name, content)
         if live.results:
             self._study._storage.set_trial_system_attr(
                 live.trial._trial_id, attr.CURVES, learning_curves(live.results)
             )
-        frozen = self._study.tell(live.trial, values, state=state)
-        self._forget_checkpoint(number)
-        self._note_end(live, frozen, reason)
+        live.store_interruptions()
 
-    def _note_end(self, live: _LiveTrial, frozen: FrozenTrial, reason: str | None) -> None:
-        record = TrialRecord.from_trial(frozen)
-        self._records[frozen.number] = record
-        self._tally.end(frozen.number, record.state, record.value)
-        last = live.results[max(live.results)] if live.results else None
+    def _note_end(self, live: LiveTrial, record: TrialRecord) -> None:
+        self._tally.end(record)
+        last = live.last
         end = TrialEnd(
-            number=frozen.number,
+            number=record.number,
             role=live.role,
             label=live.label,
             state=record.state,
             value=record.value,
             epoch=0 if last is None else last.epoch,
             seconds=math.fsum(result.seconds for result in live.results.values()),
-            reason=reason,
+            reason=record.error or record.stop_reason,
             test_accuracy=None if last is None or last.test is None else last.test.accuracy,
         )
         self._onlooker.end_trial(end, self.snapshot())
 
     def _forget_checkpoint(self, number: int) -> None:
-        from searchlab.training.checkpoint import checkpoint_path  # torch
+        from searchlab.training.checkpoint import forget_checkpoints  # torch
 
-        checkpoint_path(self._checkpoints, number).unlink(missing_ok=True)
+        forget_checkpoints(self._checkpoints, number)
 
     # Where it stands
 
@@ -273,32 +285,34 @@ class Ledger:
         self._stopping = True
         self._onlooker.advance(self.snapshot())
 
+    def expect(self, seconds_per_model_epoch: float) -> float | None:
+        """Return the seconds that are left at this pace; the epochs to come correct it."""
+        self._tally.expect(seconds_per_model_epoch)
+        return self.snapshot().remaining_seconds
+
+    def announce(self, message: str) -> None:
+        """Tell the onlooker something that is worth a line."""
+        self._onlooker.announce(message)
+
     @property
     def is_finished(self) -> bool:
         """Whether every trial of the study has ended."""
-        return (
-            not self._live
-            and not self._unfinished
-            and not self._num_waiting
-            and not self._baselines
-            and self._is_search_over()
-            and self._finalists is not None
-            and not self._finalists
-        )
+        return not self._live and self._agenda.is_done
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether trials at work, here or with another driver, must end before ``ask`` has one."""
+        return bool(self._live) or self._agenda.waits_for_others
 
     @property
     def _is_multi_objective(self) -> bool:
         return len(self.spec.objective) > 1
 
     @property
-    def num_live(self) -> int:
-        """Trials that are with the engine."""
-        return len(self._live)
-
-    @property
     def records(self) -> list[TrialRecord]:
         """The finished trials, by number."""
-        return [self._records[number] for number in sorted(self._records)]
+        records = self._agenda.records
+        return [records[number] for number in sorted(records)]
 
     def snapshot(self) -> Snapshot:
         """Return where the study stands, for onlookers."""
@@ -317,7 +331,8 @@ class Ledger:
         progress = {"finished": finished, "totals": dict(self._tally.totals)}
         self._study.set_user_attr(attr.PROGRESS, progress)
 
-    def _make_tally(self, planned: list[PlannedTrial] | None) -> Tally:
+    def _make_tally(self) -> Tally:
+        planned = self._agenda.planned_search
         num_search = self.spec.search.trials if planned is None else len(planned)
         totals: dict[Role, int] = {
             "baseline": len(self.spec.baseline_rows),
@@ -325,35 +340,5 @@ class Ledger:
             "finalist": min(self.spec.confirm.top, num_search or 0),
         }
         tally = Tally(spec=self.spec, totals=totals)
-        tally.count_earlier(self._records.values())
+        tally.count_earlier(self._agenda.take_news())
         return tally
-
-
-def _is_finished(trial: FrozenTrial) -> bool:
-    return bool(trial.state.is_finished())
-
-
-def _role(trial: FrozenTrial) -> Role:
-    role: Role = trial.user_attrs.get(attr.ROLE, "search")
-    return role
-
-
-def _numbered(trials: Iterable[FrozenTrial], state: TrialState) -> list[int]:
-    return [trial._trial_id for trial in trials if trial.state == state]
-
-
-def _without(planned: Iterable[PlannedTrial], known: set[object]) -> deque[PlannedTrial]:
-    return deque(item for item in planned if item.key not in known)
-
-
-def _running(live: _LiveTrial) -> RunningTrial:
-    last = live.results[max(live.results)] if live.results else None
-    return RunningTrial(
-        number=live.config.number,
-        role=live.role,
-        label=live.label,
-        epoch=0 if last is None else last.epoch,
-        num_epochs=live.config.epochs,
-        num_models=live.config.folds.num_members,
-        value=None if last is None or math.isnan(last.value) else last.value,
-    )

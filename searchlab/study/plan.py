@@ -11,11 +11,26 @@ from searchlab.config.baselines import BaselineRow
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import PLANNED_SAMPLERS, StudySpec
 from searchlab.config.trial import Role
-from searchlab.study.attributes import FINALIST_OF, LABEL, PLAN, ROLE, SCHEME, TrialRecord
+from searchlab.study.attributes import (
+    FINALIST_OF,
+    LABEL,
+    PLAN,
+    RETRY_OF,
+    ROLE,
+    SCHEME,
+    TrialRecord,
+)
 from searchlab.study.points import Point, grid, one_at_a_time
 from searchlab.study.spaces import StudySpace
 
-__all__ = ["PlannedTrial", "baseline_key", "choose_finalists", "plan_baselines", "plan_search"]
+__all__ = [
+    "PlannedTrial",
+    "baseline_key",
+    "choose_finalists",
+    "plan_baselines",
+    "plan_retry",
+    "plan_search",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +63,19 @@ def plan_baselines(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
 def baseline_key(row: BaselineRow) -> str:
     """Return the key of a baseline's planned trial."""
     return f"baseline/{row.name}"
+
+
+def plan_retry(lost: TrialRecord) -> PlannedTrial:
+    """Return the trial that runs a lost one's parameters again, in its role."""
+    attributes: dict[str, Any] = {RETRY_OF: lost.number, LABEL: lost.label, SCHEME: lost.scheme}
+    if lost.finalist_of is not None:
+        attributes[FINALIST_OF] = lost.finalist_of
+    return PlannedTrial(
+        key=lost.plan or f"retry/{lost.number}",
+        role=lost.role,
+        point=dict(lost.params),  # type: ignore[arg-type]  # Optuna's values are scalars here
+        attributes=attributes,
+    )
 
 
 def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:

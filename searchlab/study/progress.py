@@ -85,6 +85,9 @@ class Onlooker(Protocol):
     def begin(self, snapshot: Snapshot) -> None:
         """The study is about to ask for its first trial."""
 
+    def announce(self, message: str) -> None:
+        """Something happened that is worth a line: what the workers get, a worker lost."""
+
     def advance(self, snapshot: Snapshot) -> None:
         """A trial began or reported an epoch."""
 
@@ -99,6 +102,9 @@ class Silent:
     """Watches nothing."""
 
     def begin(self, snapshot: Snapshot) -> None:
+        """Ignore it."""
+
+    def announce(self, message: str) -> None:
         """Ignore it."""
 
     def advance(self, snapshot: Snapshot) -> None:

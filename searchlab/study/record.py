@@ -1,8 +1,10 @@
-"""Creating and reopening the Optuna study of a run."""
+"""Creating, joining and reopening the Optuna study of a run."""
 
 from __future__ import annotations
 
+import json
 import warnings
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -11,15 +13,19 @@ from optuna.study import Study
 from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
+from searchlab.study.copying import is_half_copied
 from searchlab.study.preparation import PreparedStudy
 from searchlab.study.pruners import make_pruner
 from searchlab.study.samplers import make_sampler
 
-__all__ = ["create_study", "reopen_study"]
+__all__ = ["create_study", "join_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
 _PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
+_SPEC = "searchlab.study"  # the study as it began, as JSON, but for its name
 _VERSION = "searchlab.version"
+# What a joining driver may have of its own: they say how fast a study runs, not what it finds.
+_OWN_SECTIONS = ("name", "resources")
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
@@ -27,8 +33,6 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
 
     The study's plugins must be loaded.
     """
-    from searchlab import __version__
-
     spec = prepared.spec
     try:
         study = optuna.create_study(
@@ -44,14 +48,55 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
             where="the storage",
             remedy="Choose another name with --set name=..., or resume that study's run folder",
         ) from None
+    _describe_study(study, prepared)
+    return study
+
+
+def _describe_study(study: Study, prepared: PreparedStudy) -> None:
+    from searchlab import __version__
+
+    spec = prepared.spec
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
         # So that the dashboard says accuracy rather than objective 0.
         study.set_metric_names([objective.metric for objective in spec.objective])
-    study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
     study.set_user_attr(_VERSION, __version__)
+    study.set_user_attr(_SPEC, json.dumps(_shared_part(spec)))
     _record_plugins(study, spec)
+    # Last: a study that has it was described whole.
+    study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
+
+
+def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
+    """Open the study that other drivers run, or create it where this driver is the first.
+
+    Raises InputError where theirs is another study of that name. To be called while no other
+    driver can: creating takes several writes.
+    """
+    names = set(optuna.get_all_study_names(storage))
+    if prepared.spec.name not in names:
+        return create_study(prepared, storage)
+    study = reopen_study(prepared, storage, create=False)
+    _check_same_study(study, prepared.spec)
     return study
+
+
+def _shared_part(spec: StudySpec) -> dict[str, Any]:
+    data = spec.to_data()
+    return {name: data[name] for name in sorted(data) if name not in _OWN_SECTIONS}
+
+
+def _check_same_study(study: Study, spec: StudySpec) -> None:
+    known = json.loads(study.user_attrs.get(_SPEC, "{}"))
+    ours = json.loads(json.dumps(_shared_part(spec)))
+    differing = [name for name in sorted({*known, *ours}) if known.get(name) != ours.get(name)]
+    if differing:
+        raise InputError(
+            f"is run by others with another {' and another '.join(differing)}",
+            where=f"the study {spec.name}",
+            remedy="Join with the same study file, or run this one under another name: "
+            "--set name=...",
+        )
 
 
 def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
@@ -74,6 +119,14 @@ def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool)
         raise InputError(
             f"has no study named {spec.name}", where="the storage", remedy="Was it deleted?"
         ) from None
+    if is_half_copied(storage, spec.name):
+        raise InputError(
+            "is half a copy",
+            where=f"the study {spec.name}",
+            remedy="Copy it once more, which replaces it: searchlab storage copy FROM TO",
+        )
+    if _FINGERPRINT not in study.user_attrs:
+        _describe_study(study, prepared)  # its driver was killed between creating it and this
     _check_images(study, prepared)
     _check_plugins(study, spec)
     _record_plugins(study, spec)

@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-import re
+import importlib.util
 import sqlite3
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.storage_urls import (
+    hide_password,
+    is_postgres,
+    normalise,
+    scrub,
+    take_password_from_environment,
+)
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["hide_password", "open_storage", "sqlite_url"]
+    from searchlab.study.patient_storage import PatientStorage
+
+__all__ = [
+    "hide_password",
+    "open_storage",
+    "scrub",
+    "sqlite_url",
+    "take_password_from_environment",
+]
 
 # How long a writer waits for another's transaction before giving up.
 _BUSY_TIMEOUT_SECONDS = 60.0
+# A wrong address is bad input, so it is not waited for as an outage is.
+_CONNECT_TIMEOUT_SECONDS = 8
+# libpq's options. A server that vanished without a word is noticed within 30 s: by keepalives
+# while an answer is awaited, by the last one while something sent is not acknowledged.
+_POSTGRES_OPTIONS = {
+    "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30000,
+    "application_name": "searchlab",
+}
 
 
 def sqlite_url(path: Path) -> str:
@@ -24,44 +53,86 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def hide_password(url: str) -> str:
-    """Return ``url`` with its password replaced by ``***``, for messages and files."""
-    # Greedy, for a password may hold / and, from a careless hand, @.
-    url = re.sub(r"(://[^/@:\s]*):\S*@", r"\1:***@", url)
-    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", url)
+def open_storage(
+    url: str, *, driver: str | None = None, patience_seconds: float = 120.0
+) -> PatientStorage:
+    """Open a storage, creating its tables where there are none; outages are then waited for.
 
+    Takes ``grpc://host:port``, a proxy that runs, and database URLs; ``postgresql://`` means
+    psycopg 3. ``driver`` marks the trials that are created by it, a fresh id by default.
 
-def open_storage(url: str) -> BaseStorage:
-    """Open a storage, creating its tables where there are none.
-
-    Raises InputError where it cannot be reached; the message never holds the password.
+    Raises InputError where it cannot be reached, InfrastructureError where its disk fails; no
+    message holds the password.
     """
-    import sqlalchemy.exc
-    from optuna.storages import RDBStorage
+    from searchlab.study.patient_storage import PatientStorage
+
+    _require_driver(url)
+    return PatientStorage(_open(url), url=url, driver=driver, patience_seconds=patience_seconds)
+
+
+def _require_driver(url: str) -> None:
+    needed = {"postgresql+psycopg": "psycopg", "grpc": "grpc"}.get(normalise(url).split("://")[0])
+    if needed is None or importlib.util.find_spec(needed) is not None:
+        return
+    extra = "postgres" if needed == "psycopg" else needed
+    raise InputError(
+        f"needs the package {needed}, which is not installed",
+        where=f"--storage {hide_password(url)}",
+        remedy=f"Run: pip install 'searchlab[{extra}]'",
+    )
+
+
+def _open(url: str) -> BaseStorage:
+    from searchlab.study.storage_faults import describe_cause, failure_types
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=FutureWarning)
         try:
-            return RDBStorage(url, engine_kwargs=_engine_options(url))
-        except (
-            sqlalchemy.exc.SQLAlchemyError,
-            sqlite3.Error,
-            OSError,
-            ValueError,
-            RuntimeError,
-            ImportError,
-        ) as error:
-            reason = hide_password(str(getattr(error, "orig", None) or error)).splitlines()[0]
-            raise InputError(
-                f"cannot be reached: {reason}",
-                where=f"--storage {hide_password(url)}",
-                remedy="Give a URL such as sqlite:///file.db or postgresql+psycopg://user@host/name",
-            ) from None
+            return _connect(url)
+        except (sqlite3.Error, OSError, ValueError, RuntimeError, ImportError) as error:
+            reason = str(error)
+        except failure_types() as error:
+            reason = describe_cause(error)
+            if _is_disk_fault(error):
+                raise InfrastructureError(
+                    f"storage {hide_password(url)} cannot be used: {scrub(reason, url)}. "
+                    "Mend it, then resume the study"
+                ) from None
+    reason = (scrub(reason, url).strip() or "no answer").splitlines()[0]
+    raise InputError(
+        f"cannot be reached: {reason}",
+        where=f"--storage {hide_password(url)}",
+        remedy="Give a URL such as sqlite:///file.db, postgresql://user@host/name or "
+        "grpc://host:port",
+    )
+
+
+def _connect(url: str) -> BaseStorage:
+    if url.startswith("grpc://"):
+        from searchlab.study.storage_proxy import connect_proxy
+
+        return connect_proxy(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS)
+    from optuna.storages import get_storage
+
+    from searchlab.study.storage_records import RecordStorage
+
+    # With Optuna's cache over it: finished trials are read once.
+    return get_storage(RecordStorage(normalise(url), engine_options=_engine_options(url)))
+
+
+def _is_disk_fault(error: Exception) -> bool:
+    driver_error = getattr(error, "orig", None)
+    if isinstance(driver_error, sqlite3.Error):
+        code = getattr(driver_error, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return getattr(driver_error, "sqlstate", None) == "53100"
 
 
 def _engine_options(url: str) -> dict[str, Any]:
+    if is_postgres(url):
+        return _postgres_options(normalise(url))
     if not url.startswith("sqlite:///"):
-        return {}
+        return {"pool_pre_ping": True}
     path = url.removeprefix("sqlite:///")
 
     def connect() -> sqlite3.Connection:
@@ -72,3 +143,11 @@ def _engine_options(url: str) -> dict[str, Any]:
         return connection
 
     return {"creator": connect}
+
+
+def _postgres_options(url: str) -> dict[str, Any]:
+    if not url.startswith("postgresql+psycopg://"):
+        return {"pool_pre_ping": True}
+    given = parse_qs(urlsplit(url).query)
+    options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in given}
+    return {"pool_pre_ping": True, "connect_args": options}

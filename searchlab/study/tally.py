@@ -35,11 +35,16 @@ class Tally:
     running: dict[int, RunningTrial] = field(default_factory=dict)
     started_at: float = field(default_factory=time.monotonic)
     _work_done: float = 0.0
+    _expected: float | None = None  # seconds of a model epoch, before any was trained
 
     def count_earlier(self, records: Iterable[TrialRecord]) -> None:
-        """Count what an earlier run of the study finished."""
+        """Count what an earlier run of the study finished, or another driver."""
         for record in records:
-            self._count(record.role, record.state, record.number, record.label, record.value)
+            self._count(record)
+
+    def expect(self, seconds_per_model_epoch: float) -> None:
+        """Forecast by this until the first epoch is trained."""
+        self._expected = seconds_per_model_epoch
 
     def begin(self, trial: RunningTrial) -> None:
         """A trial began."""
@@ -50,19 +55,27 @@ class Tally:
         self._work_done += trial.num_models * (trial.epoch - self.running[trial.number].epoch)
         self.running[trial.number] = trial
 
-    def end(self, number: int, state: str, value: float | None) -> None:
+    def end(self, record: TrialRecord) -> None:
         """A trial ended; a pruned one has saved the rest of its work."""
-        trial = self.running.pop(number)
-        self._count(trial.role, state, number, trial.label, value)
+        self.forget(record.number)
+        self._count(record)
 
-    def _count(self, role: Role, state: str, number: int, label: str, value: float | None) -> None:
-        self.ended[role, state] += 1
-        if state != "COMPLETE" or value is None:
+    def forget(self, number: int) -> None:
+        """A trial is no longer at work here."""
+        del self.running[number]
+
+    def _count(self, record: TrialRecord) -> None:
+        if record.is_replaced:
+            return  # the trial in its place counts
+        self.ended[record.role, record.state] += 1
+        if record.state != "COMPLETE" or record.value is None:
             return
-        best = self.best.get(role)
+        best = self.best.get(record.role)
         direction = self.spec.primary.natural_direction
-        if best is None or is_better(value, best.value, direction):
-            self.best[role] = BestTrial(number=number, label=label, value=value)
+        if best is None or is_better(record.value, best.value, direction):
+            self.best[record.role] = BestTrial(
+                number=record.number, label=record.label, value=record.value
+            )
 
     def counts(self, role: Role) -> RoleCounts:
         """Return how far a role is."""
@@ -94,13 +107,15 @@ class Tally:
         )
 
     def _remaining(self, elapsed: float) -> float | None:
-        if self._work_done <= 0:
+        if self._work_done <= 0 and self._expected is None:
             return None
         left = sum(
             max(0, self.totals[role] - self.counts(role).ended) * self._work(role) for role in ROLES
         )
         left -= sum(trial.num_models * trial.epoch for trial in self.running.values())
-        return max(0.0, left) * elapsed / self._work_done
+        pace = elapsed / self._work_done if self._work_done > 0 else self._expected
+        assert pace is not None
+        return max(0.0, left) * pace
 
     def _work(self, role: Role) -> float:
         """Return the model epochs of one trial of a role that isn't pruned."""

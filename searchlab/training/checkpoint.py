@@ -1,4 +1,4 @@
-"""Checkpoints of a cohort: one safetensors file a trial, replaced whole, never unpickled.
+"""What a checkpoint says of a cohort: weights, optimizer states, and the figures so far.
 
 Random numbers need no place in it: they derive from the epoch (DESIGN 7).
 """
@@ -6,31 +6,34 @@ Random numbers need no place in it: they derive from the epoch (DESIGN 7).
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from searchlab.training.checkpoint_files import CheckpointFiles, forget_checkpoints, model_path
 from searchlab.training.cohort import Cohort
+from searchlab.training.durable_files import replace_file
 from searchlab.training.member import Member
 from searchlab.training.results import FoldMetrics
+from searchlab.training.tensor_file import write_tensors
 
-__all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint", "save_model"]
+__all__ = [
+    "CheckpointFiles",
+    "forget_checkpoints",
+    "load_checkpoint",
+    "model_path",
+    "save_checkpoint",
+    "save_model",
+]
 
-_FORMAT = "2"
+_FORMAT = "3"
 
 
-def checkpoint_path(folder: Path, number: int) -> Path:
-    """Return the file that holds trial ``number`` while it is unfinished."""
-    return folder / f"trial-{number:05d}.safetensors"
-
-
-def save_checkpoint(cohort: Cohort, folder: Path) -> None:
-    """Write the state after the last epoch; the file before stays until the new one is whole."""
+def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
+    """Write the state after the last epoch. Raises OSError; the checkpoint before then stays."""
     tensors: dict[str, Tensor] = {}
     for key, member in _members(cohort).items():
         for name, value in member.model.state_dict().items():
@@ -42,40 +45,37 @@ def save_checkpoint(cohort: Cohort, folder: Path) -> None:
     for name, value in (cohort.best_weights or {}).items():
         tensors[f"best/{name}"] = value
     metadata = {
-        "format": _FORMAT,
-        "config": cohort.config.to_json(),
+        **_describe(cohort),
         "history": json.dumps([[asdict(fold) for fold in epoch] for epoch in cohort.history]),
         "seconds": json.dumps(cohort.seconds),
+        "batch_splits": json.dumps(cohort.batch_splits),
     }
-    _write(tensors, metadata, checkpoint_path(folder, cohort.config.number))
+    files.save(cohort.epoch, tensors, metadata)
 
 
-def load_checkpoint(cohort: Cohort, folder: Path) -> bool:
-    """Continue from a checkpoint of this very trial; return whether there was one.
+def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
+    """Continue from the newest checkpoint of this very trial that is whole; say if there was one.
 
-    A file that is damaged, or of another configuration, is left alone: the trial starts afresh.
+    Files that are damaged, or of another configuration, are left alone.
     """
-    path = checkpoint_path(folder, cohort.config.number)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                return False
-            if metadata["config"] != cohort.config.to_json():
-                return False
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
+    description = _describe(cohort)
+
+    def is_wanted(metadata: Mapping[str, str]) -> bool:
+        return description.items() <= metadata.items()
+
+    state = files.load(is_wanted)
+    if state is None:
         return False
     for key, member in _members(cohort).items():
-        _restore(member, _below(tensors, f"{key}/"))
-    best = _below(tensors, "best/")
+        _restore(member, _below(state.tensors, f"{key}/"))
+    best = _below(state.tensors, "best/")
     if best:
         device = cohort.members[0].device
         cohort.best_weights = {name: value.to(device) for name, value in best.items()}
-    cohort.history = [
-        tuple(FoldMetrics(**fold) for fold in epoch) for epoch in json.loads(metadata["history"])
-    ]
-    cohort.seconds = json.loads(metadata["seconds"])
+    history = json.loads(state.metadata["history"])
+    cohort.history = [tuple(FoldMetrics(**fold) for fold in epoch) for epoch in history]
+    cohort.seconds = json.loads(state.metadata["seconds"])
+    cohort.batch_splits = json.loads(state.metadata["batch_splits"])
     return True
 
 
@@ -84,12 +84,16 @@ def save_model(cohort: Cohort, folder: Path) -> Path | None:
 
     Returns the file, or None for a trial without a full member.
     """
-    if cohort.best_weights is None:
+    weights = cohort.best_weights
+    if weights is None:
         return None
-    path = checkpoint_path(folder, cohort.config.number)
-    metadata = {"format": _FORMAT, "config": cohort.config.to_json()}
-    _write(cohort.best_weights, metadata, path)
+    path = model_path(folder, cohort.config.number)
+    replace_file(path, lambda beside: write_tensors(beside, weights, _describe(cohort)))
     return path
+
+
+def _describe(cohort: Cohort) -> dict[str, str]:
+    return {"format": _FORMAT, "config": cohort.config.to_json()}
 
 
 def _members(cohort: Cohort) -> dict[str, Member]:
@@ -119,16 +123,3 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    try:
-        save_file(contiguous, beside, metadata=metadata)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

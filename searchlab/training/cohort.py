@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -23,17 +24,22 @@ class Cohort:
 
     The value of an epoch is the mean over the search folds; the full member keeps the weights of
     the epoch at which the mean over all of the cohort's folds was best, and meets the test set
-    with them after the last epoch.
+    with them after the last epoch. ``batch_split`` is what ``Member`` makes of it.
     """
 
-    def __init__(self, config: TrialConfig, data: TrainingData) -> None:
+    def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
         self.config = config
+        self.batch_split = batch_split
         self._data = data
-        self.members = [Member(config, data, fold) for fold in config.folds.folds]
-        self.full = Member(config, data, None) if config.folds.test else None
+        self.members = [self._make_member(fold) for fold in config.folds.folds]
+        self.full = self._make_member(None) if config.folds.test else None
         self.history: list[tuple[FoldMetrics, ...]] = []
         self.seconds: list[float] = []
+        self.batch_splits: list[int] = []  # of every epoch: memory may have run out on the way
         self.best_weights: dict[str, Tensor] | None = None
+
+    def _make_member(self, fold: int | None) -> Member:
+        return Member(self.config, self._data, fold, batch_split=self.batch_split)
 
     @property
     def epoch(self) -> int:
@@ -53,6 +59,7 @@ class Cohort:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
         self.history.append(folds)
         self.seconds.append(time.perf_counter() - start)
+        self.batch_splits.append(self.batch_split)
         if self.full is not None and self._best_of_all_folds(self.history) == epoch:
             self.best_weights = self.full.snapshot()
         return self._result(epoch, folds, self.seconds[-1])
@@ -65,7 +72,7 @@ class Cohort:
         for epoch, (folds, seconds) in enumerate(
             zip(self.history, self.seconds, strict=True), start=1
         ):
-            yield self._result(epoch, folds, seconds)
+            yield replace(self._result(epoch, folds, seconds), replayed=True)
 
     def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
         assert member.fold is not None
@@ -167,6 +174,7 @@ class Cohort:
             done=done or diverged,
             diverged=diverged,
             test=self._meet_test_set() if done else None,
+            batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
         )
 
     def _count_multiply_adds(self) -> int | None:

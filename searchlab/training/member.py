@@ -51,10 +51,24 @@ class Member:
     Initial weights, image order, augmentation, attacks and dropout derive from the study's seed,
     the fold and the epoch alone, so an epoch run again from the same weights gives the same
     weights to the bit.
+
+    With ``batch_split`` above 1, each batch is trained in that many parts, whose gradients add up
+    to the whole batch's, and evaluated in smaller batches: less memory, the same learning. Images
+    are augmented before the cut, as ever. Beyond rounding these differ: batch normalisation sees a
+    part's statistics, dropout draws masks of other shapes, and so, on CUDA, does pgd its starts.
+    A part has two images at least, which batch normalisation needs.
     """
 
-    def __init__(self, config: TrialConfig, data: TrainingData, fold: int | None) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrainingData,
+        fold: int | None,
+        *,
+        batch_split: int = 1,
+    ) -> None:
         self.fold = fold
+        self._batch_split = batch_split
         self._config = config
         self._data = data
         self._key: FoldMember = FULL if fold is None else fold
@@ -93,8 +107,13 @@ class Member:
         """Where the model is."""
         return self._data.device
 
-    def train_epoch(self, epoch: int) -> tuple[float, float]:
-        """Train one epoch; return the mean loss and accuracy over it.
+    @property
+    def num_training_images(self) -> int:
+        """Images in an epoch."""
+        return len(self._training)
+
+    def train_epoch(self, epoch: int, *, most_batches: int | None = None) -> tuple[float, float]:
+        """Train one epoch, or its first batches; return the mean loss and accuracy over it.
 
         Raises DivergedError where the loss is not finite; the weights are then of no use.
         """
@@ -104,45 +123,56 @@ class Member:
         attacking = self._generator("attack", epoch)
         order = torch.Generator().manual_seed(self._seed("order", epoch))
         shuffle = torch.randperm(len(self._training), generator=order).to(self.device)
-        indices = self._training[shuffle]
-        smoothing = self._config.label_smoothing
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.int64)
-        batches = _split(indices, self._config.batch_size)
+        count = 0
+        batches = _split(self._training[shuffle], self._config.batch_size)[:most_batches]
         for step, batch in enumerate(batches, start=(epoch - 1) * self._num_steps):
-            targets = self._data.train_labels[batch]
-            images = self._data.train_images[batch]
-            inputs = self._training_inputs(images, targets, augmenting, attacking)
             self._schedule.apply(self.optimizer, step)
-            logits = self._predict(inputs)
-            loss = cross_entropy(logits, targets, label_smoothing=smoothing)
-            self._update(loss)
-            # Summed on the device: reading a number each step would wait for the device each step.
-            loss_sum += loss.detach() * len(targets)
-            correct += (logits.detach().argmax(1) == targets).sum()
-        mean_loss = loss_sum.item() / len(indices)
+            self.optimizer.zero_grad(set_to_none=True)
+            for inputs, targets in self._training_parts(batch, augmenting, attacking):
+                logits = self._predict(inputs)
+                loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
+                # Summed on the device: reading a number each step would wait for the device.
+                loss_sum += loss * len(targets)
+                correct += (logits.detach().argmax(1) == targets).sum()
+            self._update()
+            count += len(batch)
+        mean_loss = loss_sum.item() / count
         if not math.isfinite(mean_loss):
             raise DivergedError
-        return mean_loss, int(correct.item()) / len(indices)
+        return mean_loss, int(correct.item()) / count
 
-    def _training_inputs(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        augmenting: torch.Generator,
-        attacking: torch.Generator,
-    ) -> Tensor:
+    def _training_parts(
+        self, batch: Tensor, augmenting: torch.Generator, attacking: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs [B, C, H, W] and labels [B] of a batch, in as many parts as asked."""
+        targets, images = self._data.train_labels[batch], self._data.train_images[batch]
         attack = self._config.adversarial
-        if not self._augment.is_active and attack is None:
-            return self._normalize(images)
-        pixels = self._augment(images, augmenting)
-        if attack is not None:
-            pixels = self._perturb(pixels, labels, attack, attacking)
-        return self._normalize_pixels(pixels)
+        is_changed = self._augment.is_active or attack is not None
+        num_parts = min(self._batch_split, max(1, len(batch) // 2))
+        # Augmented before the cut: its draws must be those of the whole batch.
+        pixels = self._augment(images, augmenting) if is_changed else images
+        for part, labels in zip(
+            torch.tensor_split(pixels, num_parts),
+            torch.tensor_split(targets, num_parts),
+            strict=True,
+        ):
+            if attack is not None:
+                perturbed = self._perturb(part, labels, attack, attacking)
+                yield self._normalize_pixels(perturbed), labels
+            elif is_changed:
+                yield self._normalize_pixels(part), labels
+            else:
+                yield self._normalize(part), labels
 
-    def _update(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+    def _backpropagate(self, logits: Tensor, targets: Tensor, *, share: float) -> Tensor:
+        """Add a part's gradient, by its share of the batch; return the part's mean loss."""
+        loss = cross_entropy(logits, targets, label_smoothing=self._config.label_smoothing)
+        torch.autograd.backward(loss if share == 1 else loss * share)
+        return loss.detach()
+
+    def _update(self) -> None:
         if self._config.optimizer.clip_norm > 0:
             clip_grad_norm_(self.model.parameters(), self._config.optimizer.clip_norm)
         self.optimizer.step()
@@ -161,9 +191,10 @@ class Member:
         with _in_eval_mode(self.model):
             return perturb(predict, pixels, labels, attack, drawing)
 
-    def validate(self) -> Evaluation:
-        """Measure on the fold's validation images."""
-        return self._evaluate(self._data.train_images, self._data.train_labels, self._validation)
+    def validate(self, *, most_images: int | None = None) -> Evaluation:
+        """Measure on the fold's validation images, or the first of them."""
+        indices = self._validation[:most_images]
+        return self._evaluate(self._data.train_images, self._data.train_labels, indices)
 
     def test(self) -> Evaluation:
         """Measure on the test set. Once a trial, at its end (DESIGN 6)."""
@@ -176,7 +207,7 @@ class Member:
         loss_sum = torch.zeros((), device=images.device)
         correct = torch.zeros((), device=images.device, dtype=torch.int64)
         with torch.inference_mode():
-            for batch in torch.split(indices, evaluation_batch(self._data.image_shape)):
+            for batch in torch.split(indices, self._evaluation_batch()):
                 targets = labels[batch]
                 logits = self._predict(self._normalize(images[batch]))
                 loss_sum += cross_entropy(logits, targets, reduction="sum")
@@ -195,14 +226,17 @@ class Member:
             return None
         drawing = self._generator("robustness")
         correct = torch.zeros((), device=images.device, dtype=torch.int64)
-        size = evaluation_batch(self._data.image_shape, with_gradients=True)
-        for batch in torch.split(indices, size):
+        for batch in torch.split(indices, self._evaluation_batch(with_gradients=True)):
             pixels, targets = images[batch].float() / 255, labels[batch]
             attacked = self._perturb(pixels, targets, attack, drawing)
             with torch.inference_mode():
                 logits = self._predict(self._normalize_pixels(attacked))
                 correct += (logits.argmax(1) == targets).sum()
         return int(correct.item()) / len(indices)
+
+    def _evaluation_batch(self, *, with_gradients: bool = False) -> int:
+        whole = evaluation_batch(self._data.image_shape, with_gradients=with_gradients)
+        return max(1, whole // self._batch_split)
 
     def _generator(self, purpose: str, *more: int) -> torch.Generator:
         return torch.Generator(device=self.device).manual_seed(self._seed(purpose, *more))

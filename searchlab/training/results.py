@@ -45,6 +45,8 @@ class EpochResult:
     ``seconds`` is the time of this epoch. ``multiply_adds`` and ``latency_ms`` are of one image's
     forward pass, in the last result of a trial that measures them. A ``diverged`` cohort met a
     loss that is not finite: its figures are those of the epoch before, and ``folds`` is empty.
+    A ``replayed`` result was trained earlier and comes from a checkpoint. ``batch_split`` is the
+    number of parts in which batches were trained, more than 1 where memory ran out.
     """
 
     number: int
@@ -62,6 +64,8 @@ class EpochResult:
     done: bool = False
     diverged: bool = False
     test: TestMetrics | None = None
+    replayed: bool = False
+    batch_split: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; ``from_dict`` gives back an equal object."""

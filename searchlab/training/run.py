@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from searchlab.config.trial import TrialConfig
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint, save_model
+from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
+from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
+from searchlab.training.memory import (
+    BATCH_SPLIT,
+    choose_batch_split,
+    free_memory,
+    note_killed_for_memory,
+    release_frames,
+)
 from searchlab.training.results import EpochResult
 
 __all__ = ["STOP_MARKER", "TrialFolders", "TrialRun"]
+
+logger = logging.getLogger(__name__)
 
 STOP_MARKER = "STOP"
 """A file of this name among the checkpoints asks every worker to save at its next epoch's end."""
@@ -34,34 +49,76 @@ class TrialRun:
     ``step`` returns one EpochResult a call until one is done. A run that found a checkpoint first
     returns the results of the epochs in it. Checkpoints are written when ``checkpoint_seconds``
     have passed since the last, so a short trial never writes one.
+
+    Where memory runs out, the trial goes on once more from its last checkpoint, its batches cut in
+    parts (``Member``); epochs since then are trained and returned again. Raises MemoryError for a
+    trial whose second attempt ended so on another worker.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, folders: TrialFolders) -> None:
+        self._config = config
+        self._data = data
         self._folders = folders
-        self._cohort = Cohort(config, data)
+        self._batch_split = choose_batch_split(folders.checkpoints, config.number)
+        self._files = CheckpointFiles(folders.checkpoints, config.number)
+        self._cohort: Cohort | None = None
         self._replay: Iterator[EpochResult] = iter(())
-        if load_checkpoint(self._cohort, folders.checkpoints):
-            self._replay = self._cohort.replay()
+        self._returned_epoch = 0
+        self._saved_epoch = 0
         self._saved_at = time.monotonic()
 
     def step(self) -> EpochResult:
         """Train one epoch (or replay one) and return its result; saves what must not be lost."""
-        result = next(self._replay, None) or self._train_epoch()
-        if result.done and not result.diverged:
-            save_model(self._cohort, self._folders.models)
-        return result
-
-    def _train_epoch(self) -> EpochResult:
-        result = self._cohort.run_epoch()
-        if not result.done and self._is_checkpoint_due():
-            self.save()
-        return result
+        try:
+            return self._step()
+        except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
+            if describe_failure(error).kind != "oom":
+                raise
+            trace = "".join(traceback.format_exception(error))
+            logger.warning("trial %d ran out of memory:\n%s", self._config.number, trace)
+            self._cohort, self._replay = None, iter(())
+            release_frames(error)
+            if self._batch_split > 1:
+                raise
+        # Not in the clause above: there, the error and all that it refers to live on.
+        free_memory()
+        note_killed_for_memory(self._folders.checkpoints, self._config.number)
+        self._batch_split = BATCH_SPLIT
+        return self.step()
 
     def save(self) -> None:
         """Write a checkpoint of the epochs trained so far."""
-        if self._cohort.epoch:
-            save_checkpoint(self._cohort, self._folders.checkpoints)
+        if self._cohort is not None and self._cohort.epoch > self._saved_epoch:
+            save_checkpoint(self._cohort, self._files)
+            self._saved_epoch = self._cohort.epoch
         self._saved_at = time.monotonic()
+
+    def _step(self) -> EpochResult:
+        cohort = self._cohort or self._begin()
+        result = next(self._replay, None) or self._train_epoch(cohort)
+        if result.done and not result.diverged:
+            save_model(cohort, self._folders.models)
+        self._returned_epoch = max(self._returned_epoch, result.epoch)
+        return result
+
+    def _begin(self) -> Cohort:
+        cohort = Cohort(self._config, self._data, batch_split=self._batch_split)
+        if load_checkpoint(cohort, self._files):
+            returned = self._returned_epoch
+            self._replay = (result for result in cohort.replay() if result.epoch > returned)
+        self._saved_epoch = cohort.epoch
+        self._cohort = cohort
+        return cohort
+
+    def _train_epoch(self, cohort: Cohort) -> EpochResult:
+        # Weights that an error or a divergence left in mid-epoch must not be saved.
+        self._cohort = None
+        result = cohort.run_epoch()
+        if not result.diverged:
+            self._cohort = cohort
+            if self._is_checkpoint_due():
+                self.save()
+        return result
 
     def _is_checkpoint_due(self) -> bool:
         if time.monotonic() - self._saved_at >= self._folders.checkpoint_seconds:

@@ -282,7 +282,7 @@ STUDIES = [
     ("search: {trials: '3'}", "search.trials must be a whole number, got '3'"),
     (
         "search: {trails: 3}",
-        "search.trails is not a known field. Did you mean trials? Known: points, pruner, ",
+        "search.trails is not a known field. Did you mean trials? Known: max_failures_in_row, ",
     ),
     (
         "search: {trials: 3, sampler: tpee}",

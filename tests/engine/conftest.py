@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import optuna
 import pytest
 
-from searchlab.engine.tune import _RAY_SETTINGS
+from searchlab.engine.cluster import prepare_ray_settings
 
 
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
-    os.environ.update(_RAY_SETTINGS)  # some are read when Ray is imported
+    prepare_ray_settings()
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

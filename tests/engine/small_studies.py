@@ -10,7 +10,7 @@ import optuna
 import yaml
 
 from searchlab.config.loading import load_study
-from searchlab.engine.launch import begin_study, resume_study
+from searchlab.engine.launch import Driving, begin_study, resume_study
 from searchlab.study.runs import RunFolder
 
 Engine = Literal["tune", "serial"]
@@ -43,7 +43,8 @@ def write_study(folder: Path, **changes: Any) -> Path:
     """Write the tiny study with some sections updated; return its file."""
     data = dict(STUDY)
     for name, value in changes.items():
-        data[name] = {**data[name], **value} if name not in ("space", "name") else value
+        updates = name != "space" and isinstance(value, dict)
+        data[name] = {**data.get(name, {}), **value} if updates else value
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(data))
@@ -54,12 +55,12 @@ def run_study(folder: Path, engine: Engine, **changes: Any) -> RunFolder:
     """Run the tiny study in this process, from its first trial to its end."""
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **changes))
-    begin_study(file, run, data_dir=NO_DATA, engine=engine)
+    begin_study(file, run, Driving(data_dir=NO_DATA, engine=engine))
     return run
 
 
 def resume(run: RunFolder, engine: Engine = "serial") -> None:
-    resume_study(run, data_dir=NO_DATA, engine=engine)
+    resume_study(run, Driving(data_dir=NO_DATA, engine=engine))
 
 
 def read_trials(run: RunFolder) -> list[optuna.trial.FrozenTrial]:

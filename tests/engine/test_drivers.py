@@ -152,7 +152,7 @@ def test_ctrl_c_does_not_wait_for_trials_to_end(tmp_path: Path) -> None:
     assert code == 130, err
     [trial] = read_trials(_run_of(tmp_path))
     assert trial.state.name == "RUNNING"
-    assert list(_run_of(tmp_path).checkpoints.glob("trial-00000.safetensors"))
+    assert list(_run_of(tmp_path).checkpoints.glob("trial-00000.*-*.safetensors"))
 
 
 @pytest.mark.slow

@@ -213,7 +213,8 @@ def test_a_study_of_which_every_search_trial_failed_says_so(
         raise RuntimeError("no memory\nand a long story")
 
     monkeypatch.setattr("searchlab.engine.serial.TrialRun", refuse)
+    patient = {"max_failures_in_row": None}
     with pytest.raises(StudyFailedError, match="all 12 search trials failed; #2 with") as error:
-        run_study(tmp_path, "serial")
+        run_study(tmp_path, "serial", search=patient)
     assert "RuntimeError: no memory" in str(error.value)
     assert "story" not in str(error.value)

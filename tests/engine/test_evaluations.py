@@ -19,14 +19,14 @@ from small_studies import NO_DATA, resume, write_study
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.config.loading import load_study
 from searchlab.engine import evaluations
-from searchlab.engine.launch import begin_study, resume_study
+from searchlab.engine.launch import Driving, begin_study, resume_study
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InterruptedStudyError, StudyFailedError
 from searchlab.report.reading import read_study
 from searchlab.report.standing import take_standing
 from searchlab.study.preparation import prepare_study
 from searchlab.study.runs import RunFolder
-from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.checkpoint import model_path
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.saved_models import load_model
@@ -42,7 +42,7 @@ BOTH = ("ensembles={both: [a2/HF, a2/DT]}", "correlations={a2/DT: logits, a2/HF:
 def run_with(folder: Path, *overrides: str) -> RunFolder:
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **SMALL), overrides)
-    begin_study(file, run, data_dir=NO_DATA, engine="serial")
+    begin_study(file, run, Driving(data_dir=NO_DATA, engine="serial"))
     return run
 
 
@@ -85,7 +85,7 @@ def test_the_ensemble_is_that_of_the_saved_models(tmp_path: Path) -> None:
     run = run_with(tmp_path, *BOTH)
     prepared = prepare_study(run.load(), data_dir=NO_DATA)
     data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
-    models = [load_model(checkpoint_path(run.models, number), data) for number in (0, 1)]
+    models = [load_model(model_path(run.models, number), data) for number in (0, 1)]
     figures = evaluate_ensemble([model.logits(data) for model in models], data.test_labels)
     found = recorded(run)["both"]
     assert (found["accuracy"], found["loss"]) == (figures.accuracy, pytest.approx(figures.loss))
@@ -113,8 +113,7 @@ def test_an_ensemble_of_other_members_is_measured_again(tmp_path: Path, loaded: 
     run = run_with(tmp_path, "ensembles={one: [a2/HF, a2/DT]}")
     resume_study(
         run,
-        data_dir=NO_DATA,
-        engine="serial",
+        Driving(data_dir=NO_DATA, engine="serial"),
         overrides=("ensembles={one: [a2/DT, a2/HF], two: [a2/HF, a2/DT]}",),
     )
     found = recorded(run)
@@ -222,7 +221,7 @@ def test_what_cannot_be_measured_is_said_and_left_out(
     def lose_a_model(
         prepared: Any, study: optuna.Study, records: Any, models: Path, *, stop: StopRequest
     ) -> None:
-        checkpoint_path(models, 0).unlink()
+        model_path(models, 0).unlink()
         with caplog.at_level(logging.WARNING, logger="searchlab"):
             evaluations.evaluate_finished(prepared, study, records, models, stop=stop)
 

@@ -28,7 +28,7 @@ def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
     monkeypatch.setattr(launch, "prepare_study", run_the_other)
     file = load_study(write_study(tmp_path))
     with pytest.raises(InputError, match="exists already"):
-        launch.begin_study(file, run, data_dir=NO_DATA, engine="serial")
+        launch.begin_study(file, run, launch.Driving(data_dir=NO_DATA, engine="serial"))
     assert run.exists()
     assert len(describe_trials(run)) == 4  # two baselines, a search trial, its finalist
 
@@ -39,9 +39,13 @@ def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path)
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     other = RunFolder(tmp_path / "elsewhere" / "tiny")
     file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
-    launch.begin_study(file, other, data_dir=NO_DATA, storage_url=url, engine="serial")
+    launch.begin_study(
+        file, other, launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+    )
     with pytest.raises(InputError, match="has a study named tiny already"):
-        launch.begin_study(file, run, data_dir=NO_DATA, storage_url=url, engine="serial")
+        launch.begin_study(
+            file, run, launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+        )
     assert not run.exists()
     assert run.is_embedded()
     assert other.exists()

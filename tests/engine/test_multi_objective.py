@@ -12,7 +12,7 @@ from small_studies import NO_DATA, describe_trials, read_trials, resume, write_s
 
 from searchlab.config.loading import load_study
 from searchlab.config.trial import ModelConfig
-from searchlab.engine.launch import begin_study
+from searchlab.engine.launch import Driving, begin_study
 from searchlab.errors import InterruptedStudyError
 from searchlab.models import count_multiply_adds
 from searchlab.report.board_table import print_leaderboard
@@ -40,7 +40,7 @@ COSTS = (
 def run_with(folder: Path, overrides: tuple[str, ...]) -> RunFolder:
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **SMALL), overrides)
-    begin_study(file, run, data_dir=NO_DATA, engine="serial")
+    begin_study(file, run, Driving(data_dir=NO_DATA, engine="serial"))
     return run
 
 

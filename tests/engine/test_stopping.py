@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from searchlab.engine.stopping import StopRequest, stop_on_signals
+from searchlab.errors import InfrastructureError
 
 _STUCK = """
 import os, signal, sys, time
@@ -58,3 +59,25 @@ def test_other_threads_are_left_without_handlers() -> None:
     thread.start()
     thread.join()
     assert entered == [True]
+
+
+def test_a_fault_stops_the_study_and_keeps_the_first_cause() -> None:
+    request = StopRequest()
+    first = InfrastructureError("the disk is full")
+    request.fail(first)
+    request.fail(InfrastructureError("and then the storage is away"))
+    request.close()
+    assert request.is_made
+    assert request.fault is first
+    assert request.signal_number is None
+
+
+def test_a_signal_tells_those_who_wait_for_something() -> None:
+    request = StopRequest()
+    told: list[bool] = []
+    request.tell(lambda: told.append(True))
+    with stop_on_signals(request):
+        signal.raise_signal(signal.SIGTERM)
+    request.close()
+    assert told == [True]
+    assert request.exit_code == 143

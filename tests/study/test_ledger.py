@@ -22,8 +22,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.config.trial import TrialConfig
-from searchlab.study import ledger as ledger_module
+from searchlab.study import agenda
 from searchlab.study.attributes import TrialRecord
+from searchlab.study.endings import fail
 from searchlab.study.ledger import Ledger
 from searchlab.study.storage import open_storage, sqlite_url
 
@@ -193,7 +194,7 @@ def test_a_failed_trial_is_fail_with_its_error(num_epochs: int) -> None:
     config = _first_search(ledger)
     for epoch in range(1, num_epochs + 1):
         ledger.report(make_result(config, epoch))
-    ledger.tell(config.number, error="OutOfMemoryError: no more")
+    ledger.tell(config.number, fail("OutOfMemoryError: no more"))
     trial = study.trials[config.number]
     assert (trial.state, trial.value) == (TrialState.FAIL, None)
     assert trial.user_attrs["stop_reason"] == "error"
@@ -266,11 +267,11 @@ def test_finalists_of_a_loss_are_the_lowest() -> None:
 
 
 def test_failed_and_pruned_trials_are_no_finalists() -> None:
-    study = open_study(spec := make_spec())
+    study = open_study(spec := make_spec(search={"max_failures_in_row": None}))
 
     def fail_search(ledger: Ledger, config: TrialConfig) -> None:
         if config.role == "search":
-            ledger.tell(config.number, error="RuntimeError: no")
+            ledger.tell(config.number, fail("RuntimeError: no"))
         else:
             train(ledger, config)
 
@@ -295,7 +296,7 @@ def test_finalists_wait_for_the_last_search_trials() -> None:
 
 def test_after_the_timeout_no_search_trial_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(ledger_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(agenda.time, "monotonic", lambda: now)
     spec = make_spec(search={"timeout": 60.0})
     study = open_study(spec)
     ledger = open_ledger(spec, study)

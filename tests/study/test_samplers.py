@@ -33,7 +33,7 @@ from sampler_driving import (
 )
 
 from searchlab.config.samplers import check_sampler
-from searchlab.study.samplers import DerivedSampler
+from searchlab.study.samplers import ALONE, DerivedSampler
 
 
 def _num_trials(sampler: str) -> int:
@@ -169,6 +169,10 @@ def test_what_is_sampled_alone_without_need_is_noted_and_said_once_each(
         (number, name) for name, numbers in derived.needlessly_alone.items() for number in numbers
     }
     assert noted == set(_needless(study, spy.alone)) != set()
+    recorded = {
+        (trial.number, name) for trial in study.trials for name in trial.system_attrs.get(ALONE, ())
+    }
+    assert recorded == noted
     said = [record.getMessage() for record in caplog.records if "at random" in record.getMessage()]
     assert len(said) == len(derived.needlessly_alone)
     assert all(any(f"drew {name} of" in line for line in said) for name in derived.needlessly_alone)
@@ -183,6 +187,7 @@ def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
         value = trial.suggest_float("unheard_of", 0.0, 1.0)
     assert 0.0 <= value <= 1.0
     assert study.sampler.needlessly_alone == {"unheard_of": [0]}  # type: ignore[attr-defined]
+    assert study.trials[0].system_attrs[ALONE] == ["unheard_of"]
     assert "sampler gp drew unheard_of of trial 0 at random" in caplog.text
 
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 
 from searchlab.errors import InputError
-from searchlab.study.storage import hide_password, open_storage, sqlite_url
+from searchlab.study import storage
+from searchlab.study.storage import (
+    hide_password,
+    open_storage,
+    scrub,
+    sqlite_url,
+    take_password_from_environment,
+)
+from searchlab.study.storage_urls import normalise
+
+if TYPE_CHECKING:
+    from postgres_servers import PostgresServer
 
 
 @pytest.mark.parametrize(
@@ -22,6 +35,15 @@ from searchlab.study.storage import hide_password, open_storage, sqlite_url
         ("postgresql://me@db/x", "postgresql://me@db/x"),
         ("sqlite:///runs/a/study.db", "sqlite:///runs/a/study.db"),
         ("postgresql://db/x?user=me&password=geheim", "postgresql://db/x?user=me&password=***"),
+        ("postgres://user:p@ss@host", "postgres://user:***@host"),
+        ("postgresql://me@firm:geheim@db/x", "postgresql://me@firm:***@db/x"),
+        ("postgresql://me:ge heim@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://me:ge%2Fheim@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://db/x?sslpassword=ge#h&a=b", "postgresql://db/x?sslpassword=***&a=b"),
+        ("host=db password=geheim dbname=x", "host=db password=*** dbname=x"),
+        (r"host=db password='ge \' heim' dbname=x", "host=db password=*** dbname=x"),
+        ("Server=db;UID=me;PWD=geheim", "Server=db;UID=me;PWD=***"),
+        ("grpc://db:13000", "grpc://db:13000"),
     ],
 )
 def test_passwords_are_hidden(url: str, shown: str) -> None:
@@ -29,8 +51,106 @@ def test_passwords_are_hidden(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("postgresql://me:geheim@db/x", "no user me with geheim"),
+        ("postgresql://me:g%40h%2Fm@db/x", "no user me with 'g@h/m', g%40h%2Fm"),
+        ("postgresql://me:g@heim@db/x", "failed to resolve host 'heim@db'"),
+        ("postgresql://db/x?password=gehe+im", "bad gehe im or gehe%20im"),
+        ("postgresql://db/x?password=geheim", "dsn: host=db password='geheim' user=me"),
+        ("host=db password=geheim", "no geheim"),
+        ("sqlite:///x.db", "dsn: postgresql://me:geheim@db and password=geheim"),
+    ],
+)
+def test_passwords_are_taken_out_of_messages(url: str, text: str) -> None:
+    shown = scrub(text, url)
+    assert "***" in shown
+    for part in ("heim", "g@h", "g%40h", "gehe"):
+        assert part not in shown
+
+
+def test_messages_of_urls_without_password_stay_as_they_are() -> None:
+    text = "connection to server at db, port 5432 failed"
+    assert scrub(text, "postgresql://me@db:5432/x") == text
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgres://me@db/x", "postgresql+psycopg://me@db/x"),
+        ("postgresql://db/x", "postgresql+psycopg://db/x"),
+        ("postgresql+psycopg2://db/x", "postgresql+psycopg2://db/x"),
+        ("postgresql://me:p@ss@db/x", "postgresql+psycopg://me:p%40ss@db/x"),
+        ("postgresql://me:g/h@im@db/x?a=b@c", "postgresql+psycopg://me:g%2Fh%40im@db/x?a=b@c"),
+        ("postgresql://me:g%40h@db/x@y", "postgresql+psycopg://me:g%40h@db/x@y"),
+        ("sqlite:////a:b@c/x.db", "sqlite:////a:b@c/x.db"),
+        ("mysql+pymysql://me:geheim@db/x", "mysql+pymysql://me:geheim@db/x"),
+    ],
+)
+def test_urls_are_made_uniform(url: str, plain: str) -> None:
+    assert normalise(url) == plain
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("postgresql://me@db/x", "postgresql://me:p%40s%2Fs@db/x"),
+        ("postgres://me@db:1/x?a=b", "postgres://me:p%40s%2Fs@db:1/x?a=b"),
+        ("postgresql+psycopg:///x?host=/run", "postgresql+psycopg://:p%40s%2Fs@/x?host=/run"),
+        ("postgresql://db/x", "postgresql://:p%40s%2Fs@db/x"),
+        ("postgresql://me:own@db/x", "postgresql://me:own@db/x"),
+        ("postgresql://db/x?password=own", "postgresql://db/x?password=own"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+        ("grpc://db:1", "grpc://db:1"),
+    ],
+)
+def test_password_of_the_environment_is_put_in(
+    url: str, whole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    assert take_password_from_environment(url) == url
+    monkeypatch.setenv("PGPASSWORD", "p@s/s")
+    assert take_password_from_environment(url) == whole
+
+
+@pytest.mark.postgres
+def test_postgresql_takes_the_password_from_the_environment(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgres://postgres@127.0.0.1:{postgres.port}/postgres"
+    with pytest.raises(InputError, match="password"):
+        open_storage(url)
+    monkeypatch.setenv("PGPASSWORD", postgres.password)
+    whole = take_password_from_environment(url)
+    monkeypatch.delenv("PGPASSWORD")
+    open_storage(whole).close()
+    raw = f"postgres://postgres:{postgres.password}@127.0.0.1:{postgres.port}/postgres"
+    open_storage(raw).close()
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "extra"),
+    [
+        ("postgresql://db/x", "psycopg", "postgres"),
+        ("postgres://db/x", "psycopg", "postgres"),
+        ("grpc://127.0.0.1:1", "grpc", "grpc"),
+    ],
+)
+def test_missing_package_is_named_with_its_extra(
+    url: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"needs the package {module}.*searchlab\[{extra}\]"):
+        open_storage(url)
+
+
+@pytest.mark.parametrize(
     "url",
     [
+        "grpc://127.0.0.1:9",
+        "grpc://me:geheim@127.0.0.1:9",
+        "grpc://",
+        "grpc://127.0.0.1:no",
         "postgresql+psycopg://me:geheim@127.0.0.1:9/x",
         "postgresql://me:ge/heim@127.0.0.1:9/x",
         "mysql+nodriver://me:geheim@127.0.0.1:9/x",
@@ -39,7 +159,10 @@ def test_passwords_are_hidden(url: str, shown: str) -> None:
         "sqlite:////nonexistent/folder/geheim.db",
     ],
 )
-def test_a_storage_that_cannot_be_reached_is_bad_input_without_the_password(url: str) -> None:
+def test_a_storage_that_cannot_be_reached_is_bad_input_without_the_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_CONNECT_TIMEOUT_SECONDS", 1)
     with pytest.raises(InputError, match="cannot be reached") as error:
         open_storage(url)
     if ":geheim@" in url or "password=" in url or "ge/heim" in url:
@@ -50,8 +173,7 @@ def test_a_storage_that_cannot_be_reached_is_bad_input_without_the_password(url:
 
 def test_the_embedded_storage_is_sqlite_with_a_write_ahead_log(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    storage = open_storage(sqlite_url(path))
-    optuna.create_study(storage=storage, study_name="x").ask()
+    optuna.create_study(storage=open_storage(sqlite_url(path)), study_name="x").ask()
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

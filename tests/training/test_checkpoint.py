@@ -19,9 +19,11 @@ from searchlab.config.trial import (
     TrialConfig,
 )
 from searchlab.models import build_model
-from searchlab.training.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from searchlab.training.checkpoint import load_checkpoint, save_checkpoint
+from searchlab.training.checkpoint_files import CheckpointFiles, model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
+from searchlab.training.member import Member
 from searchlab.training.results import EpochResult
 from searchlab.training.run import STOP_MARKER, TrialFolders, TrialRun
 
@@ -38,6 +40,18 @@ def finish(run: TrialRun) -> list[EpochResult]:
     return [untimed(result) for result in results]
 
 
+def forget_replay(results: list[EpochResult]) -> list[EpochResult]:
+    return [replace(result, replayed=False) for result in results]
+
+
+def files(folder: Path) -> CheckpointFiles:
+    return CheckpointFiles(folder, 7)
+
+
+def data_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("trial-00007.*-*.safetensors"))
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
     "model", [ModelConfig(family="cnn", dropout=0.3), ModelConfig(family="a2", scheme="HF")]
@@ -51,11 +65,12 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     cut = Cohort(trial, digits)
     for _ in range(2):
         cut.run_epoch()
-    save_checkpoint(cut, tmp_path)
+    save_checkpoint(cut, files(tmp_path))
     continued = Cohort(trial, digits)
-    assert load_checkpoint(continued, tmp_path)
+    assert load_checkpoint(continued, files(tmp_path))
     replayed = [untimed(result) for result in continued.replay()]
-    assert replayed + [untimed(continued.run_epoch()) for _ in range(2)] == expected
+    assert [result.replayed for result in replayed] == [True, True]
+    assert forget_replay(replayed) + [untimed(continued.run_epoch()) for _ in range(2)] == expected
 
 
 MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
@@ -92,7 +107,9 @@ def test_no_setting_keeps_a_state_that_a_checkpoint_loses(
         for _ in range(cut):
             stopped.step()
         stopped.save()
-        assert finish(TrialRun(trial, digits, folders)) == expected
+        results = finish(TrialRun(trial, digits, folders))
+        assert forget_replay(results) == expected
+        assert [result.replayed for result in results].count(True) == cut
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken(
@@ -100,8 +117,8 @@ def test_a_checkpoint_of_another_configuration_is_not_taken(
 ) -> None:
     cohort = Cohort(make_trial(), digits)
     cohort.run_epoch()
-    save_checkpoint(cohort, tmp_path)
-    assert not load_checkpoint(Cohort(make_trial(batch_size=32), digits), tmp_path)
+    save_checkpoint(cohort, files(tmp_path))
+    assert not load_checkpoint(Cohort(make_trial(batch_size=32), digits), files(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
@@ -111,11 +128,11 @@ def test_a_damaged_checkpoint_starts_the_trial_afresh(
     trial = make_trial()
     cohort = Cohort(trial, digits)
     cohort.run_epoch()
-    save_checkpoint(cohort, tmp_path)
-    path = checkpoint_path(tmp_path, trial.number)
+    save_checkpoint(cohort, files(tmp_path))
+    (path,) = data_files(tmp_path)
     path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     fresh = Cohort(trial, digits)
-    assert not load_checkpoint(fresh, tmp_path)
+    assert not load_checkpoint(fresh, files(tmp_path))
     assert fresh.epoch == 0
 
 
@@ -136,14 +153,50 @@ def test_checkpoints_are_written_when_due_or_when_a_stop_is_asked_for(
     folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=1e9)
     run = TrialRun(trial, digits, folders)
     run.step()
-    assert not checkpoint_path(tmp_path, trial.number).exists()
+    assert not data_files(tmp_path)
     (tmp_path / STOP_MARKER).touch()
     expected = [untimed(run.step())]
-    assert checkpoint_path(tmp_path, trial.number).exists()
-    assert finish(TrialRun(trial, digits, folders))[1] == expected[0]
+    assert data_files(tmp_path)
+    assert forget_replay(finish(TrialRun(trial, digits, folders)))[1] == expected[0]
     due = replace(folders, checkpoints=tmp_path / "due", checkpoint_seconds=0.0)
     TrialRun(trial, digits, due).step()
-    assert checkpoint_path(due.checkpoints, trial.number).exists()
+    assert data_files(due.checkpoints)
+
+
+def test_a_trial_taken_up_after_its_last_epoch_ends_without_a_step(
+    digits: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=0.0)
+    expected = finish(TrialRun(make_trial(), digits, folders))
+    model = model_path(folders.models, 7).read_bytes()
+    model_path(folders.models, 7).unlink()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Member, "train_epoch", refuse)
+    results = finish(TrialRun(make_trial(), digits, folders))
+    assert all(result.replayed for result in results)
+    assert forget_replay(results) == expected
+    assert results[-1].test is not None
+    assert model_path(folders.models, 7).read_bytes() == model
+
+
+def test_a_state_left_in_mid_epoch_is_not_saved(
+    digits: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=1e9)
+    run = TrialRun(make_trial(), digits, folders)
+    run.step()
+
+    def fail(_: Member) -> None:
+        raise RuntimeError("a plugin's own")
+
+    monkeypatch.setattr(Member, "validate", fail)
+    with pytest.raises(RuntimeError, match="own"):
+        run.step()
+    run.save()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_saved_model_gives_the_test_accuracy_that_was_reported(
@@ -154,7 +207,7 @@ def test_a_saved_model_gives_the_test_accuracy_that_was_reported(
     folders = TrialFolders(checkpoints=tmp_path / "c", models=tmp_path / "m")
     last = finish(TrialRun(make_trial(), digits, folders))[-1]
     assert last.test is not None
-    with safe_open(checkpoint_path(folders.models, 7), framework="pt") as file:
+    with safe_open(model_path(folders.models, 7), framework="pt") as file:
         trial = TrialConfig.from_json(file.metadata()["config"])
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     model = build_model(trial.model, image_shape=(1, 8, 8), num_classes=10, key=(0,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from trial_configs import load_digits, make_trial, untimed
 
 from searchlab.config.trial import FoldPlan, ObjectiveConfig, TrialConfig
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint
+from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.member import DivergedError, Evaluation, Member
@@ -146,10 +148,10 @@ def test_a_trial_taken_up_again_ends_at_the_same_epoch(
     stopped = Cohort(trial, digits)
     for _ in range(cut):
         stopped.run_epoch()
-    save_checkpoint(stopped, tmp_path)
+    save_checkpoint(stopped, CheckpointFiles(tmp_path, trial.number))
     cohort = Cohort(trial, digits)
-    assert load_checkpoint(cohort, tmp_path)
-    results = [untimed(result) for result in cohort.replay()]
+    assert load_checkpoint(cohort, CheckpointFiles(tmp_path, trial.number))
+    results = [replace(untimed(result), replayed=False) for result in cohort.replay()]
     while not results[-1].done:
         results.append(untimed(cohort.run_epoch()))
     assert results == expected

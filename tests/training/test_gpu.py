@@ -5,6 +5,9 @@ Needs neither Ray nor Optuna: pytest -m gpu tests/training
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,9 +31,11 @@ from searchlab.config.trial import (
 from searchlab.data import ImageData, stratified_folds
 from searchlab.models import list_families
 from searchlab.training.augment import Augmenter
-from searchlab.training.checkpoint import checkpoint_path
+from searchlab.training.checkpoint_files import forget_checkpoints, model_path
 from searchlab.training.cohort import Cohort
+from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
+from searchlab.training.probe import probe_training
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialFolders, TrialRun
 from searchlab.training.saved_models import load_model
@@ -142,7 +147,7 @@ def test_a_trial_run_again_or_taken_up_again_ends_at_the_same_bits(
     results = [continued.step()]
     while not results[-1].done:
         results.append(continued.step())
-    assert [untimed(result) for result in results] == expected
+    assert [replace(untimed(result), replayed=False) for result in results] == expected
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -157,7 +162,8 @@ def test_every_optimizer_goes_on_where_it_was(
         stopped.step()
     stopped.save()
     continued = TrialRun(trial, data, folders)
-    assert [untimed(continued.step()) for _ in expected] == expected
+    results = [replace(untimed(continued.step()), replayed=False) for _ in expected]
+    assert results == expected
 
 
 @pytest.mark.parametrize("operation", AUGMENTATIONS)
@@ -192,9 +198,111 @@ def test_a_finished_model_is_measured_and_read_back(
     assert result.latency_ms is not None
     assert result.latency_ms > 0
     assert result.test is not None
-    saved = load_model(checkpoint_path(tmp_path, trial.number), data)
+    saved = load_model(model_path(tmp_path, trial.number), data)
     logits = saved.logits(data)
     assert logits.device.type == "cpu"
     accuracy = (logits.argmax(1) == data.test_labels.cpu()).double().mean()
     assert float(accuracy) == result.test.accuracy
     assert saved.features(data).shape[0] == len(data.test_labels)
+
+
+def run_to_end(run: TrialRun) -> list[EpochResult]:
+    results = [run.step()]
+    while not results[-1].done:
+        results.append(run.step())
+    return results
+
+
+def make_folders(tmp_path: Path) -> TrialFolders:
+    return TrialFolders(checkpoints=tmp_path, models=tmp_path / "models", checkpoint_seconds=1e9)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_there(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    trial, folders = configure(), make_folders(tmp_path)
+    stopped = TrialRun(trial, data, folders)
+    for _ in range(2):
+        stopped.step()
+        stopped.save()
+    (newest,) = tmp_path.glob("trial-00007.2-*.safetensors")
+    newest.write_bytes(newest.read_bytes()[:-1])
+    results = run_to_end(TrialRun(trial, data, folders))
+    assert [result.replayed for result in results] == [True, False, False]
+    expected = run_all(Cohort(trial, data))
+    assert [replace(untimed(result), replayed=False) for result in results] == expected
+
+
+def test_batches_in_parts_teach_the_same_there(data: TrainingData) -> None:
+    trial = configure(
+        model=ModelConfig(family="cnn", parameters={"width": 8, "pool": 1}),
+        optimizer=OptimizerConfig(name="sgd", lr=0.01),
+        augment=AugmentConfig(operations=("flip", "crop")),
+    )
+    whole, parts = (run_all(Cohort(trial, data, batch_split=split)) for split in (1, 4))
+    for found, expected in zip(parts, whole, strict=True):
+        assert found.folds[0].train_loss == pytest.approx(expected.folds[0].train_loss, rel=1e-2)
+        assert found.folds[0].validation_loss == pytest.approx(
+            expected.folds[0].validation_loss, rel=1e-2
+        )
+
+
+@pytest.fixture
+def limited_memory() -> Iterator[Callable[[int], None]]:
+    """Limit, for this process, what torch may allocate beyond what it holds."""
+    total = torch.cuda.get_device_properties(DEVICE).total_memory
+
+    def limit(more: int) -> None:
+        gc.collect()
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(
+            (torch.cuda.memory_reserved(DEVICE) + more) / total, DEVICE
+        )
+
+    yield limit
+    torch.cuda.set_per_process_memory_fraction(1.0, DEVICE)
+
+
+def make_large() -> tuple[TrialConfig, TrainingData]:
+    """One batch of 512 images of 3x64x64: hundreds of megabytes in a wide network."""
+    labels = np.arange(640) % NUM_CLASSES
+    images = np.zeros((640, 3, 64, 64), dtype=np.uint8)
+    images[:] = (60 * labels)[:, None, None, None]
+    drawn = ImageData(
+        name="large", train_images=images, train_labels=labels, test_images=images[:8],
+        test_labels=labels[:8], num_classes=NUM_CLASSES,
+    )  # fmt: skip
+    folds = stratified_folds(labels, num_folds=PLAN.num_folds, seed=0)
+    plan = FoldPlan(num_folds=PLAN.num_folds, folds=(0,), search_folds=1)
+    model = ModelConfig(family="cnn", parameters={"width": 64})
+    trial = configure(model=model, batch_size=512, epochs=1, folds=plan)
+    return trial, TrainingData.from_images(drawn, folds, DEVICE)
+
+
+def test_the_end_of_the_devices_memory_is_met_in_parts(
+    tmp_path: Path, limited_memory: Callable[[int], None]
+) -> None:
+    trial, large = make_large()
+    needed = probe_training(trial, large).peak_bytes - torch.cuda.memory_allocated(DEVICE)
+    limited_memory(needed // 2)
+    result = TrialRun(trial, large, make_folders(tmp_path)).step()
+    assert result.done
+    assert result.batch_split == 4
+    assert (tmp_path / "trial-00007.memory").exists()
+    forget_checkpoints(tmp_path, trial.number)
+    limited_memory(needed // 50)
+    with pytest.raises(torch.OutOfMemoryError) as error:
+        TrialRun(trial, large, make_folders(tmp_path)).step()
+    assert describe_failure(error.value).kind == "oom"
+
+
+def test_a_probe_there_predicts_the_peak_of_a_trial() -> None:
+    trial, large = make_large()
+    result = probe_training(trial, large)
+    gc.collect()
+    torch.cuda.reset_peak_memory_stats(DEVICE)
+    cohort = Cohort(replace(trial, folds=PLAN), large)
+    cohort.run_epoch()
+    peak = torch.cuda.max_memory_allocated(DEVICE)
+    assert result.cohort_bytes(PLAN.num_members) == pytest.approx(peak, rel=0.1)
+    assert result.images_per_second > 0

@@ -14,7 +14,7 @@ from trial_configs import load_digits, make_trial
 from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model
-from searchlab.training.checkpoint import checkpoint_path, save_model
+from searchlab.training.checkpoint import model_path, save_model
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.results import TestMetrics
@@ -85,7 +85,7 @@ def test_the_file_that_a_model_began_from_is_not_needed_again(
         scheme="HF",
     )
     model = build_model(carried, image_shape=shape, num_classes=10, key=(0,))
-    path = checkpoint_path(tmp_path, 7)
+    path = model_path(tmp_path, 7)
     save_file(model.state_dict(), path, {"config": make_trial(model=carried).to_json()})
     origin.unlink()
     loaded = load_model(path, digits).model
@@ -100,7 +100,7 @@ def test_a_network_without_a_linear_layer_has_no_features(digits: TrainingData) 
 
 
 def write_file(folder: Path, content: Any) -> Path:
-    path = checkpoint_path(folder, 7)
+    path = model_path(folder, 7)
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:

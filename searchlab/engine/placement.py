@@ -1,0 +1,115 @@
+"""What each worker gets and how many there are: as asked for, or as the cluster allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from searchlab.config.study import ResourceSpec
+from searchlab.config.trial import TrialConfig
+from searchlab.engine.cluster import ClusterFacts, NodeFacts
+from searchlab.training.probe import ProbeResult
+
+__all__ = ["Placement", "least_request", "place_workers"]
+
+# A process with torch in it, before any model.
+_WORKER_BYTES = 500e6
+# The rest is the system's, and Ray's.
+_USABLE_SHARE = 0.8
+# More trials on one GPU wait for each other more than they fill its gaps.
+_MOST_PER_GPU = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """``request`` is what one worker asks of Ray; ``workers`` run at once."""
+
+    request: dict[str, float]
+    workers: int
+    num_hosts: int = 1
+    is_short_of_memory: bool = False
+
+    def describe(self, forecast_seconds: float | None) -> str:
+        """Return a line for the user."""
+        text = f"{_count(self.workers, 'worker')} of {_amount(self.request['cpu'], 'CPU')}"
+        if self.request["gpu"]:
+            text += f" and {_amount(self.request['gpu'], 'GPU')}"
+        if forecast_seconds is not None:
+            text += f"; if every model took as long as the biggest: {_span(forecast_seconds)}"
+        if self.is_short_of_memory:
+            text += "; the biggest may not fit into memory, and would be trained in parts"
+        return text
+
+
+def least_request(resources: ResourceSpec, cluster: ClusterFacts) -> dict[str, float]:
+    """Return what a worker asks for at the least, by which a node can host one or not."""
+    gpus = resources.gpus
+    if gpus == "auto":
+        gpus = 1 / _MOST_PER_GPU if any(node.gpus for node in cluster.nodes) else 0
+    return {"cpu": float(resources.cpus), "gpu": float(gpus)}
+
+
+def place_workers(
+    resources: ResourceSpec, cluster: ClusterFacts, config: TrialConfig, probe: ProbeResult
+) -> Placement:
+    """Settle what ``auto`` leaves open, for the biggest model's needs.
+
+    As many trials share a GPU as fit into its memory, four at the most; there are as many workers
+    as the nodes have room for, in CPUs, GPUs and memory.
+    """
+    need = probe.cohort_bytes(config.folds.num_members)
+    request = {"cpu": float(resources.cpus), "gpu": _settle_gpus(resources, cluster, probe, need)}
+    nodes = [node for node in cluster.nodes if node.alive]
+    by_resources = sum(_count_fitting(node, request) for node in nodes)
+    by_memory = by_resources
+    if not request["gpu"]:
+        by_memory = sum(
+            min(_count_fitting(node, request), _count_in_memory(node, need)) for node in nodes
+        )
+    workers = int(resources.workers) if resources.workers != "auto" else max(1, by_memory)
+    return Placement(
+        request=request,
+        workers=workers,
+        num_hosts=sum(_count_fitting(node, request) > 0 for node in nodes),
+        is_short_of_memory=by_memory == 0 < by_resources,
+    )
+
+
+def _settle_gpus(
+    resources: ResourceSpec, cluster: ClusterFacts, probe: ProbeResult, need: int
+) -> float:
+    if resources.gpus != "auto":
+        return float(resources.gpus)
+    with_gpus = [node for node in cluster.nodes if node.gpus]
+    if not with_gpus:
+        return 0.0
+    cpus_per_gpu = min(node.cpus / node.gpus for node in with_gpus)
+    by_memory = (probe.device_bytes or 0) * _USABLE_SHARE // max(1, need)
+    sharing = int(max(1, min(_MOST_PER_GPU, by_memory, cpus_per_gpu // resources.cpus)))
+    return 1 / sharing
+
+
+def _count_fitting(node: NodeFacts, request: dict[str, float]) -> int:
+    fitting = [node.cpus // request["cpu"]]
+    if request["gpu"]:
+        # Fractions of a GPU do not span two of them.
+        gpu = request["gpu"]
+        fitting.append(node.gpus * (1 // gpu) if gpu <= 1 else node.gpus // gpu)
+    return int(min(fitting))
+
+
+def _count_in_memory(node: NodeFacts, need: int) -> int:
+    return int(node.memory_bytes * _USABLE_SHARE // (_WORKER_BYTES + need))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _amount(number: float, noun: str) -> str:
+    return f"{number:.3g} {noun}" if number <= 1 else f"{number:.3g} {noun}s"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,85 @@
+"""The biggest model that a study may train, by which its needs are judged beforehand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+
+from searchlab.config.space import Choice, Range
+from searchlab.config.trial import Scalar, TrialConfig
+from searchlab.errors import InputError
+from searchlab.models import count_multiply_adds
+from searchlab.study.configure import make_config
+from searchlab.study.plan import plan_baselines
+from searchlab.study.points import Point, walk
+from searchlab.study.preparation import PreparedStudy
+from searchlab.study.spaces import SpecSpace
+
+__all__ = ["find_biggest"]
+
+# Building a large network takes up to a second; the corners come first.
+_MOST_SECONDS = 2.0
+
+
+def find_biggest(prepared: PreparedStudy) -> TrialConfig:
+    """Return the configuration that computes most in a step: multiply-adds times batch size.
+
+    Asked are the baselines and, of each family of a space file, the point with the greatest values
+    and the one with the smallest, for a small stride or pool makes a network bigger. Of a Python
+    function that draws the points, the baselines must do.
+    """
+    deadline = time.monotonic() + _MOST_SECONDS
+    biggest: TrialConfig | None = None
+    most = -1.0
+    for config in _candidates(prepared):
+        cost = _cost(config, prepared)
+        if cost > most:
+            biggest, most = config, cost
+        if time.monotonic() > deadline:
+            break
+    assert biggest is not None
+    return biggest
+
+
+def _candidates(prepared: PreparedStudy) -> Iterator[TrialConfig]:
+    spec = prepared.spec
+    for planned in plan_baselines(spec, prepared.space):
+        yield make_config(spec, planned.point, number=0, role="baseline", plan_key=planned.key)
+    points = _corners(prepared.space) if isinstance(prepared.space, SpecSpace) else [{}]
+    for point in points:
+        try:
+            yield make_config(spec, point, number=0, role="finalist", plan_key=None)
+        except InputError:
+            continue  # values that exclude each other; no trial has both
+
+
+def _corners(space: SpecSpace) -> Iterable[Point]:
+    for family, own in space.effective.families.items():
+        alone = space.effective.with_families({family: own})
+        for pick in (max, min):
+
+            def choose(name: str, node: Choice | Range, pick: object = pick) -> Scalar:
+                greatest = pick is max or name == "batch_size" or name.endswith(".depth")
+                return _extreme(node, greatest=greatest)
+
+            yield walk(alone, choose)
+
+
+def _extreme(node: Choice | Range, *, greatest: bool) -> Scalar:
+    values = node.spread(2) if isinstance(node, Range) else node.root
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if len(numbers) < len(values):
+        return values[-1] if greatest else values[0]
+    return max(numbers) if greatest else min(numbers)
+
+
+def _cost(config: TrialConfig, prepared: PreparedStudy) -> float:
+    try:
+        multiply_adds = count_multiply_adds(
+            config.model,
+            image_shape=prepared.images.image_shape,
+            num_classes=prepared.images.num_classes,
+        )
+    except InputError:
+        return -1.0  # too small an image for it: such a trial would fail, and say so
+    return float(multiply_adds) * config.batch_size

@@ -1,0 +1,53 @@
+"""Files that are on the disk whole, or not at all, whenever the process or machine stops."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["replace_file", "unique_word", "write_bytes"]
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` write a file down to the disk, then put it at ``path`` in one step.
+
+    Makes the folder. Raises OSError; the file that was at ``path`` then stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{unique_word()}.tmp")
+    try:
+        write(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file down to the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unique_word() -> str:
+    """Return a word for a file's name; process ids alone are equal on many hosts."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a folder's names down to the disk."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network mounts know no such
+            raise
+    finally:
+        os.close(descriptor)

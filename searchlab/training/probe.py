@@ -1,0 +1,169 @@
+"""Probing a configuration before a study: how much memory it takes, and how fast it trains."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import re
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from searchlab.config.trial import TrialConfig
+from searchlab.training.images import TrainingData
+from searchlab.training.inference import evaluation_batch
+from searchlab.training.member import DivergedError, Member
+
+__all__ = ["ProbeResult", "probe_training"]
+
+_FEW_IMAGES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """What one member of a trial takes.
+
+    ``peak_bytes`` is its peak while it trains and evaluates. On CUDA that is the peak of torch's
+    allocations, with the images, of which every worker there keeps a copy, but without the CUDA
+    context; on the CPU the growth of the process, to which the shared images add nothing.
+    ``images_per_second`` is of training. ``bytes_per_member`` are the weights, gradients and
+    optimizer state that stay while other members train. ``device_bytes`` is the memory of the GPU.
+    """
+
+    peak_bytes: int
+    images_per_second: float
+    num_parameters: int
+    bytes_per_member: int
+    device_bytes: int | None = None
+
+    def cohort_bytes(self, num_members: int) -> int:
+        """Return the peak of a cohort, whose members train in turn but stay in memory."""
+        return self.peak_bytes + (num_members - 1) * self.bytes_per_member
+
+
+def probe_training(config: TrialConfig, data: TrainingData, *, num_batches: int = 2) -> ProbeResult:
+    """Train one member for a few batches, after one to warm up, and evaluate one; measure that.
+
+    Changes nothing and writes nothing. Raises torch.OutOfMemoryError, MemoryError or RuntimeError
+    where memory runs out (``describe_failure`` tells).
+
+    On Linux the resident memory's peak is set back first, where /proc/self/clear_refs may be
+    written; elsewhere only growth beyond the process's highest peak so far is seen, so probe in a
+    process of its own there.
+    """
+    assert num_batches > 0, num_batches
+    fold = config.folds.folds[0]
+    _load_kernels(config, data, fold)
+    peak = _PeakMemory(data.device)
+    member = Member(config, data, fold)
+    best = member.snapshot() if config.folds.test else None  # which a cohort keeps of one member
+    with _whatever_the_loss():
+        member.train_epoch(1, most_batches=1)
+    seconds = _time_batches(member, num_batches)
+    member.validate(most_images=evaluation_batch(data.image_shape))
+    result = ProbeResult(
+        peak_bytes=peak.measure(),
+        images_per_second=_count_images(member, config, num_batches) / seconds,
+        num_parameters=member.count_parameters(),
+        bytes_per_member=_count_kept_bytes(member),
+        device_bytes=_device_bytes(data.device),
+    )
+    del best
+    return result
+
+
+def _load_kernels(config: TrialConfig, data: TrainingData, fold: int) -> None:
+    """Run everything once on few images: code that is loaded then is not the trial's memory."""
+    few = replace(config, batch_size=_FEW_IMAGES)
+    member = Member(few, data, fold)
+    with _whatever_the_loss():
+        member.train_epoch(1, most_batches=1)
+    member.validate(most_images=_FEW_IMAGES)
+
+
+@contextmanager
+def _whatever_the_loss() -> Iterator[None]:
+    with contextlib.suppress(DivergedError):  # it takes as long and as much
+        yield
+
+
+def _time_batches(member: Member, num_batches: int) -> float:
+    start = time.perf_counter()
+    with _whatever_the_loss():
+        member.train_epoch(1, most_batches=num_batches)  # reads the loss, so waits for the device
+    return time.perf_counter() - start
+
+
+def _count_images(member: Member, config: TrialConfig, num_batches: int) -> int:
+    return min(num_batches * config.batch_size, member.num_training_images)
+
+
+def _device_bytes(device: torch.device) -> int | None:
+    if device.type != "cuda":
+        return None
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
+def _count_kept_bytes(member: Member) -> int:
+    tensors: list[Tensor] = list(member.model.state_dict().values())
+    tensors += [p.grad for p in member.model.parameters() if p.grad is not None]
+    for state in member.optimizer.state.values():
+        tensors += [value for value in state.values() if isinstance(value, Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class _PeakMemory:
+    """The most memory in use since it was made."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        _trim_heap()
+        self._is_reset = _reset_peak()
+        self._start = _read_status("VmRSS") if self._is_reset else _highest_ever()
+
+    def measure(self) -> int:
+        """Return bytes."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        peak = _read_status("VmHWM") if self._is_reset else _highest_ever()
+        return max(0, peak - self._start)
+
+
+def _trim_heap() -> None:
+    """Give freed memory back to the kernel (glibc): used again, it would not count as growth."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)
+
+
+def _reset_peak() -> bool:
+    """Set VmHWM back to VmRSS; return whether that is allowed and done (proc(5))."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return _read_status("VmHWM") > 0
+    except OSError:
+        return False
+
+
+def _read_status(name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
+
+
+def _highest_ever() -> int:
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else 1024 * highest

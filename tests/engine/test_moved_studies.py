@@ -1,0 +1,38 @@
+"""A study that was exported and imported goes on where it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from small_studies import describe_trials, resume, run_study
+
+from searchlab.study.archive import export_study
+from searchlab.study.archive_reading import import_study
+from searchlab.study.storage import open_storage
+
+
+@pytest.mark.slow
+def test_imported_study_is_resumed_with_its_trial_in_flight(tmp_path: Path) -> None:
+    changes = {"search": {"trials": 3, "sampler": "random"}, "confirm": {"top": 0}}
+    run = run_study(tmp_path, "serial", **changes, training={"epochs": 2})
+    before = describe_trials(run)
+    study = optuna.load_study(study_name="tiny", storage=run.storage_url())
+    last = study.trials[-1]
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=last.params,
+            distributions=last.distributions,
+            user_attrs={"role": "search"},
+        )
+    )
+    export_study(run, open_storage(run.storage_url()), tmp_path / "tiny.zip")
+    moved = import_study(tmp_path / "tiny.zip", tmp_path / "runs", new_name="moved").run
+    resume(moved)
+    after = describe_trials(moved)
+    assert after[: len(before)] == before
+    assert [trial["number"] for trial in after] == list(range(len(before) + 1))
+    assert after[-1]["state"] in ("COMPLETE", "PRUNED"), "it began anew under its own number"

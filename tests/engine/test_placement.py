@@ -1,0 +1,142 @@
+"""What ``auto`` makes of a cluster and of the biggest model's needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_studies import NO_DATA, write_study
+
+from searchlab.config.loading import load_study
+from searchlab.config.study import ResourceSpec
+from searchlab.config.trial import (
+    FoldPlan,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrialConfig,
+)
+from searchlab.engine.cluster import ClusterFacts, NodeFacts
+from searchlab.engine.placement import least_request, place_workers
+from searchlab.engine.probing import describe_probe
+from searchlab.study.biggest import find_biggest
+from searchlab.study.preparation import prepare_study
+from searchlab.training.images import TrainingData
+from searchlab.training.probe import ProbeResult, probe_training
+
+GIGABYTE = 10**9
+
+
+def make_node(**changes: Any) -> NodeFacts:
+    fields: dict[str, Any] = {
+        "node_id": "a",
+        "address": "10.0.0.1",
+        "hostname": "one",
+        "cpus": 8.0,
+        "gpus": 0.0,
+        "memory_bytes": 64 * GIGABYTE,
+        "object_store_bytes": GIGABYTE,
+        "alive": True,
+    }
+    return NodeFacts(**{**fields, **changes})
+
+
+def make_cluster(*nodes: NodeFacts) -> ClusterFacts:
+    return ClusterFacts(is_ours=False, nodes=nodes)
+
+
+def make_probe(gigabytes: float = 1.0, **changes: Any) -> ProbeResult:
+    fields: dict[str, Any] = {
+        "peak_bytes": int(gigabytes * GIGABYTE),
+        "images_per_second": 1000.0,
+        "num_parameters": 5000,
+        "bytes_per_member": 0,
+    }
+    return ProbeResult(**{**fields, **changes})
+
+
+CONFIG = TrialConfig(
+    number=0,
+    seed=0,
+    role="search",
+    dataset="digits",
+    epochs=1,
+    batch_size=64,
+    model=ModelConfig(family="a2"),
+    optimizer=OptimizerConfig(),
+    folds=FoldPlan(num_folds=2, folds=(0,), search_folds=1, test=False),
+    objective=ObjectiveConfig(),
+)
+
+
+def test_workers_fill_the_cpus_of_all_living_nodes() -> None:
+    cluster = make_cluster(make_node(), make_node(cpus=3.0), make_node(alive=False))
+    placement = place_workers(ResourceSpec(cpus=2), cluster, CONFIG, make_probe())
+    assert (placement.workers, placement.num_hosts) == (4 + 1, 2)
+    assert placement.request == {"cpu": 2.0, "gpu": 0.0}
+
+
+def test_workers_are_as_many_as_memory_allows_and_one_at_the_least() -> None:
+    cluster = make_cluster(make_node(memory_bytes=10 * GIGABYTE))
+    few = place_workers(ResourceSpec(), cluster, CONFIG, make_probe(3.0))
+    assert few.workers == 2
+    none = place_workers(ResourceSpec(), cluster, CONFIG, make_probe(30.0))
+    assert none.workers == 1
+    assert none.is_short_of_memory
+    assert "may not fit into memory" in none.describe(None)
+
+
+def test_what_is_asked_for_stands() -> None:
+    asked = ResourceSpec(cpus=1, gpus=0.5, workers=3)
+    cluster = make_cluster(make_node(gpus=1.0))
+    placement = place_workers(asked, cluster, CONFIG, make_probe())
+    assert placement.workers == 3
+    assert placement.request == {"cpu": 1.0, "gpu": 0.5}
+
+
+@pytest.mark.parametrize(("gigabytes", "gpu"), [(1.0, 0.25), (10.0, 0.5), (30.0, 1.0)])
+def test_a_gpu_is_shared_by_as_many_trials_as_fit_into_it(gigabytes: float, gpu: float) -> None:
+    cluster = make_cluster(make_node(gpus=2.0))
+    probe = make_probe(gigabytes, device_bytes=32 * GIGABYTE)
+    placement = place_workers(ResourceSpec(), cluster, CONFIG, probe)
+    assert placement.request["gpu"] == gpu
+    assert placement.workers == 2 / gpu
+
+
+def test_a_gpu_is_not_shared_by_more_trials_than_its_host_has_cores_for() -> None:
+    cluster = make_cluster(make_node(gpus=4.0, cpus=8.0))
+    probe = make_probe(0.1, device_bytes=32 * GIGABYTE)
+    placement = place_workers(ResourceSpec(), cluster, CONFIG, probe)
+    assert placement.request["gpu"] == 0.5
+    assert placement.workers == 8
+
+
+def test_the_least_request_takes_a_gpu_where_the_cluster_has_one() -> None:
+    assert least_request(ResourceSpec(), make_cluster(make_node()))["gpu"] == 0
+    assert least_request(ResourceSpec(), make_cluster(make_node(gpus=1.0)))["gpu"] == 0.25
+    assert least_request(ResourceSpec(gpus=0), make_cluster(make_node(gpus=1.0)))["gpu"] == 0
+
+
+def test_the_line_says_what_workers_get_and_for_how_long() -> None:
+    placement = place_workers(ResourceSpec(), make_cluster(make_node()), CONFIG, make_probe())
+    line = placement.describe(7200.0)
+    assert line == "8 workers of 1 CPU; if every model took as long as the biggest: 2.0 h"
+
+
+def test_the_biggest_model_has_the_space_s_greatest_values(tmp_path: Path) -> None:
+    file = load_study(write_study(tmp_path, baselines={"architectures": []}))
+    prepared = prepare_study(file, data_dir=NO_DATA)
+    biggest = find_biggest(prepared)
+    assert (biggest.model.family, biggest.batch_size) == ("cnn", 512)
+    assert biggest.model.parameters["width"] in (8, (8,))
+    data = TrainingData.from_images(prepared.images, prepared.folds, _cpu())
+    probe = probe_training(biggest, data)
+    assert probe.images_per_second > 0
+    assert "biggest model: cnn" in describe_probe(biggest, probe)
+
+
+def _cpu() -> Any:
+    import torch
+
+    return torch.device("cpu")

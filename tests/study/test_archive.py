@@ -1,0 +1,381 @@
+"""A study goes through a single file and is the same; a hostile file gets nothing done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich_studies import STATES, describe_study, make_rich_study, make_trial
+
+from searchlab.errors import InputError
+from searchlab.study.archive import ArchivedStudy, export_study, is_artifact_name
+from searchlab.study.archive_reading import import_study
+from searchlab.study.runs import RunFolder, list_runs
+from searchlab.study.storage import open_storage, sqlite_url
+
+STUDY: dict[str, Any] = {
+    "name": "rich",
+    "dataset": "digits",
+    "space": {"parameters": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "family": "cnn"}},
+    "search": {"sampler": "random", "trials": 6},
+    "validation": {"folds": 2, "search_folds": 1},
+}
+MODEL = "artifacts/models/trial-00000.safetensors"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return make_run(tmp_path)
+
+
+def make_run(folder: Path) -> RunFolder:
+    """Make a run with trials of every state, a model, a checkpoint, and a model being written."""
+    run = RunFolder(folder / "runs" / "rich")
+    run.write(STUDY)
+    make_rich_study(open_storage(run.storage_url()))
+    run.models.mkdir(parents=True)
+    (run.path / MODEL).write_bytes(b"weights" * 1000)
+    (run.models / "trial-00001.123.tmp").write_bytes(b"half")
+    run.checkpoints.mkdir()
+    (run.checkpoints / "trial-00001.safetensors").write_bytes(b"state")
+    run.lock_file.touch()
+    return run
+
+
+def export(run: RunFolder, path: Path) -> ArchivedStudy:
+    return export_study(run, open_storage(run.storage_url()), path)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("exported")
+    export(make_run(folder), folder / "rich.zip")
+    return (folder / "rich.zip").read_bytes()
+
+
+@pytest.fixture
+def archive(exported: bytes, tmp_path: Path) -> Path:
+    path = tmp_path / "rich.zip"
+    path.write_bytes(exported)
+    return path
+
+
+def test_imported_study_is_the_exported_one(run: RunFolder, archive: Path, tmp_path: Path) -> None:
+    imported = import_study(archive, tmp_path / "elsewhere")
+    there = imported.run
+    assert there.path == tmp_path / "elsewhere" / "rich"
+    assert imported.copy.num_trials == len(STATES)
+    assert imported.num_artifacts == 1
+    assert describe_study(open_storage(there.storage_url())) == describe_study(
+        open_storage(run.storage_url())
+    )
+    assert there.load().spec == run.load().spec
+    assert (there.path / MODEL).read_bytes() == (run.path / MODEL).read_bytes()
+
+
+def test_import_leaves_a_run_folder_and_nothing_else(archive: Path, tmp_path: Path) -> None:
+    there = import_study(archive, tmp_path / "elsewhere").run
+    files = {path.relative_to(there.path).as_posix() for path in there.path.rglob("*.*")}
+    assert files == {"study.yaml", "study.db", MODEL}
+    assert list((tmp_path / "elsewhere").iterdir()) == [there.path]
+
+
+def test_archive_holds_what_its_manifest_lists(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        manifest = json.loads(file.read("manifest.json"))
+        assert {*manifest["members"], "manifest.json"} == set(file.namelist())
+        assert set(manifest["members"]) == {"study.yaml", "study.db", MODEL}
+        for name, member in manifest["members"].items():
+            assert hashlib.sha256(file.read(name)).hexdigest() == member["sha256"]
+    assert manifest["study"] == "rich"
+    assert manifest["trials"]["RUNNING"] == 1
+
+
+def test_imported_study_goes_on_under_another_name(archive: Path, tmp_path: Path) -> None:
+    there = import_study(archive, tmp_path / "runs", new_name="second").run
+    assert there.path.name == there.load().spec.name == "second"
+    assert [one.path.name for one in list_runs(tmp_path / "runs")].count("second") == 1
+    study = optuna.load_study(study_name="second", storage=there.storage_url())
+    assert len(study.trials) == len(STATES)
+    study.ask()
+    assert study.ask().number == len(STATES)
+
+
+def test_trials_go_to_a_storage_that_is_named(
+    archive: Path, run: RunFolder, tmp_path: Path
+) -> None:
+    url = sqlite_url(tmp_path / "shared.db")
+    there = import_study(archive, tmp_path / "elsewhere", storage_url=url).run
+    assert not there.database.exists()
+    assert there.storage_url() == url
+    assert describe_study(open_storage(url)) == describe_study(open_storage(run.storage_url()))
+
+
+def test_export_replaces_a_file_whole_and_leaves_nothing_beside(
+    run: RunFolder, archive: Path, tmp_path: Path
+) -> None:
+    before = {path.name for path in tmp_path.iterdir()}
+    open_storage(run.storage_url())  # somebody else reads it
+    export(run, archive)
+    assert zipfile.ZipFile(archive).testzip() is None
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_failed_export_leaves_the_file_before(
+    run: RunFolder, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = archive.read_bytes()
+
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
+    with pytest.raises(InputError, match="No space left"):
+        export(run, archive)
+    assert archive.read_bytes() == before
+    assert list(archive.parent.glob(".rich*")) == []
+
+
+def test_running_study_is_exported_as_it_stands(run: RunFolder, tmp_path: Path) -> None:
+    storage = open_storage(run.storage_url())
+    export_study(
+        run,
+        storage,
+        tmp_path / "a.zip",
+        on_progress=lambda done, total: storage.create_new_trial(
+            storage.get_study_id_from_name("rich"), make_trial(6, TrialState.COMPLETE)
+        ),
+    )
+    assert import_study(tmp_path / "a.zip", tmp_path / "b").copy.num_trials == len(STATES)
+    assert len(storage.get_all_trials(storage.get_study_id_from_name("rich"))) > len(STATES)
+
+
+def test_code_and_links_among_the_artifacts_are_left_out_and_named(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    (run.models / "evil.py").write_text("")
+    (run.models / "link.safetensors").symlink_to("/etc/passwd")
+    exported = export(run, tmp_path / "a.zip")
+    assert {path.name for path in exported.left_out} == {"evil.py", "link.safetensors"}
+    assert import_study(tmp_path / "a.zip", tmp_path / "b").num_artifacts == 1
+
+
+# What is refused
+
+
+def refuse(archive: Path, runs_dir: Path, match: str, **options: Any) -> None:
+    """The import fails with one message, and not a file of it is left."""
+    with pytest.raises(InputError, match=match):
+        import_study(archive, runs_dir, **options)
+    assert not runs_dir.exists() or list(runs_dir.iterdir()) == []
+
+
+def test_run_that_is_there_is_refused_and_untouched(archive: Path, run: RunFolder) -> None:
+    before = run.database.read_bytes()
+    with pytest.raises(InputError, match="exists already"):
+        import_study(archive, run.path.parent)
+    assert run.database.read_bytes() == before
+
+
+def test_study_that_is_in_the_storage_already_is_refused(archive: Path, tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "shared.db")
+    make_rich_study(open_storage(url))
+    refuse(archive, tmp_path / "new", "has a study named rich already", storage_url=url)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "/tmp/x", "a..b"])
+def test_name_must_be_a_slug(name: str, archive: Path, tmp_path: Path) -> None:
+    refuse(archive, tmp_path / "new", "must be a slug", new_name=name)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x05\x06" + 18 * b"\0"])
+def test_file_that_is_no_export_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(content)
+    refuse(tmp_path / "a.zip", tmp_path / "new", "is no export|no usable manifest")
+    refuse(tmp_path / "none.zip", tmp_path / "new", "No such file")
+
+
+def test_cut_off_file_is_refused(archive: Path, tmp_path: Path) -> None:
+    archive.write_bytes(archive.read_bytes()[:-200])
+    refuse(archive, tmp_path / "new", "is no export, or is damaged")
+
+
+Files = dict[str, bytes]
+
+
+def rewrite(archive: Path, change: Callable[[Files], object], *, relist: bool = True) -> None:
+    """Change an archive's members; its manifest then lists them, as a forger's would."""
+    with zipfile.ZipFile(archive) as file:
+        files = {name: file.read(name) for name in file.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    change(files)
+    if relist:
+        manifest["members"] = {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in files.items()
+        }
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in {**files, "manifest.json": json.dumps(manifest).encode()}.items():
+            file.writestr(name, data)
+
+
+def test_honest_rewrite_is_accepted(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: None)
+    assert import_study(archive, tmp_path / "new").copy.study == "rich"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil", "/tmp/evil", "artifacts/../../evil", "artifacts/models/x.py", "evil",
+        "artifacts/models/x.pkl", "artifacts/.hidden", "C:\\evil", "artifacts/a\\..\\b",
+        "artifacts/models/", "checkpoints/trial-00001.safetensors", "artifacts/a\nb",
+        "study.db-wal", "storage.json",
+    ],
+)  # fmt: skip
+def test_member_that_no_export_has_is_refused(name: str, archive: Path, tmp_path: Path) -> None:
+    assert not is_artifact_name(name)
+    rewrite(archive, lambda files: files.update({name: b"x"}))
+    refuse(archive, tmp_path / "new", "holds a file that no export has|plain file")
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "study.db", MODEL])
+def test_changed_member_is_refused(name: str, archive: Path, tmp_path: Path) -> None:
+    def flip(files: Files) -> None:
+        data = bytearray(files[name])
+        data[len(data) // 2] ^= 1
+        files[name] = bytes(data)
+
+    rewrite(archive, flip, relist=False)
+    refuse(archive, tmp_path / "new", f"damaged.*{name}|{name}.* is damaged")
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "study.db", MODEL])
+def test_missing_member_is_refused(name: str, archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.pop(name), relist=False)
+    refuse(archive, tmp_path / "new", "does not hold the files that its manifest lists")
+
+
+def test_archive_without_a_study_is_refused(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.pop("study.db"))
+    refuse(archive, tmp_path / "new", "holds no study.db")
+
+
+def test_link_is_refused(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "a") as file:
+        info = zipfile.ZipInfo("artifacts/models/link.safetensors")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        file.writestr(info, "/etc/passwd")
+    refuse(archive, tmp_path / "new", "no plain file")
+
+
+def test_two_members_of_one_name_are_refused(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("study.yaml", "name: other")
+    refuse(archive, tmp_path / "new", "two files of one name")
+
+
+def test_zip_bomb_is_refused_before_it_is_unpacked(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.update({MODEL: bytes(40 * 2**20)}))
+    refuse(archive, tmp_path / "new", "unpacks to implausibly much")
+
+
+def test_size_that_the_table_hides_is_refused(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.update({MODEL: bytes(2**20)}))
+    rewrite_manifest(archive, lambda manifest: manifest["members"][MODEL].update(size=2))
+    # 1 MiB is said to be 2 bytes in the zip's table too.
+    data = archive.read_bytes()
+    archive.write_bytes(data.replace((2**20).to_bytes(4, "little"), (2).to_bytes(4, "little")))
+    refuse(archive, tmp_path / "new", "damaged")
+
+
+def rewrite_manifest(archive: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest alone; it is stored plainly, at the end."""
+    with zipfile.ZipFile(archive) as file:
+        manifest = json.loads(file.read("manifest.json"))
+        others = [(info, file.open(info).read()) for info in file.infolist()[:-1]]
+    change(manifest)
+    with zipfile.ZipFile(archive, "w") as file:
+        for info, data in others:
+            file.writestr(info, data)
+        file.writestr("manifest.json", json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda one: one.update(format=2), "must be of format 1.*got 2"),
+        (lambda one: one.update(study="../x"), "no usable manifest"),
+        (lambda one: one.update(study="other"), "must be the manifest's study"),
+        (lambda one: one.pop("members"), "no usable manifest"),
+        (lambda one: one["members"].update(more={"size": 1, "sha256": "0" * 64}), "does not hold"),
+        (lambda one: one["members"]["study.db"].update(size=1), "does not hold"),
+    ],
+)
+def test_forged_manifest_is_refused(
+    change: Callable[[dict[str, Any]], object], match: str, archive: Path, tmp_path: Path
+) -> None:
+    rewrite_manifest(archive, change)
+    refuse(archive, tmp_path / "new", match)
+
+
+def test_larger_than_allowed_is_refused(archive: Path, tmp_path: Path) -> None:
+    refuse(archive, tmp_path / "new", "bytes at most", most_bytes=1000)
+
+
+def test_study_file_is_checked_as_any_other(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.update({"study.yaml": b"name: rich\nsurprise: 1\n"}))
+    refuse(archive, tmp_path / "new", r"rich.zip cannot be used: study.yaml.*surprise")
+    rewrite(archive, lambda files: files.update({"study.yaml": b"!!python/object:os.system {}"}))
+    refuse(archive, tmp_path / "new", r"rich.zip cannot be used")
+
+
+def change_database(archive: Path, folder: Path, *statements: str) -> None:
+    def change(files: Files) -> None:
+        path = folder / "forged.db"
+        path.write_bytes(files["study.db"])
+        connection = sqlite3.connect(path)
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+        connection.close()
+        files["study.db"] = path.read_bytes()
+
+    rewrite(archive, change)
+
+
+@pytest.mark.parametrize(
+    ("statement", "match"),
+    [
+        ("CREATE VIEW evil AS SELECT 1", "it has a view"),
+        ("CREATE TRIGGER evil AFTER INSERT ON trials BEGIN DELETE FROM trials; END", "a trigger"),
+        ("CREATE VIRTUAL TABLE evil USING fts5(a)", "that Optuna never makes"),
+        ("UPDATE studies SET study_name = 'other'", "the manifest's study and no other"),
+        ("DELETE FROM studies", "the manifest's study and no other"),
+        ("UPDATE trial_user_attributes SET value_json = 'no json'", "cannot be read"),
+        ("UPDATE trials SET state = 'GONE'", "cannot be read"),
+        ("UPDATE trials SET number = 7 WHERE number = 3", "number its trials from 0"),
+        ("UPDATE trial_params SET distribution_json = '{}'", "cannot be read"),
+    ],
+)
+def test_forged_database_is_refused(
+    statement: str, match: str, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "forge").mkdir()
+    change_database(archive, tmp_path / "forge", statement)
+    refuse(archive, tmp_path / "new", match)
+
+
+def test_database_that_is_none_is_refused(archive: Path, tmp_path: Path) -> None:
+    rewrite(archive, lambda files: files.update({"study.db": b"no database" * 100}))
+    refuse(archive, tmp_path / "new", "study.db cannot be read")

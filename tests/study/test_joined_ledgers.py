@@ -1,0 +1,168 @@
+"""Several drivers of one study: the budget is exact, and nobody settles another's trials."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from ledger_driving import NO_CHECKPOINTS, make_result, make_spec, open_space, open_study, train
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+
+from searchlab.config.study import StudySpec
+from searchlab.config.trial import TrialConfig
+from searchlab.study.ledger import Ledger
+
+
+class _Joined:
+    """A shared lock of drivers in one process; ``alive`` is what they all know."""
+
+    shared = True
+
+    def __init__(self, driver: str, alive: set[str]) -> None:
+        self.driver = driver
+        self._alive = alive
+        alive.add(driver)
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        yield
+
+    def is_alive(self, driver: str) -> bool:
+        return driver in self._alive
+
+    def check(self) -> None: ...
+
+
+class Drivers:
+    """Ledgers that share one storage, each with a study object of its own."""
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.spec = spec
+        self.storage = InMemoryStorage()
+        self.alive: set[str] = set()
+        self.study = open_study(spec, self.storage)
+
+    def join(self, driver: str) -> Ledger:
+        return Ledger(
+            spec=self.spec,
+            space=open_space(self.spec),
+            study=open_study(self.spec, self.storage),
+            checkpoints=NO_CHECKPOINTS,
+            lock=_Joined(driver, self.alive),
+        )
+
+    @property
+    def roles(self) -> Counter[Any]:
+        return Counter(trial.user_attrs.get("role") for trial in self.study.trials)
+
+    @property
+    def states(self) -> set[TrialState]:
+        return {trial.state for trial in self.study.trials}
+
+
+def finish(*ledgers: Ledger) -> None:
+    """Let the drivers take turns until none has anything left."""
+    waiting: set[int] = set()
+    turn = 0
+    while len(waiting) < len(ledgers):
+        ledger = ledgers[turn % len(ledgers)]
+        config = ledger.ask()
+        if config is None:
+            waiting.add(turn % len(ledgers))
+        else:
+            waiting.clear()
+            train(ledger, config)
+        turn += 1
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "grid", "one_at_a_time"])
+def test_two_drivers_share_the_budget_to_the_trial(sampler: str) -> None:
+    drivers = Drivers(make_spec(search={"sampler": sampler, "trials": 7, "points": 2}))
+    a, b = drivers.join("a"), drivers.join("b")
+    finish(a, b)
+    assert drivers.roles == {"baseline": 2, "search": 7, "finalist": 2}
+    assert drivers.states == {TrialState.COMPLETE}
+    assert a.is_finished
+    assert b.is_finished
+    owners = {
+        trial.system_attrs["searchlab:origin"].partition("/")[0] for trial in drivers.study.trials
+    }
+    assert owners == {"a", "b"}
+
+
+def test_what_one_driver_has_live_the_other_neither_takes_nor_counts_as_free() -> None:
+    drivers = Drivers(make_spec(search={"trials": 6}))
+    a, b = drivers.join("a"), drivers.join("b")
+    held = [a.ask() for _ in range(5)]  # two baselines, three search trials
+    taken = []
+    while (config := b.ask()) is not None:
+        taken.append(config)
+        train(b, config)
+    assert [config.role for config in taken] == ["search"] * 3
+    assert b.is_waiting, "finalists wait for the other's trials"
+    assert not b.is_finished
+    for config in held:
+        assert config is not None
+        train(a, config)
+    finish(a, b)
+    assert drivers.roles == {"baseline": 2, "search": 6, "finalist": 2}
+    assert drivers.states == {TrialState.COMPLETE}
+
+
+def test_a_dead_drivers_trials_are_taken_over_and_a_living_ones_are_not() -> None:
+    drivers = Drivers(make_spec(search={"trials": 6}))
+    a, b, c = drivers.join("a"), drivers.join("b"), drivers.join("c")
+    dead = [a.ask(), a.ask(), a.ask()]
+    alive = b.ask()
+    assert alive is not None
+    drivers.alive.remove("a")
+    taken: list[TrialConfig] = []
+    for _ in range(3):
+        config = c.ask()
+        assert config is not None
+        taken.append(config)
+    assert [config.number for config in taken] == [
+        config.number for config in dead if config is not None
+    ]
+    for config in taken:
+        train(c, config)
+    train(b, alive)
+    finish(b, c)
+    assert drivers.roles == {"baseline": 2, "search": 6, "finalist": 2}
+
+
+def test_a_driver_taken_for_dead_does_not_end_a_trial_that_is_anothers_now() -> None:
+    drivers = Drivers(make_spec(search={"trials": 2}, baselines={"architectures": []}))
+    a, b = drivers.join("a"), drivers.join("b")
+    config = a.ask()
+    assert config is not None
+    drivers.alive.remove("a")
+    again = b.ask()
+    assert again is not None
+    assert again.number == config.number
+    drivers.alive.add("a")
+    train(a, config)  # it does not know
+    assert drivers.study.trials[config.number].state == TrialState.RUNNING
+    train(b, again)
+    finish(a, b)
+    assert drivers.roles == {"search": 2, "finalist": 2}
+    assert len(drivers.study.trials[config.number].intermediate_values) == config.epochs
+
+
+def test_a_lost_trial_of_one_driver_is_run_again_once_by_any() -> None:
+    from searchlab.study.endings import fail
+
+    drivers = Drivers(make_spec(search={"trials": 3}, baselines={"architectures": []}))
+    a, b = drivers.join("a"), drivers.join("b")
+    config = a.ask()
+    assert config is not None
+    a.report(make_result(config, 1))
+    a.tell(config.number, fail("its host was lost", "lost"))
+    finish(b, a)
+    retries = [trial.user_attrs.get("retry_of") for trial in drivers.study.trials]
+    assert retries.count(config.number) == 1
+    assert drivers.roles == {"search": 4, "finalist": 2}

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from searchlab.training.failures import FailureKind, describe_failure
+
+CASES: list[tuple[BaseException, FailureKind]] = [
+    (ValueError("out of memory"), "error"),
+    (RuntimeError("shapes do not match"), "error"),
+    (MemoryError(), "oom"),
+    (torch.OutOfMemoryError("whatever it says"), "oom"),
+    (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "oom"),
+    (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported"), "oom"),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), "oom"),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "oom"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "oom"),
+    (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), "oom"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), "oom"),
+    *((OSError(number, os.strerror(number)), "disk") for number in (
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)),
+    (FileNotFoundError(errno.ENOENT, "No such file"), "error"),
+    (SafetensorError("I/O error: No space left on device (os error 28)"), "disk"),
+    (SafetensorError("Error while serializing: I/O error: No space left on device"), "disk"),
+    (SafetensorError("I/O error: No such file or directory (os error 2)"), "error"),
+    (SafetensorError("Error while deserializing header"), "error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "kind"), CASES, ids=lambda case: str(case)[:40])
+def test_a_failure_is_of_its_kind(error: BaseException, kind: FailureKind) -> None:
+    assert describe_failure(error).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"), [(OSError(errno.ENOSPC, "full"), "disk"), (MemoryError(), "oom")]
+)
+def test_the_errors_behind_an_error_count(cause: BaseException, kind: FailureKind) -> None:
+    with pytest.raises(ValueError, match="told") as caused:
+        raise ValueError("told") from cause
+    assert describe_failure(caused.value).kind == kind
+    assert describe_failure(caused.value).message == "ValueError: told"
+    met = KeyError()
+    met.__context__ = cause
+    assert describe_failure(met).kind == kind
+    met.__suppress_context__ = True  # as "from None" has it
+    assert describe_failure(met).kind == "error"
+
+
+def test_errors_in_a_circle_are_described() -> None:
+    first, second = ValueError("one"), ValueError("two")
+    first.__cause__, second.__cause__ = second, first
+    assert describe_failure(first).kind == "error"
+
+
+def test_the_message_is_the_type_and_the_first_line_and_bounded() -> None:
+    assert describe_failure(ValueError("\n first\nsecond")).message == "ValueError: first"
+    assert describe_failure(MemoryError()).message == "MemoryError: "
+    assert len(describe_failure(ValueError("x" * 1000)).message) == 500
+
+
+def test_describing_needs_no_torch() -> None:
+    code = "import sys, searchlab.training.failures; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
