@@ -13,13 +13,16 @@ from searchlab import __version__
 from searchlab.cli import (
     dashboard,
     data,
+    doctor,
     families,
     kernels,
     new_space,
     new_study,
     schema,
     space,
+    storage,
     study,
+    study_move,
     weights,
 )
 from searchlab.cli.options import COMMAND_GROUP, examples
@@ -36,18 +39,22 @@ app = typer.Typer(
         "searchlab study run studies/quickstart.yaml",
         "searchlab study leaderboard quickstart",
         "searchlab dashboard quickstart",
+        "searchlab doctor quickstart",
     ),
 )
 
 space.app.command("new", epilog=new_space.EXAMPLES)(new_space.new)
 space.app.command("families", epilog=families.EXAMPLES)(families.families)
 study.app.command("new", epilog=new_study.EXAMPLES)(new_study.new)
+study_move.register(study.app)
 app.add_typer(study.app, name="study")
+app.add_typer(storage.app, name="storage")
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(weights.app, name="weights")
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
+app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema)
 
 

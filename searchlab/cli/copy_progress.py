@@ -1,0 +1,49 @@
+"""How far the copying of a study's trials is, on stderr; a log gets no lines of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from searchlab.study.copying import CopyProgress
+
+__all__ = ["copy_progress"]
+
+
+@contextmanager
+def copy_progress(quiet: bool = False) -> Iterator[CopyProgress | None]:
+    """Give what shows a copy's progress until the block ends; None where nobody looks.
+
+    Optuna's own lines are silenced.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("copying trials"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("copy", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show

@@ -1,0 +1,104 @@
+"""``searchlab doctor``: whether the machine is fit, and whether a run has silent damage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from searchlab.cli.options import (
+    DataDirOption,
+    JsonOption,
+    RunsDirOption,
+    StorageOption,
+    examples,
+)
+
+if TYPE_CHECKING:
+    from searchlab.report.checks import Check
+    from searchlab.report.diagnosis import Diagnosis
+
+__all__ = ["EXAMPLES", "doctor"]
+
+EXAMPLES = examples(
+    "searchlab doctor",
+    "searchlab doctor quickstart",
+    "searchlab doctor runs/quickstart --json",
+)
+
+
+def doctor(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="A run folder or a run's name.", show_default="the environment"
+        ),
+    ] = None,
+    *,
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    runs_dir: RunsDirOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what is wrong, with its remedy.
+
+    Without RUN, in the environment: versions, GPUs, Ray, disks, data. With RUN, in what is
+    recorded of it: damage that nothing else says. Nothing is changed. Exit code 1 where there is
+    a problem, 0 where there are warnings at most.
+    """
+    if run is None:
+        checks = _check_environment(runs_dir, data_dir)
+        _print_environment(checks, as_json=as_json)
+        is_well = all(check.status != "problem" for check in checks)
+    else:
+        diagnosis = _diagnose(run, runs_dir, storage, data_dir)
+        _print_diagnosis(diagnosis, as_json=as_json)
+        is_well = diagnosis.num_problems == 0
+    if not is_well:
+        raise typer.Exit(1)
+
+
+def _check_environment(runs_dir: Path | None, data_dir: Path | None) -> list[Check]:
+    from searchlab.data import resolve_data_dir
+    from searchlab.report.environment import check_environment
+    from searchlab.study.runs import default_runs_dir
+
+    return check_environment(
+        runs_dir=default_runs_dir(runs_dir), data_dir=resolve_data_dir(data_dir)
+    )
+
+
+def _diagnose(
+    run: str, runs_dir: Path | None, storage: str | None, data_dir: Path | None
+) -> Diagnosis:
+    from searchlab.data import resolve_data_dir
+    from searchlab.report.diagnosis import diagnose
+    from searchlab.report.reading import read_study
+    from searchlab.study.runs import default_runs_dir, find_run
+
+    reading = read_study(find_run(run, default_runs_dir(runs_dir)), storage)
+    return diagnose(reading, data_dir=resolve_data_dir(data_dir))
+
+
+def _print_environment(checks: list[Check], *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from searchlab.report.diagnosis_text import environment_data, print_environment
+
+    if as_json:
+        typer.echo(json.dumps(environment_data(checks), indent=2))
+    else:
+        print_environment(Console(), checks)
+
+
+def _print_diagnosis(diagnosis: Diagnosis, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from searchlab.report.diagnosis_text import diagnosis_data, print_diagnosis
+
+    if as_json:
+        typer.echo(json.dumps(diagnosis_data(diagnosis), indent=2))
+    else:
+        print_diagnosis(Console(), diagnosis)

@@ -1,0 +1,185 @@
+"""``searchlab study delete | export | import``: taking studies away and elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from searchlab.cli.options import ForceOption, JsonOption, RunsDirOption, StorageOption, examples
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from searchlab.study.runs import RunFolder
+
+__all__ = ["delete", "export", "import_", "register"]
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the ``study`` group."""
+    app.command(
+        "export",
+        epilog=examples(
+            "searchlab study export quickstart quickstart.zip",
+            "searchlab study export runs/shared shared.zip --storage postgresql+psycopg://me@host/db",
+        ),
+    )(export)
+    app.command(
+        "import",
+        epilog=examples(
+            "searchlab study import quickstart.zip",
+            "searchlab study import quickstart.zip --name quickstart-2",
+        ),
+    )(import_)
+    app.command(
+        "delete",
+        epilog=examples(
+            "searchlab study delete quickstart", "searchlab study delete runs/quickstart --yes"
+        ),
+    )(delete)
+
+
+def export(
+    run: RunArgument,
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    force: ForceOption = False,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a study into a single file: its trials, its YAML and its models.
+
+    It may be running: the file holds the study as it stands. A trial in flight is RUNNING in the
+    file, without its checkpoint; where the file is imported and resumed, it begins anew under its
+    own number.
+    """
+    from searchlab.cli.copy_progress import copy_progress
+    from searchlab.cli.storage import copy_data, describe_copy
+    from searchlab.report.reading import read_study
+    from searchlab.study.archive import export_study
+    from searchlab.study.storage import open_storage
+
+    if file.exists() and not force:
+        raise InputError(
+            "exists already", where=str(file), remedy="Choose another file, or give --force"
+        )
+    if file.is_dir():
+        raise InputError("is a folder", where=str(file), remedy="Name a file")
+    if not file.parent.is_dir():
+        raise InputError("is not there", where=f"the folder {file.parent}")
+    folder = _find(run, runs_dir)
+    url = read_study(folder, storage).storage_url  # creates nothing where the study is missing
+    with copy_progress() as show:
+        exported = export_study(folder, open_storage(url), file, on_progress=show)
+    if as_json:
+        data = {
+            **copy_data(exported.copy),
+            "file": str(file),
+            "bytes": exported.num_bytes,
+            "artifacts": exported.num_artifacts,
+            "left_out": [str(path) for path in exported.left_out],
+        }
+        typer.echo(json.dumps(data, indent=2))
+        return
+    typer.echo(f"exported {describe_copy(exported.copy)}")
+    typer.echo(f"file: {file} ({exported.num_artifacts} models, {exported.num_bytes:,} bytes)")
+    for path in exported.left_out:
+        typer.echo(f"left out, no model: {path}", err=True)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What study export wrote.")],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another name for the study.", show_default=False),
+    ] = None,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a run of an exported file, to be read or resumed here.
+
+    The file may come from anybody: it is checked before anything is written, and nothing in it is
+    run. The images, and plugins that its study names, must be on this machine to resume it.
+    """
+    from searchlab.cli.copy_progress import copy_progress
+    from searchlab.cli.storage import copy_data, describe_copy
+    from searchlab.study.archive_reading import import_study
+    from searchlab.study.runs import default_runs_dir
+
+    root = default_runs_dir(runs_dir)
+    with copy_progress() as show:
+        imported = import_study(file, root, new_name=name, storage_url=storage, on_progress=show)
+    path = imported.run.path
+    if as_json:
+        data = {
+            **copy_data(imported.copy),
+            "run": str(path),
+            "artifacts": imported.num_artifacts,
+        }
+        typer.echo(json.dumps(data, indent=2))
+        return
+    typer.echo(f"imported {describe_copy(imported.copy)}")
+    typer.echo(f"The study lies in {path}/. Look at it: searchlab study leaderboard {path}")
+
+
+def delete(
+    run: RunArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_storage: Annotated[
+        bool, typer.Option("--keep-storage", help="Delete the run folder only.")
+    ] = False,
+    runs_dir: RunsDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a study: its trials in the storage and its run folder.
+
+    Files in the folder that searchlab did not write are left, and named.
+    """
+    from searchlab.report.reading import is_driven
+    from searchlab.study.deletion import delete_run
+    from searchlab.study.storage import hide_password
+
+    folder = _find(run, runs_dir)
+    if is_driven(folder):
+        raise InputError(
+            "is being run by another process",
+            where=f"the run {folder.path}",
+            remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
+        )
+    url = hide_password(folder.storage_url(storage)) if not keep_storage else None
+    if not yes:
+        _confirm(folder, url)
+    gone = delete_run(folder, storage_option=storage, keep_storage=keep_storage)
+    if as_json:
+        data = {"study": gone.study, "storage": url, "left": [str(path) for path in gone.left]}
+        typer.echo(json.dumps(data, indent=2))
+        return
+    typer.echo(f"deleted {gone.study}")
+    for path in gone.left:
+        typer.echo(f"left, not searchlab's: {path}", err=True)
+
+
+def _find(run: str, runs_dir: Path | None) -> RunFolder:
+    from searchlab.study.runs import default_runs_dir, find_run
+
+    return find_run(run, default_runs_dir(runs_dir))
+
+
+def _confirm(run: RunFolder, url: str | None) -> None:
+    if not _can_ask():
+        raise InputError(
+            "must be given where nobody can be asked", where="--yes", found=str(run.path)
+        )
+    storage = f" and its study in {url}" if url is not None else ""
+    typer.confirm(f"Delete {run.path}/{storage}?", abort=True, err=True)
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
