@@ -14,6 +14,7 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from searchlab.engine.host_watch import HostWatch
 from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
@@ -173,13 +174,19 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
     """
 
     def __init__(
-        self, scheduler: LedgerScheduler, stop: StopRequest, marker: Path, grace_seconds: float
+        self,
+        scheduler: LedgerScheduler,
+        stop: StopRequest,
+        marker: Path,
+        grace_seconds: float,
+        hosts: HostWatch | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._stop = stop
         self._marker = marker
         self._grace_seconds = grace_seconds
         self._ledger = scheduler.ledger
+        self._hosts = hosts
         self._epochs: dict[int, int] | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -190,6 +197,8 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         """Called ten times a second."""
         if not self._stop.is_made:
+            if self._hosts is not None:
+                _guarded(self._stop, self._hosts.attend, None)
             return False
         if self._epochs is None:
             self._ledger.stop()

@@ -31,6 +31,7 @@ from searchlab.study.progress import Onlooker
 from searchlab.study.record import create_study, join_study, reopen_study
 from searchlab.study.runs import RunFolder
 from searchlab.study.storage import open_storage, take_password_from_environment
+from searchlab.training.failures import describe_failure
 from searchlab.training.run import TrialFolders
 
 __all__ = ["Driving", "EngineName", "begin_study", "resume_study"]
@@ -159,6 +160,12 @@ def _run(
         if stop.signal_number is not None:  # as in an outage that was not waited for
             raise _interruption(run, stop) from error
         raise InfrastructureError(f"{error}. {_resume_hint(run)}") from error
+    except OSError as error:
+        if describe_failure(error).kind != "disk":
+            raise
+        raise InfrastructureError(
+            f"{error.filename or run.path} cannot be written: {error.strerror}. {_resume_hint(run)}"
+        ) from error
     finally:
         stop.close()
     _check_any_success(ledger)

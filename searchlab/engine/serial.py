@@ -63,18 +63,16 @@ def _run_trial(
             trial = trial or TrialRun(config, data, folders)
             result = trial.step()
         except Exception as error:  # as a worker does: whatever it was goes on record
+            failure = describe_failure(error)
+            if failure.kind == "disk":  # the next trial would fare no better; this one stays
+                raise InfrastructureError(
+                    f"trial {config.number} could not write: {failure.message}"
+                ) from error
             logger.exception("trial %d failed", config.number)
-            _record_failure(config.number, error, ledger)
+            ledger.tell(config.number, fail(failure.message, failure.kind))
             return
         if ledger.report(result) or result.done:
             ledger.tell(config.number)
             return
     if trial is not None:
         trial.save()
-
-
-def _record_failure(number: int, error: Exception, ledger: Ledger) -> None:
-    failure = describe_failure(error)
-    if failure.kind == "disk":  # the next trial would fare no better; this one is to be resumed
-        raise InfrastructureError(f"trial {number} could not write: {failure.message}") from error
-    ledger.tell(number, fail(failure.message, failure.kind))

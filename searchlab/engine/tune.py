@@ -10,6 +10,8 @@ from typing import Any
 
 from searchlab.config.plugins import loaded_sources
 from searchlab.engine.cluster import ClusterFacts, connected_ray, prepare_ray_settings
+from searchlab.engine.host_watch import HostWatch
+from searchlab.engine.node_facts import read_cluster
 from searchlab.engine.placement import Placement, least_request, place_workers
 from searchlab.engine.preflight import check_nodes
 from searchlab.engine.probing import describe_probe, probe_config
@@ -25,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 # A worker gets this long to end its epoch and save when the study is stopped.
 _GRACE_SECONDS = 5.0
-# A trial whose worker died is tried this often again.
-_RETRIES = 2
+# A trial whose worker died is tried this often again. A host that is gone is noticed after a
+# minute, and until then each new worker that is sent there counts; a trial that kills its workers
+# takes but seconds for all of them.
+_RETRIES = 10
 
 
 def _load_worker() -> type:
@@ -109,6 +113,7 @@ def _run_experiment(
     trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), placement.request)
     searcher = LedgerSearcher(ledger, stop, has_hosts=placement.num_hosts > 1)
     scheduler = LedgerScheduler(searcher, stop, folders.checkpoints)
+    hosts = _watch_hosts(ledger) if placement.num_hosts > 1 else None
     marker = folders.checkpoints / STOP_MARKER
     marker.unlink(missing_ok=True)
     folders.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -129,7 +134,7 @@ def _run_experiment(
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[],
-                stop=GraceStopper(scheduler, stop, marker, _GRACE_SECONDS),
+                stop=GraceStopper(scheduler, stop, marker, _GRACE_SECONDS, hosts),
                 failure_config=tune.FailureConfig(max_failures=_RETRIES),
                 # Checkpoints are the project's own (DESIGN 3).
                 checkpoint_config=tune.CheckpointConfig(
@@ -141,3 +146,11 @@ def _run_experiment(
             tuner.fit()
         finally:
             marker.unlink(missing_ok=True)
+
+
+def _watch_hosts(ledger: Ledger) -> HostWatch:
+    return HostWatch(
+        lambda: read_cluster(is_ours=False).nodes,
+        on_lost=ledger.note_host_lost,
+        on_joined=lambda host: ledger.announce(f"host {host} joined the cluster"),
+    )

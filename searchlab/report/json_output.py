@@ -15,7 +15,7 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, disturbances: {trials_taken_up, workers_lost,
-  epochs_trained_again, trials_lost}, best: trial, resume``
+  epochs_trained_again, trials_lost, hosts_lost: [host]}, best: trial, resume``
 - ``best``: ``study, metric, metrics, trial``
 - ``list``: a list of ``name, dataset, metric, state, ended, total, best: trial, begun, problem``
 """

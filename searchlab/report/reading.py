@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
-from searchlab.study.attributes import EVALUATIONS, PROGRESS, TrialRecord
+from searchlab.study.attributes import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 from searchlab.study.locks import is_driven_elsewhere
 from searchlab.study.storage import hide_password, open_storage
 from searchlab.study.storage_urls import normalise
@@ -41,6 +41,7 @@ class StudyReading:
     is_finished: bool
     totals: dict[Role, int]
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hosts_lost: tuple[str, ...] = ()
     trials: list[FrozenTrial] = field(default_factory=list)
 
     @property
@@ -80,6 +81,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         is_finished=bool(progress.get("finished")),
         totals=progress.get("totals", {}),
         evaluations=study.user_attrs.get(EVALUATIONS, {}),
+        hosts_lost=tuple(study.user_attrs.get(HOSTS_LOST, ())),
         trials=trials,
     )
 

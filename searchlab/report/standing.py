@@ -41,6 +41,7 @@ class Disturbances:
     workers_lost: int
     epochs_trained_again: int
     trials_lost: int
+    hosts_lost: tuple[str, ...] = ()
 
     @property
     def text(self) -> str | None:
@@ -56,6 +57,7 @@ class Disturbances:
             for count, sentence, noun in parts
             if count
         ]
+        told += [f"host {host} lost" for host in self.hosts_lost]
         return ", ".join(told) or None
 
 
@@ -98,6 +100,7 @@ def _sum_disturbances(reading: StudyReading) -> Disturbances:
         workers_lost=sum(item.worker_lost for item in known),
         epochs_trained_again=sum(item.rerun_epochs for item in known),
         trials_lost=sum(record.is_replaced for record in reading.records),
+        hosts_lost=reading.hosts_lost,
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "EVALUATIONS",
     "FINALIST_OF",
     "FOLD_VALUES",
+    "HOSTS_LOST",
     "INTERRUPTIONS",
     "LABEL",
     "LATENCY_MS",
@@ -74,6 +75,8 @@ INTERRUPTIONS = "searchlab:interruptions"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
 PROGRESS = "searchlab.progress"
+# Likewise: the hosts that were lost, a name for each time.
+HOSTS_LOST = "searchlab.hosts_lost"
 # Likewise: {ensemble or baseline: its figures}.
 EVALUATIONS = "searchlab.evaluations"
 

@@ -199,6 +199,12 @@ class Ledger:
             f"#{number} {live.label}: {what}; it goes on from its last checkpoint"
         )
 
+    def note_host_lost(self, host: str) -> None:
+        """A host left the cluster, with the workers on it."""
+        lost = [*self._study.user_attrs.get(attr.HOSTS_LOST, ()), host]
+        self._study.set_user_attr(attr.HOSTS_LOST, lost)
+        self._onlooker.announce(f"host {host} was lost; its trials go on elsewhere")
+
     def tell(self, number: int, failure: Ending | None = None, *, node: str | None = None) -> None:
         """End a trial in its one honest state (DESIGN 3); one that has ended stays as it is.
 

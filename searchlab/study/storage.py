@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
     from searchlab.study.patient_storage import PatientStorage
+    from searchlab.study.storage_records import RecordStorage
 
 __all__ = [
     "hide_password",
@@ -46,6 +48,13 @@ _POSTGRES_OPTIONS = {
     "tcp_user_timeout": 30000,
     "application_name": "searchlab",
 }
+
+
+# PostgreSQL's codes for what another driver made between our look and our making it: a table, an
+# object, a unique key.
+_MADE_MEANWHILE = ("42P07", "42710", "23505")
+_MOST_RIVALS = 5
+_RIVAL_SECONDS = 0.5
 
 
 def sqlite_url(path: Path) -> str:
@@ -114,10 +123,25 @@ def _connect(url: str) -> BaseStorage:
         return connect_proxy(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS)
     from optuna.storages import get_storage
 
+    # With Optuna's cache over it: finished trials are read once.
+    return get_storage(_connect_database(url))
+
+
+def _connect_database(url: str) -> RecordStorage:
+    """Open a database; one whose tables another driver makes at the same moment is opened again."""
+    from sqlalchemy.exc import DBAPIError
+
     from searchlab.study.storage_records import RecordStorage
 
-    # With Optuna's cache over it: finished trials are read once.
-    return get_storage(RecordStorage(normalise(url), engine_options=_engine_options(url)))
+    for _ in range(_MOST_RIVALS):
+        try:
+            return RecordStorage(normalise(url), engine_options=_engine_options(url))
+        except DBAPIError as error:
+            state = getattr(error.orig, "sqlstate", None)
+            if state not in _MADE_MEANWHILE and "already exists" not in str(error.orig):
+                raise
+            time.sleep(_RIVAL_SECONDS)
+    return RecordStorage(normalise(url), engine_options=_engine_options(url))
 
 
 def _is_disk_fault(error: Exception) -> bool:

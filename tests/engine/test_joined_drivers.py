@@ -82,7 +82,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_two_drivers_share_a_study_to_the_trial(folder: Path, postgres_url: str) -> None:
     first, second = (join(folder, postgres_url, name) for name in ("one", "two"))
-    assert (end(first), end(second)) == (0, 0), (folder / "one.err").read_text()
+    assert (end(first), end(second)) == (0, 0), [
+        (folder / f"{name}.err").read_text() for name in ("two", "one")
+    ]
     trials = read(postgres_url)
     assert_whole(trials)
     assert len(drivers_of(trials)) == 2

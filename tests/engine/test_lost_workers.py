@@ -1,0 +1,143 @@
+"""What the engine makes of a worker's death, and of faults under Ray Tune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray.exceptions
+
+from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
+from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory
+from searchlab.engine.stopping import StopRequest
+from searchlab.errors import InfrastructureError
+from searchlab.study.endings import Ending
+from searchlab.training.memory import choose_batch_split
+
+DIED = ray.exceptions.ActorDiedError()
+OUT_OF_MEMORY = ray.exceptions.OutOfMemoryError("2 worker(s) were killed due to the node running")
+KILLED = ray.exceptions.RayActorError(
+    error_msg="1 worker(s) were killed due to the node running low on memory."
+)
+HOST_DEAD = ray.exceptions.RayActorError(
+    error_msg="The actor died because its node has died. Node Id: 5f"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "for_memory", "words"),
+    [
+        (DIED, False, "its worker died"),
+        (OUT_OF_MEMORY, True, "ran out of memory"),
+        (KILLED, True, "ran out of memory"),
+        (HOST_DEAD, False, "its host was lost"),
+        (None, False, "its worker died"),
+    ],
+)
+def test_the_cause_of_a_loss_is_told(
+    error: BaseException | None, for_memory: bool, words: str
+) -> None:
+    assert is_killed_for_memory(error) is for_memory
+    assert words in describe_loss(error)
+
+
+class FakeLedger:
+    """Remembers what it is told; fails where it is asked to."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.lost: list[tuple[int, str]] = []
+        self.told: list[tuple[int, Ending | None, str | None]] = []
+        self.stopped = 0
+        self.is_waiting = False
+
+    def ask(self) -> Any:
+        if self.fault is not None:
+            raise self.fault
+        return SimpleNamespace(number=7, to_json=lambda: "{}")
+
+    def note_worker_lost(self, number: int, what: str) -> None:
+        self.lost.append((number, what))
+
+    def tell(self, number: int, failure: Ending | None = None, *, node: str | None = None) -> None:
+        self.told.append((number, failure, node))
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+    def snapshot(self) -> Any:
+        return SimpleNamespace(running=())
+
+
+def trial_that_met(error: BaseException) -> Any:
+    return SimpleNamespace(trial_id="a", get_error=lambda: error)
+
+
+def begin(ledger: FakeLedger, stop: StopRequest, checkpoints: Path) -> Any:
+    searcher = LedgerSearcher(ledger, stop, has_hosts=True)  # type: ignore[arg-type]
+    return searcher, LedgerScheduler(searcher, stop, checkpoints)
+
+
+def test_a_worker_killed_for_memory_makes_the_next_attempt_train_in_parts(tmp_path: Path) -> None:
+    ledger = FakeLedger()
+    searcher, scheduler = begin(ledger, StopRequest(), tmp_path)
+    searcher.suggest("a")
+    scheduler.on_trial_error(None, trial_that_met(DIED))
+    assert choose_batch_split(tmp_path, 7) == 1
+    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY))
+    assert choose_batch_split(tmp_path, 7) == 4
+    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY))
+    with pytest.raises(MemoryError):
+        choose_batch_split(tmp_path, 7)
+    assert [number for number, _ in ledger.lost] == [7, 7, 7]
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("error", "error"), ("oom", "oom")])
+def test_a_trial_fails_with_the_kind_its_worker_named(
+    tmp_path: Path, kind: str, reason: str
+) -> None:
+    ledger = FakeLedger()
+    searcher, _ = begin(ledger, StopRequest(), tmp_path)
+    searcher.suggest("a")
+    result = {"error": "E: no", "kind": kind, "node_ip": "10.0.0.3", "done": True}
+    searcher.on_trial_complete("a", result)
+    searcher.on_trial_complete("a", result)  # Tune may deliver it twice
+    assert ledger.told == [(7, Ending(state="FAIL", reason=reason, error="E: no"), "10.0.0.3")]
+
+
+def test_a_trial_whose_workers_all_died_is_lost(tmp_path: Path) -> None:
+    ledger = FakeLedger()
+    searcher, _ = begin(ledger, StopRequest(), tmp_path)
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", None, error=True)
+    [(_, ending, _)] = ledger.told
+    assert ending is not None
+    assert ending.reason == "lost"
+
+
+def test_a_full_disk_on_a_worker_stops_the_study_and_ends_no_trial(tmp_path: Path) -> None:
+    ledger, stop = FakeLedger(), StopRequest()
+    searcher, scheduler = begin(ledger, stop, tmp_path)
+    searcher.suggest("a")
+    full = {"error": "OSError: No space left", "kind": "disk", "node_ip": "10.0.0.3"}
+    searcher.on_trial_complete("a", full)
+    assert ledger.told == []
+    assert isinstance(stop.fault, InfrastructureError)
+    assert "trial 7 could not write on 10.0.0.3: OSError: No space left" in str(stop.fault)
+    assert searcher.suggest("b") == "FINISHED"
+    assert GraceStopper(scheduler, stop, tmp_path / "STOP", 0.0).stop_all()
+    assert ledger.stopped == 1
+    stop.close()
+
+
+def test_what_the_ledger_raises_under_tune_stops_the_study_and_is_kept(tmp_path: Path) -> None:
+    fault = InfrastructureError("the storage is away")
+    ledger, stop = FakeLedger(fault), StopRequest()
+    searcher, _ = begin(ledger, stop, tmp_path)
+    assert searcher.suggest("a") == "FINISHED"
+    assert stop.fault is fault
+    ledger.fault = None
+    assert searcher.suggest("b") == "FINISHED", "the ledger is left alone from then on"
+    stop.close()
