@@ -86,17 +86,17 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the ledger. A final result comes here only; a pruned trial's last comes again."""
-        number = self.numbers.pop(trial_id, None)
-        if number is not None:
-            _guarded(self._stop, lambda: self._end(number, None if error else result), None)
+        """Tell the ledger. A final result comes here only; a pruned trial's last comes again.
 
-    def _end(self, number: int, result: dict[str, Any] | None) -> None:
-        node = str(result.get("node_ip")) if result and self._has_hosts else None
-        if result is None:
-            lost = fail("the worker died, as did those that tried again", "lost")
-            self.ledger.tell(number, lost)
-        elif "error" in result:
+        Of a worker that died, without a result, the scheduler has heard before.
+        """
+        number = self.numbers.pop(trial_id, None)
+        if number is not None and result is not None and not error:
+            _guarded(self._stop, lambda: self._end(number, result), None)
+
+    def _end(self, number: int, result: dict[str, Any]) -> None:
+        node = str(result.get("node_ip")) if self._has_hosts else None
+        if "error" in result:
             self._fail(number, str(result["error"]), str(result["kind"]), node)
         else:
             self.ledger.report(_read(result))
@@ -142,7 +142,11 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
         self.live.pop(trial.trial_id, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """A worker died; Tune starts the trial again while it has retries left."""
+        """A worker died; the ledger gives the trial out again, so Tune is to forget it.
+
+        Tune's own retries will not do: what it hears of a dead worker while the trial waits for
+        another ends the trial, however many retries are left.
+        """
         self.live.pop(trial.trial_id, None)
         number = self._numbers.get(trial.trial_id)
         if number is None or self._stop.is_made:

@@ -1,4 +1,4 @@
-"""The Tune engine: Ray Tune places the trials, retries lost workers, and reuses its actors."""
+"""The Tune engine: Ray Tune places the trials and reuses its actors."""
 
 from __future__ import annotations
 
@@ -27,10 +27,6 @@ logger = logging.getLogger(__name__)
 
 # A worker gets this long to end its epoch and save when the study is stopped.
 _GRACE_SECONDS = 5.0
-# A trial whose worker died is tried this often again. A host that is gone is noticed after a
-# minute, and until then each new worker that is sent there counts; a trial that kills its workers
-# takes but seconds for all of them.
-_RETRIES = 10
 
 
 def _load_worker() -> type:
@@ -135,7 +131,7 @@ def _run_experiment(
                 verbose=0,
                 callbacks=[],
                 stop=GraceStopper(scheduler, stop, marker, _GRACE_SECONDS, hosts),
-                failure_config=tune.FailureConfig(max_failures=_RETRIES),
+                failure_config=tune.FailureConfig(max_failures=0),  # the ledger retries
                 # Checkpoints are the project's own (DESIGN 3).
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False

@@ -156,6 +156,10 @@ class Agenda:
 
     # What happened
 
+    def give_back(self, trial: Trial) -> None:
+        """A trial of ours is to be taken once more, before anything new."""
+        self._rows.orphans.append(trial._trial_id)
+
     def note_end(self, record: TrialRecord) -> None:
         """A trial of ours ended; one that was lost is owed another."""
         self.records[record.number] = record

@@ -85,7 +85,7 @@ EVALUATIONS = "searchlab.evaluations"
 class Interruptions:
     """What befell a trial: how often a later driver took it up or its worker died, and the cost.
 
-    ``in_vain`` counts how often in a row it was taken up with no epoch recorded after ``epoch``.
+    ``in_vain`` counts how often in a row that was with no epoch recorded after ``epoch``.
     """
 
     taken_up: int = 0

@@ -22,7 +22,13 @@ from searchlab.study.agenda import Agenda, owner_of
 from searchlab.study.attributes import Interruptions, TrialRecord
 from searchlab.study.breaker import Breaker
 from searchlab.study.configure import make_config
-from searchlab.study.endings import Ending, decide_ending, end_attributes, learning_curves
+from searchlab.study.endings import (
+    Ending,
+    decide_ending,
+    end_attributes,
+    fail,
+    learning_curves,
+)
 from searchlab.study.judging import judge
 from searchlab.study.live_trial import LiveTrial
 from searchlab.study.locks import SoleDriver, StudyLock
@@ -38,8 +44,9 @@ __all__ = ["Ledger"]
 
 logger = logging.getLogger(__name__)
 
-# A trial that was taken up so often without an epoch's progress takes its driver with it.
-_MOST_IN_VAIN = 5
+# A trial that was begun so often without an epoch's progress takes its worker or driver with it.
+# A host that is gone is noticed after a minute; until then new workers may be sent there.
+_MOST_IN_VAIN = 10
 
 
 class Ledger:
@@ -113,7 +120,7 @@ class Ledger:
             self._lose(trial, f"cannot be taken up again: {error}")
             return None
         if interruptions.in_vain > _MOST_IN_VAIN:
-            self._lose(trial, f"was taken up {_MOST_IN_VAIN} times and never ended an epoch")
+            self._lose(trial, f"was begun {_MOST_IN_VAIN} times more and ended no epoch")
             return None
         has_scheme = f"{config.model.family}.scheme" in point
         # A baseline keeps the name that it was planned under.
@@ -143,7 +150,8 @@ class Ledger:
         """Return what befell a trial before; one that has its label was with a driver already."""
         known = frozen.system_attrs.get(attr.INTERRUPTIONS)
         before = Interruptions(**known) if known else Interruptions()
-        if attr.SCHEME not in frozen.user_attrs or not frozen.params:
+        is_new = attr.SCHEME not in frozen.user_attrs or not frozen.params
+        if is_new or owner_of(frozen.system_attrs.get(ORIGIN)) == self._lock.driver:
             return before
         epoch = max(frozen.intermediate_values, default=0)
         # Optuna keeps no intermediate values where there are several objectives.
@@ -189,12 +197,21 @@ class Ledger:
         return live.pruned
 
     def note_worker_lost(self, number: int, what: str) -> None:
-        """A trial's worker died; the trial begins again from its last checkpoint."""
+        """A trial's worker died: ``ask`` returns it again, to go on from its last checkpoint.
+
+        One whose workers die again and again, with no epoch between, is lost.
+        """
         live = self._live.get(number)
         if live is None:
             return
-        live.count(worker_lost=live.interruptions.worker_lost + 1)
+        live.count_worker_lost()
         live.store_interruptions()
+        if live.interruptions.in_vain >= _MOST_IN_VAIN:
+            self.tell(number, fail(f"{what}, as on all of {_MOST_IN_VAIN} workers", "lost"))
+            return
+        del self._live[number]
+        self._tally.forget(number)
+        self._agenda.give_back(live.trial)
         self._onlooker.announce(
             f"#{number} {live.label}: {what}; it goes on from its last checkpoint"
         )

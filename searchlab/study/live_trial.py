@@ -53,6 +53,15 @@ class LiveTrial:
         """Change some of the figures of what befell the trial; they are stored with its end."""
         self.interruptions = replace(self.interruptions, **changes)
 
+    def count_worker_lost(self) -> None:
+        """Count a worker that died, and whether the trial got on since the last that did."""
+        before = self.interruptions
+        self.count(
+            worker_lost=before.worker_lost + 1,
+            in_vain=0 if self.last_known_step > before.epoch else before.in_vain + 1,
+            epoch=self.last_known_step,
+        )
+
     def store_interruptions(self) -> None:
         """Record what befell the trial, where anything did."""
         if self.interruptions != Interruptions():

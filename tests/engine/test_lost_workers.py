@@ -107,14 +107,14 @@ def test_a_trial_fails_with_the_kind_its_worker_named(
     assert ledger.told == [(7, Ending(state="FAIL", reason=reason, error="E: no"), "10.0.0.3")]
 
 
-def test_a_trial_whose_workers_all_died_is_lost(tmp_path: Path) -> None:
+def test_a_dead_workers_trial_is_left_to_the_ledger(tmp_path: Path) -> None:
     ledger = FakeLedger()
-    searcher, _ = begin(ledger, StopRequest(), tmp_path)
+    searcher, scheduler = begin(ledger, StopRequest(), tmp_path)
     searcher.suggest("a")
+    scheduler.on_trial_error(None, trial_that_met(DIED))
     searcher.on_trial_complete("a", None, error=True)
-    [(_, ending, _)] = ledger.told
-    assert ending is not None
-    assert ending.reason == "lost"
+    assert ledger.lost == [(7, "its worker died")]
+    assert ledger.told == []
 
 
 def test_a_full_disk_on_a_worker_stops_the_study_and_ends_no_trial(tmp_path: Path) -> None:

@@ -113,12 +113,12 @@ def config_space() -> dict[str, Any]:
 def test_a_trial_that_takes_every_driver_with_it_is_given_up() -> None:
     spec = make_spec(search={"trials": 1}, **ONLY_SEARCH)
     study = open_study(spec)
-    for _ in range(6):
+    for _ in range(11):
         assert ask(open_ledger(spec, study)).number == 0
     ledger = open_ledger(spec, study)
     assert ask(ledger).number == 1
     assert study.trials[0].state == TrialState.FAIL
-    assert "never ended an epoch" in study.trials[0].user_attrs["error"]
+    assert "ended no epoch" in study.trials[0].user_attrs["error"]
 
 
 def test_a_trial_that_gets_on_may_be_taken_up_any_number_of_times() -> None:
@@ -163,6 +163,7 @@ def test_a_worker_lost_is_counted_and_so_is_what_its_successor_trains_again() ->
     ledger.report(make_result(config, 1))
     ledger.report(make_result(config, 2))
     ledger.note_worker_lost(config.number, "its host was lost")
+    assert ask(ledger) == config
     ledger.report(replace(make_result(config, 1), replayed=True))
     ledger.report(replace(make_result(config, 2), seconds=0.5))
     ledger.report(make_result(config, 3))
@@ -170,6 +171,30 @@ def test_a_worker_lost_is_counted_and_so_is_what_its_successor_trains_again() ->
     assert study.trials[0].state == TrialState.COMPLETE
     counts = interruptions(study, 0)
     assert (counts["worker_lost"], counts["rerun_epochs"]) == (1, 1)
+
+
+def test_a_trial_whose_workers_keep_dying_is_lost_and_one_that_gets_on_is_not() -> None:
+    spec = make_spec(training={"epochs": 20}, search={"trials": 2}, **ONLY_SEARCH)
+    study = open_study(spec)
+    ledger = open_ledger(spec, study)
+    for epoch in range(1, 20):
+        config = ask(ledger)
+        assert config.number == 0
+        for past in range(1, epoch):
+            ledger.report(make_result(config, past, replayed=True))
+        ledger.report(make_result(config, epoch))
+        ledger.note_worker_lost(0, "its worker died")
+    train(ledger, ask(ledger))
+    assert study.trials[0].state == TrialState.COMPLETE
+    assert interruptions(study, 0)["worker_lost"] == 19
+    for _ in range(10):
+        assert ask(ledger).number == 1
+        ledger.note_worker_lost(1, "its worker died")
+    assert ask(ledger).number == 2
+    record = TrialRecord.from_trial(study.trials[1])
+    assert (record.state, record.stop_reason) == ("FAIL", "lost")
+    assert record.error == "its worker died, as on all of 10 workers"
+    assert study.trials[2].user_attrs["retry_of"] == 1
 
 
 # Delivered twice
