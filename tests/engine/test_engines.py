@@ -181,8 +181,8 @@ def worker_killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     schedulers: list[LedgerScheduler] = []
     make = LedgerScheduler.__init__
 
-    def remember(self: LedgerScheduler, ledger: Ledger) -> None:
-        make(self, ledger)
+    def remember(self: LedgerScheduler, *arguments: Any) -> None:
+        make(self, *arguments)
         schedulers.append(self)
 
     monkeypatch.setattr(LedgerScheduler, "__init__", remember)
