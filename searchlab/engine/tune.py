@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -51,15 +52,21 @@ def run_on_ray(
     settings are made. Raises InputError where a node lacks what workers need.
     """
     prepare_ray_settings()
-    # Signals twice: Ray takes SIGTERM for itself when it starts, and keeps it when it has ended.
-    with (
-        stop_on_signals(stop),
-        connected_ray(prepared.spec.resources, address=address) as cluster,
-        stop_on_signals(stop),
-    ):
-        placement = _prepare_cluster(cluster, ledger, prepared, folders)
-        if not stop.is_made:
-            _run_experiment(ledger, prepared, folders, stop, load_worker(), placement)
+    try:
+        # Signals twice: Ray takes SIGTERM for itself when it starts, and keeps it when it ended.
+        with (
+            stop_on_signals(stop),
+            connected_ray(prepared.spec.resources, address=address) as cluster,
+            stop_on_signals(stop),
+        ):
+            if not stop.is_made:
+                placement = _prepare_cluster(cluster, ledger, prepared, folders)
+            if not stop.is_made:
+                _run_experiment(ledger, prepared, folders, stop, load_worker(), placement)
+    except SystemExit as ending:
+        if ending.code != signal.SIGTERM:
+            raise
+        stop.make(signal.SIGTERM)  # it came to Ray's handler, between Ray's start and ours
 
 
 def _prepare_cluster(

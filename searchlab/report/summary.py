@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.report.leaderboard import Row, best_row
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.report.standing import take_standing
@@ -37,7 +37,7 @@ def summarise_run(run: RunFolder, storage_option: str | None) -> StudySummary:
     begun = datetime.fromtimestamp(run.study_file.stat().st_mtime).astimezone()
     try:
         return _summarise(read_study(run, storage_option), begun)
-    except InputError as error:
+    except (InputError, InfrastructureError) as error:
         return StudySummary(
             name=run.path.name,
             dataset="-",

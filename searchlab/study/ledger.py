@@ -86,7 +86,7 @@ class Ledger:
         """Return the next trial to train, or None: nothing now, or nothing more."""
         while not self._stopping:
             self._lock.check()
-            trial = self._agenda.take_next({number: live.role for number, live in self._lives()})
+            trial = self._agenda.take_next({number: t.role for number, t in self._live.items()})
             self._tally.count_earlier(self._agenda.take_news())
             if self._agenda.num_finalists is not None:
                 self._tally.totals["finalist"] = self._agenda.num_finalists
@@ -96,9 +96,6 @@ class Ledger:
             if config is not None:
                 return config
         return None
-
-    def _lives(self) -> list[tuple[int, LiveTrial]]:
-        return list(self._live.items())
 
     def _begin(self, trial: Trial) -> TrialConfig | None:
         """Settle a trial's parameters and make the configuration that a worker trains.

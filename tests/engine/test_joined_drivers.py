@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 from optuna.trial import FrozenTrial
-from postgres_servers import PostgresServer
 from small_studies import search_command, write_study
+
+if TYPE_CHECKING:
+    from postgres_servers import PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
 
