@@ -80,6 +80,7 @@ _RESUMABLE = (
         "searchlab study run studies/quickstart.yaml",
         "searchlab study run studies/fashion-mnist.yaml --set training.epochs=3 --set name=short",
         "searchlab study run studies/report-004.yaml --quick",
+        "searchlab study run studies/quickstart.yaml --address auto --runs-dir /shared/runs",
         "searchlab study run examples/my_family.yaml --plugin examples/my_family.py",
     )
 )

@@ -84,6 +84,7 @@ def test_a_plugin_that_a_node_cannot_load_is_told_with_node_and_error(
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_silent_node_and_a_lost_one_are_both_named(cluster: ClusterFacts, tmp_path: Path) -> None:
     both = dataclasses.replace(cluster, nodes=(*cluster.nodes, STRANGER))
     plugins = {str(tmp_path / "plugin.py"): "import time\ntime.sleep(60)\n"}

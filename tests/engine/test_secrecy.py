@@ -202,6 +202,7 @@ def test_a_refused_password_is_not_told(
     assert not (tmp_path / "runs" / "tiny" / "study.yaml").exists()
 
 
+@pytest.mark.slow
 def test_the_password_of_a_storage_that_is_away_is_not_told(
     tmp_path: Path, ray_folder: Path
 ) -> None:

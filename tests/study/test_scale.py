@@ -86,6 +86,7 @@ def count_statements(rows: RowStorage, study: Study, act: Callable[[Study, Trial
     return len(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_trials_reports_and_verdicts_cost_the_same_statements_however_many_have_finished(
     rows: RowStorage, pruner: str
