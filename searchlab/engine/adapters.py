@@ -129,7 +129,7 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
         self._checkpoints = checkpoints
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A trial is about to run, for the first time or once more after its worker died."""
+        """A trial is about to run; one whose worker died comes again under another id of Tune's."""
         self.live[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch. A failure is a result: raised, Tune would run the trial three times."""
+        """Train one epoch. A failure is a result: raised, it would pass for a worker that died."""
         try:
             if self._run is None:
                 self._run = self._begin()
