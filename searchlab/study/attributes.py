@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from searchlab.config.trial import Role
 
 __all__ = [
+    "ALONE",
     "BATCH_SPLIT",
     "CURVES",
     "EPOCHS",
@@ -69,6 +70,9 @@ TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
 # {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch],
 # seconds: [epoch]}.
 CURVES = "searchlab:curves"
+
+# Likewise: the parameters that a sampler drew alone though it could have seen them with others.
+ALONE = "searchlab:alone"
 
 # Likewise: an Interruptions as a dict; absent where there were none.
 INTERRUPTIONS = "searchlab:interruptions"

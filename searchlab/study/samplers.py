@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from searchlab.config.samplers import WHOLE_SPACE_SAMPLERS
 from searchlab.config.seeds import derive_seed
+from searchlab.study.attributes import ALONE
 from searchlab.study.evolution import POPULATION_SIZE, EvolutionSampler
 from searchlab.study.flat_space import FlatSpace
 from searchlab.study.gaussian_process import GP_STARTUP_TRIALS, GaussianProcessSampler
@@ -33,12 +34,9 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.study.spaces import StudySpace
 
-__all__ = ["ALONE", "DerivedSampler", "count_random_draws", "make_sampler"]
+__all__ = ["DerivedSampler", "count_random_draws", "make_sampler"]
 
 logger = logging.getLogger(__name__)
-
-# A trial's system attribute: the names of its parameters that were needlessly sampled alone.
-ALONE = "searchlab:alone"
 
 _TPE_STARTUP_TRIALS = 10
 _STARTUP = {

@@ -29,10 +29,9 @@ from searchlab.report.diagnosis_folds import describe_fold_damage
 from searchlab.report.diagnosis_text import diagnosis_data, print_diagnosis
 from searchlab.report.findings import Finding, list_trials
 from searchlab.report.reading import StudyReading, read_study
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.attributes import ALONE, TrialRecord
 from searchlab.study.ledger import Ledger
 from searchlab.study.runs import RunFolder
-from searchlab.study.samplers import ALONE
 from searchlab.study.storage import open_storage
 from searchlab.training.checkpoint import model_path
 

@@ -33,7 +33,8 @@ from sampler_driving import (
 )
 
 from searchlab.config.samplers import check_sampler
-from searchlab.study.samplers import ALONE, DerivedSampler
+from searchlab.study.attributes import ALONE
+from searchlab.study.samplers import DerivedSampler
 
 
 def _num_trials(sampler: str) -> int:
