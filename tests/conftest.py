@@ -19,6 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
+from searchlab.study.grpc_settings import prepare_grpc
+
+prepare_grpc()  # before a test imports grpc by itself
+
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import re
 import socket
@@ -15,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 
 from searchlab.config.study import ResourceSpec
 from searchlab.engine.access_token import guarded_by_token
+from searchlab.engine.local_ray import start_ray
 from searchlab.engine.node_facts import ClusterFacts, NodeFacts, read_cluster
 from searchlab.engine.secrecy import hidden_command_line, hidden_secrets
 from searchlab.errors import InputError
@@ -30,8 +30,6 @@ __all__ = [
 # Together they stay under half a minute.
 _DIAL_SECONDS = 5.0
 _PROBE_SECONDS = 22.0
-
-_LOOPBACK = "127.0.0.1"
 
 # Read by Ray and Tune when they are imported or when an experiment starts.
 _RAY_SETTINGS = {
@@ -61,7 +59,8 @@ def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Ite
     Takes the Ray that this process is connected to already; else the cluster at ``address``
     (``auto`` or HOST:PORT) or RAY_ADDRESS, which outlives the study; else starts one here, which
     ends with it. That one asks for a token, and all its processes listen on loopback only. Raises
-    InputError, within half a minute, where no cluster can be reached at the address.
+    InputError, within half a minute, where no cluster can be reached at the address,
+    InfrastructureError where none can be started here.
     """
     prepare_ray_settings()
     import ray
@@ -78,7 +77,7 @@ def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Ite
         # Only meanwhile: a database client here may have to connect again later.
         with hidden_secrets(), hidden_command_line():
             if place is None:
-                _start(resources)
+                start_ray(resources)
             else:
                 _join(*place)
         for name in ("ray", "ray.tune", "ray.train", "ray._private"):
@@ -92,49 +91,6 @@ def _choose_place(address: str | None) -> tuple[str, str] | None:
     if given and given != "local" and address in (None, "auto"):
         return given, f"RAY_ADDRESS {given}"
     return None if address is None else (address, f"--address {address}")
-
-
-def _start(resources: ResourceSpec) -> None:
-    import ray
-
-    workers = 1 if resources.workers == "auto" else int(resources.workers)
-    with _loopback_only():
-        ray.init(
-            address="local",  # else one that somebody started on this machine would be taken
-            # More workers than cores is the user's choice; Ray would otherwise never start them.
-            num_cpus=max(_count_cpus(), math.ceil(workers * resources.cpus)),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            _node_ip_address=_LOOPBACK,
-        )
-
-
-@contextmanager
-def _loopback_only() -> Iterator[None]:
-    """Let Ray take 127.0.0.1 as its address; it then listens nowhere else.
-
-    It would otherwise replace a loopback address by the machine's own, and listen on all. The
-    switch is the one by which it spares desktops the questions of their firewall.
-    """
-    from ray._private import ray_constants
-
-    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
-    variable, constant = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
-    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = constant
-        if variable is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = variable
-
-
-def _count_cpus() -> int:
-    """Return the cores this process may use, which a container or taskset may have cut."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _join(address: str, where: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.grpc_settings import prepare_grpc
 from searchlab.study.storage_urls import (
     hide_password,
     is_postgres,
@@ -118,6 +119,7 @@ def _open(url: str) -> BaseStorage:
 
 def _connect(url: str) -> BaseStorage:
     if url.startswith("grpc://"):
+        prepare_grpc()
         from searchlab.study.storage_proxy import connect_proxy
 
         return connect_proxy(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.storages import BaseStorage
 
 from searchlab.errors import InputError
+from searchlab.study.grpc_settings import prepare_grpc
 
 if TYPE_CHECKING:
     import grpc
@@ -49,6 +50,7 @@ def start_server(storage: BaseStorage, *, host: str, port: int) -> StorageServer
             where="searchlab storage serve",
             remedy="Run: pip install 'searchlab[grpc]'",
         )
+    prepare_grpc()
     import grpc
     from optuna.storages._grpc.auto_generated import api_pb2_grpc
     from optuna.storages._grpc.servicer import OptunaStorageProxyService

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import optuna
 import pytest
 
+from searchlab.config.study import ResourceSpec
 from searchlab.engine.cluster import prepare_ray_settings
+from searchlab.engine.local_ray import start_ray
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +17,7 @@ def local_ray() -> Iterator[None]:
     prepare_ray_settings()
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    start_ray(ResourceSpec(workers=2))
     yield
     ray.shutdown()
 
