@@ -225,7 +225,7 @@ def open_benchmark_storage(variant: str, path: Path) -> Any:
     """Open searchlab's storage for searchlab, its equal for the others."""
     from optuna.storages import RDBStorage
 
-    from searchlab.study.storage import open_storage, sqlite_url
+    from searchlab.study.storages.opening import open_storage, sqlite_url
 
     if variant == "searchlab":
         return open_storage(sqlite_url(path))

@@ -196,7 +196,7 @@ def make_spec(pruner: str = "none") -> Any:
 
 def make_space(spec: Any) -> Any:
     """Return what it searches."""
-    from searchlab.study.spaces import SpecSpace
+    from searchlab.study.space.study_space import SpecSpace
 
     return SpecSpace(spec)
 
@@ -206,7 +206,7 @@ def make_run(folder: Path, size: int) -> None:
     import optuna
 
     from searchlab.study.runs import RunFolder
-    from searchlab.study.storage import open_storage, sqlite_url
+    from searchlab.study.storages.opening import open_storage, sqlite_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = RunFolder(folder)
@@ -220,10 +220,10 @@ def open_recorded(folder: Path, pruner: str = "none") -> Any:
     """Open the run's study as ``resume`` does."""
     import optuna
 
-    from searchlab.study.pruners import make_pruner
+    from searchlab.study.pruning.pruners import make_pruner
     from searchlab.study.runs import RunFolder
-    from searchlab.study.samplers import make_sampler
-    from searchlab.study.storage import open_storage, sqlite_url
+    from searchlab.study.samplers.registry import make_sampler
+    from searchlab.study.storages.opening import open_storage, sqlite_url
 
     spec = make_spec(pruner)
     return optuna.load_study(

@@ -115,8 +115,8 @@ def measure_pruner(name: str, folder: Path, alone: Any, watch: Stopwatch, repeat
     """Time the verdicts on trials that live to their end, the longest to judge."""
     import optuna
 
-    from searchlab.study.judging import judge
-    from searchlab.study.pruners import make_pruner
+    from searchlab.study.pruning.judging import judge
+    from searchlab.study.pruning.pruners import make_pruner
 
     study = open_recorded(folder, name)
     study.sampler = optuna.samplers.RandomSampler(seed=0)

@@ -14,7 +14,7 @@ from searchlab.config.study import StudySpec
 from searchlab.data import describe_dataset
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation import request_data
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.space.study_space import SpecSpace
 
 STUDIES = Path(__file__).parents[1] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))

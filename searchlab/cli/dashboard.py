@@ -45,7 +45,7 @@ def dashboard(
     It can be reached from this machine only (127.0.0.1). Ctrl-C ends it.
     """
     url, artifacts = _find_storage(run, storage, runs_dir)
-    from searchlab.study.storage import hide_password, open_storage
+    from searchlab.study.storages.opening import hide_password, open_storage
 
     server = _bind(port)
     with server:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
     from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
-    from searchlab.study.points import Point
+    from searchlab.study.space.points import Point
 
 __all__ = ["app"]
 
@@ -131,11 +131,11 @@ def _is_function(file: str) -> bool:
 def _open_source(file: str) -> Callable[[Trial], Point]:
     """Return what gives a trial its point: a space file, or a Python function."""
     if _is_function(file):
-        from searchlab.study.callable_space import load_callable, to_point
+        from searchlab.study.space.callable_space import load_callable, to_point
 
         function = load_callable(file)
         return lambda trial: to_point(file, function(trial))
-    from searchlab.study.suggest import suggest
+    from searchlab.study.space.suggest import suggest
 
     space = _load_checked(file)
     return lambda trial: suggest(trial, space)
@@ -150,7 +150,7 @@ def _load_checked(file: str) -> SpaceSpec:
             remedy="Write one with: searchlab space new",
         )
     from searchlab.config.loading import load_space
-    from searchlab.study.space_check import check_space
+    from searchlab.study.space.space_check import check_space
 
     loaded = load_space(Path(file))
     check_space(loaded.space, loaded.document)

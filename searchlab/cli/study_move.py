@@ -61,8 +61,8 @@ def export(
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
     from searchlab.report.reading import read_study
-    from searchlab.study.archive import export_study
-    from searchlab.study.storage import open_storage
+    from searchlab.study.moving.archive import export_study
+    from searchlab.study.storages.opening import open_storage
 
     if file.exists() and not force:
         raise InputError(
@@ -109,7 +109,7 @@ def import_(
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
-    from searchlab.study.archive_reading import import_study
+    from searchlab.study.moving.archive_reading import import_study
     from searchlab.study.runs import default_runs_dir
 
     root = default_runs_dir(runs_dir)
@@ -143,8 +143,8 @@ def delete(
     Files in the folder that searchlab did not write are left, and named.
     """
     from searchlab.report.reading import is_driven
-    from searchlab.study.deletion import delete_run
-    from searchlab.study.storage import hide_password
+    from searchlab.study.moving.deletion import delete_run
+    from searchlab.study.storages.opening import hide_password
 
     folder = _find(run, runs_dir)
     if is_driven(folder):

@@ -84,7 +84,7 @@ def show_status(
     from rich.console import Console
 
     from searchlab.report.tables import describe_figures, print_standing
-    from searchlab.study.storage import hide_password
+    from searchlab.study.storages.opening import hide_password
 
     typer.echo(f"{reading.spec.name}: {standing.state}")
     print_standing(Console(), standing)
@@ -205,7 +205,7 @@ def _print_best(reading: StudyReading, best: Row) -> None:
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:
-    from searchlab.study.storage import hide_password
+    from searchlab.study.storages.opening import hide_password
 
     command = ["searchlab", "study", "resume", str(reading.run.path)]
     if storage is not None:

@@ -24,13 +24,13 @@ from searchlab.errors import (
     StudyFailedError,
 )
 from searchlab.study.ledger import Ledger
-from searchlab.study.locks import StudyLock, hold_study, new_driver_id
-from searchlab.study.patient_storage import PatientStorage
+from searchlab.study.locks.study_lock import StudyLock, hold_study, new_driver_id
 from searchlab.study.preparation import PreparedStudy, prepare_study
 from searchlab.study.progress import Onlooker
 from searchlab.study.record import create_study, join_study, reopen_study
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage, take_password_from_environment
+from searchlab.study.storages.opening import open_storage, take_password_from_environment
+from searchlab.study.storages.patient_storage import PatientStorage
 from searchlab.training.failures import describe_failure
 from searchlab.training.run import TrialFolders
 

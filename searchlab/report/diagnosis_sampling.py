@@ -11,9 +11,9 @@ from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS
 from searchlab.config.space import SpaceSpec
 from searchlab.report.findings import RUN_ANEW, Evidence, Finding, list_trials
 from searchlab.study.attributes import ALONE
-from searchlab.study.flat_space import FlatSpace
-from searchlab.study.samplers import count_random_draws
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.study.samplers.registry import count_random_draws
+from searchlab.study.space.study_space import SpecSpace
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from searchlab.study.storage import hide_password
+from searchlab.study.storages.opening import hide_password
 
 if TYPE_CHECKING:
     from searchlab.report.comparisons import ComparedBaselines

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.attributes import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
-from searchlab.study.locks import is_driven_elsewhere
-from searchlab.study.storage import hide_password, open_storage
-from searchlab.study.storage_urls import normalise
+from searchlab.study.locks.study_lock import is_driven_elsewhere
+from searchlab.study.storages.opening import hide_password, open_storage
+from searchlab.study.storages.urls import normalise
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

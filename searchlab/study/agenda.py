@@ -19,8 +19,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
 from searchlab.study import attributes as attr
 from searchlab.study.attributes import TrialRecord
-from searchlab.study.locks import StudyLock
-from searchlab.study.patient_storage import ORIGIN
+from searchlab.study.locks.study_lock import StudyLock
 from searchlab.study.plan import (
     PlannedTrial,
     choose_finalists,
@@ -28,7 +27,8 @@ from searchlab.study.plan import (
     plan_retry,
     plan_search,
 )
-from searchlab.study.spaces import StudySpace
+from searchlab.study.space.study_space import StudySpace
+from searchlab.study.storages.patient_storage import ORIGIN
 
 __all__ = ["Agenda", "owner_of"]
 

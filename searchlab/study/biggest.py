@@ -11,9 +11,9 @@ from searchlab.errors import InputError
 from searchlab.models import count_multiply_adds
 from searchlab.study.configure import make_config
 from searchlab.study.plan import plan_baselines
-from searchlab.study.points import Point, walk
 from searchlab.study.preparation import PreparedStudy
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.space.points import Point, walk
+from searchlab.study.space.study_space import SpecSpace
 
 __all__ = ["find_biggest"]
 

@@ -6,8 +6,8 @@ from searchlab.config.baselines import BaselineRow
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import FoldPlan, Measure, Role, TrialConfig
 from searchlab.study.plan import baseline_key
-from searchlab.study.points import Point
 from searchlab.study.resolve import resolve
+from searchlab.study.space.points import Point
 
 __all__ = ["make_config", "mean_epochs", "plan_folds"]
 

@@ -21,9 +21,9 @@ from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
 from searchlab.errors import InputError
 from searchlab.models import check_model
-from searchlab.study.points import Point, reference_point, walk
 from searchlab.study.resolve import resolve
-from searchlab.study.spaces import SpecSpace, StudySpace
+from searchlab.study.space.points import Point, reference_point, walk
+from searchlab.study.space.study_space import SpecSpace, StudySpace
 
 __all__ = ["check_models_fit"]
 

@@ -29,14 +29,14 @@ from searchlab.study.endings import (
     fail,
     learning_curves,
 )
-from searchlab.study.judging import judge
 from searchlab.study.live_trial import LiveTrial
-from searchlab.study.locks import SoleDriver, StudyLock
+from searchlab.study.locks.study_lock import SoleDriver, StudyLock
 from searchlab.study.objective_values import objective_values
-from searchlab.study.patient_storage import ORIGIN
 from searchlab.study.progress import Onlooker, Silent, Snapshot, TrialEnd
+from searchlab.study.pruning.judging import judge
 from searchlab.study.resolve import label_of
-from searchlab.study.spaces import StudySpace
+from searchlab.study.space.study_space import StudySpace
+from searchlab.study.storages.patient_storage import ORIGIN
 from searchlab.study.tally import Tally
 from searchlab.training.results import EpochResult
 

@@ -20,8 +20,8 @@ from searchlab.study.attributes import (
     SCHEME,
     TrialRecord,
 )
-from searchlab.study.points import Point, grid, one_at_a_time
-from searchlab.study.spaces import StudySpace
+from searchlab.study.space.points import Point, grid, one_at_a_time
+from searchlab.study.space.study_space import StudySpace
 
 __all__ = [
     "PlannedTrial",

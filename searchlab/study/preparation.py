@@ -23,11 +23,11 @@ from searchlab.data.decoding import Progress
 from searchlab.data.folds import Indices
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models import get_family, list_families
-from searchlab.study.callable_space import CallableSpace
 from searchlab.study.fit_check import check_models_fit
 from searchlab.study.plan import plan_baselines, plan_search
-from searchlab.study.space_check import check_space
-from searchlab.study.spaces import SpecSpace, StudySpace
+from searchlab.study.space.callable_space import CallableSpace
+from searchlab.study.space.space_check import check_space
+from searchlab.study.space.study_space import SpecSpace, StudySpace
 
 __all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "request_data"]
 

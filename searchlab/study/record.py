@@ -13,10 +13,10 @@ from optuna.study import Study
 from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
-from searchlab.study.copying import is_half_copied
+from searchlab.study.moving.copying import is_half_copied
 from searchlab.study.preparation import PreparedStudy
-from searchlab.study.pruners import make_pruner
-from searchlab.study.samplers import make_sampler
+from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.samplers.registry import make_sampler
 
 __all__ = ["create_study", "join_study", "reopen_study"]
 

@@ -15,7 +15,7 @@ from searchlab.config.trial import (
     ScheduleConfig,
     Scheme,
 )
-from searchlab.study.points import Point
+from searchlab.study.space.points import Point
 
 __all__ = ["Resolved", "label_of", "resolve"]
 

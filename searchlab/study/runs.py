@@ -11,7 +11,7 @@ from pathlib import Path
 from searchlab.config.documents import dump_yaml
 from searchlab.config.loading import StudyFile, load_study
 from searchlab.errors import InputError, did_you_mean
-from searchlab.study.storage import hide_password, sqlite_url
+from searchlab.study.storages.opening import hide_password, sqlite_url
 
 __all__ = ["RunFolder", "default_runs_dir", "find_run", "list_runs"]
 

@@ -20,7 +20,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.validation import validate_document
 from searchlab.engine.launch import Driving, begin_study
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage
+from searchlab.study.storages.opening import open_storage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

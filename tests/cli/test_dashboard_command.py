@@ -19,7 +19,7 @@ import pytest
 from command_line import assert_refused, run_searchlab
 
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 @pytest.fixture

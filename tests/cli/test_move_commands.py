@@ -12,7 +12,7 @@ from filelock import FileLock
 from toy_runs import invoke, make_toy
 
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 @pytest.fixture

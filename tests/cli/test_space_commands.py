@@ -17,7 +17,7 @@ from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import count_parameters, list_families, registry
-from searchlab.study.space_check import check_space
+from searchlab.study.space.space_check import check_space
 
 SPACES = Path(__file__).parents[2] / "spaces"
 FAMILY = Path(__file__).parents[2] / "examples" / "my_family.py"

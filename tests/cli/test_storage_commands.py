@@ -15,9 +15,9 @@ import optuna
 import pytest
 from toy_runs import invoke, make_toy
 
-from searchlab.study.copying import COPYING
+from searchlab.study.moving.copying import COPYING
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_serving_needs_a_storage_and_grpcio(
     assert "SEARCHLAB_STORAGE" in str(invoke("storage", "serve", fails=True).exception)
     refused = invoke("storage", "serve", "grpc://127.0.0.1:1", fails=True)
     assert "is a gRPC proxy already" in str(refused.exception)
-    find_spec = "searchlab.study.storage_server.importlib.util.find_spec"
+    find_spec = "searchlab.study.storages.server.importlib.util.find_spec"
     monkeypatch.setattr(find_spec, lambda name: None)
     refused = invoke("storage", "serve", "toy", fails=True)
     assert "pip install 'searchlab[grpc]'" in str(refused.exception)

@@ -9,9 +9,9 @@ import pytest
 from optuna.trial import TrialState
 from small_studies import describe_trials, resume, run_study
 
-from searchlab.study.archive import export_study
-from searchlab.study.archive_reading import import_study
-from searchlab.study.storage import open_storage
+from searchlab.study.moving.archive import export_study
+from searchlab.study.moving.archive_reading import import_study
+from searchlab.study.storages.opening import open_storage
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from searchlab.config.trial import ModelConfig
 from searchlab.data import registry as datasets
 from searchlab.models import build_model, list_families
 from searchlab.models import registry as families
-from searchlab.study.space_check import check_space
+from searchlab.study.space.space_check import check_space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEY = (0, 0, 0)

@@ -32,7 +32,7 @@ from searchlab.report.reading import StudyReading, read_study
 from searchlab.study.attributes import ALONE, TrialRecord
 from searchlab.study.ledger import Ledger
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage
+from searchlab.study.storages.opening import open_storage
 from searchlab.training.checkpoint import model_path
 
 Plant = Callable[[list[FrozenTrial]], None]

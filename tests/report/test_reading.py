@@ -14,7 +14,7 @@ from searchlab.errors import InputError
 from searchlab.report.reading import read_study
 from searchlab.study.attributes import FOLD_VALUES, LABEL, ROLE
 from searchlab.study.runs import RunFolder
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
-from searchlab.study.patient_storage import PatientStorage
+from searchlab.study.storages.patient_storage import PatientStorage
 
 When = Literal["before", "after"]
 METHODS = sorted(BaseStorage.__abstractmethods__)

@@ -14,11 +14,11 @@ from searchlab.config.seeds import derive_seed
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
-from searchlab.study.callable_space import CallableSpace
 from searchlab.study.ledger import Ledger
-from searchlab.study.pruners import make_pruner
-from searchlab.study.samplers import make_sampler
-from searchlab.study.spaces import SpecSpace, StudySpace
+from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.samplers.registry import make_sampler
+from searchlab.study.space.callable_space import CallableSpace
+from searchlab.study.space.study_space import SpecSpace, StudySpace
 from searchlab.training.results import EpochResult, FoldMetrics, TestMetrics
 
 NO_CHECKPOINTS = Path("/nonexistent/checkpoints")

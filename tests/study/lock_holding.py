@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab.study.locks import LockTimes
+from searchlab.study.locks.study_lock import LockTimes
 
 # Ends by itself when its input does, which it also does when the test run is killed.
 _HOLD = """
 import sys
 from pathlib import Path
-from searchlab.study.locks import hold_study
-from searchlab.study.storage import open_storage
+from searchlab.study.locks.study_lock import hold_study
+from searchlab.study.storages.opening import open_storage
 
 url, name, lock_file, driver, shared = sys.argv[1:]
 storage = None if url.startswith("postgres") else open_storage(url)

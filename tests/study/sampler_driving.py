@@ -12,10 +12,10 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from searchlab.config.study import StudySpec
-from searchlab.study.flat_space import FlatSpace
 from searchlab.study.plan import plan_baselines
-from searchlab.study.points import Point
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.study.space.points import Point
+from searchlab.study.space.study_space import SpecSpace
 
 JOINT = ("gp", "cmaes", "nsga2", "qmc", "evolution")  # none of them ever samples alone
 ASKED = ("tpe", "random", *JOINT)

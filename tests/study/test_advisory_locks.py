@@ -16,9 +16,9 @@ from lock_holding import QUICK, UNATTENDED, holding_process
 from optuna.storages import InMemoryStorage
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.advisory_lock import AdvisoryLock, hold_advisory_lock
-from searchlab.study.advisory_session import AdvisorySession, lock_key, make_engine
-from searchlab.study.locks import LockTimes, StudyLock, hold_study, is_driven_elsewhere
+from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
+from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
+from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven_elsewhere
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
@@ -31,7 +31,7 @@ OTHER = "other-1-00000000"
 _COUNT = """
 import sys
 from pathlib import Path
-from searchlab.study.locks import hold_study
+from searchlab.study.locks.study_lock import hold_study
 
 url, folder, driver, rounds = sys.argv[1:]
 counter = Path(folder, "counter")

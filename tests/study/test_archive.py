@@ -17,10 +17,10 @@ from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InputError
-from searchlab.study.archive import ArchivedStudy, export_study, is_artifact_name
-from searchlab.study.archive_reading import import_study
+from searchlab.study.moving.archive import ArchivedStudy, export_study, is_artifact_name
+from searchlab.study.moving.archive_reading import import_study
 from searchlab.study.runs import RunFolder, list_runs
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 STUDY: dict[str, Any] = {
     "name": "rich",

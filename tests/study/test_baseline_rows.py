@@ -23,8 +23,8 @@ from searchlab.errors import InputError
 from searchlab.study.configure import mean_epochs
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation import prepare_study
-from searchlab.study.samplers import DerivedSampler
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.samplers.registry import DerivedSampler
+from searchlab.study.space.study_space import SpecSpace
 
 ROWS: list[dict[str, Any]] = [
     {"name": "slow a1", "architecture": "a1", "training": {"lr": 2e-4, "epochs": 5}},

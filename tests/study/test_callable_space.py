@@ -9,7 +9,7 @@ import pytest
 from ledger_driving import make_spec, open_ledger, open_study, run_to_end
 
 from searchlab.errors import InputError
-from searchlab.study.callable_space import CallableSpace, to_point
+from searchlab.study.space.callable_space import CallableSpace, to_point
 
 MODULE = """
 def space(trial):

@@ -10,10 +10,10 @@ from ledger_driving import open_space, open_study
 from optuna.storages import InMemoryStorage
 from sampler_driving import NUM_BASELINES, flat_space, run_study, search_spec
 
-from searchlab.study.replayed_cmaes import ReplayedCmaEsSampler
-from searchlab.study.samplers import _cmaes_population
-from searchlab.study.sobol import SobolSampler
-from searchlab.study.unit_cube import to_unit
+from searchlab.study.samplers.registry import _cmaes_population
+from searchlab.study.samplers.replayed_cmaes import ReplayedCmaEsSampler
+from searchlab.study.samplers.sobol import SobolSampler
+from searchlab.study.samplers.unit_cube import to_unit
 
 
 def test_cmaes_keeps_numbers_only_with_its_trials() -> None:

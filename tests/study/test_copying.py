@@ -16,16 +16,16 @@ from optuna.trial import FrozenTrial, TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study import copying
-from searchlab.study.copying import (
+from searchlab.study.moving import copying
+from searchlab.study.moving.copying import (
     COPYING,
     check_target,
     copy_study,
     is_half_copied,
     list_studies,
 )
-from searchlab.study.storage import open_storage, sqlite_url
-from searchlab.study.storage_server import start_server
+from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storages.server import start_server
 
 Open = Callable[[Path], BaseStorage]
 KINDS: dict[str, Open] = {
@@ -213,8 +213,8 @@ def test_cut_off_copy_is_marked_and_begun_again(
 
 _KILLED = """
 import os, sys
-from searchlab.study.copying import copy_study
-from searchlab.study.storage import open_storage
+from searchlab.study.moving.copying import copy_study
+from searchlab.study.storages.opening import open_storage
 copy_study(open_storage(sys.argv[1]), open_storage(sys.argv[2]), "rich",
            on_progress=lambda done, total: os._exit(9))
 """

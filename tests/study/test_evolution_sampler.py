@@ -10,9 +10,9 @@ import pytest
 from ledger_driving import open_space, open_study
 from sampler_driving import NUM_BASELINES, flat_space, run_study, search_spec
 
-from searchlab.study.evolution import POPULATION_SIZE, EvolutionSampler, mutate
-from searchlab.study.flat_space import FlatSpace
-from searchlab.study.points import Point
+from searchlab.study.samplers.evolution import POPULATION_SIZE, EvolutionSampler, mutate
+from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.study.space.points import Point
 
 FLAT = flat_space()
 

@@ -12,10 +12,10 @@ from optuna.trial import FixedTrial
 from sampler_driving import finish_in_every_way, flat_space, loss_of, run_study, search_spec
 
 from searchlab.config.space import Choice, Range
-from searchlab.study.flat_space import FlatSpace
-from searchlab.study.observations import known_points, observe, running_points
-from searchlab.study.spaces import SpecSpace
-from searchlab.study.unit_cube import from_unit, mirror, to_unit
+from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.study.samplers.observations import known_points, observe, running_points
+from searchlab.study.samplers.unit_cube import from_unit, mirror, to_unit
+from searchlab.study.space.study_space import SpecSpace
 
 NODES = {
     "choice": Choice(("a", "b", "c")),

@@ -9,9 +9,9 @@ from ledger_driving import open_space, open_study
 from optuna._gp.search_space import SearchSpace
 from sampler_driving import finish, flat_space, run_study, search_spec
 
-from searchlab.study.gaussian_process import GaussianProcessSampler, _ActiveOnly
-from searchlab.study.observations import observe
-from searchlab.study.points import Point
+from searchlab.study.samplers.gaussian_process import GaussianProcessSampler, _ActiveOnly
+from searchlab.study.samplers.observations import observe
+from searchlab.study.space.points import Point
 
 FLAT = flat_space()
 

@@ -26,7 +26,7 @@ from searchlab.study import agenda
 from searchlab.study.attributes import TrialRecord
 from searchlab.study.endings import fail
 from searchlab.study.ledger import Ledger
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 class _PruneAll(optuna.pruners.BasePruner):

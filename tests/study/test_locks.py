@@ -17,14 +17,14 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from searchlab.config.validation import Slug
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.lease import LEASE, Lease
-from searchlab.study.locks import (
+from searchlab.study.locks.lease import LEASE, Lease
+from searchlab.study.locks.study_lock import (
     LockTimes,
     hold_study,
     is_driven_elsewhere,
     new_driver_id,
 )
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 GRPC = "grpc://storage:13000"
 

@@ -27,9 +27,9 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from searchlab.errors import InfrastructureError
-from searchlab.study import storage_patience
-from searchlab.study.patient_storage import CLAIM, ORIGIN, PatientStorage
-from searchlab.study.storage import open_storage, sqlite_url
+from searchlab.study.storages import patience as storage_patience
+from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storages.patient_storage import CLAIM, ORIGIN, PatientStorage
 
 _WHEN: tuple[When, When] = ("before", "after")
 _MAXIMIZE = [StudyDirection.MAXIMIZE]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from searchlab.config.space import SpaceSpec
 from searchlab.errors import InputError
-from searchlab.study.points import grid, one_at_a_time, reference_point
+from searchlab.study.space.points import grid, one_at_a_time, reference_point
 
 CONDITIONAL: dict[str, Any] = {
     "lr": [0.1, 0.01],

@@ -12,9 +12,9 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from searchlab.study.pruners import make_pruner
-from searchlab.study.quick_tpe import History, QuickTPESampler
-from searchlab.study.samplers import DerivedSampler
+from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.samplers.quick_tpe import History, QuickTPESampler
+from searchlab.study.samplers.registry import DerivedSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 

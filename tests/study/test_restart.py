@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from searchlab.config.study import StudySpec
 from searchlab.study.plan import plan_baselines
-from searchlab.study.spaces import SpecSpace
+from searchlab.study.space.study_space import SpecSpace
 
 
 class _KilledError(BaseException):

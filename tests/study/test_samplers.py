@@ -34,7 +34,7 @@ from sampler_driving import (
 
 from searchlab.config.samplers import check_sampler
 from searchlab.study.attributes import ALONE
-from searchlab.study.samplers import DerivedSampler
+from searchlab.study.samplers.registry import DerivedSampler
 
 
 def _num_trials(sampler: str) -> int:

@@ -8,7 +8,7 @@ from searchlab.config.documents import Document, parse_yaml
 from searchlab.config.space import SpaceSpec
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
-from searchlab.study.space_check import check_space
+from searchlab.study.space.space_check import check_space
 
 
 def read(family: str) -> tuple[SpaceSpec, Document]:

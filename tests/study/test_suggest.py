@@ -12,8 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from searchlab.config.seeds import derive_seed
 from searchlab.config.space import Choice, EachLayer, SpaceSpec
-from searchlab.study.spaces import SpecSpace
-from searchlab.study.suggest import suggest
+from searchlab.study.space.study_space import SpecSpace
+from searchlab.study.space.suggest import suggest
 
 
 def _assert_lies_in(space: SpaceSpec, point: dict[str, Any]) -> None:

@@ -16,9 +16,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from quick_disk import sync_never
 
-from searchlab.study.judging import judge
-from searchlab.study.pruners import make_pruner
-from searchlab.study.row_storage import RowStorage
+from searchlab.study.pruning.judging import judge
+from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.storages.row_storage import RowStorage
 
 EPOCHS = 9
 PRUNERS = ["median", "successive_halving", "hyperband"]

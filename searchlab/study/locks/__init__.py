@@ -1,0 +1,1 @@
+"""One driver a study: locks that die with their holder."""

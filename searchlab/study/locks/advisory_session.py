@@ -1,0 +1,112 @@
+"""A connection to PostgreSQL that holds advisory locks, and what they look like from there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy.pool import NullPool
+
+from searchlab.study.storages.urls import normalise
+
+__all__ = ["AdvisorySession", "HeldLock", "lock_key", "make_engine"]
+
+# A driver whose machine or network is gone is noticed within 10 + 3 x 5 s, by both sides.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_LONGEST_SILENCE_MS = 25_000
+_CONNECT_SECONDS = 5
+
+# The 64-bit key of an advisory lock is shown as two halves, objsubid 1 saying so.
+_LOOK = """
+SELECT (classid::bigint << 32) | objid::bigint AS key, mode
+FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid)
+FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid <> pg_backend_pid()
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND ((classid::bigint << 32) | objid::bigint) = :key
+"""
+
+
+def lock_key(*words: str) -> int:
+    """Return the signed 64-bit key of the lock that ``words`` name, the same on every machine."""
+    text = "\0".join(("searchlab", *words))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLock:
+    """An advisory lock that some session of this database holds."""
+
+    key: int
+    is_shared: bool
+
+
+def make_engine(url: str, driver: str) -> sqlalchemy.Engine:
+    """Return an engine whose every connection is new and commits each statement."""
+    address = sqlalchemy.make_url(normalise(url))
+    options: dict[str, Any] = {}
+    if address.get_driver_name() in ("psycopg", "psycopg2"):  # what libpq understands
+        options = {
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": f"searchlab {driver}"[:63],
+            "tcp_user_timeout": _LONGEST_SILENCE_MS,
+            "keepalives": 1,
+            **_KEEPALIVE,
+        }
+    options = {key: value for key, value in options.items() if key not in address.query}
+    return sqlalchemy.create_engine(
+        address, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=options
+    )
+
+
+class AdvisorySession:
+    """One session; its locks end with it. Every call raises SQLAlchemyError once it is broken."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self._connection = engine.connect()
+        try:
+            for name, value in _KEEPALIVE.items():
+                self._run(f"SET tcp_{name} = {value}")
+            self._run(f"SET tcp_user_timeout = {_LONGEST_SILENCE_MS}")
+        except sqlalchemy.exc.SQLAlchemyError:
+            self.close()
+            raise
+
+    def take(self, key: int, *, shared: bool = False) -> bool:
+        """Take a lock if it is free, and say whether it is had now."""
+        kind = "_shared" if shared else ""
+        statement = f"SELECT pg_try_advisory_lock{kind}(:key)"
+        return bool(self._run(statement, key=key).scalar())
+
+    def give_back(self, key: int) -> None:
+        """Free a lock that was taken exclusively."""
+        self._run("SELECT pg_advisory_unlock(:key)", key=key)
+
+    def give_all_back(self) -> None:
+        """Free every lock at once; closing alone would free them a moment later."""
+        self._run("SELECT pg_advisory_unlock_all()")
+
+    def look(self) -> list[HeldLock]:
+        """Return the advisory locks that are held in this database."""
+        return [
+            HeldLock(key=row.key, is_shared=row.mode == "ShareLock") for row in self._run(_LOOK)
+        ]
+
+    def end_others(self, key: int) -> None:
+        """End the other sessions that hold a lock, as far as this user may."""
+        self._run(_END_OTHERS, key=key)
+
+    def close(self) -> None:
+        """End the session, broken or not."""
+        self._connection.invalidate()
+        self._connection.close()
+
+    def _run(self, statement: str, **values: int) -> sqlalchemy.CursorResult[Any]:
+        return self._connection.execute(sqlalchemy.text(statement), values)

@@ -1,0 +1,111 @@
+"""Regularised evolution (Real et al. 2019, arXiv:1802.01548)."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from searchlab.config.space import Choice, Range, SpaceSpec
+from searchlab.config.trial import Scalar
+from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
+from searchlab.study.samplers.observations import Observation, known_points, observe
+from searchlab.study.samplers.unit_cube import from_unit, mirror, to_unit
+from searchlab.study.space.points import Point, walk
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+__all__ = ["POPULATION_SIZE", "EvolutionSampler", "mutate"]
+
+POPULATION_SIZE = 20
+TOURNAMENT_SIZE = 5  # a quarter of the population, as in the paper
+_STEP = 0.15  # deviation of a range's mutation, as a part of the whole range
+_MAX_TRIES = 20
+
+
+class EvolutionSampler(WholeSpaceSampler):
+    """Mutates one parameter of the best of a few, drawn from the youngest search trials.
+
+    The population is the last ``population_size`` finished search trials, by number, and the
+    baselines, which do not age. Until there are so many, points are drawn at random.
+    """
+
+    def __init__(
+        self,
+        flat: FlatSpace,
+        seed: int,
+        *,
+        population_size: int = POPULATION_SIZE,
+        tournament_size: int = TOURNAMENT_SIZE,
+    ) -> None:
+        super().__init__(flat, seed)
+        self.population_size = population_size
+        self.tournament_size = tournament_size
+
+    def propose(self, study: Study, trial: FrozenTrial) -> Point:
+        """Return a child that is no point of the study yet, where one is found in a few tries."""
+        rng = random.Random(self.seed)
+        observations = observe(study)
+        known = known_points(study, trial, self.flat.nodes.keys())
+        # Optuna takes the active part; the rest is for a trial cut off with another family.
+        silent = self.flat.draw(rng)
+        child = self._breed(observations, rng)
+        for _ in range(_MAX_TRIES):
+            if child not in known:
+                break
+            child = self._breed(observations, rng)
+        return {**silent, **child}
+
+    def _breed(self, observations: list[Observation], rng: random.Random) -> Point:
+        searched = [item for item in observations if item.role == "search"]
+        if len(searched) < self.population_size:
+            return self.flat.active(self.flat.draw(rng))
+        baselines = [item for item in observations if item.role == "baseline"]
+        population = baselines + searched[-self.population_size :]
+        entrants = rng.sample(population, min(self.tournament_size, len(population)))
+        parent = min(entrants, key=lambda item: item.losses[0])
+        return mutate(self.flat.space, parent.point, rng)
+
+
+def mutate(space: SpaceSpec, parent: Point, rng: random.Random) -> Point:
+    """Return the parent's searched parameters with another value of one of them.
+
+    A choice takes any other of its values; a range moves by a normal step in its unit interval,
+    reflected at the ends and widened until the value differs. Another family, or a greater depth,
+    brings parameters that the parent does not have: they are drawn at random.
+    """
+    active: dict[str, Choice | Range] = {}
+
+    def note(name: str, node: Choice | Range) -> Scalar:
+        if node.count() != 1:
+            active[name] = node
+        return parent[name] if name in parent else from_unit(node, 0.0)
+
+    walk(space, note)
+    mutated = rng.choice(list(active))
+    child: Point = {}
+
+    def choose(name: str, node: Choice | Range) -> Scalar:
+        if name == mutated:
+            value = _another(node, parent[name], rng)
+        elif name in parent and node.contains(parent[name]):
+            value = parent[name]
+        else:
+            value = from_unit(node, rng.random())
+        if node.count() != 1:
+            child[name] = value
+        return value
+
+    walk(space, choose)
+    return child
+
+
+def _another(node: Choice | Range, value: Scalar, rng: random.Random) -> Scalar:
+    if isinstance(node, Choice):
+        return rng.choice([item for item in node.root if item != value])
+    place = to_unit(node, value)
+    step = _STEP
+    while (moved := from_unit(node, mirror(rng.gauss(place, step)))) == value:
+        step *= 1.5
+    return moved

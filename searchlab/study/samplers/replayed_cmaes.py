@@ -1,0 +1,85 @@
+"""CMA-ES (Hansen 2016, arXiv:1604.00772), its state replayed from the finished trials.
+
+Optuna's own sampler keeps a pickle of its state in the storage, and searches neither choices nor
+parameters that only some trials have.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING
+
+from searchlab.config.seeds import derive_seed
+from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
+from searchlab.study.samplers.observations import Observation, observe
+from searchlab.study.samplers.unit_cube import mirror
+from searchlab.study.space.points import Point
+
+if TYPE_CHECKING:
+    from cmaes import CMA
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+__all__ = ["ReplayedCmaEsSampler"]
+
+_PLACE = "searchlab:cmaes"  # a trial's system attribute: where CMA-ES drew it, inactive ones too
+_SIGMA = 0.3  # of a unit cube: the first generation reaches the whole of it
+
+
+class ReplayedCmaEsSampler(WholeSpaceSampler):
+    """Draws from the distribution that the finished search trials, by number, have led to.
+
+    They are told in generations of 4 + 3 ln(parameters); those of a generation not yet full wait.
+    A search that has converged starts again around a random place. Baselines were not drawn from
+    the distribution and are not told. Places outside the cube are mirrored into it. A choice is
+    an interval cut in equal bins, so neighbours in the list are taken for akin.
+    """
+
+    def __init__(self, flat: FlatSpace, seed: int, *, study_seed: int) -> None:
+        super().__init__(flat, seed)
+        self.study_seed = study_seed
+
+    def propose(self, study: Study, trial: FrozenTrial) -> Point:
+        """Return the point at a place that is noted with the trial."""
+        place = self._read(trial.system_attrs.get(_PLACE))
+        if place is None:
+            optimizer = self._replay([item for item in observe(study) if item.role == "search"])
+            optimizer.reseed_rng(self.seed)
+            place = [float(value) for value in optimizer.ask()]
+            study._storage.set_trial_system_attr(trial._trial_id, _PLACE, place)
+        return self.flat.decode([mirror(value) for value in place])
+
+    def _replay(self, told: list[Observation]) -> CMA:
+        import numpy as np
+
+        optimizer = self._begin(0)
+        size = optimizer.population_size
+        for start in range(0, len(told) - size + 1, size):
+            generation = told[start : start + size]
+            optimizer.tell([(np.array(self._place(item)), item.losses[0]) for item in generation])
+            if optimizer.should_stop():
+                optimizer = self._begin(start + size)
+        return optimizer
+
+    def _begin(self, num_told: int) -> CMA:
+        import numpy as np
+        from cmaes import CMA
+
+        num_parameters = len(self.flat.nodes)
+        mean = [0.5] * num_parameters
+        if num_told:
+            rng = random.Random(derive_seed(self.study_seed, "cmaes", num_told))
+            mean = [rng.random() for _ in mean]
+        return CMA(mean=np.array(mean), sigma=_SIGMA, seed=0)  # reseeded before it draws
+
+    def _place(self, item: Observation) -> list[float]:
+        place = self._read(item.system_attrs.get(_PLACE))
+        return self.flat.encode(self.flat.impute(item.point)) if place is None else place
+
+    def _read(self, noted: object) -> list[float] | None:
+        """Return a place as noted, or None where there is none of this space."""
+        if not isinstance(noted, list) or len(noted) != len(self.flat.nodes):
+            return None
+        finite = all(isinstance(value, float) and math.isfinite(value) for value in noted)
+        return noted if finite else None

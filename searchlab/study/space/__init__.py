@@ -1,0 +1,1 @@
+"""What a study may choose from, and the points of it that trials are."""

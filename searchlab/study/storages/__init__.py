@@ -1,0 +1,1 @@
+"""Where studies are recorded: opening a storage, and keeping a study whole when it fails."""
