@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
 from emulated_hosts import EmulatedHosts, HostProcess
+from small_studies import write_study
 
 __all__ = ["StudyDriver"]
 
@@ -41,27 +41,7 @@ print(json.dumps([
 ]))
 """
 
-STUDY: dict[str, Any] = {
-    "name": "clustered",
-    "dataset": "digits",
-    "space": {
-        "parameters": {
-            "lr": {"low": 1e-3, "high": 1e-1, "log": True},
-            "batch_size": [128, 256],
-            "dropout": {"low": 0.0, "high": 0.3},
-            "family": {
-                "cnn": {"depth": 1, "width": {"each_layer": [4, 8]}},
-                "fcn": {"depth": [1, 2], "width": [8, 16]},
-            },
-        }
-    },
-    "search": {"sampler": "tpe", "pruner": "median", "trials": 12, "seed": 3},
-    "training": {"epochs": 4, "batch_size": 256},
-    "validation": {"folds": 2, "search_folds": 1},
-    "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
-    "confirm": {"top": 2},
-    "resources": {"cpus": 1, "workers": 3},
-}
+_NAME = "clustered"
 
 
 class StudyDriver:
@@ -81,7 +61,7 @@ class StudyDriver:
 
     @property
     def run_folder(self) -> Path:
-        return self._shared / "runs" / str(STUDY["name"])
+        return self._shared / "runs" / _NAME
 
     @property
     def log(self) -> str:
@@ -90,12 +70,8 @@ class StudyDriver:
 
     def write_study(self, **changes: dict[str, Any]) -> Path:
         """Write the small study with some sections updated; return its file, seen by all hosts."""
-        data = dict(STUDY)
-        for name, change in changes.items():
-            data[name] = {**data[name], **change}
-        path = self._shared / "study.yaml"
-        path.write_text(yaml.safe_dump(data))
-        return path
+        resources = {"workers": 3, **changes.pop("resources", {})}
+        return write_study(self._shared, name=_NAME, resources=resources, **changes)
 
     def begin(self, study: Path) -> HostProcess:
         """Start ``study run`` on the head."""
