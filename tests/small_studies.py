@@ -70,7 +70,7 @@ def read_trials(run: RunFolder) -> list[optuna.trial.FrozenTrial]:
 
 
 def describe_trials(run: RunFolder) -> list[dict[str, Any]]:
-    """All that a study says of its trials, but for times."""
+    """All that a study says of its trials, but for times and places."""
     return [
         {
             "number": trial.number,
@@ -78,7 +78,7 @@ def describe_trials(run: RunFolder) -> list[dict[str, Any]]:
             "params": trial.params,
             "values": trial.values,
             "intermediate": trial.intermediate_values,
-            "attrs": {k: v for k, v in trial.user_attrs.items() if k != "seconds"},
+            "attrs": {k: v for k, v in trial.user_attrs.items() if k not in {"seconds", "node"}},
         }
         for trial in read_trials(run)
     ]

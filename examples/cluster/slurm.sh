@@ -16,7 +16,8 @@ set -euo pipefail
 
 study=${1:?usage: sbatch slurm.sh STUDY.yaml}
 # A folder that all nodes see. The storage is SEARCHLAB_STORAGE where that is set, else SQLite in
-# the run folder, which only this node opens.
+# the run folder. While the job runs, no other machine may open that, not even to read: watch it
+# from this node, as README.md shows.
 runs_dir=${SEARCHLAB_RUNS:-$PWD/runs}
 most_restarts=20
 

@@ -88,7 +88,8 @@ def configure(
     assert not version, "the callback exits"
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     # Logging, like progress, goes to stderr: stdout is for results.
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    text = "%(levelname)s %(name)s: %(message)s" if verbose else "%(levelname)s: %(message)s"
+    logging.basicConfig(level=level, format=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import shlex
 import signal
 import threading
@@ -151,7 +152,8 @@ def serve(
     # From before the port is open: whoever reads the line below may end it at once.
     ending = threading.Event()
     _set_on_signals(ending)
-    server = start_server(open_storage(place.url), host=host, port=port)
+    opened = open_storage(place.url)
+    server = start_server(opened, host=host, port=port)
     if not _is_loopback(host):
         typer.echo(
             f"warning: {host} can be reached from other machines, and the proxy has neither "
@@ -162,6 +164,7 @@ def serve(
     typer.echo(f"storage: grpc://{shown}:{server.port}")
     typer.echo(f"backed by: {hide_password(place.url)}  (Ctrl-C ends it)", err=True)
     ending.wait()
+    opened.stop_waiting()  # or calls would wait on for a database that is away
     server.stop()
     typer.echo("storage server ended", err=True)
 
@@ -176,7 +179,25 @@ def _find_place(text: str, root: Path) -> _Place:
     if Path(text).suffix in _DATABASE_SUFFIXES:
         return _Place(url=sqlite_url(Path(text)))
     run = find_run(text, root)
-    return _Place(url=run.storage_url(), run=run)
+    return _Place(url=_find_url(run), run=run)
+
+
+def _find_url(run: RunFolder) -> str:
+    """Return a run's storage, with the password that SEARCHLAB_STORAGE has for it."""
+    from searchlab.study.storages.opening import hide_password
+    from searchlab.study.storages.urls import normalise
+
+    noted = run.noted_storage
+    if noted is None or "***" not in noted:
+        return run.storage_url()
+    given = os.environ.get("SEARCHLAB_STORAGE", "")
+    if hide_password(normalise(given)) == hide_password(normalise(noted)):
+        return given
+    raise InputError(
+        f"is recorded in {noted}, whose password is not kept",
+        where=f"the run {run.path}",
+        remedy="Set SEARCHLAB_STORAGE to that URL with its password, or give that in place of RUN",
+    )
 
 
 def _check_source(url: str) -> None:

@@ -138,7 +138,7 @@ class ResourceSpec(Spec):
     """What each worker gets and how many there are; ``auto`` fills the machine."""
 
     cpus: Number = Field(1, description="CPU cores per worker")
-    gpus: AutoNumber = Field("auto", description="GPUs per worker, may be a fraction")
+    gpus: AutoNumber = Field("auto", description="GPUs per worker, below 1 may be a fraction")
     workers: AutoNumber = Field("auto", description="trials that run at once")
     checkpoint_seconds: Number = Field(
         30, description="how often a trial saves its state: the most that a crash loses"
@@ -150,6 +150,11 @@ class ResourceSpec(Spec):
             raise located_error(f"must be > 0, got {self.cpus!r}", "cpus")
         if self.gpus != "auto" and self.gpus < 0:
             raise located_error(f"must be >= 0, got {self.gpus!r}", "gpus")
+        if self.gpus != "auto" and self.gpus > 1 and self.gpus != int(self.gpus):  # Ray's own rule
+            raise located_error(
+                f"must be a fraction of a GPU or a whole number of them, got {self.gpus!r}",
+                "gpus",
+            )
         if self.checkpoint_seconds < 0:
             raise located_error(
                 f"must be >= 0 seconds, got {self.checkpoint_seconds!r}", "checkpoint_seconds"

@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from searchlab.engine.host_watch import HostWatch
-from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory
+from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory, read_loss
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.endings import fail
@@ -51,7 +51,7 @@ def _guarded(stop: StopRequest, call: Callable[[], Any], otherwise: Any) -> Any:
 
 
 class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Asks the ledger for trials and tells it how they ended, and where if there are hosts."""
+    """Asks the ledger for trials and tells it how they ended; on a cluster also where."""
 
     def __init__(self, ledger: Ledger, stop: StopRequest, *, has_hosts: bool = False) -> None:
         super().__init__(metric=None, mode=None)
@@ -151,12 +151,15 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
         number = self._numbers.get(trial.trial_id)
         if number is None or self._stop.is_made:
             return
-        error = trial.get_error()
-        if is_killed_for_memory(error):
+        loss = read_loss(trial.error_file)
+        _guarded(self._stop, lambda: self._note_lost(number, loss), None)
+
+    def _note_lost(self, number: int, loss: str) -> None:
+        if is_killed_for_memory(loss):
             note_killed_for_memory(self._checkpoints, number)
-        what = describe_loss(error)
+        what = describe_loss(loss)
         logger.warning("trial %d: %s", number, what)
-        _guarded(self._stop, lambda: self.ledger.note_worker_lost(number, what), None)
+        self.ledger.note_worker_lost(number, what)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """A trial was taken out before it ran."""

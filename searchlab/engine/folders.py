@@ -5,11 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import optuna
+from optuna.study import Study
 
 from searchlab.errors import InputError
+from searchlab.study.agenda import owner_of
 from searchlab.study.runs import RunFolder
+from searchlab.study.storages.patient_storage import ORIGIN
 
-__all__ = ["check_new", "made", "undone_on_input_error"]
+__all__ = ["Beginning", "check_new", "made", "undone_on_input_error"]
 
 
 def check_new(run: RunFolder) -> None:
@@ -46,11 +52,39 @@ def made(run: RunFolder) -> Iterator[None]:
                     folder.rmdir()
 
 
+@dataclass(slots=True, kw_only=True)
+class Beginning:
+    """What of a new run there is to take back: its study, once it is there, and whose it is."""
+
+    study: Study | None = None
+    is_joined: bool
+    driver: str
+
+    @property
+    def has_trials(self) -> bool:
+        """Whether this driver began a trial, after which nothing is taken back."""
+        if self.study is None:
+            return False
+        return any(
+            owner_of(trial.system_attrs.get(ORIGIN)) == self.driver
+            for trial in self.study.get_trials(deepcopy=False)
+        )
+
+
 @contextmanager
-def undone_on_input_error(run: RunFolder) -> Iterator[None]:
-    """Take back what a study wrote of itself where it cannot begin."""
+def undone_on_input_error(run: RunFolder, beginning: Beginning) -> Iterator[None]:
+    """Take back what a study wrote of itself where it cannot begin.
+
+    So that the same command can be given again once the input is right, with the same name and
+    storage. A study that others may share by now stays; joining it again finds it.
+    """
     try:
         yield
     except InputError:
+        if beginning.has_trials:
+            raise
+        study = beginning.study
+        if study is not None and not beginning.is_joined:
+            optuna.delete_study(study_name=study.study_name, storage=study._storage)
         run.discard()
         raise

@@ -16,7 +16,7 @@ from searchlab.config.loading import StudyFile, load_study
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
 from searchlab.engine.evaluations import evaluate_finished
-from searchlab.engine.folders import check_new, made, undone_on_input_error
+from searchlab.engine.folders import Beginning, check_new, made, undone_on_input_error
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.errors import (
     InfrastructureError,
@@ -25,6 +25,7 @@ from searchlab.errors import (
 )
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.study_lock import StudyLock, hold_study, new_driver_id
+from searchlab.study.moving.relocation import plan_relocation
 from searchlab.study.preparation import PreparedStudy, prepare_study
 from searchlab.study.progress import Onlooker
 from searchlab.study.record import create_study, join_study, reopen_study
@@ -69,13 +70,14 @@ def begin_study(file: StudyFile, run: RunFolder, driving: Driving) -> None:
     prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
     with made(run), _held(run, prepared, driving) as (storage, lock):
         check_new(run)  # another driver may have begun and ended while this one waited
-        with undone_on_input_error(run):
+        beginning = Beginning(is_joined=driving.join, driver=lock.driver)
+        with undone_on_input_error(run, beginning):
             # The file first: a run that was killed before its study was made can be resumed.
             run.write(prepared.spec.to_data(), driving.storage_url)
             begin = join_study if driving.join else create_study
             with lock.deciding():
-                study = begin(prepared, storage)
-        _run(prepared, run, study, lock, driving, storage)
+                beginning.study = begin(prepared, storage)
+            _run(prepared, run, beginning.study, lock, driving, storage)
 
 
 def resume_study(
@@ -87,6 +89,8 @@ def resume_study(
 ) -> None:
     """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``.
 
+    Where the study was copied to another storage, and that is given, the run is recorded there
+    from then on (``study.moving.relocation``); where this fails before, nothing is changed.
     ``plugins`` are loaded, and recorded, beside those that the study began with.
     """
     _quieten_optuna()
@@ -96,8 +100,11 @@ def resume_study(
     prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
     with _held(run, prepared, driving) as (storage, lock):
         create = run.is_embedded(driving.storage_url)
+        move = plan_relocation(run, prepared.spec.name, storage, driving.storage_url)
         with lock.deciding():
             study = reopen_study(prepared, storage, create=create)
+        if move is not None:
+            move.carry_out()
         if overrides or file.spec.plugins != before:
             run.write(prepared.spec.to_data())
         _run(prepared, run, study, lock, driving, storage)
@@ -119,7 +126,12 @@ def _held(
         driver=driver,
         shared=driving.join,
     ) as lock:
-        yield storage, lock
+        try:
+            yield storage, lock
+        except InfrastructureError:
+            # Or giving a lease back would wait for the storage once more.
+            storage.stop_waiting()
+            raise
 
 
 def _run(

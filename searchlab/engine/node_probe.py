@@ -74,10 +74,13 @@ def read_free_bytes(folders: list[str]) -> dict[str, int]:
 def count_cuda_devices() -> int:
     """Return how many CUDA devices torch can use on this machine.
 
-    Asked of a fresh process: Ray hides all devices from tasks that take none, and a process that
-    has looked once keeps to what it saw.
+    Asked of a fresh process: one that has looked once keeps to what it saw. A task that takes no
+    GPU sees all that its node's Ray sees, unless RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO has Ray hide
+    them by an empty list, which is not for workers that take one.
     """
-    environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    environment = dict(os.environ)
+    if not environment.get("CUDA_VISIBLE_DEVICES"):
+        environment.pop("CUDA_VISIBLE_DEVICES", None)
     command = [sys.executable, "-c", _COUNT_DEVICES]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     return int(done.stdout) if done.returncode == 0 else 0

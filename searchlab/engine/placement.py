@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from searchlab.config.study import ResourceSpec
@@ -15,6 +16,8 @@ __all__ = ["Placement", "least_request", "place_workers"]
 _WORKER_BYTES = 500e6
 # The rest is the system's, and Ray's.
 _USABLE_SHARE = 0.8
+# What CUDA takes of a GPU for each process: an estimate, for it varies with GPU and driver.
+_CONTEXT_BYTES = 500e6
 # More trials on one GPU wait for each other more than they fill its gaps.
 _MOST_PER_GPU = 4
 
@@ -25,7 +28,6 @@ class Placement:
 
     request: dict[str, float]
     workers: int
-    num_hosts: int = 1
     is_short_of_memory: bool = False
 
     def describe(self, forecast_seconds: float | None) -> str:
@@ -49,19 +51,28 @@ def least_request(resources: ResourceSpec, cluster: ClusterFacts) -> dict[str, f
 
 
 def place_workers(
-    resources: ResourceSpec, cluster: ClusterFacts, config: TrialConfig, probe: ProbeResult
+    resources: ResourceSpec,
+    cluster: ClusterFacts,
+    config: TrialConfig | None,
+    probe: ProbeResult | None,
+    *,
+    is_short_of_memory: bool = False,
 ) -> Placement:
     """Settle what ``auto`` leaves open, for the biggest model's needs.
 
     As many trials share a GPU as fit into its memory, four at the most; there are as many workers
-    as the nodes have room for, in CPUs, GPUs and memory.
+    as the nodes have room for, in CPUs, GPUs and memory. Without a probe each worker has a GPU to
+    itself, and memory is left out; ``is_short_of_memory`` says what is known of it otherwise.
     """
-    need = probe.cohort_bytes(config.folds.num_members)
-    request = {"cpu": float(resources.cpus), "gpu": _settle_gpus(resources, cluster, probe, need)}
+    per_gpu = need = None
+    if config is not None and probe is not None:
+        need = probe.cohort_bytes(config.folds.num_members)
+        per_gpu = _count_on_device(probe, need)
+    request = {"cpu": float(resources.cpus), "gpu": _settle_gpus(resources, cluster, per_gpu)}
     nodes = [node for node in cluster.nodes if node.alive]
     by_resources = sum(_count_fitting(node, request) for node in nodes)
     by_memory = by_resources
-    if not request["gpu"]:
+    if not request["gpu"] and need is not None:
         by_memory = sum(
             min(_count_fitting(node, request), _count_in_memory(node, need)) for node in nodes
         )
@@ -69,32 +80,46 @@ def place_workers(
     return Placement(
         request=request,
         workers=workers,
-        num_hosts=sum(_count_fitting(node, request) > 0 for node in nodes),
-        is_short_of_memory=by_memory == 0 < by_resources,
+        is_short_of_memory=is_short_of_memory
+        or (probe is not None and probe.batch_split > 1)
+        or (request["gpu"] > 0 and per_gpu == 0)
+        or by_memory == 0 < by_resources,
     )
 
 
-def _settle_gpus(
-    resources: ResourceSpec, cluster: ClusterFacts, probe: ProbeResult, need: int
-) -> float:
+def _count_on_device(probe: ProbeResult, need: int) -> int | None:
+    """Return how many workers fit into the memory of one GPU; None where none was probed."""
+    if probe.device_bytes is None:
+        return None
+    fitting = int(probe.device_bytes * _USABLE_SHARE // (need + _CONTEXT_BYTES))
+    # What did not fit whole was measured in parts; the others are whole, so nearly as large.
+    return fitting if probe.batch_split == 1 else min(1, fitting)
+
+
+def _settle_gpus(resources: ResourceSpec, cluster: ClusterFacts, per_gpu: int | None) -> float:
     if resources.gpus != "auto":
         return float(resources.gpus)
     with_gpus = [node for node in cluster.nodes if node.gpus]
     if not with_gpus:
         return 0.0
     cpus_per_gpu = min(node.cpus / node.gpus for node in with_gpus)
-    by_memory = (probe.device_bytes or 0) * _USABLE_SHARE // max(1, need)
-    sharing = int(max(1, min(_MOST_PER_GPU, by_memory, cpus_per_gpu // resources.cpus)))
-    return 1 / sharing
+    by_cpus = _count_in(cpus_per_gpu, resources.cpus)
+    return 1 / max(1, min(_MOST_PER_GPU, per_gpu or 0, by_cpus))
 
 
 def _count_fitting(node: NodeFacts, request: dict[str, float]) -> int:
-    fitting = [node.cpus // request["cpu"]]
-    if request["gpu"]:
-        # Fractions of a GPU do not span two of them.
-        gpu = request["gpu"]
-        fitting.append(node.gpus * (1 // gpu) if gpu <= 1 else node.gpus // gpu)
-    return int(min(fitting))
+    by_cpus = _count_in(node.cpus, request["cpu"])
+    gpu = request["gpu"]
+    if not gpu:
+        return by_cpus
+    # Fractions of a GPU do not span two of them.
+    by_gpus = int(node.gpus) * _count_in(1, gpu) if gpu <= 1 else _count_in(node.gpus, gpu)
+    return min(by_cpus, by_gpus)
+
+
+def _count_in(whole: float, part: float) -> int:
+    """Return how often a part goes into the whole: ten times 0.1 into 1, though 1 // 0.1 is 9."""
+    return math.floor(whole / part + 1e-9)
 
 
 def _count_in_memory(node: NodeFacts, need: int) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-import torch
-
 from searchlab.config.trial import TrialConfig
+from searchlab.engine.devices import choose_device
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.endings import fail
@@ -30,7 +29,8 @@ def run_serially(
 ) -> None:
     """Run the ledger's trials until it is finished or a stop is asked for."""
     with repeatable(max(1, int(prepared.spec.resources.cpus))):
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Whatever number is asked for: it is not refused for want of a GPU, as workers are.
+        device = choose_device("auto" if prepared.spec.resources.gpus else 0)
         data = TrainingData.from_images(prepared.images, prepared.folds, device)
         _run_trials(ledger, data, folders, stop)
     if stop.is_made:
@@ -67,6 +67,10 @@ def _run_trial(
             if failure.kind == "disk":  # the next trial would fare no better; this one stays
                 raise InfrastructureError(
                     f"trial {config.number} could not write: {failure.message}"
+                ) from error
+            if failure.kind == "device":  # nor in this process; a fresh one takes the trial up
+                raise InfrastructureError(
+                    f"the GPU failed under trial {config.number}: {failure.message}"
                 ) from error
             logger.exception("trial %d failed", config.number)
             ledger.tell(config.number, fail(failure.message, failure.kind))

@@ -52,6 +52,7 @@ class StopRequest:
 
     def _begin(self, exit_code: int, last_words: str) -> None:
         self._since = time.monotonic()
+        self.close()  # an earlier timer would end the process even after the study has stopped
         arguments = (exit_code, last_words)
         self._deadline = threading.Timer(_LONGEST_STOP_SECONDS, _end_process, arguments)
         self._deadline.daemon = True

@@ -15,11 +15,12 @@ from searchlab.engine.host_watch import HostWatch
 from searchlab.engine.node_facts import read_cluster
 from searchlab.engine.placement import Placement, least_request, place_workers
 from searchlab.engine.preflight import check_nodes
-from searchlab.engine.probing import describe_probe, probe_config
+from searchlab.engine.probing import describe_probe, try_config
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.study.biggest import find_biggest
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import PreparedStudy
+from searchlab.training.failures import Failure
 from searchlab.training.run import STOP_MARKER, TrialFolders
 
 __all__ = ["run_on_ray"]
@@ -62,7 +63,9 @@ def run_on_ray(
             if not stop.is_made:
                 placement = _prepare_cluster(cluster, ledger, prepared, folders)
             if not stop.is_made:
-                _run_experiment(ledger, prepared, folders, stop, load_worker(), placement)
+                _run_experiment(
+                    ledger, prepared, folders, stop, load_worker(), placement, not cluster.is_ours
+                )
     except SystemExit as ending:
         if ending.code != signal.SIGTERM:
             raise
@@ -83,14 +86,32 @@ def _prepare_cluster(
         request=least_request(resources, cluster),
     ):
         logger.warning(warning)
-    config = find_biggest(prepared)
-    probe = probe_config(config, cluster, prepared)
-    placement = place_workers(resources, cluster, config, probe)
-    ledger.announce(describe_probe(config, probe))
-    num_images = len(prepared.images.train_labels)
-    forecast = ledger.expect(num_images / probe.images_per_second / placement.workers)
+    placement, forecast = _place_by_probe(cluster, ledger, prepared)
     ledger.announce(placement.describe(forecast))
     return placement
+
+
+def _place_by_probe(
+    cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStudy
+) -> tuple[Placement, float | None]:
+    """Place the workers by what the biggest model takes; return seconds, too, where it was tried.
+
+    One that cannot be tried ends no study: its own trials fail, each with the reason, others run.
+    """
+    resources = prepared.spec.resources
+    config = find_biggest(prepared)
+    if config is None:
+        ledger.announce("no model was tried beforehand: the largest and smallest suit no image")
+        return place_workers(resources, cluster, None, None), None
+    probe = try_config(config, cluster, prepared)
+    if isinstance(probe, Failure):
+        logger.warning("the biggest model could not be tried: %s", probe.message)
+        is_short = probe.kind == "oom"
+        return place_workers(resources, cluster, None, None, is_short_of_memory=is_short), None
+    ledger.announce(describe_probe(config, probe))
+    placement = place_workers(resources, cluster, config, probe)
+    num_images = len(prepared.images.train_labels)
+    return placement, ledger.expect(num_images / probe.images_per_second / placement.workers)
 
 
 def _run_experiment(
@@ -100,10 +121,12 @@ def _run_experiment(
     stop: StopRequest,
     worker: Any,
     placement: Placement,
+    has_hosts: bool,
 ) -> None:
     import ray
     from ray import tune
 
+    from searchlab.engine.actor_deaths import deaths_recognised, faults_named
     from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
 
     shared = {
@@ -112,11 +135,12 @@ def _run_experiment(
         "folders": asdict(folders),
         "plugins": loaded_sources(prepared.spec.plugins),
         "num_threads": max(1, int(placement.request["cpu"])),
+        "num_gpus": placement.request["gpu"],
     }
     trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), placement.request)
-    searcher = LedgerSearcher(ledger, stop, has_hosts=placement.num_hosts > 1)
+    searcher = LedgerSearcher(ledger, stop, has_hosts=has_hosts)
     scheduler = LedgerScheduler(searcher, stop, folders.checkpoints)
-    hosts = _watch_hosts(ledger) if placement.num_hosts > 1 else None
+    hosts = _watch_hosts(ledger) if has_hosts else None
     marker = folders.checkpoints / STOP_MARKER
     marker.unlink(missing_ok=True)
     folders.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -146,7 +170,8 @@ def _run_experiment(
             ),
         )
         try:
-            tuner.fit()
+            with deaths_recognised(), faults_named(stop):
+                tuner.fit()
         finally:
             marker.unlink(missing_ok=True)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 from typing import Any
 
 import ray
 from ray.tune import Trainable
 
-from searchlab.training.failures import describe_failure
+from searchlab.training.failures import DeviceLostError, describe_failure
 
 __all__ = ["TrialActor"]
 
@@ -30,6 +32,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         """
         self._shared = shared
         self._data: Any = None
+        self._is_device_lost = False
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -39,7 +42,11 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch. A failure is a result: raised, it would pass for a worker that died."""
+        """Train one epoch. A failure is a result: raised, it passes for a worker that died.
+
+        Raises DeviceLostError where the GPU cannot be used any more: then Tune stops the actor,
+        whose process ends, and the trial goes on in another.
+        """
         try:
             if self._run is None:
                 self._run = self._begin()
@@ -47,7 +54,12 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         except Exception as error:
             logger.exception("the trial failed")
             self._run = None
-            return _describe(error)
+            failure = describe_failure(error)
+            if failure.kind == "device":
+                self._is_device_lost = True
+                # Of ours and by itself: the driver may know nothing of what it came from.
+                raise DeviceLostError(failure.message) from None
+            return {"error": failure.message, "kind": failure.kind, "done": True}
         if result.done:
             self._run = None  # frees the models while the actor waits for its next trial
         # One string: Tune flattens and copies every field of a nested result.
@@ -63,23 +75,27 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         return TrialRun(config, self._data, TrialFolders(**self._shared["folders"]))
 
     def _load_data(self) -> Any:
-        import torch
-
         from searchlab.config.plugins import load_sources
+        from searchlab.engine.devices import choose_device
         from searchlab.training.images import TrainingData
         from searchlab.training.process import prepare_process
 
         prepare_process(self._shared["num_threads"])
         load_sources(self._shared["plugins"])
         images, folds = ray.get(self._shared["images"])
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device(self._shared["num_gpus"])
         return TrainingData.from_images(images, folds, device)
 
     def cleanup(self) -> None:
         """Let go of everything; also called on a spare actor that never had a trial."""
+        if self._is_device_lost:
+            _end_process()
         self._run = self._data = None
 
 
-def _describe(error: Exception) -> dict[str, Any]:
-    failure = describe_failure(error)
-    return {"error": failure.message, "kind": failure.kind, "done": True}
+def _end_process() -> None:
+    """End at once: an orderly exit hands memory back to the device, and may wait for it forever."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

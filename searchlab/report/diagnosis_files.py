@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchlab.report.findings import Evidence, Finding, list_trials
+from searchlab.study.agenda import owner_of
+from searchlab.study.storages.patient_storage import ORIGIN
 
 __all__ = ["find_stale_files"]
 
@@ -54,18 +56,54 @@ def _find_missing_models(evidence: Evidence) -> Iterator[Finding]:
     from searchlab.training.checkpoint import model_path  # torch
 
     folder = evidence.reading.run.models
-    missing = [number for number in ended if not model_path(folder, number).exists()]
-    if missing:
-        verb = "has" if len(missing) == 1 else "have"
+    present = {number for number in ended if model_path(folder, number).exists()}
+    missing = {number for number in ended if number not in present}
+    elsewhere = set() if evidence.is_own_storage else _find_others(evidence, missing, present)
+    if lost := sorted(missing - elsewhere):
+        verb = "has" if len(lost) == 1 else "have"
         yield Finding(
             rule="stale-files",
             severity="problem",
-            message=f"{list_trials(missing)} {verb} no trained model in {folder}",
+            message=f"{list_trials(lost)} {verb} no trained model in {folder}",
             remedy="On a cluster every worker must see the run's folder: look for the files on the "
             "workers' own disks, or run the study anew",
             command=evidence.rerun_command,
-            trials=tuple(missing),
+            trials=tuple(lost),
         )
+    if elsewhere:
+        yield _describe_elsewhere(evidence, elsewhere)
+
+
+def _find_others(evidence: Evidence, missing: set[int], present: set[int]) -> set[int]:
+    """Return the missing trials of drivers that have no model here: each keeps a folder of its own.
+
+    Which drivers wrote into a folder is nowhere noted but in the models that lie in it.
+    """
+    drivers = _find_drivers(evidence)
+    at_home = {drivers[number] for number in present} | {None}
+    return {number for number in missing if drivers[number] not in at_home}
+
+
+def _find_drivers(evidence: Evidence) -> dict[int, str | None]:
+    return {trial.number: owner_of(trial.system_attrs.get(ORIGIN)) for trial in evidence.trials}
+
+
+def _describe_elsewhere(evidence: Evidence, numbers: set[int]) -> Finding:
+    drivers = _find_drivers(evidence)
+    names = sorted({str(drivers[number]) for number in numbers})
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    was = "was" if len(numbers) == 1 else "were"
+    driver = "the driver" if len(names) == 1 else "the drivers"
+    return Finding(
+        rule="stale-files",
+        severity="warning",
+        message=f"{list_trials(sorted(numbers))} {was} trained by {driver} "
+        f"{', '.join(names[:_MOST_LISTED])}{more}, of whose models none is in "
+        f"{evidence.reading.run.models}",
+        remedy="Models lie in the run folder of the driver that trained them, which under --join "
+        "is another for each: look there. If this is that folder, they are lost",
+        trials=tuple(sorted(numbers)),
+    )
 
 
 def _find_half_written(evidence: Evidence) -> Iterator[Finding]:

@@ -38,23 +38,40 @@ def check_cpus(cgroup: Path = _CGROUP) -> Check:
 
 def check_memory(cgroup: Path = _CGROUP, memory_file: Path = _MEMORY_FILE) -> Check:
     """Read how much memory is left, of the machine's or of what a container may have."""
-    words = _read_words(memory_file)
-    sizes = {
-        name.rstrip(":"): int(size) * 1024
-        for name, size in itertools.pairwise(words)
-        if name.endswith(":") and size.isdecimal()
-    }
-    total, free = sizes.get("MemTotal"), sizes.get("MemAvailable")
-    if total is None or free is None:
+    sizes = _read_sizes(memory_file)
+    if "MemTotal:" not in sizes or "MemAvailable:" not in sizes:
         return Check.ok("memory", "unknown on this system")
-    limit, used = _read_words(cgroup / "memory.max"), _read_words(cgroup / "memory.current")
+    total, free = sizes["MemTotal:"] * 1024, sizes["MemAvailable:"] * 1024
+    limit = _read_words(cgroup / "memory.max")
     if limit and limit[0].isdecimal() and int(limit[0]) < total:
         total = int(limit[0])
-        free = min(free, total - int(used[0]) if used else total)
+        free = min(free, total - _read_used(cgroup))
     text = f"{_say_size(free)} free of {_say_size(total)}"
     if free < _LITTLE_MEMORY:
         return Check.warning("memory", text, "Close other programs, or run fewer workers")
     return Check.ok("memory", text)
+
+
+def _read_used(cgroup: Path) -> int:
+    """Return how many bytes a container uses that the kernel would not give up when asked.
+
+    What was read from files counts as used until then. Of that, what is not in active use is left
+    out, as Kubernetes does.
+    """
+    used = _read_words(cgroup / "memory.current")
+    if not used or not used[0].isdecimal():
+        return 0
+    idle = _read_sizes(cgroup / "memory.stat").get("inactive_file", 0)
+    return max(int(used[0]) - idle, 0)
+
+
+def _read_sizes(path: Path) -> dict[str, int]:
+    """Read lines of a name and a number."""
+    return {
+        name: int(size)
+        for name, size in itertools.pairwise(_read_words(path))
+        if size.isdecimal() and not name.isdecimal()
+    }
 
 
 def _read_words(path: Path) -> list[str]:

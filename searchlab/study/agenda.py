@@ -29,10 +29,14 @@ from searchlab.study.plan import (
 )
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.storages.patient_storage import ORIGIN
+from searchlab.study.storages.turns import TurnLostError
 
 __all__ = ["Agenda", "owner_of"]
 
 logger = logging.getLogger(__name__)
+
+# A turn is lost with the lock's connection.
+_MOST_TURNS = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,11 +78,22 @@ class Agenda:
     # What comes next
 
     def take_next(self, live: Mapping[int, Role]) -> Trial | None:
-        """Return the next trial, RUNNING and ours, or None; ``live`` are those that we have."""
-        with self._lock.deciding():
-            if self._lock.shared:
-                self._refresh(live)
-            return self._take(live)
+        """Return the next trial, RUNNING and ours, or None; ``live`` are those that we have.
+
+        Raises TurnLostError where other drivers take this one's turn again and again.
+        """
+        turns_left = _MOST_TURNS
+        while True:
+            turns_left -= 1
+            try:
+                with self._lock.deciding():
+                    if self._lock.shared:
+                        self._refresh(live)
+                    return self._take(live)
+            except TurnLostError:
+                if not turns_left:
+                    raise
+                logger.info("another driver decided meanwhile; deciding anew")
 
     def _take(self, live: Mapping[int, Role]) -> Trial | None:
         rows = self._rows

@@ -14,6 +14,7 @@ __all__ = [
     "ALONE",
     "BATCH_SPLIT",
     "CURVES",
+    "EPOCH",
     "EPOCHS",
     "ERROR",
     "EVALUATIONS",
@@ -40,6 +41,7 @@ __all__ = [
     "TRAIN_LOSS",
     "Interruptions",
     "TrialRecord",
+    "last_epoch_of",
 ]
 
 ROLE = (
@@ -76,6 +78,10 @@ ALONE = "searchlab:alone"
 
 # Likewise: an Interruptions as a dict; absent where there were none.
 INTERRUPTIONS = "searchlab:interruptions"
+
+# Likewise: the last epoch that was recorded, of studies with several objectives, for which Optuna
+# takes no intermediate values.
+EPOCH = "searchlab:epoch"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
 PROGRESS = "searchlab.progress"
@@ -137,7 +143,7 @@ class TrialRecord:
     @property
     def is_replaced(self) -> bool:
         """Whether another trial runs, or will run, in place of this one, which was lost."""
-        return self.stop_reason == "lost" and self.retry_of is None
+        return self.state == "FAIL" and self.stop_reason == "lost" and self.retry_of is None
 
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
@@ -172,6 +178,11 @@ class TrialRecord:
             retry_of=attrs.get(RETRY_OF),
             interruptions=_read_interruptions(trial),
         )
+
+
+def last_epoch_of(trial: FrozenTrial) -> int:
+    """Return the last epoch of a trial that the storage knows, 0 for none."""
+    return max([*trial.intermediate_values, int(trial.system_attrs.get(EPOCH, 0))])
 
 
 def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from searchlab.config.space import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
@@ -12,8 +12,7 @@ from searchlab.models import count_multiply_adds
 from searchlab.study.configure import make_config
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation import PreparedStudy
-from searchlab.study.space.points import Point, walk
-from searchlab.study.space.study_space import SpecSpace
+from searchlab.study.space.points import Choose
 
 __all__ = ["find_biggest"]
 
@@ -21,23 +20,22 @@ __all__ = ["find_biggest"]
 _MOST_SECONDS = 2.0
 
 
-def find_biggest(prepared: PreparedStudy) -> TrialConfig:
+def find_biggest(prepared: PreparedStudy) -> TrialConfig | None:
     """Return the configuration that computes most in a step: multiply-adds times batch size.
 
-    Asked are the baselines and, of each family of a space file, the point with the greatest values
-    and the one with the smallest, for a small stride or pool makes a network bigger. Of a Python
-    function that draws the points, the baselines must do.
+    Asked are the baselines and, of each family, the point with the greatest values and the one
+    with the smallest, for a small stride or pool makes a network bigger. None where no such point
+    has a model that suits the images.
     """
     deadline = time.monotonic() + _MOST_SECONDS
     biggest: TrialConfig | None = None
-    most = -1.0
+    most = 0.0
     for config in _candidates(prepared):
         cost = _cost(config, prepared)
         if cost > most:
             biggest, most = config, cost
         if time.monotonic() > deadline:
             break
-    assert biggest is not None
     return biggest
 
 
@@ -45,24 +43,20 @@ def _candidates(prepared: PreparedStudy) -> Iterator[TrialConfig]:
     spec = prepared.spec
     for planned in plan_baselines(spec, prepared.space):
         yield make_config(spec, planned.point, number=0, role="baseline", plan_key=planned.key)
-    points = _corners(prepared.space) if isinstance(prepared.space, SpecSpace) else [{}]
-    for point in points:
-        try:
-            yield make_config(spec, point, number=0, role="finalist", plan_key=None)
-        except InputError:
-            continue  # values that exclude each other; no trial has both
+    for greatest in (True, False):
+        for point in prepared.space.family_points(_choose_extreme(greatest=greatest)):
+            try:
+                yield make_config(spec, point, number=0, role="finalist", plan_key=None)
+            except InputError:
+                continue  # values that exclude each other; no trial has both
 
 
-def _corners(space: SpecSpace) -> Iterable[Point]:
-    for family, own in space.effective.families.items():
-        alone = space.effective.with_families({family: own})
-        for pick in (max, min):
+def _choose_extreme(*, greatest: bool) -> Choose:
+    def choose(name: str, node: Choice | Range) -> Scalar:
+        more = greatest or name == "batch_size" or name.endswith(".depth")
+        return _extreme(node, greatest=more)
 
-            def choose(name: str, node: Choice | Range, pick: object = pick) -> Scalar:
-                greatest = pick is max or name == "batch_size" or name.endswith(".depth")
-                return _extreme(node, greatest=greatest)
-
-            yield walk(alone, choose)
+    return choose
 
 
 def _extreme(node: Choice | Range, *, greatest: bool) -> Scalar:
@@ -81,5 +75,5 @@ def _cost(config: TrialConfig, prepared: PreparedStudy) -> float:
             num_classes=prepared.images.num_classes,
         )
     except InputError:
-        return -1.0  # too small an image for it: such a trial would fail, and say so
+        return 0.0  # too small an image for it: such a trial would fail, and say so
     return float(multiply_adds) * config.batch_size

@@ -11,6 +11,7 @@ import logging
 import math
 from pathlib import Path
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -100,10 +101,12 @@ class Ledger:
     def _begin(self, trial: Trial) -> TrialConfig | None:
         """Settle a trial's parameters and make the configuration that a worker trains.
 
-        Returns None, the trial failed and owed a retry, where it cannot be taken up again.
+        Returns None, the trial failed, where that cannot be done; one that was begun before and
+        cannot be taken up again is owed a retry. Raises as ``tell``.
         """
-        frozen = trial._cached_frozen_trial  # as the storage held it when the trial was made
-        known = frozen.user_attrs
+        frozen = trial._cached_frozen_trial  # as the storage holds it; suggesting adds to it
+        known = dict(frozen.user_attrs)
+        was_settled = bool(frozen.params)
         role: Role = known.get(attr.ROLE, "search")
         interruptions = self._read_interruptions(frozen)
         try:
@@ -112,12 +115,14 @@ class Ledger:
                 self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
             )
         except (ValueError, InputError) as error:
-            if not frozen.params:
-                raise  # nothing was settled before: the space itself does not work
-            self._lose(trial, f"cannot be taken up again: {error}")
+            if was_settled:
+                self._fail(trial, "lost", f"the trial cannot be taken up again: {error}")
+            else:
+                self._fail(trial, "error", str(error))
             return None
         if interruptions.in_vain > _MOST_IN_VAIN:
-            self._lose(trial, f"was begun {_MOST_IN_VAIN} times more and ended no epoch")
+            why = f"the trial was begun {_MOST_IN_VAIN} times more and ended no epoch"
+            self._fail(trial, "lost", why)
             return None
         has_scheme = f"{config.model.family}.scheme" in point
         # A baseline keeps the name that it was planned under.
@@ -126,6 +131,9 @@ class Ledger:
             (attr.ROLE, role),
             (attr.LABEL, label),
             (attr.SCHEME, config.model.scheme),
+            # A driver may have been killed between these and the state that they speak of.
+            (attr.STOP_REASON, None),
+            (attr.ERROR, None),
         ):
             if known.get(name) != value:
                 trial.set_user_attr(name, value)
@@ -134,7 +142,7 @@ class Ledger:
             config=config,
             role=role,
             label=label,
-            last_known_step=max(frozen.intermediate_values, default=0),
+            last_known_step=attr.last_epoch_of(frozen),
             interruptions=interruptions,
         )
         live.store_interruptions()
@@ -150,56 +158,69 @@ class Ledger:
         is_new = attr.SCHEME not in frozen.user_attrs or not frozen.params
         if is_new or owner_of(frozen.system_attrs.get(ORIGIN)) == self._lock.driver:
             return before
-        epoch = max(frozen.intermediate_values, default=0)
-        # Optuna keeps no intermediate values where there are several objectives.
-        in_vain = 0 if epoch > before.epoch or self._is_multi_objective else before.in_vain + 1
+        epoch = attr.last_epoch_of(frozen)
         return Interruptions(
             taken_up=before.taken_up + 1,
             worker_lost=before.worker_lost,
             rerun_epochs=before.rerun_epochs,
-            in_vain=in_vain,
+            in_vain=0 if epoch > before.epoch else before.in_vain + 1,
             epoch=epoch,
         )
 
-    def _lose(self, trial: Trial, why: str) -> None:
-        logger.warning("trial %d %s", trial.number, why)
-        trial.set_user_attr(attr.STOP_REASON, "lost")
-        trial.set_user_attr(attr.ERROR, f"the trial {why}")
+    def _fail(self, trial: Trial, reason: str, error: str) -> None:
+        """End a trial that no worker gets."""
+        logger.warning("trial %d: %s", trial.number, error)
+        trial.set_user_attr(attr.STOP_REASON, reason)
+        trial.set_user_attr(attr.ERROR, error)
         record = TrialRecord.from_trial(self._study.tell(trial, state=TrialState.FAIL))
         self._agenda.note_end(record)
         self._tally.count_earlier([record])
+        self._breaker.note(record)
 
     # What happened
 
     def report(self, result: EpochResult) -> bool:
-        """Record an epoch; return whether the trial should stop, pruned.
+        """Record an epoch; return whether the trial should stop: pruned, or not ours any more.
 
         A result delivered again (a restarted worker replays its epochs), or of a trial that has
-        ended, changes nothing.
+        ended, changes nothing. Raises InfrastructureError once another driver has the study.
         """
+        self._lock.check()
         live = self._live.get(result.number)
         if live is None or not live.add(result) or result.diverged:
             return False
-        if result.epoch > live.last_known_step:
-            if not self._is_multi_objective:  # for which Optuna keeps no intermediate values
-                live.trial.report(result.value, step=result.epoch)
-            live.last_known_step = result.epoch
+        try:
+            live.record_epoch(result)
+            # At a step before the last known one the trial was judged already; at the last known
+            # one the driver may have been killed before it came to judging.
+            judged = result.epoch < live.last_known_step
+            if live.role == "search" and not result.done and not judged:
+                live.pruned = judge(self._study, live.trial)
+        except UpdateFinishedTrialError:
+            self._let_go(live)
+            return True
         self._tally.advance(live.describe())
-        # At a step before the last known one the trial was judged already; at the last known one
-        # the driver may have been killed before it came to judging.
-        judged = result.epoch < live.last_known_step
-        if live.role == "search" and not result.done and not judged:
-            live.pruned = judge(self._study, live.trial)
         self._onlooker.advance(self.snapshot())
         return live.pruned
+
+    def _let_go(self, live: LiveTrial) -> None:
+        """Another driver took us for dead, and the trial for its own."""
+        number = live.config.number
+        logger.warning("trial %d was taken over by another driver", number)
+        self._live.pop(number, None)
+        self._tally.forget(number)
 
     def note_worker_lost(self, number: int, what: str) -> None:
         """A trial's worker died: ``ask`` returns it again, to go on from its last checkpoint.
 
-        One whose workers die again and again, with no epoch between, is lost.
+        One whose workers die again and again, with no epoch between, is lost. Raises as ``tell``.
         """
+        self._lock.check()
         live = self._live.get(number)
         if live is None:
+            return
+        if not self._is_still_ours(live):
+            self._let_go(live)
             return
         live.count_worker_lost()
         live.store_interruptions()
@@ -223,19 +244,24 @@ class Ledger:
         """End a trial in its one honest state (DESIGN 3); one that has ended stays as it is.
 
         ``failure`` says what made it fail; without one, its last result tells how it ended.
-        Raises InfrastructureError once too many trials in a row failed for one cause.
+        Raises InfrastructureError once too many trials in a row failed for one cause, or another
+        driver has the study.
         """
+        self._lock.check()
         live = self._live.pop(number, None)
         if live is None:
             return
         ending, values = self._value(live, failure or decide_ending(live.last, pruned=live.pruned))
         with self._lock.deciding():
             if not self._is_still_ours(live):
-                logger.warning("trial %d was taken over by another driver", number)
-                self._tally.forget(number)
+                self._let_go(live)
                 return
-            self._write_end(live, ending, node)
-            frozen = self._study.tell(live.trial, values, state=TrialState[ending.state])
+            try:
+                self._write_end(live, ending, node)
+                frozen = self._study.tell(live.trial, values, state=TrialState[ending.state])
+            except UpdateFinishedTrialError:
+                self._let_go(live)
+                return
         self._forget_checkpoint(number)
         record = TrialRecord.from_trial(frozen)
         self._agenda.note_end(record)
@@ -257,8 +283,6 @@ class Ledger:
 
     def _is_still_ours(self, live: LiveTrial) -> bool:
         """Whether no other driver took us for dead and the trial for its own."""
-        if not self._lock.shared:
-            return True
         frozen = self._study._storage.get_trial(live.trial._trial_id)
         owner = owner_of(frozen.system_attrs.get(ORIGIN))
         return owner == self._lock.driver and not frozen.state.is_finished()
@@ -325,10 +349,6 @@ class Ledger:
         return bool(self._live) or self._agenda.waits_for_others
 
     @property
-    def _is_multi_objective(self) -> bool:
-        return len(self.spec.objective) > 1
-
-    @property
     def records(self) -> list[TrialRecord]:
         """The finished trials, by number."""
         records = self._agenda.records
@@ -339,8 +359,8 @@ class Ledger:
         return self._tally.snapshot(stopping=self._stopping)
 
     def close(self) -> None:
-        """Tell the onlooker that no more trials run."""
-        self._onlooker.close(self.snapshot())
+        """Tell the onlooker that no more trials run, whether or not all have."""
+        self._onlooker.close(self._tally.snapshot(stopping=not self.is_finished))
 
     def note_finished(self) -> None:
         """Record that the study is finished, what is measured after its trials included."""

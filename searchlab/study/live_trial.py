@@ -49,6 +49,16 @@ class LiveTrial:
         self.results.setdefault(result.epoch, result)
         return known is None
 
+    def record_epoch(self, result: EpochResult) -> None:
+        """Have the storage know of an epoch, unless it does."""
+        if result.epoch <= self.last_known_step:
+            return
+        if len(self.trial.study.directions) > 1:
+            self.trial.storage.set_trial_system_attr(self.trial._trial_id, attr.EPOCH, result.epoch)
+        else:
+            self.trial.report(result.value, step=result.epoch)
+        self.last_known_step = result.epoch
+
     def count(self, **changes: int) -> None:
         """Change some of the figures of what befell the trial; they are stored with its end."""
         self.interruptions = replace(self.interruptions, **changes)

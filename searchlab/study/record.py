@@ -22,7 +22,7 @@ __all__ = ["create_study", "join_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
 _PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
-_SPEC = "searchlab.study"  # the study as it began, as JSON, but for its name
+_SPEC = "searchlab.study"  # the study as it is run, as JSON, but for its name
 _VERSION = "searchlab.version"
 # What a joining driver may have of its own: they say how fast a study runs, not what it finds.
 _OWN_SECTIONS = ("name", "resources")
@@ -76,7 +76,7 @@ def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
     names = set(optuna.get_all_study_names(storage))
     if prepared.spec.name not in names:
         return create_study(prepared, storage)
-    study = reopen_study(prepared, storage, create=False)
+    study = _open(prepared, storage, create=False)
     _check_same_study(study, prepared.spec)
     return study
 
@@ -103,8 +103,17 @@ def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool)
     """Open the study again; ``create`` it where its driver was killed before it did.
 
     Raises InputError where it is gone, or its images or a plugin have changed. Plugins that it
-    did not have before are recorded beside the others; all must be loaded.
+    did not have before are recorded beside the others; all must be loaded. What else the study
+    may have more of now, such as trials, is recorded for those who join it.
     """
+    study = _open(prepared, storage, create=create)
+    known, found = study.user_attrs.get(_SPEC), json.dumps(_shared_part(prepared.spec))
+    if known != found:
+        study.set_user_attr(_SPEC, found)
+    return study
+
+
+def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
     spec = prepared.spec
     try:
         study = optuna.load_study(

@@ -64,9 +64,13 @@ class RunFolder:
         """Write the study, and note a storage of its own; files are replaced whole."""
         self.path.mkdir(parents=True, exist_ok=True)
         if storage_url is not None:
-            note = {"storage": hide_password(storage_url)}
-            _replace(self._storage_note, json.dumps(note) + "\n")
+            self.note_storage(storage_url)
         _replace(self.study_file, dump_yaml(data))
+
+    def note_storage(self, storage_url: str) -> None:
+        """Note where the study is recorded from now on, without a password."""
+        note = {"storage": hide_password(storage_url)}
+        _replace(self._storage_note, json.dumps(note) + "\n")
 
     def discard(self) -> None:
         """Take back what ``write`` wrote."""
@@ -78,19 +82,26 @@ class RunFolder:
         return option is None and not self._storage_note.is_file()
 
     @property
+    def noted_storage(self) -> str | None:
+        """The storage as noted, ``***`` for a password; None for an embedded one."""
+        if not self._storage_note.is_file():
+            return None
+        return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+
+    @property
     def _storage_note(self) -> Path:
         return self.path / "storage.json"
 
     def storage_url(self, option: str | None = None) -> str:
-        """Return the storage's URL: the option, else the one noted at the start, else embedded.
+        """Return the storage's URL: the option, else the one noted last, else embedded.
 
         A password is never noted, so a storage that needs one must be named again.
         """
         if option is not None:
             return option
-        if self.is_embedded():
+        url = self.noted_storage
+        if url is None:
             return sqlite_url(self.database)
-        url = str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
         if "***" in url:
             raise InputError(
                 f"is recorded in {url}, whose password is not kept",

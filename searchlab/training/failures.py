@@ -1,16 +1,17 @@
-"""What made a trial fail: its own error, memory, or the disk; and in which words it is recorded."""
+"""What made a trial fail: itself, memory, the disk, the GPU; and how that is recorded in words."""
 
 from __future__ import annotations
 
 import errno
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Failure", "FailureKind", "describe_failure"]
+__all__ = ["DeviceLostError", "Failure", "FailureKind", "describe_failure"]
 
-FailureKind = Literal["error", "oom", "disk"]
+FailureKind = Literal["error", "oom", "disk", "device"]
 
 _LONGEST = 500
 
@@ -22,6 +23,22 @@ _MEMORY_WORDS = re.compile(
     r"|alloc_failed|allocation_failed|cudaErrorMemoryAllocation|bad_alloc",
     re.IGNORECASE,
 )
+# CUDA's words for what breaks its context: no process that met it can use the device again.
+_DEVICE_WORDS = re.compile(
+    r"illegal memory access|illegal instruction|misaligned address|invalid program counter"
+    r"|global/shared address space|hardware stack error|device-side assert|context is destroyed"
+    r"|unspecified launch failure|launch timed out|uncorrectable (ECC|NVLink) error"
+    r"|busy or unavailable|CUDA error: unknown error",
+    re.IGNORECASE,
+)
+# What cuBLAS and cuDNN say when they get no memory, but of other troubles as well.
+_LIBRARY_WORDS = re.compile(
+    r"unable to find an engine"
+    r"|(CUBLAS|CUDNN)_STATUS_(NOT_INITIALIZED|INTERNAL_ERROR|EXECUTION_FAILED)"
+)
+# Less is left on a device whose memory has run out: their workspaces take hundreds of megabytes.
+_LITTLE_BYTES = 1e9
+_LITTLE_SHARE = 0.05
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")  # as Rust writes an errno, hence safetensors
 _DISK_WORDS = re.compile(
     r"no space left|quota exceeded|read-only file system|input/output error|stale file handle",
@@ -29,12 +46,17 @@ _DISK_WORDS = re.compile(
 )
 
 
+class DeviceLostError(RuntimeError):
+    """The GPU that a worker was given cannot be used, or not by its process any more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a trial failed.
 
     ``oom`` is memory, the device's or the host's; ``disk`` a disk that is full, read-only, broken
-    or gone: no fault of the trial. ``message`` is the error's type and its first line.
+    or gone, and ``device`` a GPU that this process cannot use any more: no fault of the trial.
+    ``message`` is the error's type and its first line.
     """
 
     kind: FailureKind
@@ -42,7 +64,10 @@ class Failure:
 
 
 def describe_failure(error: BaseException) -> Failure:
-    """Return what kind of failure an error, or one that it came from, is."""
+    """Return what kind of failure an error, or one that it came from, is.
+
+    For the process that met it: where the words may mean several things, its device is asked.
+    """
     first_line = (str(error).strip().splitlines() or [""])[0]
     kinds = (kind for link in _chain(error) if (kind := _kind_of(link)) != "error")
     return Failure(
@@ -76,9 +101,34 @@ def _kind_of(error: BaseException) -> FailureKind:
         return "disk" if _DISK_WORDS.search(str(error)) else "error"
     if "OutOfMemoryError" in names:  # torch's
         return "oom"
-    if isinstance(error, RuntimeError) and _MEMORY_WORDS.search(str(error)):
-        return "oom"
+    if isinstance(error, DeviceLostError):
+        return "device"
+    if isinstance(error, RuntimeError):
+        return _kind_of_words(str(error), is_cudas="AcceleratorError" in names)
     return "error"
+
+
+def _kind_of_words(text: str, *, is_cudas: bool) -> FailureKind:
+    if _MEMORY_WORDS.search(text):
+        return "oom"
+    if _DEVICE_WORDS.search(text):
+        return "device"
+    if _LIBRARY_WORDS.search(text):
+        return _ask_device()
+    # A launch with wrong arguments is an error like others; after it the device still answers.
+    return "device" if is_cudas and _ask_device() == "device" else "error"
+
+
+def _ask_device() -> FailureKind:
+    """Return ``device`` where CUDA answers no more, ``oom`` where little of its memory is left."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return "error"
+    try:
+        free, total = torch.cuda.mem_get_info()
+    except RuntimeError:  # a broken context gives its error to every call
+        return "device"
+    return "oom" if free < max(_LITTLE_BYTES, _LITTLE_SHARE * total) else "error"
 
 
 def _kind_of_errno(number: int | None) -> FailureKind:

@@ -36,6 +36,7 @@ class ProbeResult:
     context; on the CPU the growth of the process, to which the shared images add nothing.
     ``images_per_second`` is of training. ``bytes_per_member`` are the weights, gradients and
     optimizer state that stay while other members train. ``device_bytes`` is the memory of the GPU.
+    ``batch_split`` is in how many parts the batches were trained.
     """
 
     peak_bytes: int
@@ -43,15 +44,19 @@ class ProbeResult:
     num_parameters: int
     bytes_per_member: int
     device_bytes: int | None = None
+    batch_split: int = 1
 
     def cohort_bytes(self, num_members: int) -> int:
         """Return the peak of a cohort, whose members train in turn but stay in memory."""
         return self.peak_bytes + (num_members - 1) * self.bytes_per_member
 
 
-def probe_training(config: TrialConfig, data: TrainingData, *, num_batches: int = 2) -> ProbeResult:
+def probe_training(
+    config: TrialConfig, data: TrainingData, *, num_batches: int = 2, batch_split: int = 1
+) -> ProbeResult:
     """Train one member for a few batches, after one to warm up, and evaluate one; measure that.
 
+    With ``batch_split`` above 1 they are trained in that many parts, as ``Member`` has it.
     Changes nothing and writes nothing. Raises torch.OutOfMemoryError, MemoryError or RuntimeError
     where memory runs out (``describe_failure`` tells).
 
@@ -63,7 +68,7 @@ def probe_training(config: TrialConfig, data: TrainingData, *, num_batches: int 
     fold = config.folds.folds[0]
     _load_kernels(config, data, fold)
     peak = _PeakMemory(data.device)
-    member = Member(config, data, fold)
+    member = Member(config, data, fold, batch_split=batch_split)
     best = member.snapshot() if config.folds.test else None  # which a cohort keeps of one member
     with _whatever_the_loss():
         member.train_epoch(1, most_batches=1)
@@ -75,6 +80,7 @@ def probe_training(config: TrialConfig, data: TrainingData, *, num_batches: int 
         num_parameters=member.count_parameters(),
         bytes_per_member=_count_kept_bytes(member),
         device_bytes=_device_bytes(data.device),
+        batch_split=batch_split,
     )
     del best
     return result

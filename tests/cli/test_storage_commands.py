@@ -7,17 +7,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 from toy_runs import invoke, make_toy
 
+from searchlab.errors import InputError, SearchlabError
 from searchlab.study.moving.copying import COPYING
 from searchlab.study.runs import RunFolder
 from searchlab.study.storages.opening import open_storage, sqlite_url
+
+if TYPE_CHECKING:
+    from postgres_servers import PostgresServer
 
 
 @pytest.fixture
@@ -90,15 +96,81 @@ def test_copy_from_nothing_makes_nothing(run: RunFolder, tmp_path: Path) -> None
     assert not (tmp_path / "none.db").exists()
 
 
+# Storages whose password is not kept
+
+_NOTED = "postgresql+psycopg://me:***@host/db"
+_GIVEN = "postgresql+psycopg://me:Geheim@host/db"
+
+
+@pytest.mark.parametrize("given", ["", "postgresql://you:Geheim@host/db", "sqlite:///a.db"])
+@pytest.mark.parametrize("command", ["copy", "serve"])
+def test_missing_password_is_asked_for_where_it_is_taken(
+    command: str, given: str, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.note_storage(_GIVEN)
+    monkeypatch.setenv("SEARCHLAB_STORAGE", given)
+    more = [tmp_path / "a.db"] if command == "copy" else ["--port", 0]
+    refused = invoke("storage", command, "toy", *more, fails=True)
+    assert refused.exit_code == 2
+    message = str(refused.exception)
+    assert _NOTED in message
+    assert "--storage" not in message, "neither command has it"
+    assert "Set SEARCHLAB_STORAGE to that URL with its password" in message
+    assert "Geheim" not in message
+
+
+@pytest.mark.parametrize("given", [_GIVEN, "postgresql://me:Geheim@host/db"])
+@pytest.mark.parametrize("command", ["copy", "serve"])
+def test_password_is_taken_from_the_environment(
+    command: str, given: str, run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.note_storage(_GIVEN)
+    monkeypatch.setenv("SEARCHLAB_STORAGE", given)
+    opened: list[str] = []
+
+    def refuse(url: str) -> None:
+        opened.append(url)
+        raise InputError("cannot be reached")
+
+    monkeypatch.setattr("searchlab.study.storages.opening.open_storage", refuse)
+    more = [tmp_path / "a.db"] if command == "copy" else ["--port", 0]
+    invoke("storage", command, "toy", *more, fails=True)
+    assert opened == [given]
+
+
+@pytest.mark.postgres
+def test_run_is_copied_from_a_database_with_a_password(
+    run: RunFolder, tmp_path: Path, postgres_url: str, postgres: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    invoke("storage", "copy", "toy", postgres_url)
+    name = postgres_url.partition("@/")[2].partition("?")[0]
+    url = postgres.database_url(name, tcp=True)
+    run.note_storage(url)
+    monkeypatch.setenv("SEARCHLAB_STORAGE", url)
+    invoke("storage", "copy", "toy", tmp_path / "a.db")
+    assert count_trials(sqlite_url(tmp_path / "a.db")) == 3
+
+
 # Serving
 
 _SERVE = "from toy_runs import make_app; make_app()(prog_name='searchlab')"
+# Every call meets a storage that is away.
+_SERVE_AWAY = """
+import sys
+sys.path.insert(0, "../study")
+from flaky_storages import Faults, make_flaky_storage
+from searchlab.study.storages import opening
+from searchlab.study.storages.patient_storage import PatientStorage
+away = make_flaky_storage(Faults(always=True))
+opening.open_storage = lambda url: PatientStorage(away, url=url)
+"""
 
 
 @contextmanager
-def serving(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def serving(*arguments: object, before: str = "") -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, "storage", "serve", *map(str, arguments)],
+        [sys.executable, "-c", before + _SERVE, "storage", "serve", *map(str, arguments)],
         cwd=Path(__file__).parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -132,6 +204,27 @@ def test_served_storage_is_used_and_ends_cleanly(
     assert "Traceback" not in err
     assert "warning" not in err
     assert f"backed by: {sqlite_url(run.database)}" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_server_whose_database_is_away_ends_without_waiting_for_it(
+    number: signal.Signals, run: RunFolder
+) -> None:
+    with serving("toy", "--port", 0, before=_SERVE_AWAY) as process:
+        asking = threading.Thread(target=_ask, args=(read_url(process),), daemon=True)
+        asking.start()
+        assert process.stderr is not None
+        while "is away, waiting 120 s" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        process.communicate(timeout=60)  # half of what the call would wait
+        assert process.returncode == 0
+    asking.join()
+
+
+def _ask(url: str) -> None:
+    with pytest.raises(SearchlabError):
+        open_storage(url)  # looks whether the server answers
 
 
 def test_serving_beyond_this_machine_warns(run: RunFolder) -> None:

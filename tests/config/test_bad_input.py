@@ -361,6 +361,10 @@ STUDIES = [
     ("resources: {cpus: 0}", "resources.cpus must be > 0, got 0"),
     ("resources: {cpus: .inf}", f"resources.cpus {FINITE}, got inf"),
     ("resources: {gpus: -1}", "resources.gpus must be >= 0, got -1"),
+    (
+        "resources: {gpus: 1.5}",
+        "resources.gpus must be a fraction of a GPU or a whole number of them, got 1.5",
+    ),
     ("resources: {gpus: .nan}", "resources.gpus must be auto or a finite number, got nan"),
     ("resources: {gpus: all}", "resources.gpus must be auto or a finite number, got 'all'"),
     ("resources: {workers: 0}", "resources.workers must be a whole number >= 1, got 0"),

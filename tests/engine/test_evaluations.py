@@ -195,6 +195,7 @@ def test_a_stop_between_two_evaluations_keeps_the_first_and_is_resumed(
     assert state_of(run) == "finished"
 
 
+@pytest.mark.slow
 def test_a_driver_killed_between_two_evaluations_is_resumed(tmp_path: Path) -> None:
     evaluated = {
         "ensembles": {"both": ["a2/HF", "a2/DT"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -109,13 +110,17 @@ def test_a_killed_drivers_trials_are_taken_over_and_a_restarted_server_loses_not
 def test_a_driver_that_does_not_join_is_refused(folder: Path, postgres_url: str) -> None:
     first = join(folder, postgres_url, "one")
     await_trials(postgres_url, 2, first)
+    first.send_signal(signal.SIGSTOP)  # else it might be done before the other comes to ask
     options = ["--runs-dir", folder / "three", "--storage", postgres_url]
-    refused = subprocess.run(
-        search_command("run", folder / "tiny.yaml", *options),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
+    try:
+        refused = subprocess.run(
+            search_command("run", folder / "tiny.yaml", *options),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    finally:
+        first.send_signal(signal.SIGCONT)
     assert refused.returncode == 2, refused.stderr
     assert "--join" in refused.stderr
     assert not (folder / "three").exists()

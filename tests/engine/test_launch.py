@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +13,9 @@ from small_studies import NO_DATA, describe_trials, run_study, write_study
 
 from searchlab.config.loading import load_study
 from searchlab.engine import launch
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.runs import RunFolder
+from searchlab.study.storages.patient_storage import PatientStorage
 
 
 def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
@@ -49,3 +53,69 @@ def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path)
     assert not run.exists()
     assert run.is_embedded()
     assert other.exists()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_study_whose_cluster_is_not_there_can_be_run_again(
+    tmp_path: Path, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_no_cluster(*_arguments: Any) -> None:
+        raise InputError("cannot be reached", where="--address 127.0.0.1:1")
+
+    url = f"sqlite:///{tmp_path / 'shared.db'}" if is_shared else None
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    if is_shared:
+        run.path.mkdir(parents=True)  # the user's own folder stays
+    file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
+    driving = launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "_run_trials", find_no_cluster)
+        with pytest.raises(InputError, match="cannot be reached"):
+            launch.begin_study(file, run, driving)
+    assert not run.exists()
+    launch.begin_study(file, run, driving)
+    assert len(describe_trials(run)) == 4
+
+
+def test_an_input_error_after_the_first_trial_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise InputError("is wrong after all")
+
+    monkeypatch.setattr(launch, "evaluate_finished", refuse)
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
+    with pytest.raises(InputError, match="after all"):
+        launch.begin_study(file, run, launch.Driving(data_dir=NO_DATA, engine="serial"))
+    assert len(describe_trials(run)) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "events"),
+    [
+        (InfrastructureError("away"), ["stopped waiting", "given back"]),
+        (InputError("is wrong"), ["given back"]),
+    ],
+)
+def test_a_storage_that_failed_is_not_waited_for_when_the_study_is_given_back(
+    error: Exception, events: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    @contextmanager
+    def hold(*_arguments: object, **_options: object) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            happened.append("given back")
+
+    monkeypatch.setattr(launch, "hold_study", hold)
+    monkeypatch.setattr(
+        PatientStorage, "stop_waiting", lambda self: happened.append("stopped waiting")
+    )
+    prepared: Any = SimpleNamespace(spec=SimpleNamespace(name="tiny"))
+    driving = launch.Driving(data_dir=NO_DATA)
+    with pytest.raises(type(error)), launch._held(RunFolder(tmp_path), prepared, driving):
+        raise error
+    assert happened == events

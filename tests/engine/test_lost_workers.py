@@ -2,45 +2,72 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray.exceptions
+from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial
 
 from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
-from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory
+from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory, read_loss
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.endings import Ending
 from searchlab.training.memory import choose_batch_split
 
 DIED = ray.exceptions.ActorDiedError()
-OUT_OF_MEMORY = ray.exceptions.OutOfMemoryError("2 worker(s) were killed due to the node running")
-KILLED = ray.exceptions.RayActorError(
-    error_msg="1 worker(s) were killed due to the node running low on memory."
+# As deaths_recognised words it.
+OUT_OF_MEMORY = ray.exceptions.RayActorError(
+    error_msg="OutOfMemoryError: 2 worker(s) were killed due to the node running low on memory."
 )
 HOST_DEAD = ray.exceptions.RayActorError(
     error_msg="The actor died because its node has died. Node Id: 5f"
 )
+NODE_DIED = ray.exceptions.RayActorError(
+    error_msg="NodeDiedError: Task failed because the node it was running on is dead or unavailable"
+)
+UNREACHABLE = ray.exceptions.ActorUnavailableError("RPC error: Socket closed", None)
+
+
+def trial_that_met(error: Exception | None, folder: Path) -> Trial:
+    """A trial as Tune has it when it tells the scheduler of an error."""
+    storage = StorageContext(os.fspath(folder), "study")
+    storage._get_session_path = lambda: os.fspath(folder / "session")  # Ray's, where it runs
+    trial = Trial("worker", trial_id="a", stub=True, storage=storage)
+    trial.init_local_path()
+    if error is not None:
+        trial.handle_error(error)
+    return trial
 
 
 @pytest.mark.parametrize(
     ("error", "for_memory", "words"),
     [
         (DIED, False, "its worker died"),
-        (OUT_OF_MEMORY, True, "ran out of memory"),
-        (KILLED, True, "ran out of memory"),
+        (OUT_OF_MEMORY, True, "its worker was killed, for the host ran out of memory"),
         (HOST_DEAD, False, "its host was lost"),
+        (NODE_DIED, False, "its host was lost"),
+        (UNREACHABLE, False, "its worker could not be reached any more"),
         (None, False, "its worker died"),
     ],
 )
-def test_the_cause_of_a_loss_is_told(
-    error: BaseException | None, for_memory: bool, words: str
+def test_the_cause_of_a_loss_is_read_from_what_tune_keeps(
+    tmp_path: Path, error: Exception | None, for_memory: bool, words: str
 ) -> None:
-    assert is_killed_for_memory(error) is for_memory
-    assert words in describe_loss(error)
+    loss = read_loss(trial_that_met(error, tmp_path).error_file)
+    assert bool(loss) is (error is not None)
+    assert is_killed_for_memory(loss) is for_memory
+    assert describe_loss(loss) == words
+
+
+def test_a_loss_of_which_nothing_could_be_kept_is_a_worker_that_died(tmp_path: Path) -> None:
+    trial = trial_that_met(OUT_OF_MEMORY, tmp_path)
+    Path(trial.error_file).unlink()
+    assert describe_loss(read_loss(trial.error_file)) == "its worker died"
 
 
 class FakeLedger:
@@ -71,10 +98,6 @@ class FakeLedger:
         return SimpleNamespace(running=())
 
 
-def trial_that_met(error: BaseException) -> Any:
-    return SimpleNamespace(trial_id="a", get_error=lambda: error)
-
-
 def begin(ledger: FakeLedger, stop: StopRequest, checkpoints: Path) -> Any:
     searcher = LedgerSearcher(ledger, stop, has_hosts=True)  # type: ignore[arg-type]
     return searcher, LedgerScheduler(searcher, stop, checkpoints)
@@ -84,14 +107,26 @@ def test_a_worker_killed_for_memory_makes_the_next_attempt_train_in_parts(tmp_pa
     ledger = FakeLedger()
     searcher, scheduler = begin(ledger, StopRequest(), tmp_path)
     searcher.suggest("a")
-    scheduler.on_trial_error(None, trial_that_met(DIED))
+    scheduler.on_trial_error(None, trial_that_met(DIED, tmp_path))
     assert choose_batch_split(tmp_path, 7) == 1
-    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY))
+    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY, tmp_path))
     assert choose_batch_split(tmp_path, 7) == 4
-    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY))
+    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY, tmp_path))
     with pytest.raises(MemoryError):
         choose_batch_split(tmp_path, 7)
     assert [number for number, _ in ledger.lost] == [7, 7, 7]
+
+
+def test_a_note_that_the_disk_does_not_take_stops_the_study(tmp_path: Path) -> None:
+    ledger, stop = FakeLedger(), StopRequest()
+    in_the_way = tmp_path / "checkpoints"
+    in_the_way.touch()
+    searcher, scheduler = begin(ledger, stop, in_the_way)
+    searcher.suggest("a")
+    scheduler.on_trial_error(None, trial_that_met(OUT_OF_MEMORY, tmp_path))
+    stop.close()
+    assert isinstance(stop.fault, OSError)
+    assert ledger.lost == [], "else it would be tried whole once more"
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("error", "error"), ("oom", "oom")])
@@ -111,7 +146,7 @@ def test_a_dead_workers_trial_is_left_to_the_ledger(tmp_path: Path) -> None:
     ledger = FakeLedger()
     searcher, scheduler = begin(ledger, StopRequest(), tmp_path)
     searcher.suggest("a")
-    scheduler.on_trial_error(None, trial_that_met(DIED))
+    scheduler.on_trial_error(None, trial_that_met(DIED, tmp_path))
     searcher.on_trial_complete("a", None, error=True)
     assert ledger.lost == [(7, "its worker died")]
     assert ledger.told == []

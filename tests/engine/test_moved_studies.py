@@ -7,11 +7,15 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from small_studies import describe_trials, resume, run_study
+from small_studies import NO_DATA, describe_trials, resume, run_study
 
+from searchlab.engine.launch import Driving, resume_study
+from searchlab.errors import InputError
+from searchlab.report.reading import read_study
 from searchlab.study.moving.archive import export_study
 from searchlab.study.moving.archive_reading import import_study
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.moving.copying import copy_study
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 
 @pytest.mark.slow
@@ -36,3 +40,27 @@ def test_imported_study_is_resumed_with_its_trial_in_flight(tmp_path: Path) -> N
     assert after[: len(before)] == before
     assert [trial["number"] for trial in after] == list(range(len(before) + 1))
     assert after[-1]["state"] in ("COMPLETE", "PRUNED"), "it began anew under its own number"
+
+
+@pytest.mark.slow
+def test_copied_study_goes_on_in_its_new_storage_alone(tmp_path: Path) -> None:
+    changes = {"search": {"trials": 1, "sampler": "random"}, "confirm": {"top": 0}}
+    run = run_study(tmp_path, "serial", **changes, training={"epochs": 1})
+    before = describe_trials(run)
+    url = sqlite_url(tmp_path / "shared.db")
+    there = Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+    with pytest.raises(InputError, match="has no study named tiny"):
+        resume_study(run, there)
+    assert run.is_embedded()
+    assert describe_trials(run) == before, "a resume that fails changes nothing"
+    copy_study(open_storage(run.storage_url()), open_storage(url), "tiny")
+    resume_study(run, there, overrides=("search.trials=2",))
+    resume_study(run, there)
+    reading = read_study(run, None)
+    assert reading.storage_url == url
+    assert len(reading.records) == len(before) + 1
+    assert not run.database.exists()
+    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
+    assert len(describe_trials(run)) == len(before) + 2
+    assert not run.database.exists()
+    assert len(optuna.load_study(study_name="tiny", storage=url).trials) == len(before) + 2

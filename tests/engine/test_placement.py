@@ -73,7 +73,7 @@ CONFIG = TrialConfig(
 def test_workers_fill_the_cpus_of_all_living_nodes() -> None:
     cluster = make_cluster(make_node(), make_node(cpus=3.0), make_node(alive=False))
     placement = place_workers(ResourceSpec(cpus=2), cluster, CONFIG, make_probe())
-    assert (placement.workers, placement.num_hosts) == (4 + 1, 2)
+    assert placement.workers == 4 + 1
     assert placement.request == {"cpu": 2.0, "gpu": 0.0}
 
 
@@ -104,6 +104,52 @@ def test_a_gpu_is_shared_by_as_many_trials_as_fit_into_it(gigabytes: float, gpu:
     assert placement.workers == 2 / gpu
 
 
+def test_the_context_of_every_process_takes_its_part_of_a_gpu() -> None:
+    cluster = make_cluster(make_node(gpus=1.0))
+    probe = make_probe(1.0, device_bytes=int(5.2 * GIGABYTE))  # four fit without, two with
+    assert place_workers(ResourceSpec(), cluster, CONFIG, probe).workers == 2
+
+
+@pytest.mark.parametrize(("gigabytes", "is_short"), [(20.0, False), (30.0, True)])
+def test_a_model_that_does_not_fit_into_a_gpu_is_told_of(gigabytes: float, is_short: bool) -> None:
+    cluster = make_cluster(make_node(gpus=1.0))
+    probe = make_probe(gigabytes, device_bytes=32 * GIGABYTE)
+    placement = place_workers(ResourceSpec(), cluster, CONFIG, probe)
+    assert (placement.workers, placement.is_short_of_memory) == (1, is_short)
+    assert ("may not fit into memory" in placement.describe(None)) is is_short
+
+
+def test_a_model_that_fits_in_parts_only_has_a_gpu_to_itself() -> None:
+    cluster = make_cluster(make_node(gpus=1.0))
+    probe = make_probe(3.0, device_bytes=32 * GIGABYTE, batch_split=4)
+    placement = place_workers(ResourceSpec(), cluster, CONFIG, probe)
+    assert (placement.request["gpu"], placement.is_short_of_memory) == (1.0, True)
+
+
+def test_without_a_probe_workers_go_by_cores_and_have_a_gpu_to_themselves() -> None:
+    by_cores = place_workers(ResourceSpec(cpus=2), make_cluster(make_node()), None, None)
+    assert (by_cores.workers, by_cores.is_short_of_memory) == (4, False)
+    by_gpus = place_workers(ResourceSpec(), make_cluster(make_node(gpus=2.0)), None, None)
+    assert (by_gpus.workers, by_gpus.request["gpu"]) == (2, 1.0)
+    short = place_workers(
+        ResourceSpec(), make_cluster(make_node(gpus=2.0)), None, None, is_short_of_memory=True
+    )
+    assert short.is_short_of_memory
+    assert short.workers == 2
+
+
+@pytest.mark.parametrize(("gpu", "workers"), [(0.1, 20), (0.2, 10), (0.3, 6), (1, 2), (2, 1)])
+def test_fractions_fill_a_gpu(gpu: float, workers: int) -> None:
+    cluster = make_cluster(make_node(gpus=2.0, cpus=64.0))
+    placement = place_workers(ResourceSpec(gpus=gpu), cluster, CONFIG, make_probe())
+    assert placement.workers == workers
+
+
+def test_fractions_fill_the_cores() -> None:
+    cluster = make_cluster(make_node(cpus=1.0))
+    assert place_workers(ResourceSpec(cpus=0.1), cluster, CONFIG, make_probe(0.1)).workers == 10
+
+
 def test_a_gpu_is_not_shared_by_more_trials_than_its_host_has_cores_for() -> None:
     cluster = make_cluster(make_node(gpus=4.0, cpus=8.0))
     probe = make_probe(0.1, device_bytes=32 * GIGABYTE)
@@ -128,6 +174,7 @@ def test_the_biggest_model_has_the_space_s_greatest_values(tmp_path: Path) -> No
     file = load_study(write_study(tmp_path, baselines={"architectures": []}))
     prepared = prepare_study(file, data_dir=NO_DATA)
     biggest = find_biggest(prepared)
+    assert biggest is not None
     assert (biggest.model.family, biggest.batch_size) == ("cnn", 512)
     assert biggest.model.parameters["width"] in (8, (8,))
     data = TrainingData.from_images(prepared.images, prepared.folds, _cpu())

@@ -4,9 +4,11 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import ClassVar
 
 import pytest
 
+from searchlab.engine import stopping
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.errors import InfrastructureError
 
@@ -70,6 +72,41 @@ def test_a_fault_stops_the_study_and_keeps_the_first_cause() -> None:
     assert request.is_made
     assert request.fault is first
     assert request.signal_number is None
+
+
+class FakeTimer:
+    """Never runs out."""
+
+    made: ClassVar[list[FakeTimer]] = []
+
+    def __init__(self, seconds: float, end: object, arguments: tuple[int, str]) -> None:
+        self.seconds, self.exit_code = seconds, arguments[0]
+        self.daemon = self.is_running = False
+        self.made.append(self)
+
+    def start(self) -> None:
+        self.is_running = True
+
+    def cancel(self) -> None:
+        self.is_running = False
+
+
+@pytest.mark.parametrize("first", ["signal", "fault"])
+def test_a_stop_that_is_asked_for_again_leaves_one_timer_and_in_the_end_none(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(FakeTimer, "made", [])
+    monkeypatch.setattr(stopping.threading, "Timer", FakeTimer)
+    request = StopRequest()
+    if first == "signal":
+        request.make(signal.SIGINT)
+    else:
+        request.fail(InfrastructureError("the disk is full"))
+    request.make(signal.SIGTERM)
+    assert [timer.exit_code for timer in FakeTimer.made if timer.is_running] == [143]
+    request.close()
+    assert len(FakeTimer.made) == 2
+    assert not any(timer.is_running for timer in FakeTimer.made)
 
 
 def test_a_signal_tells_those_who_wait_for_something() -> None:

@@ -59,7 +59,9 @@ def read_commands() -> list[str]:
 SEARCHLAB_COMMANDS = [
     match.group(1)
     for line in read_commands()
-    for match in re.finditer(r"\bsearchlab ((?:study|data|dashboard|storage|doctor)\b[^'&]*)", line)
+    for match in re.finditer(
+        r"(?<![\w/])searchlab ((?:study|data|dashboard|storage|doctor)\b[^'&]*)", line
+    )
 ]
 
 
@@ -99,6 +101,7 @@ def test_every_address_is_one_kept_for_examples() -> None:
     provider = prepare_launcher()["provider"]
     for address in (provider["head_ip"], *provider["worker_ips"]):
         assert address.startswith("192.0.2.")
+    assert set(re.findall(r"\b192\.0\.2\.\d+", README)) == set(provider["worker_ips"])
 
 
 # --- The manifest ---

@@ -152,6 +152,30 @@ def test_a_containers_limits_are_what_counts(tmp_path: Path) -> None:
     assert "a container's limit leaves the time of 0.5" in check_cpus(tmp_path).text
 
 
+@pytest.mark.parametrize(
+    ("statistics", "said"),
+    [
+        (f"anon {GIB}\nfile {2 * GIB}\ninactive_file {GIB * 5 // 2}\nactive_file 1\n", "3.5 GiB"),
+        (
+            f"anon {3 * GIB}\ninactive_anon {3 * GIB}\nactive_file {GIB}\ninactive_file 0\n",
+            "1.0 GiB",
+        ),
+        (f"inactive_file {9 * GIB}\n", "4.0 GiB"),
+    ],
+)
+def test_files_that_were_read_use_no_memory_of_a_container(
+    statistics: str, said: str, tmp_path: Path
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: {2**26} kB\nMemAvailable: {2**25} kB\n")
+    (tmp_path / "memory.max").write_text(f"{4 * GIB}\n")
+    (tmp_path / "memory.current").write_text(f"{3 * GIB}\n")
+    (tmp_path / "memory.stat").write_text(statistics)
+    check = check_memory(tmp_path, meminfo)
+    assert check.text == f"{said} free of 4.0 GiB"
+    assert check.status == ("warning" if said == "1.0 GiB" else "ok")
+
+
 def _plan_gpus(monkeypatch: pytest.MonkeyPatch, *, cuda: str | None, arch: list[str] | None) -> Any:
     """Make torch one that was built for ``cuda`` and has a GPU of capability 9.0, or none."""
     device = SimpleNamespace(name="Some GPU", total_memory=80 * GIB, major=9, minor=0)

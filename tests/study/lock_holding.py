@@ -18,8 +18,7 @@ from searchlab.study.locks.study_lock import hold_study
 from searchlab.study.storages.opening import open_storage
 
 url, name, lock_file, driver, shared = sys.argv[1:]
-storage = None if url.startswith("postgres") else open_storage(url)
-with hold_study(storage, url, name, lock_file=Path(lock_file), driver=driver,
+with hold_study(open_storage(url), url, name, lock_file=Path(lock_file), driver=driver,
                 shared=shared == "shared"):
     print("held", flush=True)
     sys.stdin.read()

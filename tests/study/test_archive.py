@@ -13,10 +13,11 @@ from typing import Any
 
 import optuna
 import pytest
+from flaky_storages import make_outage
 from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.moving.archive import ArchivedStudy, export_study, is_artifact_name
 from searchlab.study.moving.archive_reading import import_study
 from searchlab.study.runs import RunFolder, list_runs
@@ -366,14 +367,46 @@ def change_database(archive: Path, folder: Path, *statements: str) -> None:
         ("UPDATE trials SET state = 'GONE'", "cannot be read"),
         ("UPDATE trials SET number = 7 WHERE number = 3", "number its trials from 0"),
         ("UPDATE trial_params SET distribution_json = '{}'", "cannot be read"),
+        ("UPDATE trial_values SET value = 'abc'", "cannot be read: could not convert"),
+        ("UPDATE trial_values SET value_type = 'FINITE', value = NULL", "cannot be read"),
     ],
 )
+@pytest.mark.parametrize("shared", [False, True])
 def test_forged_database_is_refused(
-    statement: str, match: str, archive: Path, tmp_path: Path
+    statement: str, match: str, shared: bool, archive: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "forge").mkdir()
     change_database(archive, tmp_path / "forge", statement)
-    refuse(archive, tmp_path / "new", match)
+    url = sqlite_url(tmp_path / "shared.db")
+    refuse(archive, tmp_path / "new", match, storage_url=url if shared else None)
+    assert open_storage(url).get_all_studies() == [], "not half a copy either"
+
+
+@pytest.mark.postgres
+def test_what_only_the_named_storage_refuses_leaves_nothing_in_it(
+    archive: Path, tmp_path: Path, postgres_url: str
+) -> None:
+    (tmp_path / "forge").mkdir()
+    key = "k" * 600  # SQLite keeps no limit
+    change_database(
+        archive, tmp_path / "forge", f"UPDATE trial_user_attributes SET key = '{key}' || key"
+    )
+    refuse(archive, tmp_path / "new", "cannot be read: value too long", storage_url=postgres_url)
+    storage = open_storage(postgres_url)
+    assert storage.get_all_studies() == []
+    storage.close()
+
+
+def test_import_that_fills_the_disk_blames_the_disk(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_arguments: object, **_options: object) -> None:
+        raise make_outage(sqlite3.SQLITE_FULL, "database or disk is full")
+
+    monkeypatch.setattr("searchlab.study.moving.copying.write_trials", fill)
+    with pytest.raises(InfrastructureError, match=r"new cannot be written: .*disk is full"):
+        import_study(archive, tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_database_that_is_none_is_refused(archive: Path, tmp_path: Path) -> None:

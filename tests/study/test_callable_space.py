@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from ledger_driving import make_spec, open_ledger, open_study, run_to_end
 
-from searchlab.errors import InputError
+from searchlab.config.space import Choice, Range
+from searchlab.config.trial import Scalar
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.space.callable_space import CallableSpace, to_point
 
 MODULE = """
@@ -33,6 +35,12 @@ def rival(trial):
 
 def unknown(trial):
     return {"family": "cnn", "lrr": 0.1}
+
+def failing(trial):
+    point = space(trial)
+    if trial.number >= 2:  # -1 where no trial is asked
+        raise RuntimeError("no such width")
+    return point
 
 def outside(trial):
     return {"family": "cnn", "lr": -1.0}
@@ -105,3 +113,26 @@ def test_lists_become_one_parameter_per_layer() -> None:
         "cnn.layer1.width": 8,
         "lr": 0.1,
     }
+
+
+def test_a_function_that_fails_ends_the_search_and_runs_no_trial_again() -> None:
+    spec = _spec("failing", search={"trials": 12}, baselines={"architectures": []})
+    study = open_study(spec)
+    with pytest.raises(InfrastructureError, match=r"5 trials in a row .*no such width"):
+        run_to_end(open_ledger(spec, study))
+    ends = [(trial.state.name, trial.user_attrs.get("stop_reason")) for trial in study.trials]
+    assert ends == [("COMPLETE", None)] * 2 + [("FAIL", "error")] * 5
+
+
+def test_each_family_s_point_has_the_values_that_are_chosen() -> None:
+    def choose_greatest(_name: str, node: Choice | Range) -> Scalar:
+        return node.high if isinstance(node, Range) else node.root[-1]
+
+    points = list(CallableSpace(_spec()).family_points(choose_greatest))
+    assert [point["family"] for point in points] == ["cnn", "fcn"]
+    assert [points[0][name] for name in ("batch_size", "cnn.depth", "cnn.layer1.width")] == [
+        128,
+        2,
+        8,
+    ]
+    assert points[1]["fcn.width"] == 64

@@ -187,12 +187,13 @@ def test_numbers_with_a_gap_are_refused(target: BaseStorage) -> None:
 # Copies that are cut off
 
 
-def _cut_off(source: BaseStorage, target: BaseStorage) -> None:
-    def stop(_done: int, _total: int) -> None:
-        raise KeyboardInterrupt
+def _interrupt(_done: int, _total: int) -> None:
+    raise KeyboardInterrupt
 
+
+def _cut_off(source: BaseStorage, target: BaseStorage) -> None:
     with pytest.raises(KeyboardInterrupt):
-        copy_study(source, target, "rich", on_progress=stop)
+        copy_study(source, target, "rich", on_progress=_interrupt)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -277,7 +278,7 @@ def test_copy_that_differs_stays_marked(
     monkeypatch.setattr(
         copying,
         "_write_trials",
-        lambda storage, study_id, trials: write(storage, study_id, spoil(list(trials))),
+        lambda storage, study_id, trials, mark: write(storage, study_id, spoil(list(trials)), mark),
     )
     with pytest.raises(InfrastructureError, match=what):
         copy_study(source, target, "rich")

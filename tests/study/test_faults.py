@@ -96,12 +96,24 @@ def test_a_trial_that_cannot_be_taken_up_is_failed_with_the_reason_and_run_again
     config = ask(killed)
     changed = {**config_space(), "batch_size": [32, 256]}  # neither has the trial's value
     again = make_spec(space={"parameters": changed}, **ONLY_SEARCH)
-    ledger = open_ledger(again, study)
-    ledger.ask()
+    with pytest.raises(InfrastructureError, match=r"5 trials in a row .*dynamic value space"):
+        open_ledger(again, study).ask()
     first = TrialRecord.from_trial(study.trials[0])
     assert (first.state, first.stop_reason) == ("FAIL", "lost")
     assert "cannot be taken up again" in (first.error or "")
     assert [trial.user_attrs.get("retry_of") for trial in study.trials][1:2] == [config.number]
+
+
+def test_a_trial_that_ends_otherwise_than_it_was_about_to_is_not_replaced() -> None:
+    """Its driver was killed between what it wrote of the end and the state itself."""
+    spec = make_spec(search={"trials": 1}, **ONLY_SEARCH)
+    study = open_study(spec)
+    ask(open_ledger(spec, study))
+    for name, value in ((attr.STOP_REASON, "lost"), (attr.ERROR, "the worker died")):
+        study._storage.set_trial_user_attr(study.trials[0]._trial_id, name, value)
+    run_to_end(open_ledger(spec, study))
+    [record] = [TrialRecord.from_trial(trial) for trial in study.trials]
+    assert (record.state, record.stop_reason, record.error) == ("COMPLETE", None, None)
 
 
 def config_space() -> dict[str, Any]:
@@ -110,8 +122,11 @@ def config_space() -> dict[str, Any]:
     return dict(SPACE["parameters"])
 
 
-def test_a_trial_that_takes_every_driver_with_it_is_given_up() -> None:
-    spec = make_spec(search={"trials": 1}, **ONLY_SEARCH)
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_a_trial_that_takes_every_driver_with_it_is_given_up(sampler: str) -> None:
+    objective = [{"metric": "accuracy"}, {"metric": "parameters"}][: 1 + (sampler == "nsga2")]
+    changes = {"objective": objective, "search": {"trials": 1, "sampler": sampler}, **ONLY_SEARCH}
+    spec = make_spec(**changes)
     study = open_study(spec)
     for _ in range(11):
         assert ask(open_ledger(spec, study)).number == 0
@@ -121,8 +136,20 @@ def test_a_trial_that_takes_every_driver_with_it_is_given_up() -> None:
     assert "ended no epoch" in study.trials[0].user_attrs["error"]
 
 
-def test_a_trial_that_gets_on_may_be_taken_up_any_number_of_times() -> None:
-    spec = make_spec(search={"trials": 1}, training={"epochs": 12}, **ONLY_SEARCH)
+ONE_OBJECTIVE: dict[str, Any] = {}
+TWO_OBJECTIVES: dict[str, Any] = {
+    "objective": [{"metric": "accuracy"}, {"metric": "parameters"}],
+    "search": {"sampler": "nsga2"},
+}
+
+
+@pytest.mark.parametrize("objectives", [ONE_OBJECTIVE, TWO_OBJECTIVES])
+def test_a_trial_that_gets_on_may_be_taken_up_any_number_of_times(
+    objectives: dict[str, Any],
+) -> None:
+    search = {**objectives.get("search", {}), "trials": 1}
+    changes = {**ONLY_SEARCH, **objectives, "search": search, "training": {"epochs": 12}}
+    spec = make_spec(**changes)
     study = open_study(spec)
     for epoch in range(1, 12):
         ledger = open_ledger(spec, study)

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.study.ledger import Ledger
+from searchlab.study.storages.turns import TurnLostError
 
 
 class _Joined:
@@ -166,3 +167,37 @@ def test_a_lost_trial_of_one_driver_is_run_again_once_by_any() -> None:
     retries = [trial.user_attrs.get("retry_of") for trial in drivers.study.trials]
     assert retries.count(config.number) == 1
     assert drivers.roles == {"search": 4, "finalist": 2}
+
+
+class _Stolen(_Joined):
+    """A lock whose turns another driver takes in mid-decision, so many times."""
+
+    def __init__(self, driver: str, alive: set[str], times: int) -> None:
+        super().__init__(driver, alive)
+        self.times = times
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        if self.times:
+            self.times -= 1
+            raise TurnLostError("another driver has decided meanwhile")
+        yield
+
+
+@pytest.mark.parametrize(("times", "is_given_up"), [(9, False), (10, True)])
+def test_a_decision_whose_turn_was_lost_is_made_anew(times: int, is_given_up: bool) -> None:
+    drivers = Drivers(make_spec())
+    ledger = Ledger(
+        spec=drivers.spec,
+        space=open_space(drivers.spec),
+        study=drivers.study,
+        checkpoints=NO_CHECKPOINTS,
+        lock=_Stolen("a", drivers.alive, times),
+    )
+    if is_given_up:
+        with pytest.raises(TurnLostError):
+            ledger.ask()
+    else:
+        config = ledger.ask()
+        assert config is not None
+        assert config.number == 0

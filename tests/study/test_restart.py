@@ -94,10 +94,15 @@ SPECS = {
 }
 
 
+# Killed at every single write, of the others at a sample.
+SLOW = {"halving"}
 STRIDES = {"halving": 1, "grid": 3, "cmaes": 11, "evolution": 31}
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SPECS],
+)
 def test_a_study_killed_at_any_write_ends_with_the_same_trials(name: str) -> None:
     expected, num_writes = _run(SPECS[name])
     # Every write of one study, a sample of the others': all take seconds.

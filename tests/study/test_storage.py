@@ -171,9 +171,10 @@ def test_a_storage_that_cannot_be_reached_is_bad_input_without_the_password(
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_the_embedded_storage_is_sqlite_with_a_write_ahead_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["sqlite:///{}", "sqlite+pysqlite:///{}", "sqlite:///{}?timeout=5"])
+def test_an_sqlite_file_has_a_write_ahead_log(url: str, tmp_path: Path) -> None:
     path = tmp_path / "study.db"
-    optuna.create_study(storage=open_storage(sqlite_url(path)), study_name="x").ask()
+    optuna.create_study(storage=open_storage(url.format(path)), study_name="x").ask()
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

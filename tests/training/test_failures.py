@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from searchlab.training.failures import FailureKind, describe_failure
+from searchlab.training.failures import DeviceLostError, FailureKind, describe_failure
 
 CASES: list[tuple[BaseException, FailureKind]] = [
     (ValueError("out of memory"), "error"),
@@ -30,6 +30,16 @@ CASES: list[tuple[BaseException, FailureKind]] = [
     (SafetensorError("Error while serializing: I/O error: No space left on device"), "disk"),
     (SafetensorError("I/O error: No such file or directory (os error 2)"), "error"),
     (SafetensorError("Error while deserializing header"), "error"),
+    (torch.AcceleratorError("CUDA error: out of memory"), "oom"),
+    *((torch.AcceleratorError(f"CUDA error: {words}\nSearch for it in the CUDA docs"), "device")
+      for words in ("an illegal memory access was encountered", "unspecified launch failure",
+                    "device-side assert triggered", "uncorrectable ECC error encountered",
+                    "CUDA-capable device(s) is/are busy or unavailable", "unknown error")),
+    (DeviceLostError("torch finds no GPU"), "device"),
+    (ValueError("an illegal memory access was encountered"), "error"),
+    # Where CUDA is not in use there is nobody to ask.
+    (torch.AcceleratorError("CUDA error: invalid configuration argument"), "error"),
+    (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), "error"),
 ]  # fmt: skip
 
 
@@ -51,6 +61,57 @@ def test_the_errors_behind_an_error_count(cause: BaseException, kind: FailureKin
     assert describe_failure(met).kind == kind
     met.__suppress_context__ = True  # as "from None" has it
     assert describe_failure(met).kind == "error"
+
+
+GIGABYTE = 10**9
+AMBIGUOUS = [
+    "GET was unable to find an engine to execute this computation",
+    "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+    "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+    "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`",
+]
+
+
+def use_cuda(monkeypatch: pytest.MonkeyPatch, free: int | None, total: int = 80 * GIGABYTE) -> None:
+    """Stand in for a device with so many bytes free; None for one whose context is broken."""
+
+    def mem_get_info() -> tuple[int, int]:
+        if free is None:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        return free, total
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+
+
+@pytest.mark.parametrize("words", AMBIGUOUS)
+@pytest.mark.parametrize(
+    ("free", "total", "kind"),
+    [
+        (40 * GIGABYTE, 80 * GIGABYTE, "error"),
+        (3 * GIGABYTE, 80 * GIGABYTE, "oom"),
+        (GIGABYTE // 2, 4 * GIGABYTE, "oom"),
+        (2 * GIGABYTE, 4 * GIGABYTE, "error"),
+        (None, 0, "device"),
+    ],
+)
+def test_where_the_words_may_mean_memory_the_device_is_asked(
+    monkeypatch: pytest.MonkeyPatch, words: str, free: int | None, total: int, kind: str
+) -> None:
+    use_cuda(monkeypatch, free, total)
+    assert describe_failure(RuntimeError(words)).kind == kind
+
+
+def test_a_wrong_launch_is_the_trials_own_error_unless_the_device_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    launch = torch.AcceleratorError("CUDA error: invalid configuration argument")
+    use_cuda(monkeypatch, free=0)
+    assert describe_failure(launch).kind == "error"
+    use_cuda(monkeypatch, free=None)
+    assert describe_failure(launch).kind == "device"
+    assert describe_failure(RuntimeError("shapes do not match")).kind == "error"
 
 
 def test_errors_in_a_circle_are_described() -> None:

@@ -6,6 +6,8 @@ Needs neither Ray nor Optuna: pytest -m gpu tests/training
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,7 @@ from searchlab.training.checkpoint_files import forget_checkpoints, model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
+from searchlab.training.memory import free_memory, release_frames
 from searchlab.training.probe import probe_training
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialFolders, TrialRun
@@ -294,6 +297,49 @@ def test_the_end_of_the_devices_memory_is_met_in_parts(
     with pytest.raises(torch.OutOfMemoryError) as error:
         TrialRun(trial, large, make_folders(tmp_path)).step()
     assert describe_failure(error.value).kind == "oom"
+
+
+def test_a_probe_in_parts_fits_where_a_whole_batch_does_not(
+    limited_memory: Callable[[int], None],
+) -> None:
+    trial, large = make_large()
+    whole = probe_training(trial, large)
+    limited_memory((whole.peak_bytes - torch.cuda.memory_allocated(DEVICE)) // 2)
+    with pytest.raises(torch.OutOfMemoryError) as error:
+        probe_training(trial, large)
+    release_frames(error.value)
+    free_memory()
+    assert probe_training(trial, large, batch_split=4).peak_bytes < whole.peak_bytes
+
+
+# In a process of its own, for none after it could use the device.
+BROKEN = """
+import torch
+from searchlab.training.failures import describe_failure
+
+values = torch.zeros(4, device="cuda")
+launch = torch.AcceleratorError("CUDA error: invalid configuration argument")
+cudnn = RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR")
+print([describe_failure(error).kind for error in (launch, cudnn)])
+for _ in range(2):
+    try:
+        values[torch.tensor([9], device="cuda")].sum().item()
+    except RuntimeError as error:
+        print(type(error).__name__, describe_failure(error).kind)
+print([describe_failure(error).kind for error in (launch, cudnn)])
+"""
+
+
+def test_a_broken_context_is_told_from_other_errors() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "['error', 'error']",
+        "AcceleratorError device",
+        "AcceleratorError device",
+        "['device', 'device']",
+    ], done.stderr
 
 
 def test_a_probe_there_predicts_the_peak_of_a_trial() -> None:

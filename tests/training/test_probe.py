@@ -42,6 +42,27 @@ def test_a_probe_says_what_a_member_takes(digits: TrainingData) -> None:
     assert result.cohort_bytes(4) == result.peak_bytes + 3 * result.bytes_per_member
 
 
+def test_a_probe_in_parts_trains_on_parts_and_takes_less(
+    digits: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = configure(batch_size=512)
+    whole = probe_training(trial, digits)
+    sizes: list[int] = []
+    original = member_module.predict
+
+    def note(model: Any, inputs: Any, *more: Any) -> Any:
+        if model.training:
+            sizes.append(len(inputs))
+        return original(model, inputs, *more)
+
+    monkeypatch.setattr(member_module, "predict", note)
+    parts = probe_training(trial, digits, batch_split=4)
+    assert max(sizes) == 128
+    assert (whole.batch_split, parts.batch_split) == (1, 4)
+    assert parts.peak_bytes < whole.peak_bytes
+    assert parts.bytes_per_member == whole.bytes_per_member
+
+
 def test_frozen_weights_and_sgd_keep_less(digits: TrainingData) -> None:
     def kept(**changes: Any) -> int:
         model = ModelConfig(family="a2", scheme=changes.pop("scheme", "DT"))

@@ -13,15 +13,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
 from searchlab.study.locks.drivers import LockTimes
-from searchlab.study.storages.faults import describe_cause
+from searchlab.study.storages.faults import Fault, classify, describe_cause
 from searchlab.study.storages.urls import hide_password, scrub
+
+if TYPE_CHECKING:
+    from searchlab.study.storages.record_storage import RecordStorage
 
 __all__ = ["AdvisoryLock", "hold_advisory_lock", "is_study_locked"]
 
@@ -35,14 +39,23 @@ _RECONNECT_SECONDS = 0.5
 
 @contextmanager
 def hold_advisory_lock(
-    url: str, name: str, *, driver: str, shared: bool, times: LockTimes
+    url: str,
+    name: str,
+    *,
+    driver: str,
+    shared: bool,
+    times: LockTimes,
+    records: RecordStorage | None,
 ) -> Iterator[AdvisoryLock]:
     """Hold a study's lock on PostgreSQL until the block ends.
+
+    ``records``, the driver's storage on the same database, refuses what is written in a turn that
+    was lost; without it two drivers may decide at once when a connection breaks.
 
     Raises InputError where another driver holds it in a way that excludes this one,
     InfrastructureError where the server cannot be reached.
     """
-    lock = AdvisoryLock(url, name, driver=driver, shared=shared, times=times)
+    lock = AdvisoryLock(url, name, driver=driver, shared=shared, times=times, records=records)
     lock.take()
     keeper = threading.Thread(target=lock.keep, name="searchlab-lock", daemon=True)
     keeper.start()
@@ -53,10 +66,28 @@ def hold_advisory_lock(
         keeper.join(times.ping)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """A turn and the session that took it; one that is ``is_noted`` in the study ends with the
+    next one's beginning, else it ends with its session."""
+
+    session: AdvisorySession
+    is_noted: bool
+
+
 class AdvisoryLock:
     """One driver's locks on one study. ``tend`` is one turn of the thread that keeps them."""
 
-    def __init__(self, url: str, name: str, *, driver: str, shared: bool, times: LockTimes) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        driver: str,
+        shared: bool,
+        times: LockTimes,
+        records: RecordStorage | None,
+    ) -> None:
         self.driver = driver
         self.shared = shared
         self._url = url
@@ -64,6 +95,7 @@ class AdvisoryLock:
         self._where = f"the study {name} in {hide_password(url)}"
         self._name = name
         self._times = times
+        self._records = records
         self._study_key = lock_key("study", name)
         self._own_key = lock_key("driver", name, driver)
         self._turn_key = lock_key("turn", name)
@@ -74,7 +106,8 @@ class AdvisoryLock:
         self._settled_at = 0.0
         self._looked_at = 0.0
         self._last_held: dict[int, float] = {}
-        self._has_turn = False
+        self._turn: _Turn | None = None
+        self._num_turns = 0
         self._lost = False
         self._tending = threading.Lock()
         self._turns = threading.Lock()  # a session may take its own lock twice
@@ -164,11 +197,11 @@ class AdvisoryLock:
         try:
             yield
         finally:
-            kept = self._end_turn()
-        if not kept:
+            is_sound = self._end_turn()
+        if not is_sound:
             raise InfrastructureError(
-                f"{self._where}: the connection was lost while this driver decided what to run "
-                "next, and another driver has decided meanwhile"
+                f"{self._where}: the connection was lost while this driver made the study, and "
+                "another driver may have made it meanwhile"
             )
 
     def _await_turn(self) -> None:
@@ -192,25 +225,39 @@ class AdvisoryLock:
             if self._session is None or time.monotonic() < self._settled_at:
                 return False
             try:
-                self._has_turn = self._session.take(self._turn_key)
+                if self._session.take(self._turn_key):
+                    self._turn = self._begin_turn(self._session)
             except SQLAlchemyError as error:
                 self._drop(error)
-            return self._has_turn
+                if classify(error) is Fault.BROKEN:
+                    raise InfrastructureError(
+                        f"{self._where} cannot be decided on: {self._say(error)}"
+                    ) from None
+            return self._turn is not None
+
+    def _begin_turn(self, session: AdvisorySession) -> _Turn:
+        if self._records is None:
+            return _Turn(session=session, is_noted=False)
+        self._num_turns += 1
+        token = f"{self.driver}/{self._num_turns}"
+        is_noted = session.note_turn(self._name, token)
+        self._records.turn = token if is_noted else None
+        return _Turn(session=session, is_noted=is_noted)
 
     def _end_turn(self) -> bool:
-        """Give the turn back; return whether it was this driver's to the end.
-
-        Without a connection it is taken as kept: the others wait ``settle`` for its holder.
-        """
+        """Give the turn back; return whether nobody else's decision can have met with this one."""
         with self._access:
-            kept, self._has_turn = self._has_turn, False
+            turn, self._turn = self._turn, None
+            if self._records is not None:
+                self._records.turn = None
+            is_sound = turn is not None and (turn.is_noted or turn.session is self._session)
             try:
-                if kept and self._session is not None:
+                if self._session is not None:
                     self._session.give_back(self._turn_key)
             except SQLAlchemyError as error:
                 self._drop(error)
             self._turns.release()
-            return kept
+            return is_sound
 
     def _no_turn(self) -> InfrastructureError:
         return InfrastructureError(
@@ -280,8 +327,10 @@ class AdvisoryLock:
                 session.close()
                 return
             try:
-                # A decision that the outage fell into goes on, unless another driver has begun one.
-                self._has_turn = self._has_turn and session.take(self._turn_key)
+                if self._turn is not None:
+                    # A decision that the outage fell into goes on, unless another driver's has
+                    # begun: then its writes are refused.
+                    session.take(self._turn_key)
             except SQLAlchemyError:
                 session.close()
                 return

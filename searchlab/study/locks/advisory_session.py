@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
+from searchlab.study.storages.turns import mark_latest_turn
 from searchlab.study.storages.urls import normalise
 
 __all__ = ["AdvisorySession", "HeldLock", "lock_key", "make_engine"]
@@ -85,8 +86,12 @@ class AdvisorySession:
         statement = f"SELECT pg_try_advisory_lock{kind}(:key)"
         return bool(self._run(statement, key=key).scalar())
 
+    def note_turn(self, name: str, token: str) -> bool:
+        """Make a turn the study's latest; return whether there is such a study."""
+        return self._connection.execute(mark_latest_turn(name, token)).first() is not None
+
     def give_back(self, key: int) -> None:
-        """Free a lock that was taken exclusively."""
+        """Free a lock that was taken exclusively, if it is had."""
         self._run("SELECT pg_advisory_unlock(:key)", key=key)
 
     def give_all_back(self) -> None:

@@ -38,8 +38,8 @@ class StudyLock(Protocol):
     def deciding(self) -> AbstractContextManager[None]:
         """Keep the other drivers from deciding what runs next; a shared lock waits its turn.
 
-        Raises InfrastructureError when no turn comes, and at the end when the turn was lost to
-        another driver meanwhile.
+        Raises InfrastructureError when no turn comes. In the block, making, claiming and taking
+        over trials raises TurnLostError once another driver decides; a new block may follow.
         """
         ...
 

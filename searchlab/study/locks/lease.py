@@ -1,4 +1,6 @@
-"""A lease on a study, for storages without locks: an attribute that its holder keeps renewing.
+"""A lease on a study: an attribute that its holder keeps renewing, seen through every storage.
+
+It is the lock of drivers whose storage has no other, such as a gRPC proxy.
 
 The times are those of the drivers' own clocks, so these must agree to within some seconds.
 """
@@ -17,18 +19,22 @@ from typing import TYPE_CHECKING, Any
 from searchlab.errors import InfrastructureError, InputError, SearchlabError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver
 from searchlab.study.storages.faults import describe_cause, failure_types
+from searchlab.study.storages.patient_storage import PatientStorage
 from searchlab.study.storages.urls import hide_password, scrub
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
-__all__ = ["LEASE", "Lease", "hold_lease", "is_leased"]
+__all__ = ["LEASE", "Lease", "hold_lease", "is_direct", "is_leased"]
 
 logger = logging.getLogger(__name__)
 
 LEASE = "searchlab:lease"
 # Two drivers that begin at once both write; who reads itself back after this has the lease.
 _CLAIM_SECONDS = 0.3
+_UNCLAIMED_SECONDS = 1.0
+# One failure is what a restart of the server leaves behind.
+_WORTH_A_WARNING = 2
 
 
 @contextmanager
@@ -41,55 +47,79 @@ def hold_lease(
     and its process is gone.
     """
     lease = Lease(storage, name, driver=driver, times=times, url=url)
-    lease.claim()
-    keeper = threading.Thread(target=lease.keep, name="searchlab-lease", daemon=True)
-    keeper.start()
+    lease.begin()
     try:
         yield lease
     finally:
         lease.end()
-        keeper.join(times.refresh)
 
 
 class Lease(SoleDriver):
-    """One driver's lease. ``tend`` is one turn of the thread that renews it."""
+    """One driver's lease. ``tend`` is one turn of the thread that renews it.
+
+    Renewed and given back in one try: the holder waits for its storage elsewhere, and a lease
+    that is not renewed for a while is honoured all the same.
+    """
 
     def __init__(
         self, storage: BaseStorage, name: str, *, driver: str, times: LockTimes, url: str
     ) -> None:
         super().__init__(driver)
-        self._storage = storage
+        self._patient = storage
+        self._storage = storage.inner if isinstance(storage, PatientStorage) else storage
         self._name = name
         self._times = times
         self._url = url
         self._where = f"the study {name} in {hide_password(url)}"
         self._ending = threading.Event()
         self._writing = threading.Lock()
+        self._keeper: threading.Thread | None = None
         self._is_claimed = False
         self._lost_to: str | None = None
 
+    def begin(self) -> None:
+        """Claim the lease and keep it. Raises as ``claim``."""
+        self.claim()
+        self._keeper = threading.Thread(target=self.keep, name="searchlab-lease", daemon=True)
+        self._keeper.start()
+
     def claim(self) -> None:
         """Take the lease, where the study exists. Raises InputError where another has it."""
-        study_id = self._find_study()
-        if study_id is None:
+        try:
+            study_id = self._patient.get_study_id_from_name(self._name)
+            found = self._read(study_id, self._patient)
+        except KeyError:
             return
-        self._refuse_if_held(self._read(study_id))
-        self._write(study_id, self._own())
+        self._refuse_if_held(found)
+        self._is_claimed = self._write_and_look(study_id)
+
+    def _write_and_look(self, study_id: int) -> bool:
+        """Return whether a lease is there after all who begin at once have written theirs."""
+        self._write(study_id, self._own(), self._patient)
         self._ending.wait(_CLAIM_SECONDS)
-        found = self._read(study_id)
-        if found.get("driver") != self.driver:
-            self._refuse_if_held(found)
-        self._is_claimed = True
+        found = self._read(study_id, self._patient)
+        self._refuse_if_held(found)
+        return bool(found)  # else another's end fell in between
 
     def keep(self) -> None:
         """Renew the lease until it is ended or lost."""
-        while not self._ending.wait(self._times.refresh) and self._lost_to is None:
+        num_failures = 0
+        while not self._ending.wait(self._pause()) and self._lost_to is None:
             try:
                 self.tend()
             except _failure_types() as error:
-                logger.warning(
-                    "%s: the lease could not be renewed: %s", self._where, self._say(error)
-                )
+                num_failures += 1
+                if num_failures == _WORTH_A_WARNING:
+                    logger.warning(
+                        "%s: the lease could not be renewed: %s", self._where, self._say(error)
+                    )
+            else:
+                num_failures = 0
+
+    def _pause(self) -> float:
+        """Return how long to wait; a study that is made now should not be without for long."""
+        refresh = self._times.refresh
+        return refresh if self._is_claimed else min(refresh, _UNCLAIMED_SECONDS)
 
     def tend(self) -> None:
         """Renew the lease once, or see that it was lost."""
@@ -98,28 +128,31 @@ class Lease(SoleDriver):
             if study_id is None:
                 return
             found = self._read(study_id)
-            holder = found.get("driver")
             # Before the first claim a stale lease may come with the study, such as from a copy.
-            if holder not in (None, self.driver) and (
-                self._is_claimed or _is_fresh(found, self._times)
-            ):
-                self._lost_to = str(holder)
+            if self._is_anothers(found) and (self._is_claimed or _is_fresh(found, self._times)):
+                self._lost_to = str(found["driver"])
                 return
             self._write(study_id, self._own())
             self._is_claimed = True
 
+    def rest(self) -> None:
+        """Renew the lease no more."""
+        self._ending.set()
+
     def end(self) -> None:
         """Give the lease back, so that the next driver need not wait for its end."""
-        self._ending.set()
+        self.rest()
         with self._writing:
             try:
                 study_id = self._find_study()
-                if study_id is not None and self._read(study_id).get("driver") == self.driver:
+                if study_id is not None and self._is_ours_to_end(self._read(study_id)):
                     self._write(study_id, {})
             except _failure_types() as error:
                 logger.warning(
                     "%s: the lease could not be given back: %s", self._where, self._say(error)
                 )
+        if self._keeper is not None:
+            self._keeper.join(self._times.refresh)
 
     def check(self) -> None:
         """Raise InfrastructureError once another driver has the lease."""
@@ -139,12 +172,14 @@ class Lease(SoleDriver):
         except KeyError:
             return None
 
-    def _read(self, study_id: int) -> dict[str, Any]:
-        found = self._storage.get_study_system_attrs(study_id).get(LEASE)
+    def _read(self, study_id: int, storage: BaseStorage | None = None) -> dict[str, Any]:
+        found = (storage or self._storage).get_study_system_attrs(study_id).get(LEASE)
         return found if isinstance(found, dict) else {}
 
-    def _write(self, study_id: int, value: dict[str, Any]) -> None:
-        self._storage.set_study_system_attr(study_id, LEASE, value)
+    def _write(
+        self, study_id: int, value: dict[str, Any], storage: BaseStorage | None = None
+    ) -> None:
+        (storage or self._storage).set_study_system_attr(study_id, LEASE, value)
 
     def _own(self) -> dict[str, Any]:
         return {
@@ -154,8 +189,15 @@ class Lease(SoleDriver):
             "time": time.time(),
         }
 
+    def _is_anothers(self, found: dict[str, Any]) -> bool:
+        """Whether a lease is one that this driver has to respect."""
+        return found.get("driver") not in (None, self.driver)
+
+    def _is_ours_to_end(self, found: dict[str, Any]) -> bool:
+        return found.get("driver") == self.driver
+
     def _refuse_if_held(self, found: dict[str, Any]) -> None:
-        if _is_fresh(found, self._times):
+        if self._is_anothers(found) and _is_fresh(found, self._times):
             raise InputError(
                 f"is being run by another process ({found['driver']})",
                 where=self._where,
@@ -164,13 +206,25 @@ class Lease(SoleDriver):
             )
 
 
-def is_leased(storage: BaseStorage, name: str, times: LockTimes) -> bool:
-    """Whether some driver holds the lease on a study. Raises as the storage does."""
+def is_leased(
+    storage: BaseStorage, name: str, times: LockTimes, *, but_direct: bool = False
+) -> bool:
+    """Whether some driver holds the lease on a study. Raises as the storage does.
+
+    ``but_direct`` leaves out drivers whose own locks in the database tell more.
+    """
     try:
         found = storage.get_study_system_attrs(storage.get_study_id_from_name(name)).get(LEASE)
     except KeyError:
         return False
-    return isinstance(found, dict) and _is_fresh(found, times)
+    if not isinstance(found, dict) or (but_direct and is_direct(found)):
+        return False
+    return _is_fresh(found, times)
+
+
+def is_direct(found: dict[str, Any]) -> bool:
+    """Whether a lease stands for a lock in the database itself, which decides among its like."""
+    return bool(found.get("direct"))
 
 
 def _is_fresh(found: dict[str, Any], times: LockTimes) -> bool:

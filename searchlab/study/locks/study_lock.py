@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import filelock
 
 from searchlab.errors import InputError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock, new_driver_id
-from searchlab.study.storages.urls import hide_password, is_postgres
+from searchlab.study.storages.urls import find_sqlite_file, hide_password, is_postgres
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -25,8 +25,6 @@ __all__ = [
     "is_driven_elsewhere",
     "new_driver_id",
 ]
-
-_SQLITE = "sqlite:///"
 
 
 @contextmanager
@@ -43,9 +41,11 @@ def hold_study(
     """Hold the run folder's lock, and the study's in its storage, until the block ends.
 
     ``url`` names the storage that ``storage`` was opened from. SQLite has a file beside the
-    database, PostgreSQL advisory locks on a connection of their own, every other storage a lease
-    that is renewed in the background. Files and advisory locks are free as soon as their holder
-    is killed, a lease at once for a driver of the same host and after ``times.lease`` for others.
+    database, PostgreSQL advisory locks on a connection of their own; every other storage, such as
+    a gRPC proxy, has a lease alone, which is renewed in the background. Databases have a lease
+    beside their locks, so that one study is not driven through two addresses. Files and advisory
+    locks are free as soon as their holder is killed, a lease at once for a driver of the same host
+    and after ``times.lease`` for others; one that stands for a lock counts only behind a proxy.
 
     Raises InputError where another driver holds the run or the study, or where ``shared`` is
     asked of a storage other than PostgreSQL; InfrastructureError where the lock's own connection
@@ -60,20 +60,18 @@ def hold_study(
             remedy="Name one with --storage postgresql+psycopg://user@host/name",
         )
     watch = f"Watch it with: searchlab study status {lock_file.parent}"
-    with _hold_file(lock_file, times, where=f"the run {lock_file.parent}", remedy=watch):
+    with ExitStack() as stack:
+        where = f"the run {lock_file.parent}"
+        stack.enter_context(_hold_file(lock_file, times, where=where, remedy=watch))
         if kind == "postgresql":
-            from searchlab.study.locks.advisory_lock import hold_advisory_lock
-
-            with hold_advisory_lock(url, name, driver=driver, shared=shared, times=times) as held:
-                yield held
+            held = _hold_postgres(storage, url, name, driver=driver, shared=shared, times=times)
         elif kind == "sqlite":
-            with _hold_database(url, name, lock_file, times):
-                yield SoleDriver(driver)
+            held = _hold_sqlite(storage, url, name, lock_file, driver=driver, times=times)
         else:
             from searchlab.study.locks.lease import hold_lease
 
-            with hold_lease(storage, name, driver=driver, times=times, url=url) as lease:
-                yield lease
+            held = hold_lease(storage, name, driver=driver, times=times, url=url)
+        yield stack.enter_context(held)
 
 
 def is_driven_elsewhere(
@@ -84,20 +82,75 @@ def is_driven_elsewhere(
     ``lock_file`` is not looked at. Raises InfrastructureError where PostgreSQL is away.
     """
     kind = _kind_of(url)
-    if kind == "postgresql":
-        from searchlab.study.locks.advisory_lock import is_study_locked
-
-        return is_study_locked(url, name)
+    if kind == "postgresql" and _is_locked_in_postgres(url, name):
+        return True
     if kind == "sqlite":
         path = database_lock(url, name, lock_file)
-        return path is not None and path.exists() and _is_locked(path)
+        if path is not None and path.exists() and _is_locked(path):
+            return True
     from searchlab.study.locks.lease import is_leased
 
-    return is_leased(storage, name, times or LockTimes())
+    # Of direct drivers the locks above tell more: a killed one's lease is fresh for a while.
+    is_direct = kind in ("postgresql", "sqlite")
+    return is_leased(storage, name, times or LockTimes(), but_direct=is_direct)
 
 
 def _kind_of(url: str) -> str:
     return "postgresql" if is_postgres(url) else url.partition(":")[0].partition("+")[0]
+
+
+@contextmanager
+def _hold_postgres(
+    storage: BaseStorage, url: str, name: str, *, driver: str, shared: bool, times: LockTimes
+) -> Iterator[StudyLock]:
+    from searchlab.study.locks.advisory_lock import hold_advisory_lock
+    from searchlab.study.locks.direct_lease import DirectLease, LeasedLock
+    from searchlab.study.storages.patient_storage import PatientStorage
+
+    lease = DirectLease(
+        storage,
+        name,
+        driver=driver,
+        times=times,
+        url=url,
+        shared=shared,
+        is_locked=lambda: _is_locked_in_postgres(url, name),
+    )
+    records = storage.records if isinstance(storage, PatientStorage) else None
+    with ExitStack() as stack:
+        stack.callback(lease.end)  # after the lock's end: the last of joined drivers sees it free
+        lock = hold_advisory_lock(
+            url, name, driver=driver, shared=shared, times=times, records=records
+        )
+        held = LeasedLock(stack.enter_context(lock), lease)
+        stack.callback(lease.rest)
+        lease.begin()
+        yield held
+
+
+def _is_locked_in_postgres(url: str, name: str) -> bool:
+    from searchlab.study.locks.advisory_lock import is_study_locked
+
+    return is_study_locked(url, name)
+
+
+@contextmanager
+def _hold_sqlite(
+    storage: BaseStorage, url: str, name: str, lock_file: Path, *, driver: str, times: LockTimes
+) -> Iterator[StudyLock]:
+    database = find_sqlite_file(url)
+    if database is None:  # in memory: nobody else can reach it
+        yield SoleDriver(driver)
+        return
+    from searchlab.study.locks.direct_lease import DirectLease
+
+    lease = DirectLease(storage, name, driver=driver, times=times, url=url, database=database)
+    with _hold_database(url, name, lock_file, times):
+        lease.begin()
+        try:
+            yield lease
+        finally:
+            lease.end()
 
 
 @contextmanager
@@ -116,10 +169,10 @@ def database_lock(url: str, name: str, lock_file: Path) -> Path | None:
 
     None where the run folder's own lock does: the database lies in it, or in memory.
     """
-    path = url.removeprefix(_SQLITE).partition("?")[0]
-    if not url.startswith(_SQLITE) or path in ("", ":memory:"):
+    found = find_sqlite_file(url)
+    if found is None:
         return None
-    database = Path(path).resolve()
+    database = found.resolve()
     if database.parent == lock_file.parent.resolve():
         return None
     embedded = database.with_name(lock_file.name)

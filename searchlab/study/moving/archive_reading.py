@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from searchlab.config.loading import load_study
 from searchlab.config.validation import Slug
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.moving.archive import (
     CHUNK_BYTES,
     DATABASE,
@@ -43,12 +43,16 @@ from searchlab.study.moving.copying import (
     StudyCopy,
     check_target,
     copy_study,
+    is_half_copied,
     list_studies,
 )
 from searchlab.study.runs import RunFolder
+from searchlab.study.storages.faults import classify, describe_cause, failure_types
 from searchlab.study.storages.opening import open_storage, sqlite_url
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
     from searchlab.config.study import StudySpec
 
 __all__ = ["DEFAULT_MOST_BYTES", "ImportedStudy", "import_study"]
@@ -258,24 +262,61 @@ def _fill(
     storage_url: str | None,
     on_progress: CopyProgress | None,
 ) -> StudyCopy:
-    """Write the study's file and its trials under the name that it has from now on."""
+    """Write the study's file and its trials under the name that it has from now on.
+
+    The trials get into a storage of the user's only once they have been read back from one of
+    ours: what a forger may have put there does its harm in a folder that goes.
+    """
     _check_database(inside)
     inside.run.write(spec.to_data(), storage_url)
-    own = inside.folder / "own.db"
-    target = open_storage(storage_url or sqlite_url(own))
-    check_target(target, spec.name)
+    target = None if storage_url is None else open_storage(storage_url)
+    if target is not None:
+        check_target(target, spec.name)
+    path = inside.folder / "own.db"
+    own = open_storage(sqlite_url(path))
+    copied = _read_trials(inside, spec.name, own, on_progress if target is None else None)
+    if target is None:
+        pack_database(path, inside.run.database)
+        return copied
+    try:
+        return copy_study(own, target, spec.name, on_progress=on_progress)
+    except InfrastructureError as error:
+        if not _is_refusal(error):
+            raise
+        # Such as a name that is too long for this database, though not for SQLite.
+        if is_half_copied(target, spec.name):
+            target.delete_study(target.get_study_id_from_name(spec.name))
+        raise _unreadable(inside, describe_cause(error.__cause__ or error)) from None
+
+
+def _read_trials(
+    inside: _Unpacked, name: str, own: BaseStorage, on_progress: CopyProgress | None
+) -> StudyCopy:
+    """Copy the stranger's study into a storage of our own. Raises InputError."""
     try:
         source = open_storage(sqlite_url(inside.database))
         if list_studies(source) != [inside.manifest.study]:
             raise _unreadable(inside, "it must hold the manifest's study and no other")
-        copied = copy_study(
-            source, target, inside.manifest.study, new_name=spec.name, on_progress=on_progress
+        return copy_study(
+            source, own, inside.manifest.study, new_name=name, on_progress=on_progress
         )
+    except InfrastructureError as error:
+        cause = error.__cause__
+        if _is_refusal(error):
+            raise _unreadable(inside, describe_cause(cause or error)) from None
+        if isinstance(cause, failure_types()):
+            reason = f"{inside.folder.parent} cannot be written: {describe_cause(cause)}"
+            raise InfrastructureError(reason) from None
+        # The first sentence says what is wrong; the others are of storages that stay.
+        raise _unreadable(inside, str(error).partition(". ")[0]) from None
     except _FORGERIES as error:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
-    if storage_url is None:
-        pack_database(own, inside.run.database)
-    return copied
+
+
+def _is_refusal(error: InfrastructureError) -> bool:
+    """Whether a copy failed by what was to be written, not by a fault of the storage."""
+    cause = error.__cause__
+    return isinstance(cause, failure_types()) and classify(cause) is None
 
 
 def _check_database(inside: _Unpacked) -> None:

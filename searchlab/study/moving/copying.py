@@ -7,25 +7,28 @@ been read back. What was cut off can be told by the mark, and is begun again by 
 from __future__ import annotations
 
 import copy
-import json
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import optuna
 import sqlalchemy.exc
-from optuna.distributions import distribution_to_json
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from searchlab.errors import InfrastructureError, InputError, did_you_mean
 from searchlab.study.locks.lease import LEASE
-from searchlab.study.storages.bulk_writing import can_write_in_bulk, write_trials
-from searchlab.study.storages.patient_storage import ORIGIN, PatientStorage
+from searchlab.study.moving.comparing import is_same_trial, to_canonical
+from searchlab.study.moving.copy_mark import COPYING, CopyMark, database_of, displaced
+from searchlab.study.storages.bulk_writing import (
+    can_write_in_bulk,
+    write_study_attributes,
+    write_trials,
+)
+from searchlab.study.storages.patient_storage import ORIGIN
+from searchlab.study.storages.turns import TURN
 
 __all__ = [
     "COPYING",
@@ -36,12 +39,6 @@ __all__ = [
     "is_half_copied",
     "list_studies",
 ]
-
-# A system attribute of the study: which copy is writing it, None once that is done. It cannot be
-# taken away again, for Optuna has no call that does so.
-COPYING = "searchlab:copying"
-
-_MOST_CLOCK_SECONDS = 1.0  # MySQL keeps whole seconds
 
 CopyProgress = Callable[[int, int], None]
 """Told how many of how many trials are written."""
@@ -79,27 +76,27 @@ def copy_study(
     """Copy a study with everything that Optuna keeps of it, and compare the copy with it.
 
     It may be running: the copy is the study as it stood at one moment, its trials in flight
-    RUNNING. A copy that was cut off is begun again. Raises InputError where the study is not
-    there or another of that name is, InfrastructureError where a storage is lost underway or the
-    copy is not what was copied.
+    RUNNING. A copy that was cut off is begun again; if it still runs, that one stops. Raises
+    InputError where the study is not there or another of that name is, InfrastructureError where
+    a storage is lost underway, another copy takes this one's place, or the copy is not what was
+    copied.
     """
     name_there = new_name or name
     snapshot = _read(source, name)
     try:
-        study_id = _begin(target, name_there, snapshot)
-        mark = uuid.uuid4().hex
-        target.set_study_system_attr(study_id, COPYING, mark)
-        _write(target, study_id, snapshot, on_progress)
+        study_id, mark = _begin(target, name_there, snapshot)
+        _write(target, study_id, snapshot, mark, on_progress)
         _verify(target, study_id, name_there, snapshot, mark)
-        target.set_study_system_attr(study_id, COPYING, None)
+        mark.take_off()
+    except KeyError as error:  # the study was deleted meanwhile
+        raise displaced(name_there) from error
     except (
         optuna.exceptions.StorageInternalError,
         sqlalchemy.exc.SQLAlchemyError,
-        KeyError,  # the study was deleted meanwhile
     ) as error:
         raise InfrastructureError(
-            f"the copy of study {name} was cut off ({type(error).__name__}): what was written is "
-            "marked as half a copy. Copy again, it begins anew"
+            f"the copy of study {name} was cut off ({type(error).__name__}). What was written is "
+            "marked as half a copy: try again, it begins anew"
         ) from error
     states = Counter(trial.state.name for trial in snapshot.trials)
     return StudyCopy(study=name_there, states=dict(sorted(states.items())))
@@ -171,10 +168,10 @@ def _find(storage: BaseStorage, name: str) -> int | None:
 def _is_of_its_place(key: str) -> bool:
     """Whether a study's attribute means nothing in another storage.
 
-    A driver's lease, and the trials' ids by which Optuna's genetic samplers keep the parents of a
-    generation; they choose them again where there are none.
+    A driver's lease and turn, and the trials' ids by which Optuna's genetic samplers keep the
+    parents of a generation; they choose them again where there are none.
     """
-    return key == LEASE or ":parent:" in key
+    return key in (LEASE, TURN) or ":parent:" in key
 
 
 def _numbered(trials: list[FrozenTrial], name: str) -> list[FrozenTrial]:
@@ -212,25 +209,42 @@ def _settled(trial: FrozenTrial, *, is_alone: bool) -> FrozenTrial:
 # Writing
 
 
-def _begin(target: BaseStorage, name: str, snapshot: _Snapshot) -> int:
-    """Return the id of an empty study of that name."""
+def _begin(target: BaseStorage, name: str, snapshot: _Snapshot) -> tuple[int, CopyMark]:
+    """Return the id of an empty study of that name, and the mark that it bears."""
     check_target(target, name)
     study_id = _find(target, name)
     if study_id is not None:
         if _is_bare(target, study_id):
             return _adopt(target, study_id, name, snapshot)
-        target.delete_study(study_id)
+        _delete_half(target, study_id, name)
     try:
-        return target.create_new_study(snapshot.directions, name)
+        return _mark(target, target.create_new_study(snapshot.directions, name), name)
     except optuna.exceptions.DuplicatedStudyError:  # made by another since
         raise _is_in_the_way(name) from None
 
 
-def _adopt(target: BaseStorage, study_id: int, name: str, snapshot: _Snapshot) -> int:
+def _mark(target: BaseStorage, study_id: int, name: str) -> tuple[int, CopyMark]:
+    mark = CopyMark(target, study_id, name)
+    mark.put()
+    return study_id, mark
+
+
+def _adopt(
+    target: BaseStorage, study_id: int, name: str, snapshot: _Snapshot
+) -> tuple[int, CopyMark]:
     """Take an empty study, which a copy that was killed at once leaves without a mark."""
     if target.get_study_directions(study_id) != snapshot.directions:
         raise _is_in_the_way(name)
-    return study_id
+    return _mark(target, study_id, name)
+
+
+def _delete_half(target: BaseStorage, study_id: int, name: str) -> None:
+    """Delete half a copy, whose writer may only be slow and writes nothing more from here on."""
+    earlier = target.get_study_system_attrs(study_id).get(COPYING)
+    if not earlier:
+        raise _is_in_the_way(name)  # it has become whole since
+    CopyMark(target, study_id, name).put_instead_of(earlier)
+    target.delete_study(study_id)
 
 
 def _is_bare(storage: BaseStorage, study_id: int) -> bool:
@@ -243,26 +257,44 @@ def _is_bare(storage: BaseStorage, study_id: int) -> bool:
 
 
 def _write(
-    target: BaseStorage, study_id: int, snapshot: _Snapshot, on_progress: CopyProgress | None
+    target: BaseStorage,
+    study_id: int,
+    snapshot: _Snapshot,
+    mark: CopyMark,
+    on_progress: CopyProgress | None,
 ) -> None:
-    for key, value in snapshot.system_attrs.items():
-        target.set_study_system_attr(study_id, key, value)
-    for key, value in snapshot.user_attrs.items():
-        target.set_study_user_attr(study_id, key, value)
+    _write_attributes(target, study_id, snapshot, mark)
     total = len(snapshot.trials)
-    for done in _write_trials(target, study_id, snapshot.trials):
+    for done in _write_trials(target, study_id, snapshot.trials, mark):
         if on_progress is not None:
             on_progress(done, total)
 
 
+def _write_attributes(
+    target: BaseStorage, study_id: int, snapshot: _Snapshot, mark: CopyMark
+) -> None:
+    database = database_of(target)
+    if database is not None:
+        attributes = {"user": snapshot.user_attrs, "system": snapshot.system_attrs}
+        write_study_attributes(database, study_id, **attributes, first=mark.hold)
+        return
+    for key, value in snapshot.system_attrs.items():
+        mark.check()
+        target.set_study_system_attr(study_id, key, value)
+    for key, value in snapshot.user_attrs.items():
+        mark.check()
+        target.set_study_user_attr(study_id, key, value)
+
+
 def _write_trials(
-    target: BaseStorage, study_id: int, trials: Sequence[FrozenTrial]
+    target: BaseStorage, study_id: int, trials: Sequence[FrozenTrial], mark: CopyMark
 ) -> Iterator[int]:
-    database = target.records if isinstance(target, PatientStorage) else target
-    if isinstance(database, RDBStorage) and can_write_in_bulk(database):
-        yield from write_trials(database, study_id, trials)
+    database = database_of(target)
+    if database is not None and can_write_in_bulk(database):
+        yield from write_trials(database, study_id, trials, first=mark.hold)
         return
     for trial in trials:
+        mark.check()
         target.create_new_trial(study_id, template_trial=trial)
         yield trial.number + 1
 
@@ -270,62 +302,27 @@ def _write_trials(
 # Comparing
 
 
-def _verify(target: BaseStorage, study_id: int, name: str, snapshot: _Snapshot, mark: str) -> None:
+def _verify(
+    target: BaseStorage, study_id: int, name: str, snapshot: _Snapshot, mark: CopyMark
+) -> None:
     """Raise InfrastructureError where the storage does not give back what was written."""
+    mark.check()
     system_attrs = dict(target.get_study_system_attrs(study_id))
-    if system_attrs.pop(COPYING, None) != mark:
-        raise _differs(name, "another copy writes the same study")
+    system_attrs.pop(COPYING, None)
     attributes = [target.get_study_user_attrs(study_id), system_attrs]
-    if _canonical(attributes) != _canonical([snapshot.user_attrs, snapshot.system_attrs]):
+    if to_canonical(attributes) != to_canonical([snapshot.user_attrs, snapshot.system_attrs]):
         raise _differs(name, "its attributes")
     written = target.get_all_trials(study_id, deepcopy=False)
     if len(written) != len(snapshot.trials):
         raise _differs(name, f"{len(written)} trials, not {len(snapshot.trials)}")
     by_number = sorted(written, key=lambda trial: trial.number)
     for before, after in zip(snapshot.trials, by_number, strict=True):
-        if not _is_same(before, after):
+        if not is_same_trial(before, after):
             raise _differs(name, f"trial {before.number}")
 
 
 def _differs(name: str, what: str) -> InfrastructureError:
     return InfrastructureError(
-        f"the copy of study {name} is not what was copied: {what}. It is marked as half a copy; "
-        "copy again, it begins anew"
+        f"the copy of study {name} is not what was copied: {what}. It is marked as half a copy: "
+        "try again, it begins anew"
     )
-
-
-def _is_same(before: FrozenTrial, after: FrozenTrial) -> bool:
-    return (
-        _is_same_time(before.datetime_start, after.datetime_start)
-        and _is_same_time(before.datetime_complete, after.datetime_complete)
-        and _contents(before, before) == _contents(after, before)
-    )
-
-
-def _is_same_time(before: datetime | None, after: datetime | None) -> bool:
-    if before is None or after is None:
-        return before is after
-    return abs((before - after).total_seconds()) < _MOST_CLOCK_SECONDS
-
-
-def _contents(trial: FrozenTrial, original: FrozenTrial) -> str:
-    """Return all but the times as text, in which NaN equals NaN."""
-    system_attrs = dict(trial.system_attrs)
-    if ORIGIN not in original.system_attrs:  # every trial that is created gets one
-        system_attrs.pop(ORIGIN, None)
-    return _canonical(
-        [
-            trial.number,
-            trial.state.name,
-            None if trial.values is None else list(trial.values),
-            trial.params,
-            {name: distribution_to_json(d) for name, d in trial.distributions.items()},
-            trial.user_attrs,
-            system_attrs,
-            {str(step): value for step, value in trial.intermediate_values.items()},
-        ]
-    )
-
-
-def _canonical(data: object) -> str:
-    return json.dumps(data, sort_keys=True)

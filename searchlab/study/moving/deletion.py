@@ -14,6 +14,7 @@ import filelock
 
 from searchlab.errors import InputError
 from searchlab.study.locks.study_lock import LockTimes, hold_study, new_driver_id
+from searchlab.study.moving.relocation import SET_ASIDE
 from searchlab.study.runs import RunFolder
 from searchlab.study.storages.opening import hide_password, open_storage
 
@@ -118,6 +119,8 @@ def _delete_files(run: RunFolder, *, with_database: bool) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    for path in run.path.glob(f"{SET_ASIDE}*"):
+        path.unlink()
     for name in (*(_DATABASE if with_database else ()), *_FILES, _MARK):
         (run.path / name).unlink(missing_ok=True)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,7 @@ from searchlab.config.space import Choice, Range
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.trial import SCHEMES, Scalar, Scheme
 from searchlab.errors import InputError, did_you_mean
-from searchlab.study.space.points import Point
+from searchlab.study.space.points import Choose, Point
 from searchlab.study.space.study_space import baseline_value
 
 if TYPE_CHECKING:
@@ -88,18 +89,31 @@ def _checked(reference: str, name: str, value: Scalar) -> Scalar:
     return value
 
 
+def _choose_first(_name: str, node: Choice | Range) -> Scalar:
+    return node.low if isinstance(node, Range) else node.root[0]
+
+
 class _Proxy:
     """The trial that a space function sees.
 
     The family is settled before the function runs. Where it is a baseline's, which the function
     does not know, the function runs for its shared parameters' sake: its own family's parameters
-    get a first value and are not asked of Optuna.
+    are not asked of Optuna. What is not asked of Optuna is what ``choose`` says of it, else its
+    first value.
     """
 
-    def __init__(self, trial: BaseTrial | None, family: str | None, *, shared_only: bool) -> None:
+    def __init__(
+        self,
+        trial: BaseTrial | None,
+        family: str | None,
+        *,
+        shared_only: bool = False,
+        choose: Choose = _choose_first,
+    ) -> None:
         self._trial = trial
         self._family = family
         self._shared_only = shared_only
+        self._choose = choose
         self.nodes: dict[str, Choice | Range] = {}
 
     @property
@@ -111,23 +125,25 @@ class _Proxy:
         if name == "family" and self._family is not None:
             return self._family
         if self._skips(name, node):
-            return node.root[0]
+            return self._choose(name, node)
         assert self._trial is not None
         return cast("Scalar", self._trial.suggest_categorical(name, node.root))
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        if self._skips(name, _to_node(low, high, None if log else step, log)):
-            return low
+        node = _to_node(low, high, None if log else step, log)
+        if self._skips(name, node):
+            return int(self._choose(name, node))
         assert self._trial is not None
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        if self._skips(name, _to_node(float(low), float(high), step, log)):
-            return low
+        node = _to_node(float(low), float(high), step, log)
+        if self._skips(name, node):
+            return float(self._choose(name, node))
         assert self._trial is not None
         return self._trial.suggest_float(name, low, high, step=step, log=log)
 
@@ -149,7 +165,7 @@ class CallableSpace:
         self._spec = spec
         self._reference = spec.space.root
         self._function = load_callable(self._reference)
-        probe = _Proxy(None, None, shared_only=False)
+        probe = _Proxy(None, None)
         point = self._call(probe)
         self._nodes = probe.nodes
         family = probe.nodes.get("family")
@@ -170,13 +186,18 @@ class CallableSpace:
         """Ask the trial for its parameters."""
         family = str(trial.suggest_categorical("family", [*self.families, *self._baselines]))
         if family in self.families:
-            proxy = _Proxy(trial, family, shared_only=False)
-            return self._call(proxy)
+            return self._call(_Proxy(trial, family))
         proxy = _Proxy(trial, str(self.families[0]), shared_only=True)
         point = self._call(proxy)
         shared = {name: value for name, value in point.items() if name in SHARED_PARAMETERS}
         scheme = trial.suggest_categorical(f"{family}.scheme", self._baselines[family])
         return {**shared, "family": family, f"{family}.scheme": scheme}
+
+    def family_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield the point of each family that ``choose`` picks, where the function takes it."""
+        for family in self.families:
+            with suppress(InputError):  # values that exclude each other
+                yield self._call(_Proxy(None, str(family), choose=choose))
 
     def _call(self, proxy: _Proxy) -> Point:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from searchlab.config.baselines import BaselineRow
@@ -10,7 +10,7 @@ from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.errors import InputError
-from searchlab.study.space.points import Point, walk
+from searchlab.study.space.points import Choose, Point, walk
 from searchlab.study.space.suggest import suggest
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class StudySpace(Protocol):
         """Return the point of a baseline, with every shared parameter set."""
         ...
 
+    def family_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield the point of each family of which ``choose(name, node)`` says the values."""
+        ...
+
 
 class SpecSpace:
     """A space from a file, with the baselines' architectures added to its families.
@@ -47,6 +51,11 @@ class SpecSpace:
     def suggest(self, trial: Trial) -> Point:
         """Ask the trial for its parameters."""
         return suggest(trial, self.effective)
+
+    def family_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield the point of each family of which ``choose(name, node)`` says the values."""
+        for family, own in self.effective.families.items():
+            yield walk(self.effective.with_families({family: own}), choose)
 
     def baseline_point(self, row: BaselineRow) -> Point:
         """Return a baseline's point; InputError where its settings lie outside the space."""

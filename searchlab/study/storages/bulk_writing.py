@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,12 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
 
-__all__ = ["can_write_in_bulk", "write_trials"]
+__all__ = ["InTransaction", "can_write_in_bulk", "write_study_attributes", "write_trials"]
 
 BATCH_SIZE = 100  # trials a transaction
+
+InTransaction = Callable[[sqlalchemy.Connection], None]
+"""What is done in a transaction; it is rolled back where that raises."""
 
 _Rows = dict[Any, list[dict[str, Any]]]  # by model
 
@@ -31,16 +34,42 @@ def can_write_in_bulk(storage: RDBStorage) -> bool:
     return storage.engine.dialect.insert_executemany_returning_sort_by_parameter_order
 
 
+def write_study_attributes(
+    storage: RDBStorage,
+    study_id: int,
+    *,
+    user: Mapping[str, Any],
+    system: Mapping[str, Any],
+    first: InTransaction,
+) -> None:
+    """Write attributes that the study does not have yet; ``first`` begins the transaction."""
+    kinds = (
+        (models.StudyUserAttributeModel, user),
+        (models.StudySystemAttributeModel, system),
+    )
+    with storage.engine.begin() as connection:
+        first(connection)
+        for model, attributes in kinds:
+            if attributes:
+                entries = [
+                    {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+                    for key, value in attributes.items()
+                ]
+                connection.execute(sqlalchemy.insert(model.__table__), entries)
+
+
 def write_trials(
-    storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]
+    storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial], *, first: InTransaction
 ) -> Iterator[int]:
     """Write trials under their own numbers; yield how many are there, after each batch.
 
-    The study must be the caller's alone: numbers are not checked.
+    The study must be the caller's alone: numbers are not checked. ``first`` begins each batch's
+    transaction, and sees to that: where it raises, nothing of the batch is written.
     """
     for start in range(0, len(trials), BATCH_SIZE):
         batch = trials[start : start + BATCH_SIZE]
         with storage.engine.begin() as connection:
+            first(connection)
             insert = sqlalchemy.insert(models.TrialModel.__table__)
             returning = insert.returning(
                 models.TrialModel.__table__.c.trial_id, sort_by_parameter_order=True

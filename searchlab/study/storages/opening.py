@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.storages.grpc_settings import prepare_grpc
 from searchlab.study.storages.urls import (
+    find_sqlite_file,
     hide_password,
     is_postgres,
     normalise,
@@ -157,9 +158,9 @@ def _is_disk_fault(error: Exception) -> bool:
 def _engine_options(url: str) -> dict[str, Any]:
     if is_postgres(url):
         return _postgres_options(normalise(url))
-    if not url.startswith("sqlite:///"):
+    path = find_sqlite_file(url)
+    if path is None:
         return {"pool_pre_ping": True}
-    path = url.removeprefix("sqlite:///")
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_SECONDS, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""Optuna's database storage with the two writes that must take effect once at most."""
+"""Optuna's database storage with the writes that must take effect once at most, or in turn."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
 from searchlab.study.storages.row_storage import RowStorage
+from searchlab.study.storages.turns import require_turn
 
 __all__ = ["CLAIM", "ORIGIN", "RecordStorage"]
 
@@ -25,9 +26,13 @@ class RecordStorage(RowStorage):
 
     When a connection ends during a commit nobody knows whether the commit took place. A second
     try looks, under the lock that every writer takes, for the mark that the first would have left.
+
+    While ``turn`` is set, creating, claiming and taking over trials raises TurnLostError, and
+    writes nothing, once it is no longer the study's latest turn.
     """
 
     def __init__(self, url: str, *, engine_options: dict[str, Any]) -> None:
+        self.turn: str | None = None
         self._attempted: set[str] = set()
         super().__init__(url, engine_kwargs=engine_options)
 
@@ -48,6 +53,8 @@ class RecordStorage(RowStorage):
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
             trial = self._find_earlier(session, study_id, stamp)
             if trial is None:
+                if self.turn is not None:
+                    require_turn(session, study_id, self.turn)
                 trial = self._get_prepared_new_trial(study_id, template_trial, session)
             return self._build_frozen_trial_from_trial_model(trial)
 
@@ -67,6 +74,8 @@ class RecordStorage(RowStorage):
         Returns whether it is the holder's, which it stays however often this is called.
         """
         with _create_scoped_session(self.scoped_session) as session:
+            # The study's lock before the trial's, everywhere. One that is claimed may be ours.
+            self._require_turn(session, trial_id, state=TrialState.WAITING)
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
             attribute = models.TrialSystemAttributeModel
             if trial.state == TrialState.RUNNING:
@@ -76,6 +85,30 @@ class RecordStorage(RowStorage):
                 self._set_trial_attr_without_commit(session, attribute, trial_id, CLAIM, token)
             # The same session, by thread: mark and state are one transaction.
             return bool(self.set_trial_state_values(trial_id, TrialState.RUNNING))
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """See optuna; whose a trial is may be changed in one's turn only."""
+        if key != ORIGIN or self.turn is None:
+            super().set_trial_system_attr(trial_id, key, value)
+            return
+        attribute = models.TrialSystemAttributeModel
+        with _create_scoped_session(self.scoped_session, True) as session:
+            self._require_turn(session, trial_id)
+            self._set_trial_attr_without_commit(session, attribute, trial_id, key, value)
+
+    def _require_turn(
+        self, session: Session, trial_id: int, *, state: TrialState | None = None
+    ) -> None:
+        """In a turn, see that it is the latest until the session ends; for a trial in a state."""
+        if self.turn is None:
+            return
+        trial = models.TrialModel
+        columns = session.query(trial.study_id, trial.state)
+        found = columns.filter(trial.trial_id == trial_id).one_or_none()
+        if found is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        if state in (None, found.state):
+            require_turn(session, found.study_id, self.turn)
 
 
 def find_stamped(session: Session, study_id: int, stamp: str) -> models.TrialModel | None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-__all__ = ["hide_password", "is_postgres", "normalise", "scrub", "take_password_from_environment"]
+__all__ = [
+    "find_sqlite_file",
+    "hide_password",
+    "is_postgres",
+    "normalise",
+    "scrub",
+    "take_password_from_environment",
+]
 
 _SECRET_KEY = r"\b(?:ssl)?(?:password|passwd|pwd)\s*=\s*"
 # user:password@ up to the last @, for a password may hold @ and /. A user may hold @ too.
@@ -17,6 +25,9 @@ _PAIR_SECRET = re.compile(
     rf"(?i)({_SECRET_KEY})('(?:[^'\\]|\\.)*'?|\"[^\"]*\"?|\{{[^}}]*\}}?|[^\s&]+)"
 )
 _POSTGRES = re.compile(r"^postgres(?:ql)?(\+\w+)?://", re.IGNORECASE)
+_SQLITE = re.compile(r"^sqlite(\+\w+)?://[^/]*/", re.IGNORECASE)
+# SQLAlchemy's own driver, which plain sqlite:// means too.
+_PYSQLITE = re.compile(r"^sqlite\+pysqlite:", re.IGNORECASE)
 _QUERY_START = re.compile(r"\?[A-Za-z_]+=")
 
 
@@ -62,14 +73,25 @@ def is_postgres(url: str) -> bool:
     return _POSTGRES.match(url) is not None
 
 
+def find_sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database, by whichever driver; None for another and in memory.
+
+    >>> find_sqlite_file("sqlite+pysqlite:///runs/all.db?timeout=5")
+    PosixPath('runs/all.db')
+    """
+    head = _SQLITE.match(url)
+    path = "" if head is None else url[head.end() :].partition("?")[0]
+    return None if path in ("", ":memory:") else Path(path)
+
+
 def normalise(url: str) -> str:
     """Return the URL as SQLAlchemy needs it.
 
-    ``postgres://`` and ``postgresql://`` mean psycopg 3; a raw ``@``, ``/`` or ``?`` in a
-    password, as ``me:p@ss@host``, is encoded.
+    ``sqlite+pysqlite://`` is ``sqlite://``; ``postgres://`` and ``postgresql://`` mean psycopg 3;
+    a raw ``@``, ``/`` or ``?`` in a password, as ``me:p@ss@host``, is encoded.
     """
     if url.startswith("sqlite"):
-        return url
+        return _PYSQLITE.sub("sqlite:", url)
     driver = _POSTGRES.match(url)
     if driver is not None:
         url = f"postgresql{driver.group(1) or '+psycopg'}://{url[driver.end() :]}"

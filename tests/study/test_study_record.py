@@ -1,0 +1,41 @@
+"""What the record says of a study to those who open it again or join it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from optuna.storages import InMemoryStorage
+from small_studies import NO_DATA, write_study
+
+from searchlab.config.loading import load_study
+from searchlab.errors import InputError
+from searchlab.study.preparation import PreparedStudy, prepare_study
+from searchlab.study.record import create_study, join_study, reopen_study
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write_study(tmp_path)
+
+
+def prepare(file: Path, *overrides: str) -> PreparedStudy:
+    return prepare_study(load_study(file, overrides), data_dir=NO_DATA)
+
+
+def test_who_joins_a_study_that_was_given_more_trials_has_to_know_of_them(file: Path) -> None:
+    storage = InMemoryStorage()
+    create_study(prepare(file), storage)
+    more = prepare(file, "search.trials=20")
+    with pytest.raises(InputError, match="is run by others with another search"):
+        join_study(more, storage)
+    reopen_study(more, storage, create=False)
+    join_study(more, storage)
+    with pytest.raises(InputError, match="is run by others with another search"):
+        join_study(prepare(file), storage)
+
+
+def test_workers_are_each_driver_s_own(file: Path) -> None:
+    storage = InMemoryStorage()
+    create_study(prepare(file), storage)
+    join_study(prepare(file, "resources.workers=4"), storage)
