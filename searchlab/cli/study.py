@@ -139,7 +139,8 @@ def resume(
 ) -> None:
     """Carry on with a stopped or killed study.
 
-    Trials in flight are taken up again under their own numbers. Only search.trials,
+    Trials in flight are taken up again under their own numbers. With --storage, a run that was
+    copied there goes on there from then on. Only search.trials,
     search.timeout, search.max_failures_in_row, confirm.top and resources can be changed with
     --set; more search.trials continue a finished study.
     """
