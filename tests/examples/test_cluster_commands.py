@@ -195,7 +195,7 @@ def test_the_drivers_pattern_finds_the_driver_and_no_shell_around_it() -> None:
     [pattern] = set(re.findall(r'-f "([^"]*)"', stopping))
     [starting] = [line for line in read_part("ray-cluster.yaml", "start") if "study run" in line]
     inner = shlex.split(starting)[-1]
-    python, script = "/home/me/searchlab-env/bin/python3", "/home/me/searchlab-env/bin/searchlab"
+    python, script = "/opt/searchlab-env/bin/python3", "/opt/searchlab-env/bin/searchlab"
     arguments = inner.partition("&& searchlab ")[2]
     assert arguments.startswith("study run ")
     assert re.search(pattern, f"{python} {script} {arguments}")
@@ -203,7 +203,7 @@ def test_the_drivers_pattern_finds_the_driver_and_no_shell_around_it() -> None:
     for other in (
         f"tmux new -d bash -c {inner}; exec bash",
         f"bash --login -c -i source ~/.bashrc; ({stopping})",
-        f"{python} /home/me/searchlab-env/bin/ray start --head",
+        f"{python} /opt/searchlab-env/bin/ray start --head",
     ):
         assert not re.search(pattern, other)
 
