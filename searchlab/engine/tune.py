@@ -101,7 +101,9 @@ def _place_by_probe(
     resources = prepared.spec.resources
     config = find_biggest(prepared)
     if config is None:
-        ledger.announce("no model was tried beforehand: the largest and smallest suit no image")
+        ledger.announce(
+            "no model was tried beforehand: neither the largest nor the smallest can be built"
+        )
         return place_workers(resources, cluster, None, None), None
     probe = try_config(config, cluster, prepared)
     if isinstance(probe, Failure):

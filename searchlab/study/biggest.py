@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ from searchlab.study.space.points import Choose
 
 __all__ = ["find_biggest"]
 
+logger = logging.getLogger(__name__)
+
 # Building a large network takes up to a second; the corners come first.
 _MOST_SECONDS = 2.0
 
@@ -24,15 +27,15 @@ def find_biggest(prepared: PreparedStudy) -> TrialConfig | None:
     """Return the configuration that computes most in a step: multiply-adds times batch size.
 
     Asked are the baselines and, of each family, the point with the greatest values and the one
-    with the smallest, for a small stride or pool makes a network bigger. None where no such point
-    has a model that suits the images.
+    with the smallest, for a small stride or pool makes a network bigger. None where of no such
+    point a model can be built for the images.
     """
     deadline = time.monotonic() + _MOST_SECONDS
     biggest: TrialConfig | None = None
-    most = 0.0
+    most = -1.0
     for config in _candidates(prepared):
-        cost = _cost(config, prepared)
-        if cost > most:
+        cost = _count_cost(config, prepared)
+        if cost is not None and cost > most:
             biggest, most = config, cost
         if time.monotonic() > deadline:
             break
@@ -67,13 +70,15 @@ def _extreme(node: Choice | Range, *, greatest: bool) -> Scalar:
     return max(numbers) if greatest else min(numbers)
 
 
-def _cost(config: TrialConfig, prepared: PreparedStudy) -> float:
+def _count_cost(config: TrialConfig, prepared: PreparedStudy) -> float | None:
+    """Return what a step computes; None of a model that cannot be built for the images."""
     try:
         multiply_adds = count_multiply_adds(
             config.model,
             image_shape=prepared.images.image_shape,
             num_classes=prepared.images.num_classes,
         )
-    except InputError:
-        return 0.0  # too small an image for it: such a trial would fail, and say so
+    except Exception:  # a plugin's model may raise whatever it likes; such a trial says so
+        logger.debug("%s was left out", config.model, exc_info=True)
+        return None
     return float(multiply_adds) * config.batch_size

@@ -9,7 +9,7 @@ import pytest
 from small_studies import NO_DATA, write_study
 
 from searchlab.config.loading import load_study
-from searchlab.config.trial import TrialConfig
+from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.study.biggest import find_biggest
 from searchlab.study.preparation import prepare_study
 
@@ -32,6 +32,9 @@ def picky(trial):
     if width > 6:
         raise ValueError("too wide")
     return {"family": "cnn", "cnn": {"depth": 1, "width": width}}
+
+def narrow(trial):
+    return {"family": "cnn", "cnn": {"depth": 1, "width": trial.suggest_int("cnn.width", 4, 8)}}
 
 def pickier(trial):
     width = trial.suggest_categorical("cnn.width", [6, 4, 8])
@@ -75,3 +78,20 @@ def test_values_that_a_function_refuses_are_passed_over(tmp_path: Path) -> None:
 def test_there_is_none_where_a_function_takes_neither_extreme(tmp_path: Path) -> None:
     changes = {"space": "functions_for_biggest:pickier", "baselines": {"architectures": []}}
     assert find(tmp_path, **changes) is None
+
+
+def test_a_model_that_raises_is_passed_over_and_one_without_products_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count_as_a_plugin_may_have_it(model: ModelConfig, **_images: object) -> int:
+        if model.parameters["width"] == 8:
+            raise ValueError("num_channels (8) must be divisible by num_groups (3)")
+        return 0
+
+    monkeypatch.setattr(
+        "searchlab.study.biggest.count_multiply_adds", count_as_a_plugin_may_have_it
+    )
+    changes = {"space": "functions_for_biggest:narrow", "baselines": {"architectures": []}}
+    biggest = find(tmp_path, **changes)
+    assert biggest is not None
+    assert biggest.model.parameters["width"] == 4

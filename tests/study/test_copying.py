@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.locks.lease import LEASE
 from searchlab.study.moving import copying
 from searchlab.study.moving.copying import (
     COPYING,
@@ -239,6 +240,22 @@ def test_copy_killed_before_its_mark_is_begun_again(
     target.create_new_study(directions, "rich")
     copy_study(source, target, "rich")
     assert describe_study(target) == describe_study(source)
+
+
+def test_a_driver_that_looked_in_leaves_a_copy_good(
+    source: BaseStorage, target: BaseStorage
+) -> None:
+    """It is refused, for the study is half a copy, but its lease was there."""
+    directions = source.get_study_directions(source.get_study_id_from_name("rich"))
+    study_id = target.create_new_study(directions, "rich")
+    target.set_study_system_attr(study_id, LEASE, {})
+
+    def look_in(_done: int, _total: int) -> None:
+        target.set_study_system_attr(study_id, LEASE, {"driver": "early"})
+
+    copy_study(source, target, "rich", on_progress=look_in)
+    assert target.get_study_system_attrs(study_id)[LEASE] == {"driver": "early"}
+    assert not is_half_copied(target, "rich")
 
 
 def test_empty_study_of_other_directions_is_not_taken(

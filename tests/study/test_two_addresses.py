@@ -237,6 +237,7 @@ def test_sqlite_is_held_by_whichever_driver_its_url_names(
         ("sqlite:///:memory:", None),
         ("sqlite+pysqlite:///:memory:", None),
         ("postgresql://me@host/x.db", None),
+        ("sqlite:////data/what?/study.db", "/data/what?/study.db"),
     ],
 )
 def test_the_file_of_an_sqlite_url(url: str, file: str | None) -> None:

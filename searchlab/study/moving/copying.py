@@ -143,7 +143,7 @@ def _read(storage: BaseStorage, name: str) -> _Snapshot:
         )
     # Attributes before trials: a study noted as finished must not lack its last ones.
     user_attrs = dict(storage.get_study_user_attrs(study_id))
-    system_attrs = dict(storage.get_study_system_attrs(study_id))
+    system_attrs = _read_system_attrs(storage, study_id)
     if system_attrs.pop(COPYING, None):
         raise InputError(
             f"holds only a part of study {name}: the copy that made it was cut off",
@@ -153,7 +153,7 @@ def _read(storage: BaseStorage, name: str) -> _Snapshot:
     return _Snapshot(
         directions=storage.get_study_directions(study_id),
         user_attrs=user_attrs,
-        system_attrs={k: v for k, v in system_attrs.items() if not _is_of_its_place(k)},
+        system_attrs=system_attrs,
         trials=_numbered(storage.get_all_trials(study_id, deepcopy=False), name),
     )
 
@@ -165,13 +165,17 @@ def _find(storage: BaseStorage, name: str) -> int | None:
         return None
 
 
-def _is_of_its_place(key: str) -> bool:
-    """Whether a study's attribute means nothing in another storage.
+def _read_system_attrs(storage: BaseStorage, study_id: int) -> dict[str, Any]:
+    """Return a study's attributes, but for those that mean nothing in another storage.
 
     A driver's lease and turn, and the trials' ids by which Optuna's genetic samplers keep the
     parents of a generation; they choose them again where there are none.
     """
-    return key in (LEASE, TURN) or ":parent:" in key
+    return {
+        key: value
+        for key, value in storage.get_study_system_attrs(study_id).items()
+        if key not in (LEASE, TURN) and ":parent:" not in key
+    }
 
 
 def _numbered(trials: list[FrozenTrial], name: str) -> list[FrozenTrial]:
@@ -251,7 +255,7 @@ def _is_bare(storage: BaseStorage, study_id: int) -> bool:
     """Whether nothing was ever written into a study."""
     return not (
         storage.get_study_user_attrs(study_id)
-        or storage.get_study_system_attrs(study_id)
+        or _read_system_attrs(storage, study_id)
         or storage.get_all_trials(study_id, deepcopy=False)
     )
 
@@ -307,7 +311,7 @@ def _verify(
 ) -> None:
     """Raise InfrastructureError where the storage does not give back what was written."""
     mark.check()
-    system_attrs = dict(target.get_study_system_attrs(study_id))
+    system_attrs = _read_system_attrs(target, study_id)
     system_attrs.pop(COPYING, None)
     attributes = [target.get_study_user_attrs(study_id), system_attrs]
     if to_canonical(attributes) != to_canonical([snapshot.user_attrs, snapshot.system_attrs]):

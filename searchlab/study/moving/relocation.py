@@ -74,7 +74,9 @@ def plan_relocation(
     if url is None or _is_file(url, run.database) or name not in list_studies(storage):
         return None
     if not run.database.is_file():
-        return Relocation(run=run, url=url, sets_aside=False)
+        # A storage noted before may be reached by another address for once, such as a proxy's.
+        is_new = run.noted_storage is None
+        return Relocation(run=run, url=url, sets_aside=False) if is_new else None
     with closing(open_storage(sqlite_url(run.database))) as own:
         names = {study.study_name for study in own.get_all_studies()}
         if name in names:

@@ -80,7 +80,8 @@ def find_sqlite_file(url: str) -> Path | None:
     PosixPath('runs/all.db')
     """
     head = _SQLITE.match(url)
-    path = "" if head is None else url[head.end() :].partition("?")[0]
+    # A folder's name may have a question mark.
+    path = "" if head is None else _QUERY_START.split(url[head.end() :], maxsplit=1)[0]
     return None if path in ("", ":memory:") else Path(path)
 
 
