@@ -71,8 +71,10 @@ def _kill(folder: Path, engine: Engine, moment: str, command: str = "run") -> No
     "moment",
     [
         "ask:8",
-        IN_MID_SEARCH,
-        *(pytest.param(late, marks=pytest.mark.slow) for late in ("ask:1", "tell:5", "tell:15")),
+        *(
+            pytest.param(late, marks=pytest.mark.slow)
+            for late in ("ask:1", "tell:5", IN_MID_SEARCH, "tell:15")
+        ),
     ],
 )
 def test_a_driver_killed_and_resumed_ends_with_the_same_trials(

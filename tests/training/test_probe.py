@@ -73,6 +73,7 @@ def test_frozen_weights_and_sgd_keep_less(digits: TrainingData) -> None:
     assert kept(scheme="HF") < kept()
 
 
+@pytest.mark.slow
 def test_a_bigger_batch_takes_more_memory_whatever_was_probed_before(digits: TrainingData) -> None:
     sizes = (32, 512, 32, 512)
     few, many, few_again, many_again = (
