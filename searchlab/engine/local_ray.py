@@ -6,12 +6,18 @@ import logging
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from searchlab.config.study import ResourceSpec
 from searchlab.errors import InfrastructureError
 
-__all__ = ["count_cpus", "start_ray"]
+if TYPE_CHECKING:
+    import psutil
+
+__all__ = ["start_ray"]
+
+logger = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
 
@@ -40,9 +46,10 @@ def start_ray(resources: ResourceSpec) -> None:
                     "Its logs are in the newest folder of /tmp/ray, or of RAY_TMPDIR; "
                     "--engine serial runs the study without it"
                 ) from error
+            logger.warning("Ray did not start, and is tried once more: %s", _first_line(error))
 
 
-def count_cpus() -> int:
+def _count_cpus() -> int:
     """Return the cores this process may use, which a container or taskset may have cut."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -54,7 +61,7 @@ def _init(resources: ResourceSpec) -> None:
     ray.init(
         address="local",  # else one that somebody started on this machine would be taken
         # More workers than cores is the user's choice; Ray would otherwise never start them.
-        num_cpus=max(count_cpus(), math.ceil(workers * resources.cpus)),
+        num_cpus=max(_count_cpus(), math.ceil(workers * resources.cpus)),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
@@ -66,19 +73,22 @@ def _init(resources: ResourceSpec) -> None:
 def _nothing_left_behind() -> Iterator[None]:
     """Where a start fails, stop those of Ray's processes that did come up; Ray forgets them."""
     import psutil
+
+    with ExitStack() as undoing:
+        undoing.callback(_stop_all_but, set(psutil.Process().children()))
+        yield
+        undoing.pop_all()  # it went well: nothing is undone
+
+
+def _stop_all_but(earlier: set[psutil.Process]) -> None:
+    import psutil
     import ray
 
-    here = psutil.Process()
-    before = set(here.children())
-    try:
-        yield
-    except BaseException:
-        ray.shutdown()
-        started = set(here.children()) - before
-        for process in started:
-            process.kill()
-        psutil.wait_procs(started, timeout=5)
-        raise
+    ray.shutdown()
+    started = set(psutil.Process().children()) - earlier
+    for process in started:
+        process.kill()
+    psutil.wait_procs(started, timeout=5)
 
 
 @contextmanager
