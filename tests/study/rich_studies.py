@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -16,8 +18,10 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+
+from searchlab.study.storages.opening import open_storage, sqlite_url
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -25,6 +29,12 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "cnn.depth": IntDistribution(1, 9, step=2),
     "odd": CategoricalDistribution((None, True, 1.5, 3, "text")),
 }
+KINDS: dict[str, Callable[[Path], BaseStorage]] = {
+    "searchlab's": lambda folder: open_storage(sqlite_url(folder / "a.db")),
+    "plain Optuna's": lambda folder: RDBStorage(sqlite_url(folder / "a.db")),
+    "in memory": lambda folder: InMemoryStorage(),
+}
+"""Every kind of storage that a study may be copied to, made in a folder."""
 CURVES = {"train_loss": [[0.5, 0.25], [0.125, 0.1]], "seconds": [0.1, 0.30000000000000004]}
 
 

@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from rich_studies import STATES, describe_study, make_rich_study, make_trial
+from rich_studies import KINDS, STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.lease import LEASE
@@ -27,13 +27,6 @@ from searchlab.study.moving.copying import (
 )
 from searchlab.study.storages.opening import open_storage, sqlite_url
 from searchlab.study.storages.server import start_server
-
-Open = Callable[[Path], BaseStorage]
-KINDS: dict[str, Open] = {
-    "searchlab's": lambda folder: open_storage(sqlite_url(folder / "a.db")),
-    "plain Optuna's": lambda folder: RDBStorage(sqlite_url(folder / "a.db")),
-    "in memory": lambda folder: InMemoryStorage(),
-}
 
 
 @pytest.fixture

@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from rich_studies import describe_study, make_rich_study
+from optuna.storages import BaseStorage, InMemoryStorage
+from rich_studies import KINDS, describe_study, make_rich_study
 
 from searchlab.errors import InfrastructureError
 from searchlab.study.moving import copying
 from searchlab.study.moving.copying import COPYING, copy_study, is_half_copied
 from searchlab.study.storages import bulk_writing
-from searchlab.study.storages.opening import open_storage, sqlite_url
-
-KINDS: dict[str, Callable[[Path], BaseStorage]] = {
-    "searchlab's": lambda folder: open_storage(sqlite_url(folder / "a.db")),
-    "plain Optuna's": lambda folder: RDBStorage(sqlite_url(folder / "a.db")),
-    "in memory": lambda folder: InMemoryStorage(),
-}
+from searchlab.study.storages.opening import open_storage
 
 
 @pytest.fixture
