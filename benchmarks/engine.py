@@ -61,11 +61,11 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import TrialConfig
     from searchlab.config.validation import validate_document
+    from searchlab.engine.ray.tune import run_on_ray
     from searchlab.engine.stopping import StopRequest
-    from searchlab.engine.tune import run_on_ray
     from searchlab.study.ledger import Ledger
-    from searchlab.study.preparation import prepare_study
-    from searchlab.study.record import create_study
+    from searchlab.study.preparation.prepared_study import prepare_study
+    from searchlab.study.study_access import create_study
     from searchlab.training.results import EpochResult, FoldMetrics
     from searchlab.training.run import TrialFolders
 
@@ -102,7 +102,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
             )
 
     def load_worker() -> type:
-        from searchlab.engine.worker import TrialActor
+        from searchlab.engine.ray.worker import TrialActor
 
         class TrivialActor(TrialActor):  # type: ignore[misc]  # Ray ships no types
             """The engine's worker, whose trials train nothing."""
@@ -225,7 +225,7 @@ def open_benchmark_storage(variant: str, path: Path) -> Any:
     """Open searchlab's storage for searchlab, its equal for the others."""
     from optuna.storages import RDBStorage
 
-    from searchlab.study.storages.opening import open_storage, sqlite_url
+    from searchlab.study.storage.opening import open_storage, sqlite_url
 
     if variant == "searchlab":
         return open_storage(sqlite_url(path))

@@ -88,7 +88,7 @@ def make_templates(size: int) -> Iterator[Any]:
     """Yield finished trials with all that the ledger writes of a search trial."""
     from optuna.trial import FrozenTrial, TrialState
 
-    from searchlab.study import attributes as attr
+    from searchlab.study import trial_record as attr
 
     rng = random.Random(0)
     space = make_space(make_spec())
@@ -205,8 +205,8 @@ def make_run(folder: Path, size: int) -> None:
     """Write a run folder whose study has ``size`` finished trials."""
     import optuna
 
-    from searchlab.study.runs import RunFolder
-    from searchlab.study.storages.opening import open_storage, sqlite_url
+    from searchlab.study.run_folder import RunFolder
+    from searchlab.study.storage.opening import open_storage, sqlite_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = RunFolder(folder)
@@ -221,9 +221,9 @@ def open_recorded(folder: Path, pruner: str = "none") -> Any:
     import optuna
 
     from searchlab.study.pruning.pruners import make_pruner
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
     from searchlab.study.samplers.registry import make_sampler
-    from searchlab.study.storages.opening import open_storage, sqlite_url
+    from searchlab.study.storage.opening import open_storage, sqlite_url
 
     spec = make_spec(pruner)
     return optuna.load_study(

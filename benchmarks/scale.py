@@ -144,7 +144,7 @@ def measure_reading(folder: Path, size: int) -> dict[str, Any]:
     from searchlab.report.leaderboard import build_leaderboard
     from searchlab.report.reading import read_study
     from searchlab.report.verdict import reach_verdict
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
 
     begin = time.perf_counter()
     reading = read_study(RunFolder(folder), None)

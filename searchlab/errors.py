@@ -67,7 +67,7 @@ class InterruptedStudyError(SearchlabError):
         self.exit_code = exit_code
 
 
-_MOST_LISTED = 12
+_MAX_LISTED = 12
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -82,4 +82,4 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not near:
         return listing
     guess = f"Did you mean {' or '.join(near)}?"
-    return guess if len(known) > _MOST_LISTED else f"{guess} {listing}"
+    return guess if len(known) > _MAX_LISTED else f"{guess} {listing}"

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
-from searchlab.study.storages.grpc_settings import prepare_grpc
+from searchlab.study.storage.grpc_settings import prepare_grpc
 
 prepare_grpc()  # before a test imports grpc by itself
 

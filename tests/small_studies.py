@@ -10,8 +10,8 @@ import optuna
 import yaml
 
 from searchlab.config.loading import load_study
-from searchlab.engine.launch import Driving, begin_study, resume_study
-from searchlab.study.runs import RunFolder
+from searchlab.engine.launch import RunOptions, begin_study, resume_study
+from searchlab.study.run_folder import RunFolder
 
 Engine = Literal["tune", "serial"]
 NO_DATA = Path("/nonexistent")  # the digits come with scikit-learn
@@ -55,12 +55,12 @@ def run_study(folder: Path, engine: Engine, **changes: Any) -> RunFolder:
     """Run the tiny study in this process, from its first trial to its end."""
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **changes))
-    begin_study(file, run, Driving(data_dir=NO_DATA, engine=engine))
+    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine=engine))
     return run
 
 
 def resume(run: RunFolder, engine: Engine = "serial") -> None:
-    resume_study(run, Driving(data_dir=NO_DATA, engine=engine))
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine=engine))
 
 
 def read_trials(run: RunFolder) -> list[optuna.trial.FrozenTrial]:

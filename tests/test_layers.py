@@ -16,13 +16,13 @@ PACKAGE = "searchlab"
 # Higher may import lower. Layers of one rank do not know each other.
 RANKS = {
     "errors": 0, "config": 1, "data": 2, "models": 2, "training": 3, "analysis": 4, "study": 5,
-    "engine": 6, "report": 7, "cli": 8, "__main__": 9, "": 9,
+    "engine": 6, "report": 7, "doctor": 8, "cli": 9, "__main__": 10, "": 10,
 }  # fmt: skip
 
 ALL = frozenset(RANKS)
 ONLY_IN = {
     "ray": {"engine"},
-    "optuna": {"study", "engine", "report", "cli"},
+    "optuna": {"study", "engine", "report", "doctor", "cli"},
     "optuna_dashboard": {"report", "cli"},
     "torch": ALL - {"config", "errors"},
     "torchvision": ALL - {"config", "errors"},

@@ -6,7 +6,7 @@ from test_layers import Module, parse_module, read_modules
 
 STUDY = "searchlab.study"
 # The words in which a trial is recorded and a run's folder is named; all may use them.
-SHARED = {f"{STUDY}.attributes", f"{STUDY}.runs"}
+SHARED = {f"{STUDY}.trial_record", f"{STUDY}.run_folder"}
 
 
 def find_imports_of_the_course(modules: dict[str, Module]) -> list[str]:
@@ -16,7 +16,9 @@ def find_imports_of_the_course(modules: dict[str, Module]) -> list[str]:
     return [
         f"{module.name}:{found.line} imports {found.target}"
         for module in modules.values()
-        if module.name.startswith(f"{STUDY}.") and module.name.count(".") > 2
+        if module.name.startswith(f"{STUDY}.")
+        and module.name.count(".") > 2
+        and ".preparation." not in module.name
         for found in module.imports
         if found.target in top or found.target.rpartition(".")[0] in top
     ]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from searchlab.study.moving.copying import CopyProgress
+    from searchlab.study.transfer.copying import CopyProgress
 
 __all__ = ["copy_progress"]
 

@@ -15,7 +15,7 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["EXAMPLES", "dashboard"]
 
@@ -45,7 +45,7 @@ def dashboard(
     It can be reached from this machine only (127.0.0.1). Ctrl-C ends it.
     """
     url, artifacts = _find_storage(run, storage, runs_dir)
-    from searchlab.study.storages.opening import hide_password, open_storage
+    from searchlab.study.storage.opening import hide_password, open_storage
 
     server = _bind(port)
     with server:
@@ -69,7 +69,7 @@ def _find_storage(
 
 
 def _find_folder(run: str | None, runs_dir: Path | None) -> RunFolder:
-    from searchlab.study.runs import default_runs_dir, find_run, list_runs
+    from searchlab.study.run_folder import default_runs_dir, find_run, list_runs
 
     root = default_runs_dir(runs_dir)
     if run is not None:

@@ -17,8 +17,8 @@ from searchlab.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from searchlab.report.checks import Check
-    from searchlab.report.diagnosis import Diagnosis
+    from searchlab.doctor.checks import Check
+    from searchlab.doctor.diagnosis import Diagnosis
 
 __all__ = ["EXAMPLES", "doctor"]
 
@@ -62,8 +62,8 @@ def doctor(
 
 def _check_environment(runs_dir: Path | None, data_dir: Path | None) -> list[Check]:
     from searchlab.data import resolve_data_dir
-    from searchlab.report.environment import check_environment
-    from searchlab.study.runs import default_runs_dir
+    from searchlab.doctor.environment import check_environment
+    from searchlab.study.run_folder import default_runs_dir
 
     return check_environment(
         runs_dir=default_runs_dir(runs_dir), data_dir=resolve_data_dir(data_dir)
@@ -74,9 +74,9 @@ def _diagnose(
     run: str, runs_dir: Path | None, storage: str | None, data_dir: Path | None
 ) -> Diagnosis:
     from searchlab.data import resolve_data_dir
-    from searchlab.report.diagnosis import diagnose
+    from searchlab.doctor.diagnosis import diagnose
     from searchlab.report.reading import read_study
-    from searchlab.study.runs import default_runs_dir, find_run
+    from searchlab.study.run_folder import default_runs_dir, find_run
 
     reading = read_study(find_run(run, default_runs_dir(runs_dir)), storage)
     return diagnose(reading, data_dir=resolve_data_dir(data_dir))
@@ -85,7 +85,7 @@ def _diagnose(
 def _print_environment(checks: list[Check], *, as_json: bool) -> None:
     from rich.console import Console
 
-    from searchlab.report.diagnosis_text import environment_data, print_environment
+    from searchlab.doctor.diagnosis_text import environment_data, print_environment
 
     if as_json:
         typer.echo(json.dumps(environment_data(checks), indent=2))
@@ -96,7 +96,7 @@ def _print_environment(checks: list[Check], *, as_json: bool) -> None:
 def _print_diagnosis(diagnosis: Diagnosis, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from searchlab.report.diagnosis_text import diagnosis_data, print_diagnosis
+    from searchlab.doctor.diagnosis_text import diagnosis_data, print_diagnosis
 
     if as_json:
         typer.echo(json.dumps(diagnosis_data(diagnosis), indent=2))

@@ -213,7 +213,7 @@ def _publish(data: dict[str, Any], fields: list[str], path: Path, *, force: bool
     from searchlab.config.loading import make_study
     from searchlab.config.plugins import load_plugins
     from searchlab.data import resolve_data_dir
-    from searchlab.study.preparation import check_study
+    from searchlab.study.preparation.prepared_study import check_study
 
     document = Document(source="study new", data=data).with_overrides(fields)
     # What --set says goes into the file as it is, so its paths start where the file's do.

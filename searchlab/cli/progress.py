@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from searchlab.report.formatting import format_difference, format_duration, format_value
-from searchlab.study.progress import Onlooker, Silent
+from searchlab.study.callbacks import NullCallback, StudyCallback
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from searchlab.config.trial import Role
-    from searchlab.study.progress import RoleCounts, Snapshot, TrialEnd
+    from searchlab.study.callbacks import RoleCounts, Snapshot, TrialEnd
 
 __all__ = ["LiveProgress", "PlainProgress", "make_progress"]
 
@@ -27,10 +27,10 @@ _STAGES: dict[Role, str] = {"baseline": "baselines", "search": "search", "finali
 _MAX_RUNNING_ROWS = 5  # with all else, 13 lines at most: half of a small terminal
 
 
-def make_progress(quiet: bool) -> Onlooker:
-    """Return the onlooker that suits where the output goes."""
+def make_progress(quiet: bool) -> StudyCallback:
+    """Return the callback that suits where the output goes."""
     if quiet:
-        return Silent()
+        return NullCallback()
     # The panel is drawn on stderr, so that must be a terminal as well.
     if sys.stdout.isatty() and sys.stderr.isatty():
         return LiveProgress()

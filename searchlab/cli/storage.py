@@ -24,8 +24,8 @@ from searchlab.cli.options import (
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.study.moving.copying import StudyCopy
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
+    from searchlab.study.transfer.copying import StudyCopy
 
 __all__ = ["app", "copy_data", "describe_copy"]
 
@@ -70,9 +70,9 @@ def copy(
     command is given again; a study of that name which is there already is never touched.
     """
     from searchlab.cli.copy_progress import copy_progress
-    from searchlab.study.moving.copying import check_target, copy_study, list_studies
-    from searchlab.study.runs import default_runs_dir
-    from searchlab.study.storages.opening import hide_password, open_storage
+    from searchlab.study.run_folder import default_runs_dir
+    from searchlab.study.storage.opening import hide_password, open_storage
+    from searchlab.study.transfer.copying import check_target, copy_study, list_studies
 
     root = default_runs_dir(runs_dir)
     origin, goal = _find_place(source, root), _find_place(target, root)
@@ -137,8 +137,8 @@ def serve(
     Anyone who reaches the port can read and write all studies, so it listens on this machine
     only unless --host says otherwise. Ctrl-C ends it.
     """
-    from searchlab.study.runs import default_runs_dir
-    from searchlab.study.storages.opening import hide_password, open_storage
+    from searchlab.study.run_folder import default_runs_dir
+    from searchlab.study.storage.opening import hide_password, open_storage
 
     if storage is None:
         raise InputError(
@@ -147,7 +147,7 @@ def serve(
     place = _find_place(storage, default_runs_dir(runs_dir))
     if place.url.startswith("grpc://"):
         raise InputError("is a gRPC proxy already", where="URL", found=place.url)
-    from searchlab.study.storages.server import start_server
+    from searchlab.study.storage.server import start_server
 
     # From before the port is open: whoever reads the line below may end it at once.
     ending = threading.Event()
@@ -171,8 +171,8 @@ def serve(
 
 def _find_place(text: str, root: Path) -> _Place:
     """Return the storage that a URL, a database file or a run stands for. Raises InputError."""
-    from searchlab.study.runs import find_run
-    from searchlab.study.storages.opening import sqlite_url
+    from searchlab.study.run_folder import find_run
+    from searchlab.study.storage.opening import sqlite_url
 
     if "://" in text:
         return _Place(url=text)
@@ -184,8 +184,8 @@ def _find_place(text: str, root: Path) -> _Place:
 
 def _find_url(run: RunFolder) -> str:
     """Return a run's storage, with the password that SEARCHLAB_STORAGE has for it."""
-    from searchlab.study.storages.opening import hide_password
-    from searchlab.study.storages.urls import normalise
+    from searchlab.study.storage.opening import hide_password
+    from searchlab.study.storage.urls import normalise
 
     noted = run.noted_storage
     if noted is None or "***" not in noted:
@@ -202,7 +202,7 @@ def _find_url(run: RunFolder) -> str:
 
 def _check_source(url: str) -> None:
     """Raise InputError for an SQLite file that is not there, which opening would create."""
-    from searchlab.study.storages.opening import hide_password
+    from searchlab.study.storage.opening import hide_password
 
     path = url.removeprefix("sqlite:///").partition("?")[0]
     if url.startswith("sqlite:///") and not Path(path).is_file():

@@ -21,8 +21,8 @@ from searchlab.cli.study_read import print_board, register
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.engine.launch import Driving
-    from searchlab.study.runs import RunFolder
+    from searchlab.engine.launch import RunOptions
+    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["app"]
 
@@ -104,7 +104,7 @@ def run(
     Baselines, search, confirmation; it ends with the leaderboard. The run lands in runs/<name>/.
     """
     from searchlab.config.loading import load_study
-    from searchlab.study.runs import RunFolder, default_runs_dir
+    from searchlab.study.run_folder import RunFolder, default_runs_dir
 
     if quick and preset is not None:
         raise InputError("cannot go with --preset", where="--quick", remedy="Give one of them")
@@ -144,7 +144,7 @@ def resume(
     search.timeout, search.max_failures_in_row, confirm.top and resources can be changed with
     --set; more search.trials continue a finished study.
     """
-    from searchlab.study.runs import default_runs_dir, find_run
+    from searchlab.study.run_folder import default_runs_dir, find_run
 
     folder = find_run(run, default_runs_dir(runs_dir))
     for text in overrides or ():
@@ -158,8 +158,8 @@ def resume(
 
     from searchlab.engine.launch import resume_study
 
-    driving = _drive(data_dir, storage, engine, address, join, quiet)
-    resume_study(folder, driving, overrides=tuple(overrides or ()), plugins=plugins or ())
+    options = _drive(data_dir, storage, engine, address, join, quiet)
+    resume_study(folder, options, overrides=tuple(overrides or ()), plugins=plugins or ())
     _show_end(folder, storage, as_json)
 
 
@@ -170,23 +170,23 @@ def _drive(
     address: str | None,
     join: bool,
     quiet: bool,
-) -> Driving:
+) -> RunOptions:
     from searchlab.cli.decoding_progress import make_decoding_progress
     from searchlab.cli.progress import make_progress
     from searchlab.data import resolve_data_dir
-    from searchlab.engine.launch import Driving
+    from searchlab.engine.launch import RunOptions
 
     if engine is Engine.serial and address is not None:
         raise InputError(
             "runs on Ray only", where="--address", remedy="Leave out --engine serial, or it"
         )
-    return Driving(
+    return RunOptions(
         data_dir=resolve_data_dir(data_dir),
         storage_url=storage,
         engine=engine.value,
         address=address,
         join=join,
-        onlooker=make_progress(quiet),
+        callback=make_progress(quiet),
         on_decoding=make_decoding_progress(quiet),
     )
 

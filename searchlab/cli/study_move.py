@@ -13,7 +13,7 @@ from searchlab.cli.options import ForceOption, JsonOption, RunsDirOption, Storag
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["delete", "export", "import_", "register"]
 
@@ -61,8 +61,8 @@ def export(
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
     from searchlab.report.reading import read_study
-    from searchlab.study.moving.archive import export_study
-    from searchlab.study.storages.opening import open_storage
+    from searchlab.study.storage.opening import open_storage
+    from searchlab.study.transfer.archive import export_study
 
     if file.exists() and not force:
         raise InputError(
@@ -109,8 +109,8 @@ def import_(
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
-    from searchlab.study.moving.archive_reading import import_study
-    from searchlab.study.runs import default_runs_dir
+    from searchlab.study.run_folder import default_runs_dir
+    from searchlab.study.transfer.archive_reading import import_study
 
     root = default_runs_dir(runs_dir)
     with copy_progress() as show:
@@ -143,8 +143,8 @@ def delete(
     Files in the folder that searchlab did not write are left, and named.
     """
     from searchlab.report.reading import is_driven
-    from searchlab.study.moving.deletion import delete_run
-    from searchlab.study.storages.opening import hide_password
+    from searchlab.study.storage.opening import hide_password
+    from searchlab.study.transfer.deletion import delete_run
 
     folder = _find(run, runs_dir)
     if is_driven(folder):
@@ -167,7 +167,7 @@ def delete(
 
 
 def _find(run: str, runs_dir: Path | None) -> RunFolder:
-    from searchlab.study.runs import default_runs_dir, find_run
+    from searchlab.study.run_folder import default_runs_dir, find_run
 
     return find_run(run, default_runs_dir(runs_dir))
 

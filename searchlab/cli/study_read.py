@@ -51,7 +51,7 @@ def list_studies(
     from searchlab.report.json_output import summaries_data
     from searchlab.report.summary import summarise_run
     from searchlab.report.tables import print_summaries
-    from searchlab.study.runs import default_runs_dir, list_runs
+    from searchlab.study.run_folder import default_runs_dir, list_runs
 
     folder = default_runs_dir(runs_dir)
     summaries = [summarise_run(run, storage) for run in list_runs(folder)]
@@ -72,22 +72,22 @@ def show_status(
     """Show how far a study is, where it lies, and how to carry on."""
     from searchlab.report.json_output import status_data
     from searchlab.report.leaderboard import best_row
-    from searchlab.report.standing import take_standing
+    from searchlab.report.status import read_status
 
     reading = _read(run, runs_dir, storage)
-    standing = take_standing(reading)
+    status = read_status(reading)
     best = best_row(reading.records, reading.spec)
-    resume = _resume_command(reading, storage) if standing.state == "interrupted" else None
+    resume = _resume_command(reading, storage) if status.state == "interrupted" else None
     if as_json:
-        _print_json(status_data(reading, standing, best, resume))
+        _print_json(status_data(reading, status, best, resume))
         return
     from rich.console import Console
 
-    from searchlab.report.tables import describe_figures, print_standing
-    from searchlab.study.storages.opening import hide_password
+    from searchlab.report.tables import describe_figures, print_status
+    from searchlab.study.storage.opening import hide_password
 
-    typer.echo(f"{reading.spec.name}: {standing.state}")
-    print_standing(Console(), standing)
+    typer.echo(f"{reading.spec.name}: {status.state}")
+    print_status(Console(), status)
     if best is not None:
         typer.echo("best: " + "\n  ".join(describe_figures(best, reading.metrics)))
     typer.echo(f"run: {reading.run.path}")
@@ -189,7 +189,7 @@ def print_board(
 
 def _read(run: str, runs_dir: Path | None, storage: str | None) -> StudyReading:
     from searchlab.report.reading import read_study
-    from searchlab.study.runs import default_runs_dir, find_run
+    from searchlab.study.run_folder import default_runs_dir, find_run
 
     return read_study(find_run(run, default_runs_dir(runs_dir)), storage)
 
@@ -205,7 +205,7 @@ def _print_best(reading: StudyReading, best: Row) -> None:
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:
-    from searchlab.study.storages.opening import hide_password
+    from searchlab.study.storage.opening import hide_password
 
     command = ["searchlab", "study", "resume", str(reading.run.path)]
     if storage is not None:

@@ -120,7 +120,7 @@ def _open_grid(run: str, data_dir: Path | None, runs_dir: Path | None) -> Baseli
     from searchlab.config.plugins import load_plugins
     from searchlab.data import resolve_data_dir
     from searchlab.report.weights_check import BaselineGrid
-    from searchlab.study.runs import default_runs_dir, find_run
+    from searchlab.study.run_folder import default_runs_dir, find_run
 
     path = Path(run)
     # A study that is to begin from saved weights has no run yet.

@@ -11,9 +11,9 @@ import optuna
 from optuna.study import Study
 
 from searchlab.errors import InputError
-from searchlab.study.agenda import owner_of
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.patient_storage import ORIGIN
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.study.trial_queue import owner_of
 
 __all__ = ["Beginning", "check_new", "made", "undone_on_input_error"]
 
@@ -66,7 +66,7 @@ class Beginning:
         if self.study is None:
             return False
         return any(
-            owner_of(trial.system_attrs.get(ORIGIN)) == self.driver
+            owner_of(trial.system_attrs.get(CREATED_BY)) == self.driver
             for trial in self.study.get_trials(deepcopy=False)
         )
 

@@ -23,25 +23,25 @@ from searchlab.errors import (
     InterruptedStudyError,
     StudyFailedError,
 )
+from searchlab.study.callbacks import StudyCallback
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.study_lock import StudyLock, hold_study, new_driver_id
-from searchlab.study.moving.relocation import plan_relocation
-from searchlab.study.preparation import PreparedStudy, prepare_study
-from searchlab.study.progress import Onlooker
-from searchlab.study.record import create_study, join_study, reopen_study
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage, take_password_from_environment
-from searchlab.study.storages.patient_storage import PatientStorage
+from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage, take_password_from_environment
+from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.study_access import create_study, join_study, reopen_study
+from searchlab.study.transfer.relocation import plan_relocation
 from searchlab.training.failures import describe_failure
 from searchlab.training.run import TrialFolders
 
-__all__ = ["Driving", "EngineName", "begin_study", "resume_study"]
+__all__ = ["EngineName", "RunOptions", "begin_study", "resume_study"]
 
 EngineName = Literal["tune", "serial"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Driving:
+class RunOptions:
     """How a study is driven: where its data and its record are, and what runs its trials.
 
     ``address`` is that of a Ray cluster. With ``join`` other drivers may run the study at the same
@@ -53,11 +53,11 @@ class Driving:
     engine: EngineName = "tune"
     address: str | None = None
     join: bool = False
-    onlooker: Onlooker | None = None
+    callback: StudyCallback | None = None
     on_decoding: Progress | None = None
 
 
-def begin_study(file: StudyFile, run: RunFolder, driving: Driving) -> None:
+def begin_study(file: StudyFile, run: RunFolder, options: RunOptions) -> None:
     """Check a study, make its run folder, and run it to its end.
 
     Raises InputError, with nothing left behind, where something is wrong from the start;
@@ -67,22 +67,22 @@ def begin_study(file: StudyFile, run: RunFolder, driving: Driving) -> None:
     _quieten_optuna()
     check_new(run)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
-    with made(run), _held(run, prepared, driving) as (storage, lock):
+    prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
+    with made(run), _held(run, prepared, options) as (storage, lock):
         check_new(run)  # another driver may have begun and ended while this one waited
-        beginning = Beginning(is_joined=driving.join, driver=lock.driver)
+        beginning = Beginning(is_joined=options.join, driver=lock.driver)
         with undone_on_input_error(run, beginning):
             # The file first: a run that was killed before its study was made can be resumed.
-            run.write(prepared.spec.to_data(), driving.storage_url)
-            begin = join_study if driving.join else create_study
+            run.write(prepared.spec.to_data(), options.storage_url)
+            begin = join_study if options.join else create_study
             with lock.deciding():
                 beginning.study = begin(prepared, storage)
-            _run(prepared, run, beginning.study, lock, driving, storage)
+            _run(prepared, run, beginning.study, lock, options, storage)
 
 
 def resume_study(
     run: RunFolder,
-    driving: Driving,
+    options: RunOptions,
     *,
     overrides: tuple[str, ...] = (),
     plugins: Iterable[str] = (),
@@ -90,33 +90,33 @@ def resume_study(
     """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``.
 
     Where the study was copied to another storage, and that is given, the run is recorded there
-    from then on (``study.moving.relocation``); where this fails before, nothing is changed.
+    from then on (``study.transfer.relocation``); where this fails before, nothing is changed.
     ``plugins`` are loaded, and recorded, beside those that the study began with.
     """
     _quieten_optuna()
     before = run.load().spec.plugins
     file = load_study(run.study_file, overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=driving.data_dir, on_progress=driving.on_decoding)
-    with _held(run, prepared, driving) as (storage, lock):
-        create = run.is_embedded(driving.storage_url)
-        move = plan_relocation(run, prepared.spec.name, storage, driving.storage_url)
+    prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
+    with _held(run, prepared, options) as (storage, lock):
+        create = run.is_embedded(options.storage_url)
+        move = plan_relocation(run, prepared.spec.name, storage, options.storage_url)
         with lock.deciding():
             study = reopen_study(prepared, storage, create=create)
         if move is not None:
             move.carry_out()
         if overrides or file.spec.plugins != before:
             run.write(prepared.spec.to_data())
-        _run(prepared, run, study, lock, driving, storage)
+        _run(prepared, run, study, lock, options, storage)
 
 
 @contextmanager
 def _held(
-    run: RunFolder, prepared: PreparedStudy, driving: Driving
-) -> Iterator[tuple[PatientStorage, StudyLock]]:
+    run: RunFolder, prepared: PreparedStudy, options: RunOptions
+) -> Iterator[tuple[RetryingStorage, StudyLock]]:
     """Open the storage and hold the study in it."""
     driver = new_driver_id()
-    url = take_password_from_environment(run.storage_url(driving.storage_url))
+    url = take_password_from_environment(run.storage_url(options.storage_url))
     storage = open_storage(url, driver=driver)
     with hold_study(
         storage,
@@ -124,7 +124,7 @@ def _held(
         prepared.spec.name,
         lock_file=run.lock_file,
         driver=driver,
-        shared=driving.join,
+        shared=options.join,
     ) as lock:
         try:
             yield storage, lock
@@ -139,8 +139,8 @@ def _run(
     run: RunFolder,
     study: Study,
     lock: StudyLock,
-    driving: Driving,
-    storage: PatientStorage,
+    options: RunOptions,
+    storage: RetryingStorage,
 ) -> None:
     folders = TrialFolders(
         checkpoints=run.checkpoints.absolute(),
@@ -154,13 +154,13 @@ def _run(
         space=prepared.space,
         study=study,
         checkpoints=folders.checkpoints,
-        onlooker=driving.onlooker,
+        callback=options.callback,
         lock=lock,
     )
     try:
         with stop_on_signals(stop):
             try:
-                _run_trials(ledger, prepared, folders, stop, driving)
+                _run_trials(ledger, prepared, folders, stop, options)
             finally:
                 ledger.close()
             _check_ended(ledger, run, stop)
@@ -188,16 +188,16 @@ def _run_trials(
     prepared: PreparedStudy,
     folders: TrialFolders,
     stop: StopRequest,
-    driving: Driving,
+    options: RunOptions,
 ) -> None:
-    if driving.engine == "serial":
+    if options.engine == "serial":
         from searchlab.engine.serial import run_serially
 
         run_serially(ledger, prepared, folders, stop)
     else:
-        from searchlab.engine.tune import run_on_ray
+        from searchlab.engine.ray.tune import run_on_ray
 
-        run_on_ray(ledger, prepared, folders, stop, address=driving.address)
+        run_on_ray(ledger, prepared, folders, stop, address=options.address)
 
 
 def _check_ended(ledger: Ledger, run: RunFolder, stop: StopRequest) -> None:
@@ -227,5 +227,5 @@ def _check_any_success(ledger: Ledger) -> None:
 
 
 def _quieten_optuna() -> None:
-    # Progress is shown by the onlooker; Optuna would add a line for each trial.
+    # Progress is shown by the callback; Optuna would add a line for each trial.
     optuna.logging.set_verbosity(optuna.logging.WARNING)

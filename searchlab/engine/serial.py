@@ -9,9 +9,9 @@ from searchlab.config.trial import TrialConfig
 from searchlab.engine.devices import choose_device
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
-from searchlab.study.endings import fail
 from searchlab.study.ledger import Ledger
-from searchlab.study.preparation import PreparedStudy
+from searchlab.study.outcome import fail
+from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.process import repeatable

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 # In float32, a gigabyte: what a check may take of a driver that may be smaller than its workers.
-_MOST_WEIGHTS = 250_000_000
+_MAX_WEIGHTS = 250_000_000
 
 
 def build_model(
@@ -90,7 +90,7 @@ def check_model(
     A network whose weights would take more than a gigabyte is only described, not allocated.
     """
     model = _build_on_meta(config, image_shape, num_classes)
-    if sum(parameter.numel() for parameter in model.parameters()) > _MOST_WEIGHTS:
+    if sum(parameter.numel() for parameter in model.parameters()) > _MAX_WEIGHTS:
         return
     model = model.to_empty(device="cpu")
     _finish(model, config)

@@ -26,13 +26,13 @@ _UNREADABLE = (
     ValueError, TypeError, LookupError, AttributeError, AssertionError,
 )  # fmt: skip
 
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 Tensors = Mapping[str, Tensor]
 
 # A cohort's members and a study's checks ask for the same file over and over, and a process keeps
 # what is here: two files, say of resnet18 and of resnet50, take 0.15 GB.
-_MOST_KEPT = 2
+_MAX_KEPT = 2
 _kept: dict[tuple[str, int, int], Tensors] = {}
 
 
@@ -60,7 +60,7 @@ def _read_once(path: Path, read: Callable[[], Tensors]) -> Tensors:
     if tensors is None:
         tensors = MappingProxyType(read())
     _kept[version] = tensors  # the latest last
-    for oldest in list(_kept)[:-_MOST_KEPT]:
+    for oldest in list(_kept)[:-_MAX_KEPT]:
         _kept.pop(oldest, None)
     return tensors
 
@@ -138,10 +138,10 @@ def load_body(model: nn.Module, tensors: Tensors, *, head: str, origin: str) -> 
     given = {name: value for name, value in tensors.items() if not _is_under(head, name)}
     differences = [*_compare(wanted, given)]
     if differences:
-        more = len(differences) - _MOST_SHOWN
+        more = len(differences) - _MAX_SHOWN
         rest = f", and {more} more" if more > 0 else ""
         raise InputError(
-            f"does not fit the weights of {origin}: {'; '.join(differences[:_MOST_SHOWN])}{rest}",
+            f"does not fit the weights of {origin}: {'; '.join(differences[:_MAX_SHOWN])}{rest}",
             remedy="Give weights of the same variant, stem and number of channels",
         )
     with torch.no_grad():

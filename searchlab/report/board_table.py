@@ -88,7 +88,7 @@ _COST_COLUMNS: dict[Metric, str] = {
     "multiply_adds": "mult-adds",
     "latency": "ms",
 }
-_MOST_BESIDE = 13  # characters that further columns may take of the names' at 80 columns
+_MAX_BESIDE = 13  # characters that further columns may take of the names' at 80 columns
 
 
 def _further_metrics(board: Leaderboard) -> list[Metric]:
@@ -105,7 +105,7 @@ def _have_room(board: Leaderboard, further: Sequence[Metric]) -> bool:
         metric: [_COST_COLUMNS[metric], *(_cost_cell(board, row, metric) for row in board.rows)]
         for metric in further
     }
-    return sum(1 + max(map(len, column)) for column in cells.values()) <= _MOST_BESIDE
+    return sum(1 + max(map(len, column)) for column in cells.values()) <= _MAX_BESIDE
 
 
 def _print_further(console: Console, board: Leaderboard, further: Sequence[Metric]) -> None:

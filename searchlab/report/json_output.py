@@ -14,7 +14,7 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   are trial numbers, difference and interval are challenger less incumbent in the metric's own
   direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
-  complete, pruned, failed, running, waiting}}, disturbances: {trials_taken_up, workers_lost,
+  complete, pruned, failed, running, waiting}}, incidents: {trials_taken_up, workers_lost,
   epochs_trained_again, trials_lost, hosts_lost: [host]}, best: trial, resume``
 - ``best``: ``study, metric, metrics, trial``
 - ``list``: a list of ``name, dataset, metric, state, ended, total, best: trial, begun, problem``
@@ -27,14 +27,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from searchlab.study.storages.opening import hide_password
+from searchlab.study.storage.opening import hide_password
 
 if TYPE_CHECKING:
     from searchlab.report.comparisons import ComparedBaselines
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.published import PublishedComparison
     from searchlab.report.reading import StudyReading
-    from searchlab.report.standing import Standing
+    from searchlab.report.status import StudyStatus
     from searchlab.report.summary import StudySummary
     from searchlab.report.verdict import Verdict
 
@@ -117,17 +117,17 @@ def _verdict_data(verdict: Verdict) -> dict[str, Any]:
 
 
 def status_data(
-    reading: StudyReading, standing: Standing, best: Row | None, resume: str | None
+    reading: StudyReading, status: StudyStatus, best: Row | None, resume: str | None
 ) -> dict[str, Any]:
     """Return what ``study status`` shows; ``resume`` is the command that carries on, if any."""
     return {
         "study": reading.spec.name,
         "metric": reading.spec.primary.metric,
-        "state": standing.state,
+        "state": status.state,
         "run": str(reading.run.path),
         "storage": hide_password(reading.storage_url),
-        "roles": {role: asdict(counts) for role, counts in standing.roles.items()},
-        "disturbances": asdict(standing.disturbances),
+        "roles": {role: asdict(counts) for role, counts in status.roles.items()},
+        "incidents": asdict(status.incidents),
         "best": row_data(best),
         "resume": resume,
     }

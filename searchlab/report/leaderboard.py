@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from searchlab.analysis.pareto import find_front
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.objectives import Metric

@@ -12,7 +12,7 @@ from searchlab.config.published import SEARCH, Figure, PublishedRow
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import Fixed, SpaceSpec
 from searchlab.report.leaderboard import best_row
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec

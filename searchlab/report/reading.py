@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
-from searchlab.study.attributes import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 from searchlab.study.locks.study_lock import is_driven_elsewhere
-from searchlab.study.storages.opening import hide_password, open_storage
-from searchlab.study.storages.urls import normalise
+from searchlab.study.storage.opening import hide_password, open_storage
+from searchlab.study.storage.urls import normalise
+from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["StudyReading", "is_driven", "read_study"]
 

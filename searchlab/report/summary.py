@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.report.leaderboard import Row, best_row
 from searchlab.report.reading import StudyReading, read_study
-from searchlab.report.standing import take_standing
+from searchlab.report.status import read_status
 
 if TYPE_CHECKING:
-    from searchlab.study.runs import RunFolder
+    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["StudySummary", "summarise_run"]
 
@@ -52,14 +52,14 @@ def summarise_run(run: RunFolder, storage_option: str | None) -> StudySummary:
 
 
 def _summarise(reading: StudyReading, begun: datetime) -> StudySummary:
-    standing = take_standing(reading)
+    status = read_status(reading)
     return StudySummary(
         name=reading.spec.name,
         dataset=reading.spec.dataset.name,
         metric=reading.spec.primary.metric,
-        state=standing.state,
-        ended=standing.ended,
-        total=standing.total,
+        state=status.state,
+        ended=status.ended,
+        total=status.total,
         best=best_row(reading.records, reading.spec),
         begun=begun,
     )

@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
     from searchlab.config.objectives import Metric
     from searchlab.report.leaderboard import Row
-    from searchlab.report.standing import Standing
+    from searchlab.report.status import StudyStatus
     from searchlab.report.summary import StudySummary
 
 __all__ = [
     "describe_figures",
-    "print_standing",
+    "print_status",
     "print_summaries",
 ]
 
 
-def print_standing(console: Console, standing: Standing) -> None:
+def print_status(console: Console, status: StudyStatus) -> None:
     """Print the counts by role."""
     table = make_table(
-        [("", "left"), *((name, "right") for name in _STANDING_COLUMNS)],
+        [("", "left"), *((name, "right") for name in _STATUS_COLUMNS)],
     )
-    for role, counts in standing.roles.items():
+    for role, counts in status.roles.items():
         table.add_row(
             role,
             "?" if counts.total is None else str(counts.total),
@@ -54,11 +54,11 @@ def print_standing(console: Console, standing: Standing) -> None:
             ),
         )
     console.print(table)
-    if (text := standing.disturbances.text) is not None:
+    if (text := status.incidents.text) is not None:
         say(console, f"disturbed: {text}")
 
 
-_STANDING_COLUMNS = ("asked for", "complete", "pruned", "failed", "running", "waiting")
+_STATUS_COLUMNS = ("asked for", "complete", "pruned", "failed", "running", "waiting")
 
 
 def print_summaries(console: Console, summaries: Sequence[StudySummary]) -> None:

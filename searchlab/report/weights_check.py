@@ -32,7 +32,7 @@ from searchlab.models.saved_weights import (
     read_initial_weights,
     save_initial_weights,
 )
-from searchlab.study.preparation import open_space, request_data
+from searchlab.study.preparation.prepared_study import open_space, request_data
 from searchlab.study.resolve import resolve
 
 __all__ = ["BaselineGrid", "MemberCheck", "SavedFile", "require_all_ok"]

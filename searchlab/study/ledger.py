@@ -1,7 +1,7 @@
 """The ledger: asks, records and tells; the only thing that touches the storage (DESIGN 1 to 4).
 
 The engines are thin: they take a TrialConfig from ``ask``, hand every EpochResult to ``report``
-and end each trial with ``tell``. What runs next (the agenda), what is pruned, and in which state a
+and end each trial with ``tell``. What runs next (the queue), what is pruned, and in which state a
 trial ends is decided here, once, for all engines.
 """
 
@@ -18,27 +18,27 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role, TrialConfig
 from searchlab.errors import InputError
-from searchlab.study import attributes as attr
-from searchlab.study.agenda import Agenda, owner_of
-from searchlab.study.attributes import Interruptions, TrialRecord
-from searchlab.study.breaker import Breaker
+from searchlab.study import trial_record as attr
+from searchlab.study.callbacks import NullCallback, Snapshot, StudyCallback, TrialEnd
 from searchlab.study.configure import make_config
-from searchlab.study.endings import (
-    Ending,
-    decide_ending,
+from searchlab.study.failure_limit import FailureLimit
+from searchlab.study.live_trial import LiveTrial
+from searchlab.study.locks.study_lock import SoleDriver, StudyLock
+from searchlab.study.objective_values import objective_values
+from searchlab.study.outcome import (
+    TrialOutcome,
+    decide_outcome,
     end_attributes,
     fail,
     learning_curves,
 )
-from searchlab.study.live_trial import LiveTrial
-from searchlab.study.locks.study_lock import SoleDriver, StudyLock
-from searchlab.study.objective_values import objective_values
-from searchlab.study.progress import Onlooker, Silent, Snapshot, TrialEnd
+from searchlab.study.progress import StudyProgress
 from searchlab.study.pruning.judging import judge
 from searchlab.study.resolve import label_of
 from searchlab.study.space.study_space import StudySpace
-from searchlab.study.storages.patient_storage import ORIGIN
-from searchlab.study.tally import Tally
+from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.study.trial_queue import TrialQueue, owner_of
+from searchlab.study.trial_record import Interruptions, TrialRecord
 from searchlab.training.results import EpochResult
 
 __all__ = ["Ledger"]
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 # A trial that was begun so often without an epoch's progress takes its worker or driver with it.
 # A host that is gone is noticed after a minute; until then new workers may be sent there.
-_MOST_IN_VAIN = 10
+_MAX_RESTARTS_WITHOUT_PROGRESS = 10
 
 
 class Ledger:
@@ -64,22 +64,22 @@ class Ledger:
         space: StudySpace,
         study: Study,
         checkpoints: Path,
-        onlooker: Onlooker | None = None,
+        callback: StudyCallback | None = None,
         lock: StudyLock | None = None,
     ) -> None:
         self.spec = spec
         self._space = space
         self._study = study
         self._checkpoints = checkpoints
-        self._onlooker = onlooker or Silent()
+        self._callback = callback or NullCallback()
         self._lock = lock or SoleDriver()
         self._live: dict[int, LiveTrial] = {}
         self._stopping = False
-        self._breaker = Breaker(spec.search.max_failures_in_row)
-        self._agenda = Agenda(spec=spec, space=space, study=study, lock=self._lock)
-        self._tally = self._make_tally()
+        self._failure_limit = FailureLimit(spec.search.max_failures_in_row)
+        self._queue = TrialQueue(spec=spec, space=space, study=study, lock=self._lock)
+        self._progress = self._make_progress()
         self._note_progress(finished=False)
-        self._onlooker.begin(self.snapshot())
+        self._callback.begin(self.snapshot())
 
     # What comes next
 
@@ -87,10 +87,10 @@ class Ledger:
         """Return the next trial to train, or None: nothing now, or nothing more."""
         while not self._stopping:
             self._lock.check()
-            trial = self._agenda.take_next({number: t.role for number, t in self._live.items()})
-            self._tally.count_earlier(self._agenda.take_news())
-            if self._agenda.num_finalists is not None:
-                self._tally.totals["finalist"] = self._agenda.num_finalists
+            trial = self._queue.take_next({number: t.role for number, t in self._live.items()})
+            self._progress.count_earlier(self._queue.take_news())
+            if self._queue.num_finalists is not None:
+                self._progress.totals["finalist"] = self._queue.num_finalists
             if trial is None:
                 return None
             config = self._begin(trial)
@@ -120,8 +120,9 @@ class Ledger:
             else:
                 self._fail(trial, "error", str(error))
             return None
-        if interruptions.in_vain > _MOST_IN_VAIN:
-            why = f"the trial was begun {_MOST_IN_VAIN} times more and ended no epoch"
+        if interruptions.restarts_without_progress > _MAX_RESTARTS_WITHOUT_PROGRESS:
+            times = _MAX_RESTARTS_WITHOUT_PROGRESS
+            why = f"the trial was begun {times} times more and ended no epoch"
             self._fail(trial, "lost", why)
             return None
         has_scheme = f"{config.model.family}.scheme" in point
@@ -147,23 +148,25 @@ class Ledger:
         )
         live.store_interruptions()
         self._live[trial.number] = live
-        self._tally.begin(live.describe())
-        self._onlooker.advance(self.snapshot())
+        self._progress.begin(live.describe())
+        self._callback.advance(self.snapshot())
         return config
 
     def _read_interruptions(self, frozen: FrozenTrial) -> Interruptions:
         """Return what befell a trial before; one that has its label was with a driver already."""
         known = frozen.system_attrs.get(attr.INTERRUPTIONS)
-        before = Interruptions(**known) if known else Interruptions()
+        before = Interruptions.from_data(known) if known else Interruptions()
         is_new = attr.SCHEME not in frozen.user_attrs or not frozen.params
-        if is_new or owner_of(frozen.system_attrs.get(ORIGIN)) == self._lock.driver:
+        if is_new or owner_of(frozen.system_attrs.get(CREATED_BY)) == self._lock.driver:
             return before
         epoch = attr.last_epoch_of(frozen)
         return Interruptions(
             taken_up=before.taken_up + 1,
             worker_lost=before.worker_lost,
             rerun_epochs=before.rerun_epochs,
-            in_vain=0 if epoch > before.epoch else before.in_vain + 1,
+            restarts_without_progress=0
+            if epoch > before.epoch
+            else before.restarts_without_progress + 1,
             epoch=epoch,
         )
 
@@ -173,9 +176,9 @@ class Ledger:
         trial.set_user_attr(attr.STOP_REASON, reason)
         trial.set_user_attr(attr.ERROR, error)
         record = TrialRecord.from_trial(self._study.tell(trial, state=TrialState.FAIL))
-        self._agenda.note_end(record)
-        self._tally.count_earlier([record])
-        self._breaker.note(record)
+        self._queue.note_end(record)
+        self._progress.count_earlier([record])
+        self._failure_limit.note(record)
 
     # What happened
 
@@ -199,8 +202,8 @@ class Ledger:
         except UpdateFinishedTrialError:
             self._let_go(live)
             return True
-        self._tally.advance(live.describe())
-        self._onlooker.advance(self.snapshot())
+        self._progress.advance(live.describe())
+        self._callback.advance(self.snapshot())
         return live.pruned
 
     def _let_go(self, live: LiveTrial) -> None:
@@ -208,7 +211,7 @@ class Ledger:
         number = live.config.number
         logger.warning("trial %d was taken over by another driver", number)
         self._live.pop(number, None)
-        self._tally.forget(number)
+        self._progress.forget(number)
 
     def note_worker_lost(self, number: int, what: str) -> None:
         """A trial's worker died: ``ask`` returns it again, to go on from its last checkpoint.
@@ -224,13 +227,16 @@ class Ledger:
             return
         live.count_worker_lost()
         live.store_interruptions()
-        if live.interruptions.in_vain >= _MOST_IN_VAIN:
-            self.tell(number, fail(f"{what}, as on all of {_MOST_IN_VAIN} workers", "lost"))
+        if live.interruptions.restarts_without_progress >= _MAX_RESTARTS_WITHOUT_PROGRESS:
+            self.tell(
+                number,
+                fail(f"{what}, as on all of {_MAX_RESTARTS_WITHOUT_PROGRESS} workers", "lost"),
+            )
             return
         del self._live[number]
-        self._tally.forget(number)
-        self._agenda.give_back(live.trial)
-        self._onlooker.announce(
+        self._progress.forget(number)
+        self._queue.give_back(live.trial)
+        self._callback.announce(
             f"#{number} {live.label}: {what}; it goes on from its last checkpoint"
         )
 
@@ -238,9 +244,11 @@ class Ledger:
         """A host left the cluster, with the workers on it."""
         lost = [*self._study.user_attrs.get(attr.HOSTS_LOST, ()), host]
         self._study.set_user_attr(attr.HOSTS_LOST, lost)
-        self._onlooker.announce(f"host {host} was lost; its trials go on elsewhere")
+        self._callback.announce(f"host {host} was lost; its trials go on elsewhere")
 
-    def tell(self, number: int, failure: Ending | None = None, *, node: str | None = None) -> None:
+    def tell(
+        self, number: int, failure: TrialOutcome | None = None, *, node: str | None = None
+    ) -> None:
         """End a trial in its one honest state (DESIGN 3); one that has ended stays as it is.
 
         ``failure`` says what made it fail; without one, its last result tells how it ended.
@@ -251,45 +259,49 @@ class Ledger:
         live = self._live.pop(number, None)
         if live is None:
             return
-        ending, values = self._value(live, failure or decide_ending(live.last, pruned=live.pruned))
+        outcome, values = self._value(
+            live, failure or decide_outcome(live.last, pruned=live.pruned)
+        )
         with self._lock.deciding():
             if not self._is_still_ours(live):
                 self._let_go(live)
                 return
             try:
-                self._write_end(live, ending, node)
-                frozen = self._study.tell(live.trial, values, state=TrialState[ending.state])
+                self._write_end(live, outcome, node)
+                frozen = self._study.tell(live.trial, values, state=TrialState[outcome.state])
             except UpdateFinishedTrialError:
                 self._let_go(live)
                 return
         self._forget_checkpoint(number)
         record = TrialRecord.from_trial(frozen)
-        self._agenda.note_end(record)
+        self._queue.note_end(record)
         self._note_end(live, record)
-        self._breaker.note(record)
+        self._failure_limit.note(record)
 
-    def _value(self, live: LiveTrial, ending: Ending) -> tuple[Ending, list[float] | None]:
+    def _value(
+        self, live: LiveTrial, outcome: TrialOutcome
+    ) -> tuple[TrialOutcome, list[float] | None]:
         """Return what a complete trial is worth; one without a finite value is not complete.
 
         Optuna would take an infinite value for COMPLETE, and the best.
         """
-        if ending.state != "COMPLETE":
-            return ending, None
+        if outcome.state != "COMPLETE":
+            return outcome, None
         search_folds = self.spec.validation.search_folds
         values = objective_values(self.spec.objective, live.results, search_folds=search_folds)
         if all(map(math.isfinite, values)):
-            return ending, values
-        return Ending(state="PRUNED", reason="diverged"), None
+            return outcome, values
+        return TrialOutcome(state="PRUNED", reason="diverged"), None
 
     def _is_still_ours(self, live: LiveTrial) -> bool:
         """Whether no other driver took us for dead and the trial for its own."""
         frozen = self._study._storage.get_trial(live.trial._trial_id)
-        owner = owner_of(frozen.system_attrs.get(ORIGIN))
+        owner = owner_of(frozen.system_attrs.get(CREATED_BY))
         return owner == self._lock.driver and not frozen.state.is_finished()
 
-    def _write_end(self, live: LiveTrial, ending: Ending, node: str | None) -> None:
+    def _write_end(self, live: LiveTrial, outcome: TrialOutcome, node: str | None) -> None:
         attributes = end_attributes(
-            live.results, ending, search_folds=self.spec.validation.search_folds
+            live.results, outcome, search_folds=self.spec.validation.search_folds
         )
         if node is not None:
             attributes[attr.NODE] = node
@@ -302,7 +314,7 @@ class Ledger:
         live.store_interruptions()
 
     def _note_end(self, live: LiveTrial, record: TrialRecord) -> None:
-        self._tally.end(record)
+        self._progress.end(record)
         last = live.last
         end = TrialEnd(
             number=record.number,
@@ -315,7 +327,7 @@ class Ledger:
             reason=record.error or record.stop_reason,
             test_accuracy=None if last is None or last.test is None else last.test.accuracy,
         )
-        self._onlooker.end_trial(end, self.snapshot())
+        self._callback.end_trial(end, self.snapshot())
 
     def _forget_checkpoint(self, number: int) -> None:
         from searchlab.training.checkpoint import forget_checkpoints  # torch
@@ -327,40 +339,40 @@ class Ledger:
     def stop(self) -> None:
         """Ask for no more trials. Those that are live stay RUNNING, for ``resume`` to take up."""
         self._stopping = True
-        self._onlooker.advance(self.snapshot())
+        self._callback.advance(self.snapshot())
 
     def expect(self, seconds_per_model_epoch: float) -> float | None:
         """Return the seconds that are left at this pace; the epochs to come correct it."""
-        self._tally.expect(seconds_per_model_epoch)
+        self._progress.expect(seconds_per_model_epoch)
         return self.snapshot().remaining_seconds
 
     def announce(self, message: str) -> None:
-        """Tell the onlooker something that is worth a line."""
-        self._onlooker.announce(message)
+        """Tell the callback something that is worth a line."""
+        self._callback.announce(message)
 
     @property
     def is_finished(self) -> bool:
         """Whether every trial of the study has ended."""
-        return not self._live and self._agenda.is_done
+        return not self._live and self._queue.is_done
 
     @property
     def is_waiting(self) -> bool:
         """Whether trials at work, here or with another driver, must end before ``ask`` has one."""
-        return bool(self._live) or self._agenda.waits_for_others
+        return bool(self._live) or self._queue.waits_for_others
 
     @property
     def records(self) -> list[TrialRecord]:
         """The finished trials, by number."""
-        records = self._agenda.records
+        records = self._queue.records
         return [records[number] for number in sorted(records)]
 
     def snapshot(self) -> Snapshot:
-        """Return where the study stands, for onlookers."""
-        return self._tally.snapshot(stopping=self._stopping)
+        """Return where the study stands, for callbacks."""
+        return self._progress.snapshot(stopping=self._stopping)
 
     def close(self) -> None:
-        """Tell the onlooker that no more trials run, whether or not all have."""
-        self._onlooker.close(self._tally.snapshot(stopping=not self.is_finished))
+        """Tell the callback that no more trials run, whether or not all have."""
+        self._callback.close(self._progress.snapshot(stopping=not self.is_finished))
 
     def note_finished(self) -> None:
         """Record that the study is finished, what is measured after its trials included."""
@@ -368,17 +380,17 @@ class Ledger:
         self._note_progress(finished=True)
 
     def _note_progress(self, *, finished: bool) -> None:
-        progress = {"finished": finished, "totals": dict(self._tally.totals)}
+        progress = {"finished": finished, "totals": dict(self._progress.totals)}
         self._study.set_user_attr(attr.PROGRESS, progress)
 
-    def _make_tally(self) -> Tally:
-        planned = self._agenda.planned_search
+    def _make_progress(self) -> StudyProgress:
+        planned = self._queue.planned_search
         num_search = self.spec.search.trials if planned is None else len(planned)
         totals: dict[Role, int] = {
             "baseline": len(self.spec.baseline_rows),
             "search": num_search or 0,
             "finalist": min(self.spec.confirm.top, num_search or 0),
         }
-        tally = Tally(spec=self.spec, totals=totals)
-        tally.count_earlier(self._agenda.take_news())
-        return tally
+        progress = StudyProgress(spec=self.spec, totals=totals)
+        progress.count_earlier(self._queue.take_news())
+        return progress

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from optuna.trial import Trial
 
 from searchlab.config.trial import Role, TrialConfig
-from searchlab.study import attributes as attr
-from searchlab.study.attributes import Interruptions
-from searchlab.study.progress import RunningTrial
+from searchlab.study import trial_record as attr
+from searchlab.study.callbacks import RunningTrial
+from searchlab.study.trial_record import Interruptions
 from searchlab.training.results import EpochResult
 
 __all__ = ["LiveTrial"]
@@ -68,7 +68,9 @@ class LiveTrial:
         before = self.interruptions
         self.count(
             worker_lost=before.worker_lost + 1,
-            in_vain=0 if self.last_known_step > before.epoch else before.in_vain + 1,
+            restarts_without_progress=0
+            if self.last_known_step > before.epoch
+            else before.restarts_without_progress + 1,
             epoch=self.last_known_step,
         )
 
@@ -80,7 +82,7 @@ class LiveTrial:
             )
 
     def describe(self) -> RunningTrial:
-        """Return what an onlooker may know of it."""
+        """Return what a callback may know of it."""
         last = self.last
         return RunningTrial(
             number=self.config.number,

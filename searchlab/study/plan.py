@@ -11,7 +11,9 @@ from searchlab.config.baselines import BaselineRow
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import PLANNED_SAMPLERS, StudySpec
 from searchlab.config.trial import Role
-from searchlab.study.attributes import (
+from searchlab.study.space.points import Point, grid, one_at_a_time
+from searchlab.study.space.study_space import StudySpace
+from searchlab.study.trial_record import (
     FINALIST_OF,
     LABEL,
     PLAN,
@@ -20,8 +22,6 @@ from searchlab.study.attributes import (
     SCHEME,
     TrialRecord,
 )
-from searchlab.study.space.points import Point, grid, one_at_a_time
-from searchlab.study.space.study_space import StudySpace
 
 __all__ = [
     "PlannedTrial",

@@ -10,15 +10,15 @@ from searchlab.config.trial import Precision
 __all__ = ["evaluation_batch", "predict"]
 
 # Bound the memory of an evaluation; larger batches of small images were no faster.
-_MOST_IMAGES = 1024
-_MOST_VALUES = 2**23  # 109 images of 3x160x160
+_MAX_IMAGES = 1024
+_MAX_VALUES = 2**23  # 109 images of 3x160x160
 _GRADIENT_SHARE = 4  # a gradient needs what every layer gave, not the last one's alone
 
 
 def evaluation_batch(image_shape: tuple[int, int, int], *, with_gradients: bool = False) -> int:
     """Return how many images of this shape are evaluated, or attacked, at a time."""
     channels, height, width = image_shape
-    most = min(_MOST_IMAGES, _MOST_VALUES // (channels * height * width))
+    most = min(_MAX_IMAGES, _MAX_VALUES // (channels * height * width))
     return max(1, most // _GRADIENT_SHARE if with_gradients else most)
 
 

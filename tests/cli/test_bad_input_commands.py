@@ -144,7 +144,7 @@ def test_imagenet_weights_are_fetched_for_every_variant_before_a_study_starts(
     from torchvision.models import get_model
 
     from searchlab.config.loading import load_study
-    from searchlab.study.preparation import prepare_study
+    from searchlab.study.preparation.prepared_study import prepare_study
 
     fetched: list[str] = []
 

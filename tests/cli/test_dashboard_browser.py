@@ -18,9 +18,9 @@ from searchlab.config.documents import Document
 from searchlab.config.loading import StudyFile
 from searchlab.config.study import StudySpec
 from searchlab.config.validation import validate_document
-from searchlab.engine.launch import Driving, begin_study
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage
+from searchlab.engine.launch import RunOptions, begin_study
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -60,7 +60,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "watched")
     document = Document(source="test", data=_STUDY)
     file = StudyFile(spec=validate_document(StudySpec, document), document=document)
-    begin_study(file, folder, Driving(data_dir=folder.path.parent, engine="serial"))
+    begin_study(file, folder, RunOptions(data_dir=folder.path.parent, engine="serial"))
     return folder
 
 

@@ -18,8 +18,8 @@ import optuna
 import pytest
 from command_line import assert_refused, run_searchlab
 
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 
 @pytest.fixture

@@ -213,7 +213,9 @@ def test_what_is_refused_is_what_a_run_would_say(
     outcome = run_searchlab(*command)
     assert outcome.code == 2
     with monkeypatch.context() as patch:
-        patch.setattr("searchlab.study.preparation.check_study", lambda *_, **__: None)
+        patch.setattr(
+            "searchlab.study.preparation.prepared_study.check_study", lambda *_, **__: None
+        )
         assert run_searchlab(*command).code == 0
     at_run = run_searchlab("study", "run", "x.yaml", "--quiet")
     assert at_run.code == 2

@@ -1,4 +1,4 @@
-"""What an onlooker writes: plain lines without a terminal, a small panel on one."""
+"""What a callback writes: plain lines without a terminal, a small panel on one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from searchlab.cli.progress import LiveProgress, PlainProgress, make_progress
-from searchlab.study.progress import (
+from searchlab.study.callbacks import (
     BestTrial,
+    NullCallback,
     RoleCounts,
     RunningTrial,
-    Silent,
     Snapshot,
     TrialEnd,
 )
@@ -133,7 +133,7 @@ def test_failures_stay_on_the_screen() -> None:
 
 
 def test_progress_suits_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(make_progress(quiet=True), Silent)
+    assert isinstance(make_progress(quiet=True), NullCallback)
     assert isinstance(make_progress(quiet=False), PlainProgress)
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)

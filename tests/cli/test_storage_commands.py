@@ -18,9 +18,9 @@ import pytest
 from toy_runs import invoke, make_toy
 
 from searchlab.errors import InputError, SearchlabError
-from searchlab.study.moving.copying import COPYING
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.transfer.copying import COPYING
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
@@ -132,7 +132,7 @@ def test_password_is_taken_from_the_environment(
         opened.append(url)
         raise InputError("cannot be reached")
 
-    monkeypatch.setattr("searchlab.study.storages.opening.open_storage", refuse)
+    monkeypatch.setattr("searchlab.study.storage.opening.open_storage", refuse)
     more = [tmp_path / "a.db"] if command == "copy" else ["--port", 0]
     invoke("storage", command, "toy", *more, fails=True)
     assert opened == [given]
@@ -160,10 +160,10 @@ _SERVE_AWAY = """
 import sys
 sys.path.insert(0, "../study")
 from flaky_storages import Faults, make_flaky_storage
-from searchlab.study.storages import opening
-from searchlab.study.storages.patient_storage import PatientStorage
+from searchlab.study.storage import opening
+from searchlab.study.storage.retrying_storage import RetryingStorage
 away = make_flaky_storage(Faults(always=True))
-opening.open_storage = lambda url: PatientStorage(away, url=url)
+opening.open_storage = lambda url: RetryingStorage(away, url=url)
 """
 
 
@@ -257,7 +257,7 @@ def test_serving_needs_a_storage_and_grpcio(
     assert "SEARCHLAB_STORAGE" in str(invoke("storage", "serve", fails=True).exception)
     refused = invoke("storage", "serve", "grpc://127.0.0.1:1", fails=True)
     assert "is a gRPC proxy already" in str(refused.exception)
-    find_spec = "searchlab.study.storages.server.importlib.util.find_spec"
+    find_spec = "searchlab.study.storage.server.importlib.util.find_spec"
     monkeypatch.setattr(find_spec, lambda name: None)
     refused = invoke("storage", "serve", "toy", fails=True)
     assert "pip install 'searchlab[grpc]'" in str(refused.exception)

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from searchlab.cli.study_read import register
 from searchlab.errors import InputError
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage
 
 STUDY: dict[str, Any] = {
     "name": "toy",

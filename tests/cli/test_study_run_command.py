@@ -137,7 +137,9 @@ def test_a_bad_field_is_refused_and_nothing_written(
 ) -> None:
     changes, pieces = BAD_FIELDS[name]
     if changes.get("dataset") == "short":
-        monkeypatch.setattr("searchlab.study.preparation.load_dataset", _load_few_digits)
+        monkeypatch.setattr(
+            "searchlab.study.preparation.prepared_study.load_dataset", _load_few_digits
+        )
         changes = {**changes, "dataset": "digits"}
     path = _write(tmp_path, **changes)
     before = _everything(tmp_path)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from searchlab.config.trial import ModelConfig
 from searchlab.models import build_model
 from searchlab.models.saved_weights import copy_weights, describe_difference
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 
 STUDY: dict[str, Any] = {
     "name": "toy",

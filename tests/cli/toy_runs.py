@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from searchlab.cli import storage, study_move, study_read
 from searchlab.errors import SearchlabError
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage
 
 STUDY: dict[str, Any] = {
     "name": "toy",

@@ -73,7 +73,7 @@ def test_a_study_ends_whole_when_a_worker_host_is_lost(
     interrupted = [t for t in trials if "searchlab:interruptions" in t["system"]]
     assert lost.address not in list_nodes(interrupted)  # they were run again elsewhere
     status = driver.run("study", "status", driver.run_folder, "--json").stdout
-    told = json.loads(status)["disturbances"]
+    told = json.loads(status)["incidents"]
     assert told["workers_lost"] >= 1
     assert [host for host in told["hosts_lost"] if lost.address in host]
     assert driver.run("doctor", driver.run_folder).returncode == 0

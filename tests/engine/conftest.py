@@ -8,8 +8,8 @@ import optuna
 import pytest
 
 from searchlab.config.study import ResourceSpec
-from searchlab.engine.cluster import prepare_ray_settings
-from searchlab.engine.local_ray import start_ray
+from searchlab.engine.ray.cluster import prepare_ray_settings
+from searchlab.engine.ray.local_ray import start_ray
 
 
 @pytest.fixture(scope="session")

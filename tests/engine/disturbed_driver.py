@@ -16,8 +16,8 @@ from typing import Any
 from optuna.study import Study
 
 from searchlab.cli.main import main
-from searchlab.study.attributes import EVALUATIONS
 from searchlab.study.ledger import Ledger
+from searchlab.study.trial_record import EVALUATIONS
 
 
 def _send(names: str) -> None:

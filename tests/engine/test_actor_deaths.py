@@ -17,10 +17,10 @@ from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.tune.error import TuneError
 from small_studies import read_trials, run_study, write_study
 
-from searchlab.engine.actor_deaths import deaths_recognised, faults_named
+from searchlab.engine.ray.actor_deaths import deaths_recognised, faults_named
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 
 STARVED_DRIVER = Path(__file__).with_name("starved_driver.py")
 

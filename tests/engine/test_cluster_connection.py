@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from searchlab.engine.access_token import _remove_orphans, token_settings
-from searchlab.engine.secrecy import hidden_secrets
+from searchlab.engine.ray.access_token import _remove_orphans, token_settings
+from searchlab.engine.ray.secrecy import hidden_secrets
 
 LIMIT_SECONDS = 120
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -31,7 +31,7 @@ import json, os, stat, sys
 from pathlib import Path
 import psutil
 from searchlab.config.study import ResourceSpec
-from searchlab.engine import cluster
+from searchlab.engine.ray import cluster
 from searchlab.errors import InputError
 
 address = sys.argv[1] or None
@@ -256,7 +256,7 @@ def test_a_machine_that_is_no_node_is_told_how_to_become_one(guarded: tuple[str,
     address, token = guarded
     script = (
         "import sys; from ray._private import services; services.find_node_ids = lambda: set();"
-        "from searchlab.engine.gcs_probe import ask; print(ask(sys.argv[1])['state'])"
+        "from searchlab.engine.ray.cluster_ping import ask; print(ask(sys.argv[1])['state'])"
     )
     asked = subprocess.run(
         [sys.executable, "-c", script, address],

@@ -10,8 +10,9 @@ import pytest
 import torch
 from small_studies import run_study
 
-from searchlab.engine import node_probe, serial
+from searchlab.engine import serial
 from searchlab.engine.devices import choose_device
+from searchlab.engine.ray import node_report
 from searchlab.training.failures import DeviceLostError
 from searchlab.training.images import TrainingData
 
@@ -84,6 +85,6 @@ def test_a_nodes_devices_are_those_that_its_workers_may_see(
         return subprocess.CompletedProcess(command, 0, stdout="2\n")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert node_probe.count_cuda_devices() == 2
+    assert node_report.count_cuda_devices() == 2
     assert given.get("CUDA_VISIBLE_DEVICES") == seen
     assert "PATH" in given

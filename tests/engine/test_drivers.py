@@ -12,7 +12,7 @@ import pytest
 from small_studies import Engine, describe_trials, read_trials, resume, run_study, write_study
 
 from searchlab.errors import InputError
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 
 DRIVER = Path(__file__).with_name("disturbed_driver.py")
 # Were a stop ignored, a study of so many epochs would run into the timeouts below.

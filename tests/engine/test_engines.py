@@ -11,10 +11,10 @@ import pytest
 import torch
 from small_studies import describe_trials, read_trials, resume, run_study
 
-from searchlab.engine.adapters import LedgerScheduler
+from searchlab.engine.ray.adapters import LedgerScheduler
 from searchlab.errors import StudyFailedError
 from searchlab.study.ledger import Ledger
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialRun
 

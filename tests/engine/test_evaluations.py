@@ -19,13 +19,13 @@ from small_studies import NO_DATA, resume, write_study
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.config.loading import load_study
 from searchlab.engine import evaluations
-from searchlab.engine.launch import Driving, begin_study, resume_study
+from searchlab.engine.launch import RunOptions, begin_study, resume_study
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InterruptedStudyError, StudyFailedError
 from searchlab.report.reading import read_study
-from searchlab.report.standing import take_standing
-from searchlab.study.preparation import prepare_study
-from searchlab.study.runs import RunFolder
+from searchlab.report.status import read_status
+from searchlab.study.preparation.prepared_study import prepare_study
+from searchlab.study.run_folder import RunFolder
 from searchlab.training.checkpoint import model_path
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
@@ -42,7 +42,7 @@ BOTH = ("ensembles={both: [a2/HF, a2/DT]}", "correlations={a2/DT: logits, a2/HF:
 def run_with(folder: Path, *overrides: str) -> RunFolder:
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **SMALL), overrides)
-    begin_study(file, run, Driving(data_dir=NO_DATA, engine="serial"))
+    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine="serial"))
     return run
 
 
@@ -51,7 +51,7 @@ def recorded(run: RunFolder) -> dict[str, dict[str, Any]]:
 
 
 def state_of(run: RunFolder) -> str:
-    return take_standing(read_study(run, None)).state
+    return read_status(read_study(run, None)).state
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_an_ensemble_of_other_members_is_measured_again(tmp_path: Path, loaded: 
     run = run_with(tmp_path, "ensembles={one: [a2/HF, a2/DT]}")
     resume_study(
         run,
-        Driving(data_dir=NO_DATA, engine="serial"),
+        RunOptions(data_dir=NO_DATA, engine="serial"),
         overrides=("ensembles={one: [a2/DT, a2/HF], two: [a2/HF, a2/DT]}",),
     )
     found = recorded(run)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from searchlab.engine import host_watch
-from searchlab.engine.host_watch import HostWatch
-from searchlab.engine.node_facts import NodeFacts
+from searchlab.engine.ray import host_watch
+from searchlab.engine.ray.host_watch import HostWatch
+from searchlab.engine.ray.node_facts import NodeFacts
 
 
 def make_node(node_id: str, *, alive: bool = True) -> NodeFacts:

@@ -13,7 +13,7 @@ from epoch_log import EpochLog
 from optuna.trial import FrozenTrial
 from small_studies import read_trials, write_study
 
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 
 DRIVER = Path(__file__).with_name("disturbed_driver.py")
 NUM_KILLS = 4

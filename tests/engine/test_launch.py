@@ -14,8 +14,8 @@ from small_studies import NO_DATA, describe_trials, run_study, write_study
 from searchlab.config.loading import load_study
 from searchlab.engine import launch
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.patient_storage import PatientStorage
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.retrying_storage import RetryingStorage
 
 
 def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
@@ -32,7 +32,7 @@ def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
     monkeypatch.setattr(launch, "prepare_study", run_the_other)
     file = load_study(write_study(tmp_path))
     with pytest.raises(InputError, match="exists already"):
-        launch.begin_study(file, run, launch.Driving(data_dir=NO_DATA, engine="serial"))
+        launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
     assert run.exists()
     assert len(describe_trials(run)) == 4  # two baselines, a search trial, its finalist
 
@@ -44,11 +44,11 @@ def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path)
     other = RunFolder(tmp_path / "elsewhere" / "tiny")
     file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
     launch.begin_study(
-        file, other, launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+        file, other, launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     )
     with pytest.raises(InputError, match="has a study named tiny already"):
         launch.begin_study(
-            file, run, launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+            file, run, launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
         )
     assert not run.exists()
     assert run.is_embedded()
@@ -67,13 +67,13 @@ def test_a_study_whose_cluster_is_not_there_can_be_run_again(
     if is_shared:
         run.path.mkdir(parents=True)  # the user's own folder stays
     file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
-    driving = launch.Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+    options = launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     with monkeypatch.context() as patch:
         patch.setattr(launch, "_run_trials", find_no_cluster)
         with pytest.raises(InputError, match="cannot be reached"):
-            launch.begin_study(file, run, driving)
+            launch.begin_study(file, run, options)
     assert not run.exists()
-    launch.begin_study(file, run, driving)
+    launch.begin_study(file, run, options)
     assert len(describe_trials(run)) == 4
 
 
@@ -87,7 +87,7 @@ def test_an_input_error_after_the_first_trial_takes_nothing_back(
     run = RunFolder(tmp_path / "runs" / "tiny")
     file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
     with pytest.raises(InputError, match="after all"):
-        launch.begin_study(file, run, launch.Driving(data_dir=NO_DATA, engine="serial"))
+        launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
     assert len(describe_trials(run)) == 4
 
 
@@ -112,10 +112,10 @@ def test_a_storage_that_failed_is_not_waited_for_when_the_study_is_given_back(
 
     monkeypatch.setattr(launch, "hold_study", hold)
     monkeypatch.setattr(
-        PatientStorage, "stop_waiting", lambda self: happened.append("stopped waiting")
+        RetryingStorage, "stop_waiting", lambda self: happened.append("stopped waiting")
     )
     prepared: Any = SimpleNamespace(spec=SimpleNamespace(name="tiny"))
-    driving = launch.Driving(data_dir=NO_DATA)
-    with pytest.raises(type(error)), launch._held(RunFolder(tmp_path), prepared, driving):
+    options = launch.RunOptions(data_dir=NO_DATA)
+    with pytest.raises(type(error)), launch._held(RunFolder(tmp_path), prepared, options):
         raise error
     assert happened == events

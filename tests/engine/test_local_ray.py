@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from searchlab.config.study import ResourceSpec
-from searchlab.engine.local_ray import start_ray
+from searchlab.engine.ray.local_ray import start_ray
 from searchlab.errors import InfrastructureError
 
 LIMIT_SECONDS = 120
@@ -64,7 +64,7 @@ SCRIPT = """
 import psutil, ray
 from ray._private import services
 from searchlab.config.study import ResourceSpec
-from searchlab.engine.local_ray import start_ray
+from searchlab.engine.ray.local_ray import start_ray
 
 real, start = services.RAYLET_EXECUTABLE, services.start_raylet
 executables = iter(["/bin/false", real])

@@ -11,10 +11,10 @@ import pytest
 import torch
 from small_studies import read_trials, resume, run_study
 
-from searchlab.engine.lost_workers import describe_loss
-from searchlab.engine.worker import TrialActor
+from searchlab.engine.ray.lost_workers import describe_loss
+from searchlab.engine.ray.worker import TrialActor
 from searchlab.errors import InfrastructureError
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import DeviceLostError
 

@@ -12,11 +12,11 @@ import ray.exceptions
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
-from searchlab.engine.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
-from searchlab.engine.lost_workers import describe_loss, is_killed_for_memory, read_loss
+from searchlab.engine.ray.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
+from searchlab.engine.ray.lost_workers import describe_loss, is_killed_for_memory, read_loss
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
-from searchlab.study.endings import Ending
+from searchlab.study.outcome import TrialOutcome
 from searchlab.training.memory import choose_batch_split
 
 DIED = ray.exceptions.ActorDiedError()
@@ -76,7 +76,7 @@ class FakeLedger:
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
         self.lost: list[tuple[int, str]] = []
-        self.told: list[tuple[int, Ending | None, str | None]] = []
+        self.told: list[tuple[int, TrialOutcome | None, str | None]] = []
         self.stopped = 0
         self.is_waiting = False
 
@@ -88,7 +88,9 @@ class FakeLedger:
     def note_worker_lost(self, number: int, what: str) -> None:
         self.lost.append((number, what))
 
-    def tell(self, number: int, failure: Ending | None = None, *, node: str | None = None) -> None:
+    def tell(
+        self, number: int, failure: TrialOutcome | None = None, *, node: str | None = None
+    ) -> None:
         self.told.append((number, failure, node))
 
     def stop(self) -> None:
@@ -139,7 +141,9 @@ def test_a_trial_fails_with_the_kind_its_worker_named(
     result = {"error": "E: no", "kind": kind, "node_ip": "10.0.0.3", "done": True}
     searcher.on_trial_complete("a", result)
     searcher.on_trial_complete("a", result)  # Tune may deliver it twice
-    assert ledger.told == [(7, Ending(state="FAIL", reason=reason, error="E: no"), "10.0.0.3")]
+    assert ledger.told == [
+        (7, TrialOutcome(state="FAIL", reason=reason, error="E: no"), "10.0.0.3")
+    ]
 
 
 def test_a_dead_workers_trial_is_left_to_the_ledger(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import pytest
 from optuna.trial import TrialState
 from small_studies import NO_DATA, describe_trials, resume, run_study
 
-from searchlab.engine.launch import Driving, resume_study
+from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InputError
 from searchlab.report.reading import read_study
-from searchlab.study.moving.archive import export_study
-from searchlab.study.moving.archive_reading import import_study
-from searchlab.study.moving.copying import copy_study
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.transfer.archive import export_study
+from searchlab.study.transfer.archive_reading import import_study
+from searchlab.study.transfer.copying import copy_study
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_copied_study_goes_on_in_its_new_storage_alone(tmp_path: Path) -> None:
     run = run_study(tmp_path, "serial", **changes, training={"epochs": 1})
     before = describe_trials(run)
     url = sqlite_url(tmp_path / "shared.db")
-    there = Driving(data_dir=NO_DATA, storage_url=url, engine="serial")
+    there = RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     with pytest.raises(InputError, match="has no study named tiny"):
         resume_study(run, there)
     assert run.is_embedded()
@@ -60,7 +60,7 @@ def test_copied_study_goes_on_in_its_new_storage_alone(tmp_path: Path) -> None:
     assert reading.storage_url == url
     assert len(reading.records) == len(before) + 1
     assert not run.database.exists()
-    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
     assert len(describe_trials(run)) == len(before) + 2
     assert not run.database.exists()
     assert len(optuna.load_study(study_name="tiny", storage=url).trials) == len(before) + 2

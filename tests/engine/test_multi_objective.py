@@ -12,14 +12,14 @@ from small_studies import NO_DATA, describe_trials, read_trials, resume, write_s
 
 from searchlab.config.loading import load_study
 from searchlab.config.trial import ModelConfig
-from searchlab.engine.launch import Driving, begin_study
+from searchlab.engine.launch import RunOptions, begin_study
 from searchlab.errors import InterruptedStudyError
 from searchlab.models import count_multiply_adds
 from searchlab.report.board_table import print_leaderboard
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 from searchlab.training.run import TrialRun
 
 SMALL: dict[str, Any] = {
@@ -40,7 +40,7 @@ COSTS = (
 def run_with(folder: Path, overrides: tuple[str, ...]) -> RunFolder:
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **SMALL), overrides)
-    begin_study(file, run, Driving(data_dir=NO_DATA, engine="serial"))
+    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine="serial"))
     return run
 
 

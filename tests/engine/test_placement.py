@@ -1,4 +1,4 @@
-"""What ``auto`` makes of a cluster and of the biggest model's needs."""
+"""What ``auto`` makes of a cluster and of the largest model's needs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from searchlab.config.trial import (
     OptimizerConfig,
     TrialConfig,
 )
-from searchlab.engine.cluster import ClusterFacts, NodeFacts
-from searchlab.engine.placement import least_request, place_workers
-from searchlab.engine.probing import describe_probe
-from searchlab.study.biggest import find_biggest
-from searchlab.study.preparation import prepare_study
+from searchlab.engine.ray.cluster import ClusterFacts, NodeFacts
+from searchlab.engine.ray.memory_check import describe_probe
+from searchlab.engine.ray.placement import least_request, place_workers
+from searchlab.study.preparation.largest_model import find_largest_model
+from searchlab.study.preparation.prepared_study import prepare_study
 from searchlab.training.images import TrainingData
-from searchlab.training.probe import ProbeResult, probe_training
+from searchlab.training.memory_check import ProbeResult, probe_training
 
 GIGABYTE = 10**9
 
@@ -167,20 +167,20 @@ def test_the_least_request_takes_a_gpu_where_the_cluster_has_one() -> None:
 def test_the_line_says_what_workers_get_and_for_how_long() -> None:
     placement = place_workers(ResourceSpec(), make_cluster(make_node()), CONFIG, make_probe())
     line = placement.describe(7200.0)
-    assert line == "8 workers of 1 CPU; if every model took as long as the biggest: 2.0 h"
+    assert line == "8 workers of 1 CPU; if every model took as long as the largest: 2.0 h"
 
 
-def test_the_biggest_model_has_the_space_s_greatest_values(tmp_path: Path) -> None:
+def test_the_largest_model_has_the_space_s_greatest_values(tmp_path: Path) -> None:
     file = load_study(write_study(tmp_path, baselines={"architectures": []}))
     prepared = prepare_study(file, data_dir=NO_DATA)
-    biggest = find_biggest(prepared)
-    assert biggest is not None
-    assert (biggest.model.family, biggest.batch_size) == ("cnn", 512)
-    assert biggest.model.parameters["width"] in (8, (8,))
+    largest = find_largest_model(prepared)
+    assert largest is not None
+    assert (largest.model.family, largest.batch_size) == ("cnn", 512)
+    assert largest.model.parameters["width"] in (8, (8,))
     data = TrainingData.from_images(prepared.images, prepared.folds, _cpu())
-    probe = probe_training(biggest, data)
+    probe = probe_training(largest, data)
     assert probe.images_per_second > 0
-    assert "biggest model: cnn" in describe_probe(biggest, probe)
+    assert "largest model: cnn" in describe_probe(largest, probe)
 
 
 def _cpu() -> Any:

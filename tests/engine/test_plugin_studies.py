@@ -15,13 +15,13 @@ from searchlab.config import plugins
 from searchlab.config.loading import load_study
 from searchlab.config.plugins import load_plugins
 from searchlab.data import registry as datasets
-from searchlab.engine.launch import Driving, begin_study, resume_study
+from searchlab.engine.launch import RunOptions, begin_study, resume_study
 from searchlab.errors import InputError
 from searchlab.models import list_families
 from searchlab.models import registry as families
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FAMILY = EXAMPLES / "my_family.py"
@@ -68,7 +68,7 @@ def run_plugin_study(folder: Path, engine: Engine, *files: Path, **changes: Any)
     run = RunFolder(folder / "runs" / "tiny")
     path = write_study(folder, **{"space": SPACE, **changes})
     file = load_study(path, plugins=[str(file) for file in files])
-    begin_study(file, run, Driving(data_dir=NO_DATA, engine=engine))
+    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine=engine))
     return run
 
 
@@ -124,7 +124,7 @@ def test_a_run_is_resumed_without_naming_its_plugins_again(tmp_path: Path, forge
     run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
     assert yaml.safe_load(run.study_file.read_text())["plugins"] == [str(FAMILY)]
     forget()
-    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
     assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE"] * 4
     assert run.load().spec.plugins == (str(FAMILY),)
 
@@ -134,7 +134,7 @@ def test_a_plugin_named_on_resume_is_recorded_beside_the_others(
 ) -> None:
     forget()
     run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
-    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), plugins=[str(DATASET)])
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), plugins=[str(DATASET)])
     assert run.load().spec.plugins == (str(FAMILY), str(DATASET))
 
 
@@ -150,7 +150,7 @@ def test_a_run_whose_plugin_is_gone_is_read_and_refused_to_resume(
     assert len(read_study(run, None).records) == 2
     with pytest.raises(InputError, match=r"mine\.py does not exist\. Correct the path"):
         resume_study(
-            run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
+            run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
         )
     assert describe_trials(run) == before
     assert run.load().spec.search.trials == 1
@@ -167,7 +167,7 @@ def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
     forget()
     with pytest.raises(InputError) as caught:
         resume_study(
-            run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
+            run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
         )
     assert str(caught.value).startswith(f"plugin {path} must be as it was")
     assert "Restore it, or run what it is now as another study" in str(caught.value)
@@ -175,7 +175,7 @@ def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
     assert run.load().spec.search.trials == 1
     shutil.copy(FAMILY, path)
     forget()
-    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
     assert len(describe_trials(run)) == 4
 
 
@@ -186,11 +186,11 @@ def test_a_plugin_added_on_resume_is_held_to_what_it_was_then(
     path = tmp_path / "more.py"
     path.write_text("")
     run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
-    resume_study(run, Driving(data_dir=NO_DATA, engine="serial"), plugins=[str(path)])
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), plugins=[str(path)])
     path.write_text("edited = True\n")
     forget()
     with pytest.raises(InputError, match=r"more\.py must be as it was when the study first ran"):
-        resume_study(run, Driving(data_dir=NO_DATA, engine="serial"))
+        resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"))
 
 
 def test_a_users_dataset_is_studied(tmp_path: Path, forget: Forget) -> None:
@@ -200,7 +200,7 @@ def test_a_users_dataset_is_studied(tmp_path: Path, forget: Forget) -> None:
     data = {**yaml.safe_load(path.read_text()), **yaml.safe_load(text)}
     path.write_text(yaml.safe_dump(data))
     run = RunFolder(tmp_path / "runs" / "tiny")
-    begin_study(load_study(path), run, Driving(data_dir=NO_DATA, engine="serial"))
+    begin_study(load_study(path), run, RunOptions(data_dir=NO_DATA, engine="serial"))
     assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE", "COMPLETE"]
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from searchlab.engine import node_probe, preflight
-from searchlab.engine.node_facts import ClusterFacts, NodeFacts, read_cluster
-from searchlab.engine.preflight import check_nodes
+from searchlab.engine.ray import node_report, preflight
+from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts, read_cluster
+from searchlab.engine.ray.preflight import check_nodes
 from searchlab.errors import InputError
 
 GIGABYTE = 10**9
@@ -49,7 +49,7 @@ def check(cluster: ClusterFacts, folder: Path, **changes: Any) -> list[str]:
 def report(**changes: Any) -> dict[str, Any]:
     """What a node says that lacks nothing, but for the changes."""
     healthy = {
-        "versions": node_probe.read_versions(),
+        "versions": node_report.read_versions(),
         "folder": None,
         "plugins": None,
         "free_bytes": {"/runs": 50 * GIGABYTE},
@@ -124,7 +124,7 @@ def test_a_ray_of_our_own_is_checked_without_a_task(
     monkeypatch.setattr(ray, "remote", None)
     ours = dataclasses.replace(cluster, is_ours=True)
     assert check(ours, tmp_path) == []
-    monkeypatch.setattr(node_probe, "read_free_bytes", lambda folders: dict.fromkeys(folders, 99))
+    monkeypatch.setattr(node_report, "read_free_bytes", lambda folders: dict.fromkeys(folders, 99))
     with pytest.raises(InputError, match=r"0\.00 GB of disk left"):
         check(ours, tmp_path)
 
@@ -143,18 +143,18 @@ def test_a_healthy_report_has_no_findings() -> None:
 
 @pytest.mark.parametrize("package", ["python", "ray", "torch", "torchvision", "searchlab"])
 def test_another_version_is_a_fault_with_both_versions(package: str) -> None:
-    ours = node_probe.read_versions()
+    ours = node_report.read_versions()
     [fault], _ = judge(report(versions={**ours, package: "0.0.1"}))
     assert fault == f"{package} is 0.0.1, here {ours[package]}; install the same"
 
 
 def test_other_source_files_of_the_same_version_are_a_fault() -> None:
-    [fault], _ = judge(report(versions={**node_probe.read_versions(), "source": "0" * 16}))
+    [fault], _ = judge(report(versions={**node_report.read_versions(), "source": "0" * 16}))
     assert "has other source files than here" in fault
 
 
 def test_a_node_without_searchlab_is_told_to_install_it() -> None:
-    ours = node_probe.read_versions()
+    ours = node_report.read_versions()
     versions = {**ours, "searchlab": None, "source": None}
     [fault], _ = judge(report(versions=versions, plugins="No module named 'searchlab'"))
     assert fault == f"searchlab is not installed; install searchlab {ours['searchlab']}"
@@ -184,7 +184,7 @@ def test_several_faults_of_a_node_are_all_told() -> None:
 
 
 def ask(place: Path, secret: str = "told by the driver") -> str | None:
-    answer = node_probe.probe_node(
+    answer = node_report.report_node(
         "node-1",
         meeting_place=str(place),
         secret=secret,
@@ -257,11 +257,11 @@ print(answer["versions"]["source"], answer["plugins"], answer["versions"]["ray"]
 def test_the_question_can_be_answered_where_searchlab_is_missing(tmp_path: Path) -> None:
     from ray import cloudpickle
 
-    cloudpickle.register_pickle_by_value(node_probe)
+    cloudpickle.register_pickle_by_value(node_report)
     try:
-        question = cloudpickle.dumps(node_probe.probe_node)
+        question = cloudpickle.dumps(node_report.report_node)
     finally:
-        cloudpickle.unregister_pickle_by_value(node_probe)
+        cloudpickle.unregister_pickle_by_value(node_report)
     done = subprocess.run(
         [sys.executable, "-c", ANSWER_WITHOUT_SEARCHLAB, str(tmp_path)],
         input=question,
@@ -271,4 +271,4 @@ def test_the_question_can_be_answered_where_searchlab_is_missing(tmp_path: Path)
     source, *words, ray_version = done.stdout.decode().split()
     assert source == "None"
     assert " ".join(words) == "ModuleNotFoundError: No module named 'searchlab'"
-    assert ray_version == node_probe.read_versions()["ray"]
+    assert ray_version == node_report.read_versions()["ray"]

@@ -12,8 +12,8 @@ from trial_records import make_record, make_spec
 from searchlab.analysis.comparison import compare_folds
 from searchlab.report.comparisons import adjust_by_holm, compare_baselines, print_comparisons
 from searchlab.report.reading import StudyReading
-from searchlab.study.attributes import TrialRecord
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.trial_record import TrialRecord
 
 FOLDS = {
     "a1/HF": (0.90, 0.91, 0.92),

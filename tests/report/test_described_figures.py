@@ -8,7 +8,7 @@ from trial_records import make_record, make_spec
 
 from searchlab.report.leaderboard import Row, best_row
 from searchlab.report.tables import describe_figures
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.trial_record import TrialRecord
 
 
 def best_of(record: TrialRecord, metrics: tuple[str, ...], **changes: Any) -> Row:

@@ -15,7 +15,7 @@ from searchlab.report.board_table import print_leaderboard
 from searchlab.report.json_output import leaderboard_data
 from searchlab.report.leaderboard import best_row, build_leaderboard
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.trial_record import TrialRecord
 
 
 def test_confirmed_rows_come_first_then_five_of_the_search() -> None:

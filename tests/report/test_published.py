@@ -20,8 +20,8 @@ from searchlab.report.published import ComparedFigure, PublishedComparison, comp
 from searchlab.report.published_table import print_published, published_markdown
 from searchlab.report.reading import StudyReading
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.attributes import TrialRecord
-from searchlab.study.runs import RunFolder
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.trial_record import TrialRecord
 
 Rows = list[dict[str, Any]]
 

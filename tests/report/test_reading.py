@@ -12,9 +12,9 @@ from trial_records import make_spec
 
 from searchlab.errors import InputError
 from searchlab.report.reading import read_study
-from searchlab.study.attributes import FOLD_VALUES, LABEL, ROLE
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.trial_record import FOLD_VALUES, LABEL, ROLE
 
 
 @pytest.fixture

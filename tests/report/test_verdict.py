@@ -9,7 +9,7 @@ from trial_records import accuracy_study, make_record, make_spec
 
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.verdict import Verdict, reach_verdict
-from searchlab.study.attributes import TrialRecord
+from searchlab.study.trial_record import TrialRecord
 
 BASE = (0.50, 0.51, 0.52)
 HIGH = (0.90, 0.91, 0.925)

@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import TrialState
 
-from searchlab.study.storages.patient_storage import PatientStorage
+from searchlab.study.storage.retrying_storage import RetryingStorage
 
 When = Literal["before", "after"]
 METHODS = sorted(BaseStorage.__abstractmethods__)
@@ -67,7 +67,7 @@ def make_flaky_storage(faults: Faults, inner: BaseStorage | None = None) -> Base
 
 
 @contextmanager
-def flaky_commits(storage: PatientStorage, when: When) -> Iterator[list[int]]:
+def flaky_commits(storage: RetryingStorage, when: When) -> Iterator[list[int]]:
     """About every third commit of a database fails; yields the list of them."""
     dialect = storage.inner._backend.engine.dialect
     commit = dialect.do_commit

@@ -15,7 +15,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from searchlab.study.locks.study_lock import hold_study
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage.opening import open_storage
 
 url, name, lock_file, driver, shared = sys.argv[1:]
 with hold_study(open_storage(url), url, name, lock_file=Path(lock_file), driver=driver,

@@ -21,7 +21,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),

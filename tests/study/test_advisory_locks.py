@@ -20,12 +20,12 @@ from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
 from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven_elsewhere
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
-    from searchlab.study.storages.record_storage import RecordStorage
+    from searchlab.study.storage.record_storage import RecordStorage
 
 pytestmark = pytest.mark.postgres
 
@@ -36,7 +36,7 @@ _COUNT = """
 import sys
 from pathlib import Path
 from searchlab.study.locks.study_lock import hold_study
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage.opening import open_storage
 
 url, folder, driver, rounds = sys.argv[1:]
 storage = open_storage(url)

@@ -18,10 +18,10 @@ from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.moving.archive import ArchivedStudy, export_study, is_artifact_name
-from searchlab.study.moving.archive_reading import import_study
-from searchlab.study.runs import RunFolder, list_runs
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.run_folder import RunFolder, list_runs
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.transfer.archive import ArchivedStudy, export_study, is_artifact_name
+from searchlab.study.transfer.archive_reading import import_study
 
 STUDY: dict[str, Any] = {
     "name": "rich",
@@ -403,7 +403,7 @@ def test_import_that_fills_the_disk_blames_the_disk(
     def fill(*_arguments: object, **_options: object) -> None:
         raise make_outage(sqlite3.SQLITE_FULL, "database or disk is full")
 
-    monkeypatch.setattr("searchlab.study.moving.copying.write_trials", fill)
+    monkeypatch.setattr("searchlab.study.transfer.copying.write_trials", fill)
     with pytest.raises(InfrastructureError, match=r"new cannot be written: .*disk is full"):
         import_study(archive, tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

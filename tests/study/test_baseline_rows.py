@@ -22,7 +22,7 @@ from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 from searchlab.study.configure import mean_epochs
 from searchlab.study.plan import plan_baselines
-from searchlab.study.preparation import prepare_study
+from searchlab.study.preparation.prepared_study import prepare_study
 from searchlab.study.samplers.registry import DerivedSampler
 from searchlab.study.space.study_space import SpecSpace
 

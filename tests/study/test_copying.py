@@ -17,16 +17,16 @@ from rich_studies import KINDS, STATES, describe_study, make_rich_study, make_tr
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.lease import LEASE
-from searchlab.study.moving import copying
-from searchlab.study.moving.copying import (
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.server import start_server
+from searchlab.study.transfer import copying
+from searchlab.study.transfer.copying import (
     COPYING,
     check_target,
     copy_study,
     is_half_copied,
     list_studies,
 )
-from searchlab.study.storages.opening import open_storage, sqlite_url
-from searchlab.study.storages.server import start_server
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def test_cut_off_copy_is_marked_and_begun_again(
 
 _KILLED = """
 import os, sys
-from searchlab.study.moving.copying import copy_study
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.transfer.copying import copy_study
+from searchlab.study.storage.opening import open_storage
 copy_study(open_storage(sys.argv[1]), open_storage(sys.argv[2]), "rich",
            on_progress=lambda done, total: os._exit(9))
 """

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from searchlab.study.storages.opening import sqlite_url
+from searchlab.study.storage.opening import sqlite_url
 
 LIMIT_SECONDS = 120
 
 # The server is a process of its own: in one with both, calls are answered too fast to be in a fork.
 SERVE = """
 import sys, threading
-from searchlab.study.storages.opening import open_storage
-from searchlab.study.storages.server import start_server
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.server import start_server
 print(start_server(open_storage(sys.argv[1]), host="127.0.0.1", port=0).port, flush=True)
 threading.Event().wait()
 """
@@ -24,7 +24,7 @@ threading.Event().wait()
 # With a function to call between fork and exec, as Ray's start gives one, Popen forks for real.
 FORK = """
 import subprocess, sys, time
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage.opening import open_storage
 storage = open_storage(f"grpc://127.0.0.1:{sys.argv[1]}")
 dead = 0
 for _ in range(400):

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.study.ledger import Ledger
-from searchlab.study.storages.turns import TurnLostError
+from searchlab.study.storage.fencing import StaleTokenError
 
 
 class _Joined:
@@ -155,7 +155,7 @@ def test_a_driver_taken_for_dead_does_not_end_a_trial_that_is_anothers_now() -> 
 
 
 def test_a_lost_trial_of_one_driver_is_run_again_once_by_any() -> None:
-    from searchlab.study.endings import fail
+    from searchlab.study.outcome import fail
 
     drivers = Drivers(make_spec(search={"trials": 3}, baselines={"architectures": []}))
     a, b = drivers.join("a"), drivers.join("b")
@@ -180,7 +180,7 @@ class _Stolen(_Joined):
     def deciding(self) -> Iterator[None]:
         if self.times:
             self.times -= 1
-            raise TurnLostError("another driver has decided meanwhile")
+            raise StaleTokenError("another driver has decided meanwhile")
         yield
 
 
@@ -195,7 +195,7 @@ def test_a_decision_whose_turn_was_lost_is_made_anew(times: int, is_given_up: bo
         lock=_Stolen("a", drivers.alive, times),
     )
     if is_given_up:
-        with pytest.raises(TurnLostError):
+        with pytest.raises(StaleTokenError):
             ledger.ask()
     else:
         config = ledger.ask()

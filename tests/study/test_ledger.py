@@ -22,11 +22,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.config.trial import TrialConfig
-from searchlab.study import agenda
-from searchlab.study.attributes import TrialRecord
-from searchlab.study.endings import fail
+from searchlab.study import trial_queue
 from searchlab.study.ledger import Ledger
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.outcome import fail
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.trial_record import TrialRecord
 
 
 class _PruneAll(optuna.pruners.BasePruner):
@@ -296,7 +296,7 @@ def test_finalists_wait_for_the_last_search_trials() -> None:
 
 def test_after_the_timeout_no_search_trial_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(agenda.time, "monotonic", lambda: now)
+    monkeypatch.setattr(trial_queue.time, "monotonic", lambda: now)
     spec = make_spec(search={"timeout": 60.0})
     study = open_study(spec)
     ledger = open_ledger(spec, study)

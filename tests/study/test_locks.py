@@ -24,7 +24,7 @@ from searchlab.study.locks.study_lock import (
     is_driven_elsewhere,
     new_driver_id,
 )
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 GRPC = "grpc://storage:13000"
 

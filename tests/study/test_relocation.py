@@ -13,12 +13,12 @@ from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InputError
-from searchlab.study.moving.copying import copy_study
-from searchlab.study.moving.deletion import delete_run
-from searchlab.study.moving.relocation import SET_ASIDE, plan_relocation
-from searchlab.study.runs import RunFolder
-from searchlab.study.storages.opening import open_storage, sqlite_url
-from searchlab.study.storages.server import start_server
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.server import start_server
+from searchlab.study.transfer.copying import copy_study
+from searchlab.study.transfer.deletion import delete_run
+from searchlab.study.transfer.relocation import SET_ASIDE, plan_relocation
 
 STUDY = {
     "name": "rich",

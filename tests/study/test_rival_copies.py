@@ -11,10 +11,10 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from rich_studies import KINDS, describe_study, make_rich_study
 
 from searchlab.errors import InfrastructureError
-from searchlab.study.moving import copying
-from searchlab.study.moving.copying import COPYING, copy_study, is_half_copied
-from searchlab.study.storages import bulk_writing
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage import bulk_writing
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.transfer import copying
+from searchlab.study.transfer.copying import COPYING, copy_study, is_half_copied
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from quick_disk import sync_never
 
-from searchlab.study.storages.row_storage import RowStorage
+from searchlab.study.storage.row_storage import RowStorage
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -93,7 +93,7 @@ def test_all_trials_of_a_study_equal_those_that_optuna_reads(
     included: set[int],
     after: int,
 ) -> None:
-    monkeypatch.setattr("searchlab.study.storages.row_storage._MOST_LISTED", most_listed)
+    monkeypatch.setattr("searchlab.study.storage.row_storage._MAX_LISTED", most_listed)
     rows, objects = pair
     for study_id in (1, 2):
         found = rows._get_trials(study_id, states, included, after)
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_a_key_error(pair: tuple[RowStorage, RDBStorage]) -
 def test_states_and_one_attribute_are_read_alone(
     pair: tuple[RowStorage, RDBStorage], monkeypatch: pytest.MonkeyPatch, most_listed: int
 ) -> None:
-    monkeypatch.setattr("searchlab.study.storages.row_storage._MOST_LISTED", most_listed)
+    monkeypatch.setattr("searchlab.study.storage.row_storage._MAX_LISTED", most_listed)
     rows, objects = pair
     trials = {trial._trial_id: trial for trial in objects.get_all_trials(1)}
     named = {1, 2, 3, 5, 9}  # 2 is the other study's

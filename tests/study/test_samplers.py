@@ -33,8 +33,8 @@ from sampler_driving import (
 )
 
 from searchlab.config.samplers import check_sampler
-from searchlab.study.attributes import ALONE
 from searchlab.study.samplers.registry import DerivedSampler
+from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
 
 
 def _num_trials(sampler: str) -> int:
@@ -46,12 +46,12 @@ def _points(study: Study) -> list[dict[str, Any]]:
     return [trial.params for trial in study.get_trials(deepcopy=False)]
 
 
-@pytest.mark.parametrize("ending", [finish, finish_in_every_way])
+@pytest.mark.parametrize("outcome", [finish, finish_in_every_way])
 @pytest.mark.parametrize("sampler", ASKED)
-def test_a_restart_before_every_trial_changes_no_parameter(sampler: str, ending: Finish) -> None:
+def test_a_restart_before_every_trial_changes_no_parameter(sampler: str, outcome: Finish) -> None:
     spec = search_spec(sampler, _num_trials(sampler))
-    once = _points(run_study(spec, finish=ending))
-    assert _points(run_study(spec, finish=ending, restart=True)) == once
+    once = _points(run_study(spec, finish=outcome))
+    assert _points(run_study(spec, finish=outcome, restart=True)) == once
     assert len({str(point) for point in once}) == NUM_BASELINES + _num_trials(sampler)
 
 
@@ -171,7 +171,9 @@ def test_what_is_sampled_alone_without_need_is_noted_and_said_once_each(
     }
     assert noted == set(_needless(study, spy.alone)) != set()
     recorded = {
-        (trial.number, name) for trial in study.trials for name in trial.system_attrs.get(ALONE, ())
+        (trial.number, name)
+        for trial in study.trials
+        for name in trial.system_attrs.get(INDEPENDENTLY_SAMPLED, ())
     }
     assert recorded == noted
     said = [record.getMessage() for record in caplog.records if "at random" in record.getMessage()]
@@ -188,7 +190,7 @@ def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
         value = trial.suggest_float("unheard_of", 0.0, 1.0)
     assert 0.0 <= value <= 1.0
     assert study.sampler.needlessly_alone == {"unheard_of": [0]}  # type: ignore[attr-defined]
-    assert study.trials[0].system_attrs[ALONE] == ["unheard_of"]
+    assert study.trials[0].system_attrs[INDEPENDENTLY_SAMPLED] == ["unheard_of"]
     assert "sampler gp drew unheard_of of trial 0 at random" in caplog.text
 
 

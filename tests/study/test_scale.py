@@ -17,7 +17,7 @@ from quick_disk import sync_never
 
 from searchlab.study.pruning.judging import judge
 from searchlab.study.pruning.pruners import make_pruner
-from searchlab.study.storages.row_storage import RowStorage
+from searchlab.study.storage.row_storage import RowStorage
 
 EPOCHS = 20
 PRUNERS = ["median", "successive_halving", "hyperband"]

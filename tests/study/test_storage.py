@@ -11,15 +11,15 @@ import optuna
 import pytest
 
 from searchlab.errors import InputError
-from searchlab.study.storages import opening as storage
-from searchlab.study.storages.opening import (
+from searchlab.study.storage import opening as storage
+from searchlab.study.storage.opening import (
     hide_password,
     open_storage,
     scrub,
     sqlite_url,
     take_password_from_environment,
 )
-from searchlab.study.storages.urls import normalise
+from searchlab.study.storage.urls import normalise
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer

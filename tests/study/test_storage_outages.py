@@ -22,8 +22,8 @@ from optuna.trial import TrialState
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
 from searchlab.study.ledger import Ledger
-from searchlab.study.storages import opening as storage_module
-from searchlab.study.storages.opening import open_storage, sqlite_url
+from searchlab.study.storage import opening as storage_module
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
@@ -152,7 +152,7 @@ _SERVE = """
 import sys, warnings
 warnings.simplefilter("ignore")
 from optuna.storages import run_grpc_proxy_server
-from searchlab.study.storages.opening import open_storage
+from searchlab.study.storage.opening import open_storage
 run_grpc_proxy_server(open_storage(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]))
 """
 

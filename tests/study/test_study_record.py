@@ -10,8 +10,8 @@ from small_studies import NO_DATA, write_study
 
 from searchlab.config.loading import load_study
 from searchlab.errors import InputError
-from searchlab.study.preparation import PreparedStudy, prepare_study
-from searchlab.study.record import create_study, join_study, reopen_study
+from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
+from searchlab.study.study_access import create_study, join_study, reopen_study
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from optuna.study import Study
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
-from searchlab.study import attributes as attr
-from searchlab.study.endings import fail
+from searchlab.study import trial_record as attr
 from searchlab.study.ledger import Ledger
+from searchlab.study.outcome import fail
 
 SPEC = make_spec(search={"trials": 2}, baselines={"architectures": []}, confirm={"top": 0})
 

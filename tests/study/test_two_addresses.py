@@ -18,11 +18,11 @@ from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock
 from searchlab.study.locks.lease import LEASE, Lease
 from searchlab.study.locks.study_lock import hold_study, is_driven_elsewhere
-from searchlab.study.storages import patience
-from searchlab.study.storages.opening import open_storage, sqlite_url
-from searchlab.study.storages.patient_storage import PatientStorage
-from searchlab.study.storages.server import start_server
-from searchlab.study.storages.urls import find_sqlite_file, normalise
+from searchlab.study.storage import retry_policy
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.storage.server import start_server
+from searchlab.study.storage.urls import find_sqlite_file, normalise
 
 NAME = "letters"
 GRPC = "grpc://storage:13000"  # stands for a proxy before whatever storage it is given with
@@ -192,7 +192,7 @@ def test_an_outage_is_not_waited_for_once_more_to_give_the_lease_back(
 ) -> None:
     inner = InMemoryStorage()
     optuna.create_study(study_name=NAME, storage=inner)
-    storage = PatientStorage(inner)
+    storage = RetryingStorage(inner)
     lease = Lease(storage, NAME, driver="me", times=UNATTENDED, url=GRPC)
     lease.claim()
 
@@ -203,7 +203,7 @@ def test_an_outage_is_not_waited_for_once_more_to_give_the_lease_back(
         raise AssertionError("it was waited for")
 
     monkeypatch.setattr(inner, "get_study_id_from_name", fail)
-    monkeypatch.setattr(patience.Patience, "_sleep", wait)
+    monkeypatch.setattr(retry_policy.RetryPolicy, "_sleep", wait)
     with pytest.raises(AssertionError):
         storage.get_study_id_from_name(NAME)
     lease.end()

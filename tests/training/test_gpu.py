@@ -38,7 +38,7 @@ from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.memory import free_memory, release_frames
-from searchlab.training.probe import probe_training
+from searchlab.training.memory_check import probe_training
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialFolders, TrialRun
 from searchlab.training.saved_models import load_model

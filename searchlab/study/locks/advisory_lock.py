@@ -21,11 +21,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
 from searchlab.study.locks.drivers import LockTimes
-from searchlab.study.storages.faults import Fault, classify, describe_cause
-from searchlab.study.storages.urls import hide_password, scrub
+from searchlab.study.storage.faults import Fault, classify, describe_cause
+from searchlab.study.storage.urls import hide_password, scrub
 
 if TYPE_CHECKING:
-    from searchlab.study.storages.record_storage import RecordStorage
+    from searchlab.study.storage.record_storage import RecordStorage
 
 __all__ = ["AdvisoryLock", "hold_advisory_lock", "is_study_locked"]
 

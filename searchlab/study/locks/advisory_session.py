@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.pool import NullPool
 
-from searchlab.study.storages.turns import mark_latest_turn
-from searchlab.study.storages.urls import normalise
+from searchlab.study.storage.fencing import claim_token
+from searchlab.study.storage.urls import normalise
 
 __all__ = ["AdvisorySession", "HeldLock", "lock_key", "make_engine"]
 
@@ -88,7 +88,7 @@ class AdvisorySession:
 
     def note_turn(self, name: str, token: str) -> bool:
         """Make a turn the study's latest; return whether there is such a study."""
-        return self._connection.execute(mark_latest_turn(name, token)).first() is not None
+        return self._connection.execute(claim_token(name, token)).first() is not None
 
     def give_back(self, key: int) -> None:
         """Free a lock that was taken exclusively, if it is had."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from searchlab.errors import InfrastructureError
 from searchlab.study.locks.drivers import LockTimes, StudyLock
 from searchlab.study.locks.lease import Lease, is_direct
-from searchlab.study.storages.faults import failure_types
+from searchlab.study.storage.faults import failure_types
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -13,12 +13,12 @@ from typing import Protocol
 
 __all__ = ["LockTimes", "SoleDriver", "StudyLock", "new_driver_id"]
 
-_MOST_HOST_CHARACTERS = 40
+_MAX_HOST_CHARACTERS = 40
 
 
 def new_driver_id() -> str:
     """Return ``<host>-<pid>-<8 hex>``, a slug, another one for each run of a driver."""
-    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:_MOST_HOST_CHARACTERS].strip("-")
+    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:_MAX_HOST_CHARACTERS].strip("-")
     return f"{host or 'host'}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
@@ -39,7 +39,7 @@ class StudyLock(Protocol):
         """Keep the other drivers from deciding what runs next; a shared lock waits its turn.
 
         Raises InfrastructureError when no turn comes. In the block, making, claiming and taking
-        over trials raises TurnLostError once another driver decides; a new block may follow.
+        over trials raises StaleTokenError once another driver decides; a new block may follow.
         """
         ...
 

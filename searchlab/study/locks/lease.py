@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InfrastructureError, InputError, SearchlabError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver
-from searchlab.study.storages.faults import describe_cause, failure_types
-from searchlab.study.storages.patient_storage import PatientStorage
-from searchlab.study.storages.urls import hide_password, scrub
+from searchlab.study.storage.faults import describe_cause, failure_types
+from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.storage.urls import hide_password, scrub
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -66,7 +66,7 @@ class Lease(SoleDriver):
     ) -> None:
         super().__init__(driver)
         self._patient = storage
-        self._storage = storage.inner if isinstance(storage, PatientStorage) else storage
+        self._storage = storage.inner if isinstance(storage, RetryingStorage) else storage
         self._name = name
         self._times = times
         self._url = url

@@ -12,7 +12,7 @@ import filelock
 
 from searchlab.errors import InputError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock, new_driver_id
-from searchlab.study.storages.urls import find_sqlite_file, hide_password, is_postgres
+from searchlab.study.storage.urls import find_sqlite_file, hide_password, is_postgres
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -105,7 +105,7 @@ def _hold_postgres(
 ) -> Iterator[StudyLock]:
     from searchlab.study.locks.advisory_lock import hold_advisory_lock
     from searchlab.study.locks.direct_lease import DirectLease, LeasedLock
-    from searchlab.study.storages.patient_storage import PatientStorage
+    from searchlab.study.storage.retrying_storage import RetryingStorage
 
     lease = DirectLease(
         storage,
@@ -116,7 +116,7 @@ def _hold_postgres(
         shared=shared,
         is_locked=lambda: _is_locked_in_postgres(url, name),
     )
-    records = storage.records if isinstance(storage, PatientStorage) else None
+    records = storage.records if isinstance(storage, RetryingStorage) else None
     with ExitStack() as stack:
         stack.callback(lease.end)  # after the lock's end: the last of joined drivers sees it free
         lock = hold_advisory_lock(

@@ -10,15 +10,15 @@ from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveH
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial
 
-from searchlab.study.pruning.rivals import Rivals
-from searchlab.study.pruning.verdicts import Verdict, ask_pruner, judge_by_halving, judge_by_median
+from searchlab.study.pruning.decisions import Verdict, ask_pruner, judge_by_halving, judge_by_median
+from searchlab.study.pruning.peers import PeerValues
 
 __all__ = ["judge"]
 
 _PRUNED_AT = "searchlab:pruned_at"
 
 # Kept as long as the study is: going through 10,000 trials anew takes longer than a verdict may.
-_rivals_of: WeakKeyDictionary[Study, Rivals] = WeakKeyDictionary()
+_rivals_of: WeakKeyDictionary[Study, PeerValues] = WeakKeyDictionary()
 
 
 def judge(study: Study, trial: Trial) -> bool:
@@ -43,23 +43,23 @@ def judge(study: Study, trial: Trial) -> bool:
 
 
 def _decide(study: Study, trial: FrozenTrial) -> Verdict:
-    pruner, rivals = study.pruner, _find_rivals(study)
+    pruner, peers = study.pruner, _find_rivals(study)
     if isinstance(pruner, MedianPruner):
-        return judge_by_median(pruner, trial, rivals, study.direction)
+        return judge_by_median(pruner, trial, peers, study.direction)
     if isinstance(pruner, HyperbandPruner):
         if not pruner._pruners:
             pruner._try_initialization(study)
-        bracket = rivals.bracket_of(trial.number)
+        bracket = peers.bracket_of(trial.number)
         halving = pruner._pruners[bracket]
-        return judge_by_halving(halving, trial, rivals, study.direction, bracket=bracket)
+        return judge_by_halving(halving, trial, peers, study.direction, bracket=bracket)
     if isinstance(pruner, SuccessiveHalvingPruner):
-        return judge_by_halving(pruner, trial, rivals, study.direction)
+        return judge_by_halving(pruner, trial, peers, study.direction)
     return ask_pruner(study, trial)
 
 
-def _find_rivals(study: Study) -> Rivals:
-    rivals = _rivals_of.get(study)
-    if rivals is None:
+def _find_rivals(study: Study) -> PeerValues:
+    peers = _rivals_of.get(study)
+    if peers is None:
         pruner, name = study.pruner, study.study_name
 
         def find_bracket(number: int) -> int:
@@ -71,9 +71,11 @@ def _find_rivals(study: Study) -> Rivals:
                 named, cast("FrozenTrial", SimpleNamespace(number=number))
             )
 
-        rivals = Rivals(storage=study._storage, study_id=study._study_id, bracket_of=find_bracket)
-        _rivals_of[study] = rivals
-    return rivals
+        peers = PeerValues(
+            storage=study._storage, study_id=study._study_id, bracket_of=find_bracket
+        )
+        _rivals_of[study] = peers
+    return peers
 
 
 def _note(trial: Trial, key: str, value: float | None) -> None:

@@ -10,8 +10,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from searchlab.config.trial import Role
-from searchlab.study.attributes import ROLE, STOP_REASON
 from searchlab.study.space.points import Point
+from searchlab.study.trial_record import ROLE, STOP_REASON
 
 if TYPE_CHECKING:
     from optuna.study import Study

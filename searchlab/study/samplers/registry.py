@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 
 from searchlab.config.samplers import WHOLE_SPACE_SAMPLERS
 from searchlab.config.seeds import derive_seed
-from searchlab.study.attributes import ALONE
 from searchlab.study.samplers.evolution import POPULATION_SIZE, EvolutionSampler
 from searchlab.study.samplers.flat_space import FlatSpace
 from searchlab.study.samplers.gaussian_process import GP_STARTUP_TRIALS, GaussianProcessSampler
@@ -23,6 +22,7 @@ from searchlab.study.samplers.nsga2 import NSGA2_POPULATION_SIZE, Nsga2Sampler
 from searchlab.study.samplers.replayed_cmaes import ReplayedCmaEsSampler
 from searchlab.study.samplers.sobol import SobolSampler
 from searchlab.study.space.study_space import SpecSpace
+from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ class DerivedSampler(BaseSampler):
 
     Where ``expects`` says that a parameter should not have been sampled alone, it is noted in
     ``needlessly_alone`` with the numbers of its trials, and in the trial's system attribute
-    ``ALONE``, and the user is told once.
+    ``INDEPENDENTLY_SAMPLED``, and the user is told once.
     """
 
     def __init__(
@@ -116,8 +116,10 @@ class DerivedSampler(BaseSampler):
                 trial.number,
             )
         self.needlessly_alone.setdefault(param_name, []).append(trial.number)
-        noted = [*trial.system_attrs.get(ALONE, ()), param_name]
-        study._storage.set_trial_system_attr(trial._trial_id, ALONE, list(dict.fromkeys(noted)))
+        noted = [*trial.system_attrs.get(INDEPENDENTLY_SAMPLED, ()), param_name]
+        study._storage.set_trial_system_attr(
+            trial._trial_id, INDEPENDENTLY_SAMPLED, list(dict.fromkeys(noted))
+        )
 
     def after_trial(
         self,

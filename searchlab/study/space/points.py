@@ -18,7 +18,7 @@ from searchlab.errors import InputError, did_you_mean
 __all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "walk"]
 
 # What fits memory and is asked for within seconds; nobody trains so many.
-_MOST_POINTS = 200_000
+_MAX_POINTS = 200_000
 
 Point = dict[str, Scalar]
 Choose = Callable[[str, Choice | Range], Scalar]
@@ -71,10 +71,10 @@ def grid(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
 
     The order is shuffled so that the first n of it are a fair sample of the whole.
     """
-    everything = list(islice(_enumerate(space, points), _MOST_POINTS + 1))
-    if len(everything) > _MOST_POINTS:
+    everything = list(islice(_enumerate(space, points), _MAX_POINTS + 1))
+    if len(everything) > _MAX_POINTS:
         raise InputError(
-            f"cannot be grid for a space of more than {_MOST_POINTS:,} points",
+            f"cannot be grid for a space of more than {_MAX_POINTS:,} points",
             where="search.sampler",
             remedy="Use qmc, which covers a large space evenly, or search less at once",
         )

@@ -15,7 +15,7 @@ __all__ = ["check_space"]
 Leaf = Fixed | Choice | Range | EachLayer
 
 # Enough for every width that a family knows; above it only the ends of a range are checked.
-_MOST_VALUES = 10_000
+_MAX_VALUES = 10_000
 
 
 def check_space(space: SpaceSpec, document: Document | None, *, prefix: Location = ()) -> None:
@@ -96,7 +96,7 @@ def _values(node: Leaf) -> Iterable[Scalar]:
     inner = node.each_layer if isinstance(node, EachLayer) else node
     if isinstance(inner, Range):
         count = inner.count()
-        if count is not None and count <= _MOST_VALUES:
+        if count is not None and count <= _MAX_VALUES:
             return inner.values() or ()
     return leaf_values(inner)
 

@@ -1,0 +1,92 @@
+"""The rule about folds: what a model is validated on, it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from searchlab.data import get_dataset, list_datasets, load_dataset, stratified_folds
+from searchlab.doctor.findings import RUN_ANEW, Evidence, Finding, StudyFolds, list_trials
+from searchlab.doctor.trials_rules import planned_folds
+from searchlab.errors import SearchlabError
+from searchlab.study.preparation.prepared_study import request_data
+
+if TYPE_CHECKING:
+    from searchlab.config.study import StudySpec
+    from searchlab.data.folds import Indices
+
+__all__ = ["deal_folds", "describe_fold_damage", "find_overlapping_folds"]
+
+
+def find_overlapping_folds(evidence: Evidence) -> Iterator[Finding]:
+    """Yield folds that share images or leave some out, and trials of another number of folds."""
+    if evidence.folds is not None:
+        for damage in describe_fold_damage(evidence.folds.folds, evidence.folds.num_images):
+            yield Finding(
+                rule="overlapping-folds",
+                severity="problem",
+                message=f"{damage}: models are validated on images that they were trained on",
+                remedy=f"Mend how the folds are dealt out. {RUN_ANEW}",
+                command=evidence.rerun_command,
+            )
+    others = [
+        record.number
+        for record in evidence.records
+        if record.state in ("COMPLETE", "PRUNED")
+        if len(record.fold_values) > (planned_folds(evidence.spec, record) or 100)
+    ]
+    if others:
+        verb = "was" if len(others) == 1 else "were"
+        yield Finding(
+            rule="overlapping-folds",
+            severity="problem",
+            message=f"{list_trials(others)} {verb} validated on more folds than the study has: "
+            "the folds of one trial overlap with those of another",
+            remedy=f"Keep validation.folds for the whole of a study. {RUN_ANEW}",
+            command=evidence.rerun_command,
+            trials=tuple(others),
+        )
+
+
+def describe_fold_damage(folds: Sequence[Indices], num_images: int) -> list[str]:
+    """Say how the validation indices of folds overlap or leave images of 0..num_images-1 out."""
+    if not folds:
+        return []
+    indices = np.concatenate(list(folds))
+    counts = np.bincount(indices[(indices >= 0) & (indices < num_images)], minlength=num_images)
+    num_shared, num_left = int((counts > 1).sum()), int((counts == 0).sum())
+    num_outside = len(indices) - int(counts.sum())
+    damage = []
+    if num_shared:
+        damage.append(f"the folds overlap in {num_shared:,} of {num_images:,} images")
+    if num_left:
+        damage.append(f"{num_left:,} of {num_images:,} images are in no fold")
+    if num_outside:
+        damage.append(f"{num_outside:,} indices of the folds are no training image's")
+    return damage
+
+
+def deal_folds(spec: StudySpec, data_dir: Path) -> StudyFolds | str:
+    """Deal a study's images out as its preparation does, or say why that cannot be done here.
+
+    Image files are not decoded for it, and nothing is fetched.
+    """
+    name = spec.dataset.name
+    if name not in list_datasets():
+        return f"dataset {name} comes from a plugin, which is not loaded to look at a study"
+    dataset = get_dataset(name)
+    if dataset.tree is not None:
+        return f"the image files of dataset {name} would have to be decoded"
+    if missing := dataset.find_missing(data_dir):
+        return f"dataset {name} is not in {data_dir} ({missing[0]} is missing)"
+    try:
+        images = load_dataset(request_data(spec.dataset), data_dir)
+        folds = stratified_folds(
+            images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
+        )
+    except SearchlabError as error:
+        return f"dataset {name} cannot be read: {error}"
+    return StudyFolds(folds=folds, num_images=len(images.train_labels))

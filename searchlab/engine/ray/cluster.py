@@ -1,0 +1,163 @@
+"""Connecting to Ray: to a cluster that is there, or to one started here for this study alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from searchlab.config.study import ResourceSpec
+from searchlab.engine.ray.access_token import guarded_by_token
+from searchlab.engine.ray.local_ray import start_ray
+from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts, read_cluster
+from searchlab.engine.ray.secrecy import hidden_command_line, hidden_secrets
+from searchlab.errors import InputError
+
+__all__ = [
+    "ClusterFacts",
+    "NodeFacts",
+    "connected_ray",
+    "hidden_secrets",
+    "prepare_ray_settings",
+]
+
+# Together they stay under half a minute.
+_DIAL_SECONDS = 5.0
+_PROBE_SECONDS = 22.0
+
+# Read by Ray and Tune when they are imported or when an experiment starts.
+_RAY_SETTINGS = {
+    # Tune's loggers write three files a trial that nobody reads: more than half of its time.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is stop_on_signals
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # the storage is the record, Tune's snapshots are not read
+    "TUNE_WARN_THRESHOLD_S": "1e9",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "A worker died or was killed",
+}
+
+
+def prepare_ray_settings() -> None:
+    """Make Ray's settings in this process's environment; call it before ray is imported."""
+    os.environ.update(_RAY_SETTINGS)
+
+
+@contextmanager
+def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Iterator[ClusterFacts]:
+    """Connect this process to Ray, and let go of it at the end.
+
+    Takes the Ray that this process is connected to already; else the cluster at ``address``
+    (``auto`` or HOST:PORT) or RAY_ADDRESS, which outlives the study; else starts one here, which
+    ends with it. That one asks for a token, and all its processes listen on loopback only. Raises
+    InputError, within half a minute, where no cluster can be reached at the address,
+    InfrastructureError where none can be started here.
+    """
+    prepare_ray_settings()
+    import ray
+
+    if ray.is_initialized():
+        yield read_cluster(is_ours=False)
+        return
+    place = _choose_place(address)
+    with ExitStack() as stack:
+        if place is None:
+            stack.enter_context(guarded_by_token())
+        # Also where the connection fails half-way.
+        stack.callback(ray.shutdown)
+        # Only meanwhile: a database client here may have to connect again later.
+        with hidden_secrets(), hidden_command_line():
+            if place is None:
+                start_ray(resources)
+            else:
+                _join(*place)
+        for name in ("ray", "ray.tune", "ray.train", "ray._private"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        yield read_cluster(is_ours=place is None)
+
+
+def _choose_place(address: str | None) -> tuple[str, str] | None:
+    """Return where to connect to, and what messages call it; None to start a Ray here."""
+    given = os.environ.get("RAY_ADDRESS")
+    if given and given != "local" and address in (None, "auto"):
+        return given, f"RAY_ADDRESS {given}"
+    return None if address is None else (address, f"--address {address}")
+
+
+def _join(address: str, where: str) -> None:
+    import ray
+    from ray.exceptions import RayError
+
+    if address != "auto":
+        _dial(address, where)
+    _probe(address, where)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    # RuntimeError: another version of Ray or Python there.
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise _unreachable(where, str(error)) from error
+
+
+def _dial(address: str, where: str) -> None:
+    """Raise InputError unless something listens at HOST:PORT."""
+    found = re.fullmatch(r"(?P<host>[\w.-]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})", address)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise InputError(
+            "must be auto or HOST:PORT, as `ray start --head` prints it",
+            where=where,
+            remedy="A ray:// address is of Ray's client, which cannot run a study"
+            if address.startswith("ray://")
+            else None,
+        )
+    try:
+        host = found["host"].strip("[]")
+        socket.create_connection((host, int(found["port"])), timeout=_DIAL_SECONDS).close()
+    except OSError as error:
+        raise _unreachable(where, error.strerror or str(error)) from None
+
+
+def _probe(address: str, where: str) -> None:
+    """Raise InputError unless a Ray cluster answers there and takes this process in."""
+    command = [sys.executable, "-m", "searchlab.engine.ray.cluster_ping", address]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise _unreachable(where, "what listens there does not answer as Ray does") from None
+    if done.returncode:
+        raise _unreachable(where, (done.stderr.strip().splitlines() or ["no answer"])[-1])
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if answer["state"] == "refused":
+        raise InputError(
+            f"does not let this process in: {answer['reason']}",
+            where=where,
+            remedy="Give the cluster's token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE, "
+            "a file that only you can read",
+        )
+    if answer["state"] == "elsewhere":
+        raise InputError(
+            "is a Ray cluster that this machine is not part of",
+            where=where,
+            remedy="Run this on one of its nodes, or submit it: ray job submit -- searchlab ...; "
+            "or make this machine a node: ray start --address=HOST:PORT",
+        )
+    if answer["state"] == "unreachable":
+        raise _unreachable(where, answer["reason"])
+
+
+def _unreachable(where: str, reason: str) -> InputError:
+    first_line = (reason.strip().splitlines() or ["no reason given"])[0]
+    return InputError(
+        f"cannot be reached: {first_line.rstrip('.')}",
+        where=where,
+        remedy="Start a cluster with ray start --head, which prints its HOST:PORT; "
+        "without --address a Ray is started here for this study alone",
+    )

@@ -1,0 +1,133 @@
+"""Trying the study's largest model for two batches, where its workers will run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from searchlab.config.trial import TrialConfig
+from searchlab.engine.devices import choose_device
+from searchlab.engine.ray.cluster import ClusterFacts
+from searchlab.study.preparation.prepared_study import PreparedStudy
+from searchlab.training.failures import Failure, describe_failure
+from searchlab.training.images import TrainingData
+from searchlab.training.memory import BATCH_SPLIT, free_memory, release_frames
+from searchlab.training.memory_check import ProbeResult, probe_training
+from searchlab.training.process import repeatable
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayError
+
+__all__ = ["describe_probe", "try_config"]
+
+logger = logging.getLogger(__name__)
+
+_MEGABYTE = 1e6
+_WHOLE_THEN_IN_PARTS = (1, BATCH_SPLIT)
+
+
+def try_config(
+    config: TrialConfig, cluster: ClusterFacts, prepared: PreparedStudy
+) -> ProbeResult | Failure:
+    """Train two batches of ``config`` on a node of the cluster; return what they took.
+
+    Where memory runs out they are tried once more in parts, as a worker does. Returns why, where
+    that fails too, or the model fails otherwise. On this machine's CPUs it is done in this
+    process, which has torch loaded already.
+    """
+    resources = prepared.spec.resources
+    num_threads = max(1, int(resources.cpus))
+    num_gpus = int(resources.gpus != 0 and any(node.gpus for node in cluster.nodes))
+    if _is_this_machine(cluster) and not num_gpus:
+        images, folds = prepared.images, prepared.folds
+        return _try_here(config, images, folds, num_threads, num_gpus, _WHOLE_THEN_IN_PARTS)
+    return _try_there(config, prepared, num_threads, num_gpus)
+
+
+def _is_this_machine(cluster: ClusterFacts) -> bool:
+    import ray
+
+    alive = [node.node_id for node in cluster.nodes if node.alive]
+    return alive == [ray.get_runtime_context().get_node_id()]
+
+
+def _try_here(
+    config: TrialConfig,
+    images: Any,
+    folds: Any,
+    num_threads: int,
+    num_gpus: int,
+    splits: Iterable[int],
+) -> ProbeResult | Failure:
+    """Try one split after another, for as long as memory runs out."""
+    failure: Failure | None = None
+    with repeatable(num_threads):
+        for batch_split in splits:
+            try:
+                data = TrainingData.from_images(images, folds, choose_device(num_gpus))
+                return probe_training(config, data, batch_split=batch_split)
+            except Exception as error:  # a plugin's model may raise whatever it likes
+                logger.debug("the probe failed", exc_info=True)
+                failure = describe_failure(error)
+                release_frames(error)
+            if failure.kind != "oom":
+                break
+            free_memory()  # not above: there, the error and all that it refers to live on
+    assert failure is not None
+    return failure
+
+
+def _try_there(
+    config: TrialConfig, prepared: PreparedStudy, num_threads: int, num_gpus: int
+) -> ProbeResult | Failure:
+    import ray
+    from ray.exceptions import RayError
+
+    from searchlab.config.plugins import load_sources, loaded_sources
+
+    sources = loaded_sources(prepared.spec.plugins)
+
+    def probe(text: str, images: Any, folds: Any, splits: tuple[int, ...]) -> ProbeResult | Failure:
+        load_sources(sources)
+        config = TrialConfig.from_json(text)
+        return _try_here(config, images, folds, num_threads, num_gpus, splits)
+
+    # A probe whose node dies is tried elsewhere, three times at the most.
+    task = ray.remote(num_cpus=prepared.spec.resources.cpus, num_gpus=num_gpus, max_retries=3)(
+        probe
+    )
+    images = ray.put(prepared.images)
+    failure: Failure | None = None
+    for splits in (_WHOLE_THEN_IN_PARTS, (BATCH_SPLIT,)):
+        try:
+            pending = task.remote(config.to_json(), images, prepared.folds, splits)
+            outcome: ProbeResult | Failure = ray.get(pending)
+            return outcome
+        except RayError as error:
+            failure = _describe_loss(error)
+        if failure.kind != "oom":
+            break
+    assert failure is not None
+    return failure
+
+
+def _describe_loss(error: RayError) -> Failure:
+    """Return why a task has no answer; one whose process was killed may have been so for memory."""
+    from ray.exceptions import OutOfMemoryError, WorkerCrashedError
+
+    cause = getattr(error, "cause", None)
+    failure = describe_failure(cause if isinstance(cause, Exception) else error)
+    is_killed = isinstance(error, (OutOfMemoryError, WorkerCrashedError))
+    return Failure(kind="oom" if is_killed else failure.kind, message=failure.message)
+
+
+def describe_probe(config: TrialConfig, probe: ProbeResult) -> str:
+    """Return a line about the largest model, for the user."""
+    need = probe.cohort_bytes(config.folds.num_members) / _MEGABYTE
+    parts = f" in {probe.batch_split} parts" if probe.batch_split > 1 else ""
+    return (
+        f"largest model: {config.model.family}, {probe.num_parameters:,} parameters, batch "
+        f"{config.batch_size}{parts}, {config.folds.num_members} at once: {need:,.0f} MB, "
+        f"{probe.images_per_second:,.0f} images/s"
+    )

@@ -1,0 +1,142 @@
+"""What a node says of itself. Sent to nodes by value: searchlab may be missing or old there.
+
+So nothing but the standard library is imported at the top, and answers are plain data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["count_cuda_devices", "read_free_bytes", "read_versions", "report_node"]
+
+_PACKAGES = ("searchlab", "torch", "torchvision", "ray")
+
+_COUNT_DEVICES = """
+import torch
+print(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+"""
+
+
+def report_node(
+    name: str,
+    *,
+    meeting_place: str,
+    secret: str,
+    run_path: str,
+    plugins: Mapping[str, str | None],
+    wants_gpu: bool,
+    patience_seconds: float,
+) -> dict[str, Any]:
+    """Return ``versions``, ``free_bytes``, and errors in words or None: ``folder``, ``plugins``.
+
+    ``meeting_place`` is the driver's folder with a file ``driver`` that holds ``secret``; the node
+    answers with a file called ``name`` beside it. ``cuda_devices`` is None unless ``wants_gpu``.
+    """
+    return {
+        "versions": read_versions(),
+        "folder": _meet(Path(meeting_place), name, secret, patience_seconds),
+        "plugins": _load_plugins(plugins),
+        "free_bytes": read_free_bytes([run_path, _ray_folder()]),
+        "cuda_devices": count_cuda_devices() if wants_gpu else None,
+    }
+
+
+def read_versions() -> dict[str, str | None]:
+    """Return what is installed, None for what is not; ``source`` is a digest of searchlab's own."""
+    versions: dict[str, str | None] = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    versions["source"] = _digest_source()
+    return versions
+
+
+def read_free_bytes(folders: list[str]) -> dict[str, int]:
+    """Return what is left on the disks of these folders; one that is not there is left out."""
+    return {folder: shutil.disk_usage(folder).free for folder in folders if Path(folder).is_dir()}
+
+
+def count_cuda_devices() -> int:
+    """Return how many CUDA devices torch can use on this machine.
+
+    Asked of a fresh process: one that has looked once keeps to what it saw. A task that takes no
+    GPU sees all that its node's Ray sees, unless RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO has Ray hide
+    them by an empty list, which is not for workers that take one.
+    """
+    environment = dict(os.environ)
+    if not environment.get("CUDA_VISIBLE_DEVICES"):
+        environment.pop("CUDA_VISIBLE_DEVICES", None)
+    command = [sys.executable, "-c", _COUNT_DEVICES]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    return int(done.stdout) if done.returncode == 0 else 0
+
+
+def _digest_source() -> str | None:
+    """Return 16 hex digits of searchlab's Python files: checkouts of one version may differ."""
+    try:
+        spec = importlib.util.find_spec("searchlab")
+    except ValueError:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}|{len(content)}|".encode() + content)
+    return digest.hexdigest()
+
+
+def _meet(place: Path, name: str, secret: str, patience_seconds: float) -> str | None:
+    """Answer the driver's file with one of our own. A folder of the same name is not enough."""
+    deadline = time.monotonic() + patience_seconds  # file servers show a new file late
+    try:
+        while not (place / "driver").is_file():
+            if time.monotonic() > deadline:
+                return "is not the driver's" if place.parent.is_dir() else "is not there"
+            time.sleep(0.1)
+        if (place / "driver").read_text() != secret:
+            return "is not the driver's"
+        beside = place / f"{name}.tmp"
+        beside.write_text(json.dumps([name, secret]))
+        beside.replace(place / name)
+    except OSError as error:
+        return f"cannot be used: {error.strerror}"
+    return None
+
+
+def _load_plugins(plugins: Mapping[str, str | None]) -> str | None:
+    try:
+        from searchlab.config.plugins import load_sources
+        from searchlab.errors import InputError
+    except ImportError as error:
+        return f"{type(error).__name__}: {error}"
+    try:
+        load_sources(plugins)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _ray_folder() -> str:
+    """Return where this node's Ray keeps its session and what it spills."""
+    try:
+        from ray._private.worker import _global_node
+    except ImportError:
+        return tempfile.gettempdir()
+    return str(_global_node.get_session_dir_path()) if _global_node else tempfile.gettempdir()

@@ -1,0 +1,1 @@
+"""What is checked and loaded before a study begins."""

@@ -1,0 +1,162 @@
+"""All that can be checked before a study begins, so that nothing is half-written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchlab.config.loading import StudyFile
+from searchlab.config.space import SpaceSpec
+from searchlab.config.study import DatasetSpec, StudySpec
+from searchlab.data import (
+    DatasetFacts,
+    DatasetRequest,
+    ImageData,
+    describe_dataset,
+    list_datasets,
+    load_dataset,
+    stratified_folds,
+)
+from searchlab.data.decoding import Progress
+from searchlab.data.folds import Indices
+from searchlab.errors import InputError, did_you_mean
+from searchlab.models import get_family, list_families
+from searchlab.study.plan import plan_baselines, plan_search
+from searchlab.study.preparation.compatibility import check_models_fit
+from searchlab.study.space.callable_space import CallableSpace
+from searchlab.study.space.space_check import check_space
+from searchlab.study.space.study_space import SpecSpace, StudySpace
+
+__all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "request_data"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedStudy:
+    """A study that passed every check, with the images and the folds that it needs."""
+
+    spec: StudySpec
+    space: StudySpace
+    images: ImageData
+    folds: tuple[Indices, ...]
+
+
+def check_study(file: StudyFile, *, data_dir: Path) -> DatasetFacts:
+    """Make every check that needs no images; return what is known of the dataset without them.
+
+    Raises InputError at the file and line, and writes nothing. The study's plugins must be loaded.
+    Weights that models start from are fetched here, not by every worker.
+    """
+    spec = file.spec
+    _check_dataset_name(file)
+    if isinstance(spec.space, SpaceSpec):
+        check_space(spec.space, file.document, prefix=("space",))
+    _check_baseline_names(file)
+    space = open_space(file.spec)
+    with _located(file):
+        plan_baselines(spec, space)
+        plan_search(spec)
+    with _located(file):
+        facts = describe_dataset(request_data(spec.dataset), data_dir)
+        _check_channels(spec, facts)
+    check_models_fit(file, space, facts)
+    return facts
+
+
+def prepare_study(
+    file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
+) -> PreparedStudy:
+    """Check a study as ``check_study`` does, then read its images and deal them out to folds.
+
+    Image files are decoded with ``on_progress`` told how far it is.
+    """
+    check_study(file, data_dir=data_dir)
+    spec = file.spec
+    with _located(file):
+        images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
+        folds = stratified_folds(
+            images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
+        )
+    return PreparedStudy(spec=spec, space=open_space(spec), images=images, folds=folds)
+
+
+def request_data(dataset: DatasetSpec) -> DatasetRequest:
+    """Return what the data layer is asked for."""
+    return DatasetRequest(
+        name=dataset.name,
+        root=None if dataset.root is None else Path(dataset.root),
+        size=dataset.size,
+        skip_broken=dataset.skip_broken,
+        limit=dataset.limit,
+    )
+
+
+def open_space(spec: StudySpec) -> StudySpace:
+    """Return a study's space, whether a file or a Python function says what it is."""
+    return SpecSpace(spec) if isinstance(spec.space, SpaceSpec) else CallableSpace(spec)
+
+
+def _check_dataset_name(file: StudyFile) -> None:
+    name = file.spec.dataset.name
+    if name not in list_datasets():
+        raise InputError(
+            "must be a known dataset",
+            where=_dataset_place(file),
+            found=name,
+            remedy=did_you_mean(name, list_datasets()),
+        )
+
+
+def _dataset_place(file: StudyFile) -> str:
+    nested = isinstance(file.document.data.get("dataset"), dict)
+    return file.document.where(("dataset", "name") if nested else ("dataset",))
+
+
+def _check_baseline_names(file: StudyFile) -> None:
+    baselines = file.spec.baselines
+    grid = file.document.where(("baselines", "architectures"))
+    for name in baselines.architectures:
+        by_hand = [scheme for scheme in baselines.schemes if scheme != "DT"]
+        _check_baseline(name, by_hand, grid, "Set baselines.schemes to [DT]")
+    for index, row in enumerate(baselines.rows):
+        where = file.document.where(("baselines", "rows", index, "architecture"))
+        by_hand = [row.scheme] if row.scheme != "DT" else []
+        _check_baseline(row.architecture, by_hand, where, "Leave its scheme out")
+
+
+def _check_baseline(name: str, by_hand: Sequence[str], where: str, remedy: str) -> None:
+    if name not in list_families():
+        hint = did_you_mean(name, list_families())
+        raise InputError("must be a known family", where=where, found=name, remedy=hint)
+    if by_hand and get_family(name).first_conv is None:
+        raise InputError(
+            f"{name} has no first conv layer to set by hand, so it refuses schemes "
+            f"{' and '.join(by_hand)}",
+            where=where,
+            remedy=f"{remedy}, or choose another architecture",
+        )
+
+
+def _check_channels(spec: StudySpec, facts: DatasetFacts) -> None:
+    channels = facts.image_shape[0]
+    if spec.dataset.normalize == "imagenet" and channels != 3:
+        raise InputError(
+            "cannot be imagenet, which has means for three colour channels: the images have "
+            f"{channels}",
+            where="dataset.normalize",
+            remedy="Use standard, half or unit",
+        )
+
+
+@contextmanager
+def _located(file: StudyFile) -> Iterator[None]:
+    """Put the file and line before an error that names a field only."""
+    try:
+        yield
+    except InputError as error:
+        field, space, rest = str(error).partition(" ")
+        location = tuple(int(p) if p.isdecimal() else p for p in field.rstrip(":").split("."))
+        if location[0] not in StudySpec.model_fields:
+            raise
+        raise InputError(f"{file.document.where(location)}{space}{rest}") from error

@@ -1,0 +1,135 @@
+"""Run folders: ``runs/<study>/`` and what lies in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchlab.config.documents import dump_yaml
+from searchlab.config.loading import StudyFile, load_study
+from searchlab.errors import InputError, did_you_mean
+from searchlab.study.storage.opening import hide_password, sqlite_url
+
+__all__ = ["RunFolder", "default_runs_dir", "find_run", "list_runs"]
+
+
+def default_runs_dir(option: Path | None) -> Path:
+    """Return where runs lie: the option, else SEARCHLAB_RUNS, else ./runs."""
+    return option or Path(os.environ.get("SEARCHLAB_RUNS") or "runs")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The folder of one study. Nothing of the study is written outside it."""
+
+    path: Path
+
+    @property
+    def study_file(self) -> Path:
+        """The study as it is run, its space inline."""
+        return self.path / "study.yaml"
+
+    @property
+    def database(self) -> Path:
+        """The embedded storage."""
+        return self.path / "study.db"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the driver while it runs."""
+        return self.path / ".lock"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Unfinished trials, one file each."""
+        return self.path / "checkpoints"
+
+    @property
+    def models(self) -> Path:
+        """The trained models of baselines and finalists."""
+        return self.path / "artifacts" / "models"
+
+    def exists(self) -> bool:
+        """Whether a study was begun here."""
+        return self.study_file.is_file()
+
+    def load(self, overrides: Iterable[str] = ()) -> StudyFile:
+        """Read the study as run, with what a resume changes."""
+        return load_study(self.study_file, overrides)
+
+    def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
+        """Write the study, and note a storage of its own; files are replaced whole."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if storage_url is not None:
+            self.note_storage(storage_url)
+        _replace(self.study_file, dump_yaml(data))
+
+    def note_storage(self, storage_url: str) -> None:
+        """Note where the study is recorded from now on, without a password."""
+        note = {"storage": hide_password(storage_url)}
+        _replace(self._storage_note, json.dumps(note) + "\n")
+
+    def discard(self) -> None:
+        """Take back what ``write`` wrote."""
+        self.study_file.unlink(missing_ok=True)
+        self._storage_note.unlink(missing_ok=True)
+
+    def is_embedded(self, option: str | None = None) -> bool:
+        """Whether the study is recorded in the folder's own database."""
+        return option is None and not self._storage_note.is_file()
+
+    @property
+    def noted_storage(self) -> str | None:
+        """The storage as noted, ``***`` for a password; None for an embedded one."""
+        if not self._storage_note.is_file():
+            return None
+        return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+
+    @property
+    def _storage_note(self) -> Path:
+        return self.path / "storage.json"
+
+    def storage_url(self, option: str | None = None) -> str:
+        """Return the storage's URL: the option, else the one noted last, else embedded.
+
+        A password is never noted, so a storage that needs one must be named again.
+        """
+        if option is not None:
+            return option
+        url = self.noted_storage
+        if url is None:
+            return sqlite_url(self.database)
+        if "***" in url:
+            raise InputError(
+                f"is recorded in {url}, whose password is not kept",
+                where=str(self.path),
+                remedy="Give the whole URL with --storage or SEARCHLAB_STORAGE",
+            )
+        return url
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f"{path.name}.tmp")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def find_run(text: str, runs_dir: Path) -> RunFolder:
+    """Return the run named by a folder or by its name under ``runs_dir``. Raises InputError."""
+    for path in (Path(text), runs_dir / text):
+        if RunFolder(path).exists():
+            return RunFolder(path)
+    names = [run.path.name for run in list_runs(runs_dir)]
+    hint = did_you_mean(Path(text).name, names) if names else f"There is none in {runs_dir}/ yet"
+    raise InputError(f"is no run: {text} has no study.yaml", where="RUN", remedy=hint)
+
+
+def list_runs(runs_dir: Path) -> list[RunFolder]:
+    """Return the runs under a folder, the latest first."""
+    if not runs_dir.is_dir():
+        return []
+    runs = [RunFolder(path) for path in runs_dir.iterdir() if RunFolder(path).exists()]
+    return sorted(runs, key=lambda run: run.study_file.stat().st_mtime, reverse=True)

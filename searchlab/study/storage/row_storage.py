@@ -1,0 +1,226 @@
+"""Optuna's storage in a relational database, read by rows instead of objects.
+
+Optuna makes an object of every parameter, attribute and intermediate value that it reads: 450,000
+for 10,000 trials of 20 epochs. Reading plain rows gives equal trials five times faster, and in a
+third of the memory (benchmarks/scale.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy
+from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, TrialState
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["RowStorage"]
+
+# Databases bound how many values a statement may list; SQLite's oldest bound is 999.
+_MAX_LISTED = 500
+
+_Condition = sqlalchemy.ColumnElement[bool]
+_parse_distribution: Callable[[str], BaseDistribution] = lru_cache(4096)(json_to_distribution)
+_INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+
+
+class RowStorage(RDBStorage):
+    """What Optuna's own is, quicker to read. Trials share their equal distributions."""
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """See optuna."""
+        with _create_scoped_session(self.scoped_session) as session:
+            trials = _read(session, models.TrialModel.trial_id == trial_id)
+        if not trials:
+            raise KeyError(models.NOT_FOUND_MSG)
+        return trials[0]
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """See optuna: a study's trials after an id, and those of earlier ids that are named."""
+        earlier = sorted(known for known in included_trial_ids if known <= trial_id_greater_than)
+        with _create_scoped_session(self.scoped_session) as session:
+            models.StudyModel.find_or_raise_by_id(study_id, session)
+            trials = _read(session, *_choose(study_id, states, earlier, trial_id_greater_than))
+        return sorted(trials, key=lambda trial: trial._trial_id)
+
+    def read_states(
+        self, study_id: int, *, also: Iterable[int], after: int
+    ) -> dict[int, TrialState]:
+        """Return the states of a study's trials after an id, and of some before, by id."""
+        states: dict[int, TrialState] = {}
+        with _create_scoped_session(self.scoped_session) as session:
+            for condition in _choose(study_id, None, sorted(also), after):
+                columns = models.TrialModel.trial_id, models.TrialModel.state
+                query = sqlalchemy.select(*columns).where(condition)
+                states.update((trial_id, state) for trial_id, state in session.execute(query))
+        return states
+
+    def read_system_attribute(self, trial_ids: Iterable[int], key: str) -> list[tuple[int, Any]]:
+        """Return the numbers of the trials that have a system attribute, each with its value."""
+        trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
+        named = sorted(trial_ids)
+        found: list[tuple[int, Any]] = []
+        with _create_scoped_session(self.scoped_session) as session:
+            for begin in range(0, len(named), _MAX_LISTED):
+                query = (
+                    sqlalchemy.select(trial.number, attribute.value_json)
+                    .join(attribute, attribute.trial_id == trial.trial_id)
+                    .where(
+                        trial.trial_id.in_(named[begin : begin + _MAX_LISTED]),
+                        attribute.key == key,
+                    )
+                )
+                rows = session.execute(query)
+                found.extend((number, json.loads(text)) for number, text in rows)
+        return found
+
+
+def _choose(
+    study_id: int, states: Container[TrialState] | None, earlier: Sequence[int], after: int
+) -> list[_Condition]:
+    """Return conditions that choose trials after an id, and earlier ones, each trial by one.
+
+    Joined by OR they would make SQLite go through the whole study: two queries are quicker.
+    """
+    trial = models.TrialModel
+    common: _Condition = trial.study_id == study_id
+    if states is not None:
+        common &= trial.state.in_([state for state in TrialState if state in states])
+    parts: list[_Condition] = [trial.trial_id > after] if after > -1 else [sqlalchemy.true()]
+    for begin in range(0, len(earlier), _MAX_LISTED):
+        parts.append(trial.trial_id.in_(earlier[begin : begin + _MAX_LISTED]))
+    return [common & part for part in parts]
+
+
+def _read(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
+    """Read the trials that meet one of some conditions on their own row."""
+    trial = models.TrialModel
+    columns = (
+        trial.trial_id,
+        trial.number,
+        trial.state,
+        trial._datetime_start_utc,
+        trial._datetime_complete_utc,
+    )
+    trials = []
+    for condition in conditions:
+        heads = session.execute(sqlalchemy.select(*columns).where(condition)).all()
+        if heads:
+            parts = _Parts(session, [head.trial_id for head in heads], condition)
+            trials += [
+                parts.assemble(trial_id, number, state, _to_local(start), _to_local(complete))
+                for trial_id, number, state, start, complete in heads
+            ]
+    return trials
+
+
+class _Parts:
+    """The rows of some trials in the other tables, by trial.
+
+    Read after the trials' own rows, so that of a trial read as finished nothing is missing.
+    """
+
+    def __init__(self, session: Session, trial_ids: Sequence[int], condition: _Condition) -> None:
+        self._session = session
+        self._trial_ids = trial_ids
+        self._condition = condition
+        param, value, step = (
+            models.TrialParamModel,
+            models.TrialValueModel,
+            models.TrialIntermediateValueModel,
+        )
+        self._params = self._gather(
+            param.param_id, param.param_name, param.param_value, param.distribution_json
+        )
+        self._values = self._gather(
+            value.trial_value_id, value.objective, value.value, value.value_type
+        )
+        self._steps = self._gather(
+            step.trial_intermediate_value_id,
+            step.step,
+            step.intermediate_value,
+            step.intermediate_value_type,
+        )
+        user, system = models.TrialUserAttributeModel, models.TrialSystemAttributeModel
+        self._user = self._gather(user.trial_user_attribute_id, user.key, user.value_json)
+        self._system = self._gather(system.trial_system_attribute_id, system.key, system.value_json)
+
+    def _gather(self, key: Any, *columns: Any) -> dict[int, list[Any]]:
+        """Read one table in the order in which it was written: the trial's id, then columns."""
+        owner = key.class_.trial_id
+        query = sqlalchemy.select(owner, *columns).order_by(key)
+        if len(self._trial_ids) <= _MAX_LISTED:
+            query = query.where(owner.in_(self._trial_ids))
+        else:
+            trial_id = models.TrialModel.trial_id
+            query = query.where(owner.in_(sqlalchemy.select(trial_id).where(self._condition)))
+        rows: dict[int, list[Any]] = defaultdict(list)
+        for row in self._session.execute(query):
+            rows[row[0]].append(row)
+        return rows
+
+    def assemble(
+        self,
+        trial_id: int,
+        number: int,
+        state: TrialState,
+        start: datetime | None,
+        complete: datetime | None,
+    ) -> FrozenTrial:
+        """Return a trial as Optuna would."""
+        distributions = {
+            name: _parse_distribution(text) for _, name, _, text in self._params.get(trial_id, ())
+        }
+        values = sorted((place, _number(*row)) for _, place, *row in self._values.get(trial_id, ()))
+        return FrozenTrial(
+            number=number,
+            state=state,
+            value=None,
+            values=[value for _, value in values] or None,
+            datetime_start=start,
+            datetime_complete=complete,
+            params={
+                name: distributions[name].to_external_repr(value)
+                for _, name, value, _ in self._params.get(trial_id, ())
+            },
+            distributions=distributions,
+            user_attrs=_decode(self._user.get(trial_id, ())),
+            system_attrs=_decode(self._system.get(trial_id, ())),
+            intermediate_values={
+                step: _number(*row) for _, step, *row in self._steps.get(trial_id, ())
+            },
+            trial_id=trial_id,
+        )
+
+
+def _decode(rows: Iterable[Any]) -> dict[str, Any]:
+    return {key: json.loads(text) for _, key, text in rows}
+
+
+def _number(value: float | None, kind: Any) -> float:
+    """Return a stored number; the infinite ones and NaN are stored by their names alone."""
+    return _INFINITE[kind.name] if value is None else value
+
+
+def _to_local(moment: datetime | None) -> datetime | None:
+    """Return a naive local time, as Optuna's trials have it, for the stored naive UTC."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

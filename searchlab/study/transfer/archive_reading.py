@@ -1,0 +1,337 @@
+"""Import: a run made from an exported file, which anybody may have written.
+
+Nothing of it is run or unpickled. Its trials are read by Optuna and written into a database of
+our own, its study file is checked like any other, and the run folder appears only once all is
+there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import stat
+import tempfile
+import zipfile
+import zlib
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydantic
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+from searchlab.config.loading import load_study
+from searchlab.config.validation import Slug
+from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.faults import classify, describe_cause, failure_types
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.transfer.archive import (
+    CHUNK_BYTES,
+    DATABASE,
+    FORMAT,
+    MANIFEST,
+    STUDY_FILE,
+    Manifest,
+    Member,
+    is_artifact_name,
+    pack_database,
+)
+from searchlab.study.transfer.copying import (
+    CopyProgress,
+    StudyCopy,
+    check_target,
+    copy_study,
+    is_half_copied,
+    list_studies,
+)
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from searchlab.config.study import StudySpec
+
+__all__ = ["DEFAULT_MOST_BYTES", "ImportedStudy", "import_study"]
+
+DEFAULT_MOST_BYTES = 50 * 2**30
+_MAX_MEMBERS = 10_000
+_MAX_TEXT_BYTES = 8 * 2**20  # of the manifest and of the study
+# A database of trials shrinks 5 to 20 times; what shrinks a thousand times holds nothing.
+_MAX_RATIO = 200
+_FREE_RATIO_BYTES = 2**20
+
+# What comes of rows that Optuna never wrote.
+_FORGERIES = (ValueError, TypeError, LookupError, StorageInternalError, SQLAlchemyError)
+
+_SLUG = pydantic.TypeAdapter[str](Slug)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedStudy:
+    """The run that was made, and what its storage got."""
+
+    run: RunFolder
+    copy: StudyCopy
+    num_artifacts: int
+
+
+def import_study(
+    path: Path,
+    runs_dir: Path,
+    *,
+    new_name: str | None = None,
+    storage_url: str | None = None,
+    most_bytes: int = DEFAULT_MOST_BYTES,
+    on_progress: CopyProgress | None = None,
+) -> ImportedStudy:
+    """Make ``runs_dir/<name>/`` from an exported file; its trials go to ``storage_url`` if given.
+
+    Raises InputError, with nothing left behind, where the file is damaged or not an export, holds
+    more than ``most_bytes``, or the run or the study is there already.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _read_manifest(archive, path, most_bytes)
+            name = _check_slug(new_name) if new_name is not None else manifest.study
+            run = RunFolder(runs_dir / name)
+            _check_new(run)
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            _check_room(runs_dir, manifest, path)
+            with tempfile.TemporaryDirectory(prefix=".importing-", dir=runs_dir) as folder:
+                inside = _Unpacked(folder=Path(folder), manifest=manifest, archive=path)
+                _extract(archive, inside)
+                spec = _read_study(inside, name)
+                copied = _fill(inside, spec, storage_url, on_progress)
+                _check_new(run)
+                inside.run.path.replace(run.path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise InputError(f"is no export, or is damaged ({error})", where=str(path)) from error
+    except OSError as error:
+        where = str(error.filename or path)
+        raise InputError(f"cannot be used: {error.strerror or error}", where=where) from error
+    artifacts = sum(map(is_artifact_name, manifest.members))
+    return ImportedStudy(run=run, copy=copied, num_artifacts=artifacts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unpacked:
+    """A folder beside the runs in which an import is put together."""
+
+    folder: Path
+    manifest: Manifest
+    archive: Path
+
+    @property
+    def run(self) -> RunFolder:
+        """One level down, so that nobody takes it for a run yet."""
+        return RunFolder(self.folder / "run")
+
+    @property
+    def database(self) -> Path:
+        """The stranger's."""
+        return self.folder / "stranger.db"
+
+    def place(self, name: str) -> Path:
+        return self.database if name == DATABASE else self.run.path / name
+
+
+def _check_slug(name: str) -> str:
+    try:
+        return _SLUG.validate_python(name)
+    except pydantic.ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(reason, where="--name") from None
+
+
+def _check_new(run: RunFolder) -> None:
+    if run.path.exists() or run.path.is_symlink():
+        raise InputError(
+            "exists already", where=f"the run {run.path}", remedy="Import under another --name"
+        )
+
+
+def _check_room(runs_dir: Path, manifest: Manifest, path: Path) -> None:
+    needed = sum(member.size for member in manifest.members.values())
+    needed += 2 * manifest.members[DATABASE].size  # written again, and packed
+    free = shutil.disk_usage(runs_dir).free
+    if needed > free:
+        raise InputError(
+            f"needs {needed:,} bytes in {runs_dir}/, of which {free:,} are free", where=str(path)
+        )
+
+
+# Checks that need no more than the zip's table
+
+
+def _read_manifest(archive: zipfile.ZipFile, path: Path, most_bytes: int) -> Manifest:
+    infos = archive.infolist()
+    if len(infos) > _MAX_MEMBERS:
+        raise InputError(f"may hold {_MAX_MEMBERS:,} files at most", where=str(path))
+    for info in infos:
+        _check_member(info, path)
+    if len({info.filename for info in infos}) != len(infos):
+        raise InputError("holds two files of one name", where=str(path))
+    total = sum(info.file_size for info in infos)
+    if total > most_bytes:
+        raise InputError(
+            f"may unpack to {most_bytes:,} bytes at most", where=str(path), found=total
+        )
+    try:
+        data = json.loads(archive.read(MANIFEST))
+        if isinstance(data, dict) and data.get("format") != FORMAT:
+            raise InputError(
+                f"must be of format {FORMAT}",
+                where=str(path),
+                found=data.get("format"),
+                remedy="It was written by another version of searchlab",
+            )
+        manifest = Manifest.model_validate(data)
+    except (KeyError, ValueError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"has no usable manifest ({reason})", where=str(path)) from None
+    _check_listing(infos, manifest, path)
+    return manifest
+
+
+def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
+    name, mode = info.filename, info.external_attr >> 16
+    if name not in (MANIFEST, STUDY_FILE, DATABASE) and not is_artifact_name(name):
+        raise InputError("holds a file that no export has", where=str(path), found=name)
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise InputError("holds something that is no plain file", where=str(path), found=name)
+    if info.flag_bits & 1:
+        raise InputError("must not be encrypted", where=str(path), found=name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError("is packed in a way that no export is", where=str(path), found=name)
+    if name in (MANIFEST, STUDY_FILE) and info.file_size > _MAX_TEXT_BYTES:
+        raise InputError(f"may be {_MAX_TEXT_BYTES:,} bytes at most", where=f"{path}: {name}")
+    if info.file_size > max(_FREE_RATIO_BYTES, _MAX_RATIO * info.compress_size):
+        raise InputError("unpacks to implausibly much", where=f"{path}: {name}")
+
+
+def _check_listing(infos: list[zipfile.ZipInfo], manifest: Manifest, path: Path) -> None:
+    sizes = {info.filename: info.file_size for info in infos if info.filename != MANIFEST}
+    if sizes != {name: member.size for name, member in manifest.members.items()}:
+        raise InputError("does not hold the files that its manifest lists", where=str(path))
+    for name in (STUDY_FILE, DATABASE):
+        if name not in sizes:
+            raise InputError(f"holds no {name}", where=str(path))
+
+
+# What lies in it
+
+
+def _extract(archive: zipfile.ZipFile, inside: _Unpacked) -> None:
+    for name, member in inside.manifest.members.items():
+        target = inside.place(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(name) as source, target.open("xb") as file:
+            digest, size = hashlib.sha256(), 0
+            while chunk := source.read(CHUNK_BYTES):
+                size += len(chunk)
+                if size > member.size:
+                    break
+                digest.update(chunk)
+                file.write(chunk)
+        if Member(size=size, sha256=digest.hexdigest()) != member:
+            raise InputError(
+                "is damaged: its digest is not the manifest's", where=f"{inside.archive}: {name}"
+            )
+
+
+def _read_study(inside: _Unpacked, name: str) -> StudySpec:
+    file = inside.run.study_file
+    try:
+        found = load_study(file).spec.name
+        if found != inside.manifest.study:
+            raise InputError("must be the manifest's study", where="name", found=found)
+        return load_study(file, [f"name={name}"]).spec
+    except InputError as error:
+        # The folder is gone by the time that anyone could look.
+        reason = str(error).replace(str(file), STUDY_FILE)
+        raise InputError(f"cannot be used: {reason}", where=str(inside.archive)) from None
+
+
+def _fill(
+    inside: _Unpacked,
+    spec: StudySpec,
+    storage_url: str | None,
+    on_progress: CopyProgress | None,
+) -> StudyCopy:
+    """Write the study's file and its trials under the name that it has from now on.
+
+    The trials get into a storage of the user's only once they have been read back from one of
+    ours: what a forger may have put there does its harm in a folder that goes.
+    """
+    _check_database(inside)
+    inside.run.write(spec.to_data(), storage_url)
+    target = None if storage_url is None else open_storage(storage_url)
+    if target is not None:
+        check_target(target, spec.name)
+    path = inside.folder / "own.db"
+    own = open_storage(sqlite_url(path))
+    copied = _read_trials(inside, spec.name, own, on_progress if target is None else None)
+    if target is None:
+        pack_database(path, inside.run.database)
+        return copied
+    try:
+        return copy_study(own, target, spec.name, on_progress=on_progress)
+    except InfrastructureError as error:
+        if not _is_refusal(error):
+            raise
+        # Such as a name that is too long for this database, though not for SQLite.
+        if is_half_copied(target, spec.name):
+            target.delete_study(target.get_study_id_from_name(spec.name))
+        raise _unreadable(inside, describe_cause(error.__cause__ or error)) from None
+
+
+def _read_trials(
+    inside: _Unpacked, name: str, own: BaseStorage, on_progress: CopyProgress | None
+) -> StudyCopy:
+    """Copy the stranger's study into a storage of our own. Raises InputError."""
+    try:
+        source = open_storage(sqlite_url(inside.database))
+        if list_studies(source) != [inside.manifest.study]:
+            raise _unreadable(inside, "it must hold the manifest's study and no other")
+        return copy_study(
+            source, own, inside.manifest.study, new_name=name, on_progress=on_progress
+        )
+    except InfrastructureError as error:
+        cause = error.__cause__
+        if _is_refusal(error):
+            raise _unreadable(inside, describe_cause(cause or error)) from None
+        if isinstance(cause, failure_types()):
+            reason = f"{inside.folder.parent} cannot be written: {describe_cause(cause)}"
+            raise InfrastructureError(reason) from None
+        # The first sentence says what is wrong; the others are of storages that stay.
+        raise _unreadable(inside, str(error).partition(". ")[0]) from None
+    except _FORGERIES as error:
+        raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
+
+
+def _is_refusal(error: InfrastructureError) -> bool:
+    """Whether a copy failed by what was to be written, not by a fault of the storage."""
+    cause = error.__cause__
+    return isinstance(cause, failure_types()) and classify(cause) is None
+
+
+def _check_database(inside: _Unpacked) -> None:
+    """Refuse what can do more than hold rows: views and triggers run where a table is used."""
+    try:
+        uri = f"{inside.database.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            rows = connection.execute("SELECT type, sql FROM sqlite_master").fetchall()
+    except sqlite3.Error as error:
+        raise _unreadable(inside, str(error)) from None
+    for kind, sql in rows:
+        if kind not in ("table", "index") or "VIRTUAL" in (sql or "").upper():
+            raise _unreadable(inside, f"it has a {kind} that Optuna never makes")
+
+
+def _unreadable(inside: _Unpacked, reason: str) -> InputError:
+    where = f"{inside.archive}: {DATABASE}"
+    return InputError(f"cannot be read: {reason.splitlines()[0]}", where=where)

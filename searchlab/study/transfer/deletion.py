@@ -1,0 +1,158 @@
+"""Deleting a study: first what its storage holds, then what searchlab wrote in its run folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from searchlab.errors import InputError
+from searchlab.study.locks.study_lock import LockTimes, hold_study, new_driver_id
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import hide_password, open_storage
+from searchlab.study.transfer.relocation import SET_ASIDE
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+__all__ = ["Deletion", "delete_run"]
+
+# There from before the study leaves a shared storage until the folder is gone: by it, a deletion
+# that was cut off in between can be told from a storage that never held the study.
+_MARK = ".deleting"
+_DATABASE = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal")
+# The study's file last: while it is there, the deletion can be begun again.
+_FILES = ("report.html", "storage.json", "storage.json.tmp", "study.yaml.tmp", "study.yaml")
+_FOLDERS = (Path("checkpoints"), Path("artifacts") / "models")
+_TRIAL_FILES = "trial-*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What is gone, and ``left``, the files of the run folder that are not searchlab's."""
+
+    study: str
+    storage_url: str
+    left: tuple[Path, ...]
+
+
+def delete_run(
+    run: RunFolder, *, storage_option: str | None = None, keep_storage: bool = False
+) -> Deletion:
+    """Delete a study from its storage and its run folder; ``keep_storage`` spares the former.
+
+    Raises InputError, with nothing deleted, where a driver runs it or the storage cannot be
+    reached or does not hold it. A deletion that was cut off can be begun again.
+    """
+    name = run.load().spec.name
+    _check_storage(run, storage_option, keep_storage)
+    url = run.storage_url(storage_option)
+    is_embedded = run.is_embedded()
+    is_recorded = run.database.is_file() if is_embedded else not keep_storage
+    storage = open_storage(url) if is_recorded else None
+    if storage is not None and not is_embedded:
+        _check_recorded(run, storage, name, url)
+    with _held(run, storage, name, url):
+        is_alone = storage is None or _delete_recorded(run, storage, name)
+        _delete_files(run, with_database=is_embedded and is_alone)
+    run.lock_file.unlink(missing_ok=True)
+    _delete_empty(run)
+    left = [path for path in sorted(run.path.rglob("*")) if path.is_symlink() or path.is_file()]
+    return Deletion(study=name, storage_url=url, left=tuple(left))
+
+
+def _check_storage(run: RunFolder, option: str | None, keep_storage: bool) -> None:
+    if not run.is_embedded():
+        return
+    if option is not None:
+        # Perhaps set for other studies; one of this name there may be somebody else's.
+        raise InputError(
+            f"is recorded in its own folder, not in {hide_password(option)}",
+            where=f"the run {run.path}",
+            remedy="Leave --storage out and unset SEARCHLAB_STORAGE",
+        )
+    if keep_storage:
+        raise InputError(
+            "cannot spare the storage of a run that is recorded in its own folder",
+            where="--keep-storage",
+            found=str(run.path),
+        )
+
+
+def _check_recorded(run: RunFolder, storage: BaseStorage, name: str, url: str) -> None:
+    if name not in _study_ids(storage) and not (run.path / _MARK).exists():
+        raise InputError(
+            f"holds no study named {name}",
+            where=hide_password(url),
+            remedy="Name its storage by --storage, or delete the folder alone by --keep-storage",
+        )
+
+
+def _delete_recorded(run: RunFolder, storage: BaseStorage, name: str) -> bool:
+    """Delete the study from its storage; return whether that holds no other."""
+    studies = _study_ids(storage)
+    is_alone = not studies.keys() - {name}
+    if run.is_embedded() and is_alone:
+        return True  # it goes with the file
+    (run.path / _MARK).touch()
+    if name in studies:
+        storage.delete_study(studies[name])
+    return is_alone
+
+
+def _study_ids(storage: BaseStorage) -> dict[str, int]:
+    return {study.study_name: study._study_id for study in storage.get_all_studies()}
+
+
+def _delete_files(run: RunFolder, *, with_database: bool) -> None:
+    for folder in _FOLDERS:
+        if _is_linked(run, folder):
+            continue
+        for path in (run.path / folder).glob(_TRIAL_FILES):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    for path in run.path.glob(f"{SET_ASIDE}*"):
+        path.unlink()
+    for name in (*(_DATABASE if with_database else ()), *_FILES, _MARK):
+        (run.path / name).unlink(missing_ok=True)
+
+
+def _is_linked(run: RunFolder, folder: Path) -> bool:
+    """Whether a folder of the run is elsewhere: what lies there is not known to be the run's."""
+    return any((run.path / part).is_symlink() for part in (folder, *folder.parents[:-1]))
+
+
+def _delete_empty(run: RunFolder) -> None:
+    """Delete the folders that are empty by now, the inner ones first."""
+    for folder in (*_FOLDERS, Path("artifacts"), Path()):
+        with suppress(OSError):  # not there, not empty, or a link to a folder elsewhere
+            (run.path / folder).rmdir()
+
+
+@contextmanager
+def _held(run: RunFolder, storage: BaseStorage | None, name: str, url: str) -> Iterator[None]:
+    """Hold what a driver would hold. Raises InputError where one does."""
+    if not os.access(run.path, os.W_OK):
+        raise InputError("cannot be written", where=f"the run folder {run.path}")
+    if storage is not None:
+        lock = hold_study(storage, url, name, lock_file=run.lock_file, driver=new_driver_id())
+        with lock:
+            yield
+        return
+    try:
+        with filelock.FileLock(run.lock_file, timeout=LockTimes().acquire):
+            yield
+    except filelock.Timeout:
+        raise InputError(
+            "is being run by another process",
+            where=f"the run {run.path}",
+            remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
+        ) from None

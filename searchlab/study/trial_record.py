@@ -1,0 +1,203 @@
+"""The user attributes that a trial carries in Optuna's storage: names, and how they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from searchlab.config.trial import Role
+
+__all__ = [
+    "BATCH_SPLIT",
+    "CURVES",
+    "EPOCH",
+    "EPOCHS",
+    "ERROR",
+    "EVALUATIONS",
+    "FINALIST_OF",
+    "FOLD_VALUES",
+    "HOSTS_LOST",
+    "INDEPENDENTLY_SAMPLED",
+    "INTERRUPTIONS",
+    "LABEL",
+    "LATENCY_MS",
+    "MULTIPLY_ADDS",
+    "NODE",
+    "NUM_PARAMETERS",
+    "PLAN",
+    "PROGRESS",
+    "RETRY_OF",
+    "ROBUST_ACCURACY",
+    "ROLE",
+    "SCHEME",
+    "SECONDS",
+    "STOP_REASON",
+    "TEST_ACCURACY",
+    "TEST_LOSS",
+    "TEST_ROBUST_ACCURACY",
+    "TRAIN_LOSS",
+    "Interruptions",
+    "TrialRecord",
+    "last_epoch_of",
+]
+
+ROLE = (
+    "role"  # baseline | search | finalist; absent on a trial that was cut off while asked: search
+)
+LABEL = "label"  # a2/DT, cnn
+SCHEME = "scheme"  # HF | HT | DT
+PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs twice
+FINALIST_OF = "finalist_of"  # the search trial that a finalist repeats on every fold
+FOLD_VALUES = "fold_values"  # the objective's metric of each fold, at the folds' best epoch
+EPOCHS = "epochs"  # epochs trained
+NUM_PARAMETERS = "num_parameters"
+SECONDS = "seconds"  # training time on the worker
+STOP_REASON = "stop_reason"  # pruned | diverged | error | oom | lost; absent on COMPLETE
+RETRY_OF = "retry_of"  # the lost trial whose parameters a trial runs again
+BATCH_SPLIT = "batch_split"  # parts in which batches were trained, where memory ran out
+NODE = "node"  # address of the host that ended the trial, on a cluster
+ERROR = "error"  # last line of what went wrong
+TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
+TEST_LOSS = "test_loss"
+TEST_ROBUST_ACCURACY = "test_robust_accuracy"  # under the study's attack
+ROBUST_ACCURACY = "robust_accuracy"  # the same over the search folds, at the best epoch
+MULTIPLY_ADDS = "multiply_adds"  # of one image, where that is an objective
+LATENCY_MS = "latency_ms"
+TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
+
+# A system attribute, since the dashboard would print the whole of it in its tables:
+# {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch],
+# seconds: [epoch]}.
+CURVES = "searchlab:curves"
+
+# Likewise: the parameters that a sampler drew alone though it could have seen them with others.
+INDEPENDENTLY_SAMPLED = "searchlab:alone"
+
+# Likewise: an Interruptions as a dict; absent where there were none.
+INTERRUPTIONS = "searchlab:interruptions"
+
+# Likewise: the last epoch that was recorded, of studies with several objectives, for which Optuna
+# takes no intermediate values.
+EPOCH = "searchlab:epoch"
+
+# Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
+PROGRESS = "searchlab.progress"
+# Likewise: the hosts that were lost, a name for each time.
+HOSTS_LOST = "searchlab.hosts_lost"
+# Likewise: {ensemble or baseline: its figures}.
+EVALUATIONS = "searchlab.evaluations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interruptions:
+    """What befell a trial: how often a later driver took it up or its worker died, and the cost.
+
+    ``restarts_without_progress`` counts those in a row with no epoch recorded after ``epoch``.
+    """
+
+    taken_up: int = 0
+    worker_lost: int = 0
+    rerun_epochs: int = 0
+    restarts_without_progress: int = 0
+    epoch: int = 0
+
+    @classmethod
+    def from_data(cls, data: dict[str, int]) -> Interruptions:
+        """Read what a trial carries; searchlab before November 2026 had another name."""
+        if "in_vain" in data:
+            data = {**data, "restarts_without_progress": data["in_vain"]}
+            del data["in_vain"]
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """A trial of the storage, read back: what reports need, with the defaults filled in.
+
+    ``value`` is the first objective's, ``values`` are all of them. ``train_losses`` are those of
+    each fold's model in its last epoch, of which ``train_loss`` is the mean.
+    """
+
+    number: int
+    state: str
+    role: Role
+    label: str
+    scheme: str
+    value: float | None
+    params: dict[str, object]
+    fold_values: tuple[float, ...]
+    finalist_of: int | None
+    epochs: int
+    num_parameters: int | None
+    seconds: float
+    stop_reason: str | None
+    error: str | None
+    test_accuracy: float | None
+    test_loss: float | None
+    values: tuple[float, ...] = ()
+    robust_accuracy: float | None = None
+    test_robust_accuracy: float | None = None
+    multiply_adds: int | None = None
+    latency_ms: float | None = None
+    train_loss: float | None = None
+    train_losses: tuple[float, ...] = ()
+    plan: str | None = None
+    retry_of: int | None = None
+    interruptions: Interruptions | None = None
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another trial runs, or will run, in place of this one, which was lost."""
+        return self.state == "FAIL" and self.stop_reason == "lost" and self.retry_of is None
+
+    @classmethod
+    def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
+        """Read a trial as Optuna returns it, finished or not."""
+        attrs = trial.user_attrs
+        value = trial.values[0] if trial.values else None
+        return cls(
+            number=trial.number,
+            state=trial.state.name,
+            role=attrs.get(ROLE, "search"),
+            label=attrs.get(LABEL, str(trial.params.get("family", "?"))),
+            scheme=attrs.get(SCHEME, "DT"),
+            value=value,
+            values=tuple(trial.values or ()),
+            params=dict(trial.params),
+            fold_values=tuple(attrs.get(FOLD_VALUES, ())),
+            finalist_of=attrs.get(FINALIST_OF),
+            epochs=attrs.get(EPOCHS, len(trial.intermediate_values)),
+            num_parameters=attrs.get(NUM_PARAMETERS),
+            seconds=attrs.get(SECONDS, 0.0),
+            stop_reason=attrs.get(STOP_REASON),
+            error=attrs.get(ERROR),
+            test_accuracy=attrs.get(TEST_ACCURACY),
+            test_loss=attrs.get(TEST_LOSS),
+            robust_accuracy=attrs.get(ROBUST_ACCURACY),
+            test_robust_accuracy=attrs.get(TEST_ROBUST_ACCURACY),
+            multiply_adds=attrs.get(MULTIPLY_ADDS),
+            latency_ms=attrs.get(LATENCY_MS),
+            train_loss=attrs.get(TRAIN_LOSS),
+            train_losses=_last_train_losses(trial),
+            plan=attrs.get(PLAN),
+            retry_of=attrs.get(RETRY_OF),
+            interruptions=_read_interruptions(trial),
+        )
+
+
+def last_epoch_of(trial: FrozenTrial) -> int:
+    """Return the last epoch of a trial that the storage knows, 0 for none."""
+    return max([*trial.intermediate_values, int(trial.system_attrs.get(EPOCH, 0))])
+
+
+def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
+    folds = trial.system_attrs.get(CURVES, {}).get("train_loss", ())
+    return tuple(losses[-1] for losses in folds if losses)
+
+
+def _read_interruptions(trial: FrozenTrial) -> Interruptions | None:
+    known = trial.system_attrs.get(INTERRUPTIONS)
+    return None if known is None else Interruptions.from_data(known)
