@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from searchlab.config.published import SEARCH
+from searchlab.config.references import check_trial_names
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, Scheme
-from searchlab.config.validation import Spec, Value, to_tuple
+from searchlab.config.validation import Spec, Value, located_error, to_tuple
 
 __all__ = ["BaselineRow", "BaselineSpec", "ComparedPair", "RowName"]
 
@@ -88,6 +89,20 @@ class BaselineSpec(Spec):
             if item in value[:index]:
                 raise ValueError(f"must name each once, got {item!r} twice")
         return value
+
+    @model_validator(mode="after")
+    def _check_names(self) -> BaselineSpec:
+        names = self.names
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise located_error(f"must have names of their own, got {name!r} twice", "rows")
+        check_trial_names(self.only or (), names, "only")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all baselines, whether they run or not."""
+        return tuple(row.name for row in (*self.grid, *self.rows))
 
     @property
     def grid(self) -> tuple[BaselineRow, ...]:

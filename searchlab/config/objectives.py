@@ -12,7 +12,7 @@ from searchlab.config.validation import Spec, located_error
 
 if TYPE_CHECKING:
     from searchlab.config.robustness import RobustnessSpec
-    from searchlab.config.study import SearchSpec
+    from searchlab.config.search import SearchSpec
 
 __all__ = ["Metric", "ObjectiveSpec", "Objectives", "check_objectives"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -17,10 +17,7 @@ from searchlab.config.trial import (
 from searchlab.config.validation import Spec, located_error, state_rule
 from searchlab.errors import did_you_mean
 
-if TYPE_CHECKING:
-    from searchlab.config.study import StudySpec
-
-__all__ = ["SHARED_PARAMETERS", "TrainingSettings", "check_patience", "split_augment"]
+__all__ = ["SHARED_PARAMETERS", "TrainingSettings", "refuse_patience", "split_augment"]
 
 AttackChoice = Literal["none", "fgsm", "pgd"]
 
@@ -113,23 +110,15 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
 """The names that may stand at the top of a space, besides ``family``."""
 
 
-def check_patience(spec: StudySpec) -> None:
-    """Raise a located error for patience where the last epoch counts, which is always the best."""
-    if spec.primary.at != "last":
-        return
-    places: list[tuple[TrainingSettings, tuple[str, ...]]] = [
-        (spec.training, ("training",)),
-        (spec.baselines.training, ("baselines", "training")),
-        *(
-            (row.training, ("baselines", "rows", str(index), "training"))
-            for index, row in enumerate(spec.baselines.rows)
-        ),
-    ]
-    for settings, place in places:
-        if settings.patience is not None:
-            raise located_error(
-                f"must be null with objective.at: last, under which no epoch is better than the "
-                f"last, got {settings.patience}",
-                *place,
-                "patience",
-            )
+def refuse_patience(settings: TrainingSettings, *place: str) -> None:
+    """Raise a located error for patience, for a study in which the last epoch is always the best.
+
+    ``place`` is where the settings stand in the study.
+    """
+    if settings.patience is not None:
+        raise located_error(
+            "must be null with objective.at: last, under which no epoch is better than the last, "
+            f"got {settings.patience}",
+            *place,
+            "patience",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,91 +17,19 @@ from pydantic import (
 )
 
 from searchlab.config.baselines import BaselineRow, BaselineSpec, ComparedPair, RowName
+from searchlab.config.dataset import DatasetSpec
 from searchlab.config.objectives import Objectives, ObjectiveSpec, check_objectives
-from searchlab.config.published import PublishedSpec
-from searchlab.config.references import check_references
+from searchlab.config.published import SEARCH, PublishedSpec
+from searchlab.config.references import check_ensembles, check_published, check_trial_names
+from searchlab.config.resources import ResourceSpec
 from searchlab.config.robustness import RobustnessSpec
-from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS, SamplerName
-from searchlab.config.settings import TrainingSettings, check_patience
+from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS
+from searchlab.config.search import SearchSpec
+from searchlab.config.settings import TrainingSettings, refuse_patience
 from searchlab.config.space import SpaceSpec
-from searchlab.config.trial import Normalization
-from searchlab.config.validation import (
-    Number,
-    Slug,
-    Spec,
-    Value,
-    is_finite,
-    located_error,
-    to_tuple,
-)
+from searchlab.config.validation import Slug, Spec, located_error, to_tuple
 
-__all__ = [
-    "PLANNED_SAMPLERS",
-    "CallableRef",
-    "ConfirmSpec",
-    "DatasetSpec",
-    "ResourceSpec",
-    "SearchSpec",
-    "StudySpec",
-    "ValidationSpec",
-]
-
-
-class DatasetSpec(Spec):
-    """Which images, and how pixels are scaled.
-
-    ``normalize: standard`` scales each channel to mean 0 and deviation 1 over the images that a
-    model is trained on; ``unit`` leaves pixels in [0, 1], as report 000 did; ``half`` maps them to
-    [-1, 1], as report 003 did; ``imagenet`` uses ImageNet's means, for transferred weights.
-    """
-
-    name: str = Field(description="a registered dataset; see `searchlab data list`")
-    normalize: Normalization = Field("standard", description="standard, unit, half or imagenet")
-    root: str | None = Field(None, description="folder: where its images lie")
-    size: int | None = Field(
-        None, ge=8, le=1024, description="side of the images, where the dataset has no size"
-    )
-    skip_broken: bool = Field(False, description="skip and count image files that are broken")
-    limit: int | None = Field(
-        None, ge=1, description="train on so many of the training images, drawn by class"
-    )
-
-
-class SearchSpec(Spec):
-    """How the space is searched, and for how long."""
-
-    sampler: SamplerName = Field("tpe", description="who chooses the next trial")
-    pruner: Literal["none", "median", "successive_halving", "hyperband"] = "none"
-    trials: int | None = Field(
-        None,
-        ge=0,
-        description="search trials; 0: baselines only; null: all that a grid or one_at_a_time has",
-    )
-    timeout: Number | None = Field(
-        None, description="seconds after which no search trial is begun; running ones end"
-    )
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="every random draw derives from it")
-    reference: dict[str, Value] = Field(
-        default_factory=dict,
-        description="one_at_a_time: the point to vary from, by parameter name (cnn.depth: 2); "
-        "the rest is each list's first value and each range's middle",
-    )
-    max_failures_in_row: int | None = Field(
-        5, ge=1, description="failures in a row for one cause that stop the study; null: go on"
-    )
-    points: int = Field(5, ge=2, description="grid, one_at_a_time: values drawn from a range")
-
-    @model_validator(mode="after")
-    def _check(self) -> SearchSpec:
-        if self.trials is None and self.sampler not in PLANNED_SAMPLERS:
-            raise located_error(f"is required with sampler {self.sampler}. Add it", "trials")
-        if self.timeout is not None and self.timeout <= 0:
-            raise located_error(f"must be > 0 seconds, got {self.timeout!r}", "timeout")
-        if self.reference and self.sampler != "one_at_a_time":
-            raise located_error(
-                f"is used by sampler one_at_a_time only, not {self.sampler}", "reference"
-            )
-        return self
+__all__ = ["CallableRef", "ConfirmSpec", "StudySpec", "ValidationSpec"]
 
 
 class ValidationSpec(Spec):
@@ -122,46 +51,6 @@ class ConfirmSpec(Spec):
     """The best ``top`` search trials are trained again on every fold and meet the test set."""
 
     top: int = Field(3, ge=0, description="finalists; 0 skips the confirm stage")
-
-
-def _check_auto(value: object) -> object:
-    is_bool = isinstance(value, bool)  # which Python counts among the ints
-    if value == "auto" or (isinstance(value, (int, float)) and not is_bool and is_finite(value)):
-        return value
-    raise ValueError(f"must be auto or a finite number, got {value!r}")
-
-
-AutoNumber = Annotated[Literal["auto"] | int | float, BeforeValidator(_check_auto)]
-
-
-class ResourceSpec(Spec):
-    """What each worker gets and how many there are; ``auto`` fills the machine."""
-
-    cpus: Number = Field(1, description="CPU cores per worker")
-    gpus: AutoNumber = Field("auto", description="GPUs per worker, below 1 may be a fraction")
-    workers: AutoNumber = Field("auto", description="trials that run at once")
-    checkpoint_seconds: Number = Field(
-        30, description="how often a trial saves its state: the most that a crash loses"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> ResourceSpec:
-        if self.cpus <= 0:
-            raise located_error(f"must be > 0, got {self.cpus!r}", "cpus")
-        if self.gpus != "auto" and self.gpus < 0:
-            raise located_error(f"must be >= 0, got {self.gpus!r}", "gpus")
-        if self.gpus != "auto" and self.gpus > 1 and self.gpus != int(self.gpus):  # Ray's own rule
-            raise located_error(
-                f"must be a fraction of a GPU or a whole number of them, got {self.gpus!r}",
-                "gpus",
-            )
-        if self.checkpoint_seconds < 0:
-            raise located_error(
-                f"must be >= 0 seconds, got {self.checkpoint_seconds!r}", "checkpoint_seconds"
-            )
-        if self.workers != "auto" and (self.workers < 1 or self.workers != int(self.workers)):
-            raise located_error(f"must be a whole number >= 1, got {self.workers!r}", "workers")
-        return self
 
 
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -254,12 +143,27 @@ class StudySpec(Spec):
     @model_validator(mode="after")
     def _check_objectives(self) -> StudySpec:
         check_objectives(self.objective, self.search, self.robustness)
-        check_patience(self)
+        return self
+
+    @model_validator(mode="after")
+    def _check_patience(self) -> StudySpec:
+        if self.primary.at == "last":
+            refuse_patience(self.training, "training")
+            refuse_patience(self.baselines.training, "baselines", "training")
+            for index, row in enumerate(self.baselines.rows):
+                refuse_patience(row.training, "baselines", "rows", str(index), "training")
         return self
 
     @model_validator(mode="after")
     def _check_references(self) -> StudySpec:
-        check_references(self)
+        baselines = self.baselines.names
+        for name, pairs in self.comparisons.items():
+            check_trial_names(chain(*pairs), baselines, "comparisons", name)
+        check_ensembles(self.ensembles, baselines)
+        check_trial_names(self.correlations, baselines, "correlations")
+        if self.published is not None:
+            trials = (*baselines, *self.ensembles, SEARCH)
+            check_published(self.published, trials, num_folds=self.validation.folds)
         return self
 
     @property

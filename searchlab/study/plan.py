@@ -8,8 +8,9 @@ from typing import Any
 
 from searchlab.analysis.pareto import find_front
 from searchlab.config.baselines import BaselineRow
+from searchlab.config.samplers import PLANNED_SAMPLERS
 from searchlab.config.space import SpaceSpec
-from searchlab.config.study import PLANNED_SAMPLERS, StudySpec
+from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
 from searchlab.study.space.points import Point, grid, one_at_a_time
 from searchlab.study.space.study_space import StudySpace

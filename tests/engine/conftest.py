@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import optuna
 import pytest
 
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.cluster import prepare_ray_settings
 from searchlab.engine.ray.local_ray import start_ray
 

@@ -30,7 +30,7 @@ SCRIPT = """
 import json, os, stat, sys
 from pathlib import Path
 import psutil
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray import cluster
 from searchlab.errors import InputError
 

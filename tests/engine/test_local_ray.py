@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.local_ray import start_ray
 from searchlab.errors import InfrastructureError
 
@@ -63,7 +63,7 @@ def test_two_failures_end_the_run_as_a_fault_of_the_machine(
 SCRIPT = """
 import psutil, ray
 from ray._private import services
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.local_ray import start_ray
 
 real, start = services.RAYLET_EXECUTABLE, services.start_raylet

@@ -9,7 +9,7 @@ import pytest
 from small_studies import NO_DATA, write_study
 
 from searchlab.config.loading import load_study
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.config.trial import (
     FoldPlan,
     ModelConfig,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.access_token import guarded_by_token
 from searchlab.engine.ray.local_ray import start_ray
 from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts, read_cluster

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.errors import InfrastructureError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from searchlab.config.study import ResourceSpec
+from searchlab.config.resources import ResourceSpec
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.ray.cluster import ClusterFacts, NodeFacts
 from searchlab.training.memory_check import ProbeResult

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchlab.config.dataset import DatasetSpec
 from searchlab.config.loading import StudyFile
 from searchlab.config.space import SpaceSpec
-from searchlab.config.study import DatasetSpec, StudySpec
+from searchlab.config.study import StudySpec
 from searchlab.data import (
     DatasetFacts,
     DatasetRequest,

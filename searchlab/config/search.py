@@ -1,0 +1,49 @@
+"""SearchSpec: how a study searches its space, and for how long."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from searchlab.config.samplers import PLANNED_SAMPLERS, SamplerName
+from searchlab.config.validation import Number, Spec, Value, located_error
+
+__all__ = ["SearchSpec"]
+
+
+class SearchSpec(Spec):
+    """How the space is searched, and for how long."""
+
+    sampler: SamplerName = Field("tpe", description="who chooses the next trial")
+    pruner: Literal["none", "median", "successive_halving", "hyperband"] = "none"
+    trials: int | None = Field(
+        None,
+        ge=0,
+        description="search trials; 0: baselines only; null: all that a grid or one_at_a_time has",
+    )
+    timeout: Number | None = Field(
+        None, description="seconds after which no search trial is begun; running ones end"
+    )
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="every random draw derives from it")
+    reference: dict[str, Value] = Field(
+        default_factory=dict,
+        description="one_at_a_time: the point to vary from, by parameter name (cnn.depth: 2); "
+        "the rest is each list's first value and each range's middle",
+    )
+    max_failures_in_row: int | None = Field(
+        5, ge=1, description="failures in a row for one cause that stop the study; null: go on"
+    )
+    points: int = Field(5, ge=2, description="grid, one_at_a_time: values drawn from a range")
+
+    @model_validator(mode="after")
+    def _check(self) -> SearchSpec:
+        if self.trials is None and self.sampler not in PLANNED_SAMPLERS:
+            raise located_error(f"is required with sampler {self.sampler}. Add it", "trials")
+        if self.timeout is not None and self.timeout <= 0:
+            raise located_error(f"must be > 0 seconds, got {self.timeout!r}", "timeout")
+        if self.reference and self.sampler != "one_at_a_time":
+            raise located_error(
+                f"is used by sampler one_at_a_time only, not {self.sampler}", "reference"
+            )
+        return self
