@@ -1,0 +1,87 @@
+"""Run folders recorded by searchlab as it was on 2026-11-21 (0.1.0, before its figures moved).
+
+``finished`` ended with five objectives; ``interrupted`` lost two drivers, the second while a
+finalist of the then searched baseline a2 was training, and keeps that trial's checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from searchlab.cli.main import app
+
+RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.tar.gz"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    with tarfile.open(RECORDED) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def searchlab(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def read(command: str, run: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(searchlab("study", command, run, "--json"))
+    return data
+
+
+def test_a_recorded_study_still_has_its_figures(runs: Path) -> None:
+    board = read("leaderboard", runs / "finished")
+    first, *_ = board["trials"]
+    assert (first["number"], first["label"], first["role"]) == (8, "a2/DT", "finalist")
+    assert first["robust_accuracy"] == pytest.approx(0.4447, abs=5e-5)
+    assert first["test_accuracy"] is not None
+    assert len(first["fold_values"]) == 3
+    by_number = {trial["number"]: trial for trial in board["trials"]}
+    assert by_number[5]["values"][1::3] == [610, 592], "parameters and multiply-adds of #5"
+    assert (board["verdict"]["challenger"], board["verdict"]["incumbent"]) == (8, 1)
+    [comparison] = board["comparisons"]
+    assert comparison["difference"] == pytest.approx(-0.0063, abs=5e-5)
+
+
+def test_a_recorded_study_still_has_its_best_and_its_status(runs: Path) -> None:
+    assert read("best", runs / "finished")["trial"]["number"] == 8
+    status = read("status", runs / "finished")
+    assert status["state"] == "finished"
+    assert status["roles"]["search"]["complete"] == 6
+
+
+def test_a_recorded_study_can_still_be_examined_and_exported(runs: Path, tmp_path: Path) -> None:
+    searchlab("doctor", runs / "finished")
+    searchlab("study", "export", runs / "finished", tmp_path / "finished.zip")
+    searchlab("study", "import", tmp_path / "finished.zip", "--runs-dir", tmp_path)
+    again = read("leaderboard", tmp_path / "finished")
+    assert again["trials"] == read("leaderboard", runs / "finished")["trials"]
+
+
+def test_a_recorded_study_that_was_interrupted_is_resumed(runs: Path) -> None:
+    run = runs / "interrupted"
+    status = read("status", run)
+    assert (status["state"], status["roles"]["finalist"]["running"]) == ("interrupted", 1)
+    before = read("leaderboard", run)["trials"]
+    searchlab("study", "resume", run, "--engine", "serial", "--quiet")
+    status = read("status", run)
+    assert status["state"] == "finished"
+    assert status["roles"]["finalist"]["complete"] == 2
+    after = {trial["number"]: trial for trial in read("leaderboard", run)["trials"]}
+    assert after[10]["label"] == "a2/DT"
+    assert after[10]["epochs"] == 40
+    ended = [trial for trial in before if trial["state"] == "COMPLETE"]
+    figures = ("value", "fold_values", "test_accuracy", "params")
+    for trial in ended:
+        assert [after[trial["number"]][name] for name in figures] == [
+            trial[name] for name in figures
+        ], "finished trials stay as they are"
