@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.samplers import GPSampler, NSGAIISampler
+from optuna.storages import RDBStorage
+
+# The tables: reading or copying thousands of trials by Optuna's calls takes minutes.
+from optuna.storages._rdb import models
+
+# Optuna's rollback and its translation of errors, for statements of our own.
+from optuna.storages._rdb.storage import _create_scoped_session as create_scoped_session
 from optuna.study import Study
+
+# What BaseStorage.get_all_studies returns.
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial
 
 if TYPE_CHECKING:
@@ -21,9 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaptedGPSampler",
+    "DatabaseStorage",
+    "FrozenStudy",
+    "create_scoped_session",
     "frozen_of",
     "generation_key",
     "known_params",
+    "models",
     "show_only",
     "storage_of",
     "study_id_of",
@@ -36,7 +50,7 @@ def storage_of(study: Study) -> BaseStorage:
     return study._storage
 
 
-def study_id_of(study: Study) -> int:
+def study_id_of(study: Study | FrozenStudy) -> int:
     """Return the key of a study in its storage, which all calls of a storage take."""
     return study._study_id
 
@@ -114,3 +128,38 @@ class AdaptedGPSampler(GPSampler):
 
     def _optimize_acqf(self, acqf: Any, best_params: Any) -> Any:
         return super()._optimize_acqf(self._adapt(acqf), best_params)
+
+
+class DatabaseStorage(RDBStorage):
+    """Optuna's database storage, with the parts that ours replaces or calls under public names.
+
+    A subclass replaces ``create_trial`` and ``read_trials``: Optuna's cache over a database calls
+    the private methods, not those of the storage's interface.
+    """
+
+    # Writes a trial's rows in an open session, and gives the trial its number.
+    add_trial_rows = RDBStorage._get_prepared_new_trial
+    # Makes a FrozenTrial of those rows.
+    build_trial = RDBStorage._build_frozen_trial_from_trial_model
+    # Writes an attribute in an open session, in one transaction with other writes.
+    add_trial_attribute = RDBStorage._set_trial_attr_without_commit
+    create_trial = RDBStorage._create_new_trial
+    read_trials = RDBStorage._get_trials
+
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        return self.create_trial(study_id, template_trial)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        return self.read_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+
+    @staticmethod
+    def _fill_storage_url_template(template: str) -> str:
+        return template  # Optuna would format it, and a password may hold braces

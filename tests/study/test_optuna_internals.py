@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from optuna.distributions import FloatDistribution
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
@@ -135,3 +138,87 @@ def test_the_gp_sampler_looks_by_the_adapted_acquisition_function(study: Study) 
         )
     study.ask(dict(space))
     assert asked, CHANGED + "AdaptedGPSampler"
+
+
+# Storages
+
+
+def find(path: str) -> object:
+    """Return what ``module:name.name`` is."""
+    module, _, names = path.partition(":")
+    try:
+        found: object = importlib.import_module(module)
+        for name in filter(None, names.split(".")):
+            found = getattr(found, name)
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{CHANGED}{path}: {error}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("optuna.storages:RDBStorage._create_new_trial", "self study_id template_trial"),
+        (
+            "optuna.storages:RDBStorage._get_trials",
+            "self study_id states included_trial_ids trial_id_greater_than",
+        ),
+        (
+            "optuna.storages:RDBStorage._get_prepared_new_trial",
+            "self study_id template_trial session",
+        ),
+        ("optuna.storages:RDBStorage._build_frozen_trial_from_trial_model", "self trial"),
+        (
+            "optuna.storages:RDBStorage._set_trial_attr_without_commit",
+            "self session model_cls trial_id key value",
+        ),
+        ("optuna.storages:RDBStorage._fill_storage_url_template", "template"),
+        (
+            "optuna.storages._rdb.storage:_create_scoped_session",
+            "scoped_session ignore_integrity_error",
+        ),
+    ],
+)
+def test_private_functions_take_what_they_took(path: str, parameters: str) -> None:
+    function = find(path)
+    assert callable(function)
+    assert list(inspect.signature(function).parameters) == parameters.split(), CHANGED + path
+
+
+@pytest.mark.parametrize(
+    ("model", "columns"),
+    [
+        ("StudyModel", "study_id study_name"),
+        ("StudyDirectionModel", "study_direction_id direction study_id objective"),
+        ("StudyUserAttributeModel", "study_user_attribute_id study_id key value_json"),
+        ("StudySystemAttributeModel", "study_system_attribute_id study_id key value_json"),
+        ("TrialModel", "trial_id number study_id state datetime_start datetime_complete"),
+        ("TrialUserAttributeModel", "trial_user_attribute_id trial_id key value_json"),
+        ("TrialSystemAttributeModel", "trial_system_attribute_id trial_id key value_json"),
+        ("TrialParamModel", "param_id trial_id param_name param_value distribution_json"),
+        ("TrialValueModel", "trial_value_id trial_id objective value value_type"),
+        (
+            "TrialIntermediateValueModel",
+            "trial_intermediate_value_id trial_id step intermediate_value intermediate_value_type",
+        ),
+        ("TrialHeartbeatModel", "trial_heartbeat_id trial_id heartbeat"),
+        ("VersionInfoModel", "version_info_id schema_version library_version"),
+    ],
+)
+def test_tables_have_the_columns_they_had(model: str, columns: str) -> None:
+    found = find(f"optuna.storages._rdb.models:{model}")
+    assert {column.name for column in sqlalchemy.inspect(found).columns} == {*columns.split()}, (
+        CHANGED + model
+    )
+
+
+def test_no_table_was_added() -> None:
+    """A copied or deleted study would leave its rows out."""
+    base = find("optuna.storages._rdb.models:BaseModel")
+    assert len(base.registry.mappers) == 12, CHANGED + "models"  # type: ignore[attr-defined]
+
+
+def test_studies_that_a_storage_lists_know_their_keys(study: Study) -> None:
+    [listed] = internals.storage_of(study).get_all_studies()
+    assert isinstance(listed, internals.FrozenStudy), CHANGED + "FrozenStudy"
+    assert internals.study_id_of(listed) == internals.study_id_of(study), CHANGED + "study_id_of"
