@@ -62,6 +62,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     from searchlab.config.trial import TrialConfig
     from searchlab.config.validation import validate_document
     from searchlab.engine.ray.tune import run_on_ray
+    from searchlab.engine.session import RunSession
     from searchlab.engine.stopping import StopRequest
     from searchlab.study.ledger import Ledger
     from searchlab.study.preparation.prepared_study import prepare_study
@@ -142,7 +143,8 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
         checkpoints=folder / "checkpoints",
     )
     folders = TrialFolders(checkpoints=folder / "checkpoints", models=folder / "models")
-    return lambda: run_on_ray(ledger, prepared, folders, StopRequest(), load_worker=load_worker)
+    session = RunSession(ledger=ledger, prepared=prepared, folders=folders, stop=StopRequest())
+    return lambda: run_on_ray(session, load_worker=load_worker)
 
 
 # What one would use instead

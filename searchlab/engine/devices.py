@@ -1,4 +1,4 @@
-"""Where a trial is trained: on the GPU that was asked for, or on the CPU."""
+"""Where a trial is trained: on the GPU that was requested, or on the CPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["choose_device"]
 
 
 def choose_device(num_gpus: float | Literal["auto"]) -> torch.device:
-    """Return CUDA where GPUs were asked for, with ``auto`` where there is one; else the CPU.
+    """Return CUDA if GPUs were requested, with ``auto`` if there is one; else the CPU.
 
-    Ray leaves every GPU visible to workers that asked for none, so that torch cannot tell. Raises
-    DeviceLostError where a GPU was asked for and torch finds none.
+    torch can't tell: Ray leaves every GPU visible to workers that requested none. Raises
+    DeviceLostError if a GPU was requested and torch finds none.
     """
     if num_gpus == 0:
         return torch.device("cpu")
@@ -23,4 +23,4 @@ def choose_device(num_gpus: float | Literal["auto"]) -> torch.device:
         return torch.device("cuda")
     if num_gpus == "auto":
         return torch.device("cpu")
-    raise DeviceLostError("torch finds no GPU, though one was asked for")
+    raise DeviceLostError("torch finds no GPU, although one was requested")

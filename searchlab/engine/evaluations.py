@@ -1,4 +1,4 @@
-"""What a study measures of its finished models: ensembles, and how alike their neurons respond."""
+"""What a study measures on its finished models: ensembles, and how alike their neurons respond."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def evaluate_finished(
     *,
     stop: StopRequest,
 ) -> None:
-    """Record the study's ensembles and correlations, those that are not recorded yet.
+    """Measure and record the study's ensembles and correlations, except those already recorded.
 
-    Both are of baselines, which are fixed before the study begins, so the test set chooses
-    nothing here. What names a baseline that the study leaves out is left out too; so is, with a
-    warning, what names one that did not complete, or cannot be measured, for the trials are all
-    there by now. Each is recorded once it is measured; after a ``stop`` no other is begun.
+    Both use baselines only, which are fixed before the study begins, so the test set chooses
+    nothing here. One that names a baseline the study omits is skipped; one that names a baseline
+    that didn't complete, or that can't be measured, is skipped with a warning, because no trial is
+    still to come. Each is recorded as soon as it is measured; after a ``stop`` none is begun.
     """
     numbers = {
         record.label: record.number
@@ -74,7 +74,7 @@ def _has_models(task: _Task, numbers: Mapping[str, int]) -> bool:
 
 
 class _Opened:
-    """The data, and each model that was asked for, loaded once."""
+    """The data, and each model that was requested, loaded once."""
 
     def __init__(self, prepared: PreparedStudy, folder: Path, numbers: dict[str, int]) -> None:
         self.data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
@@ -91,7 +91,7 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """A figure to take. ``made_of`` is recorded beside it: with another, it is taken again."""
+    """Figures to measure; measured again if ``made_of``, recorded with them, has changed."""
 
     name: str
     members: frozenset[str]
@@ -104,7 +104,7 @@ class _Task:
 
 
 def _plan(prepared: PreparedStudy) -> list[_Task]:
-    """List what the study asks for, but for what names a baseline that it leaves out."""
+    """List what the study asks for, without what names a baseline that it omits."""
     spec = prepared.spec
     ensembles = [
         _Task(

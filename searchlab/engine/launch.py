@@ -1,4 +1,4 @@
-"""Running a study from its first trial, or from where it was left, to its end."""
+"""Running a study from its first trial, or from where it stopped, to its end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from searchlab.config.loading import StudyFile, load_study
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
 from searchlab.engine.evaluations import evaluate_finished
-from searchlab.engine.folders import Beginning, check_new, made, undone_on_input_error
+from searchlab.engine.new_run import delete_if_unused, new_run_folder
+from searchlab.engine.session import RunSession
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.errors import (
     InfrastructureError,
+    InputError,
     InterruptedStudyError,
     StudyFailedError,
 )
@@ -42,10 +44,10 @@ EngineName = Literal["tune", "serial"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a study is driven: where its data and its record are, and what runs its trials.
+    """How a study is run: where its data and its storage are, and what runs its trials.
 
     ``address`` is that of a Ray cluster. With ``join`` other drivers may run the study at the same
-    time. ``on_decoding`` is told how far image files are decoded, where that must be done first.
+    time. ``on_decoding`` is told the progress if image files must be decoded first.
     """
 
     data_dir: Path
@@ -57,27 +59,50 @@ class RunOptions:
     on_decoding: Progress | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldStudy:
+    """A study that this driver alone may run, or may run beside others that joined it."""
+
+    run: RunFolder
+    prepared: PreparedStudy
+    options: RunOptions
+    storage: RetryingStorage
+    lock: StudyLock
+
+
 def begin_study(file: StudyFile, run: RunFolder, options: RunOptions) -> None:
     """Check a study, make its run folder, and run it to its end.
 
-    Raises InputError, with nothing left behind, where something is wrong from the start;
-    InterruptedStudyError where it was stopped; StudyFailedError where no search trial succeeded;
-    InfrastructureError where the machine failed.
+    Raises InputError, with nothing left behind, if something is wrong from the start;
+    InterruptedStudyError if the study was stopped; StudyFailedError if no search trial succeeded;
+    InfrastructureError if the machine failed.
     """
     _quieten_optuna()
-    check_new(run)
+    _check_new(run)
     load_plugins(file.spec.plugins)
     prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
-    with made(run), _held(run, prepared, options) as (storage, lock):
-        check_new(run)  # another driver may have begun and ended while this one waited
-        beginning = Beginning(is_joined=options.join, driver=lock.driver)
-        with undone_on_input_error(run, beginning):
-            # The file first: a run that was killed before its study was made can be resumed.
+    with new_run_folder(run), _held(run, prepared, options) as held:
+        _check_new(run)  # another driver may have begun and ended while this one waited
+        study: Study | None = None
+        try:
+            # The file first: a run that is killed before its study is made can be resumed.
             run.write(prepared.spec.to_data(), options.storage_url)
-            begin = join_study if options.join else create_study
-            with lock.deciding():
-                beginning.study = begin(prepared, storage)
-            _run(prepared, run, beginning.study, lock, options, storage)
+            with held.lock.deciding():
+                begin = join_study if options.join else create_study
+                study = begin(prepared, held.storage)
+            _run(held, study)
+        except InputError:
+            driver = held.lock.driver
+            delete_if_unused(run, study, held.storage, driver=driver, is_joined=options.join)
+            raise
+
+
+def _check_new(run: RunFolder) -> None:
+    run.check_new(
+        f"Continue it with searchlab study resume {run.path}, or run this study under another "
+        "name with --set name=...",
+        may_be_there=True,
+    )
 
 
 def resume_study(
@@ -87,33 +112,31 @@ def resume_study(
     overrides: tuple[str, ...] = (),
     plugins: Iterable[str] = (),
 ) -> None:
-    """Carry on with a run; one that is finished stays as it is. Raises as ``begin_study``.
+    """Continue a run; a finished one stays as it is. Raises as ``begin_study``.
 
-    Where the study was copied to another storage, and that is given, the run is recorded there
-    from then on (``study.transfer.relocation``); where this fails before, nothing is changed.
-    ``plugins`` are loaded, and recorded, beside those that the study began with.
+    If the study was copied to another storage, and that one is given, the run is recorded there
+    from now on (``study.transfer.relocation``); a failure before that changes nothing.
+    ``plugins`` are loaded, and recorded, beside those with which the study began.
     """
     _quieten_optuna()
     before = run.load().spec.plugins
     file = load_study(run.study_file, overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
     prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
-    with _held(run, prepared, options) as (storage, lock):
+    with _held(run, prepared, options) as held:
         create = run.is_embedded(options.storage_url)
-        move = plan_relocation(run, prepared.spec.name, storage, options.storage_url)
-        with lock.deciding():
-            study = reopen_study(prepared, storage, create=create)
+        move = plan_relocation(run, prepared.spec.name, held.storage, options.storage_url)
+        with held.lock.deciding():
+            study = reopen_study(prepared, held.storage, create=create)
         if move is not None:
             move.carry_out()
         if overrides or file.spec.plugins != before:
             run.write(prepared.spec.to_data())
-        _run(prepared, run, study, lock, options, storage)
+        _run(held, study)
 
 
 @contextmanager
-def _held(
-    run: RunFolder, prepared: PreparedStudy, options: RunOptions
-) -> Iterator[tuple[RetryingStorage, StudyLock]]:
+def _held(run: RunFolder, prepared: PreparedStudy, options: RunOptions) -> Iterator[_HeldStudy]:
     """Open the storage and hold the study in it."""
     driver = new_driver_id()
     url = take_password_from_environment(run.storage_url(options.storage_url))
@@ -127,49 +150,51 @@ def _held(
         shared=options.join,
     ) as lock:
         try:
-            yield storage, lock
+            yield _HeldStudy(
+                run=run, prepared=prepared, options=options, storage=storage, lock=lock
+            )
         except InfrastructureError:
-            # Or giving a lease back would wait for the storage once more.
+            # Releasing the lock would wait for the storage once more otherwise.
             storage.stop_waiting()
             raise
 
 
-def _run(
-    prepared: PreparedStudy,
-    run: RunFolder,
-    study: Study,
-    lock: StudyLock,
-    options: RunOptions,
-    storage: RetryingStorage,
-) -> None:
-    folders = TrialFolders(
-        checkpoints=run.checkpoints.absolute(),
-        models=run.models.absolute(),
-        checkpoint_seconds=float(prepared.spec.resources.checkpoint_seconds),
-    )
+def _run(held: _HeldStudy, study: Study) -> None:
+    run, prepared = held.run, held.prepared
     stop = StopRequest()
-    stop.tell(storage.stop_waiting)
+    stop.tell(held.storage.stop_waiting)
     ledger = Ledger(
         spec=prepared.spec,
         space=prepared.space,
         study=study,
-        checkpoints=folders.checkpoints,
-        callback=options.callback,
-        lock=lock,
+        checkpoints=run.checkpoints.absolute(),
+        callback=held.options.callback,
+        lock=held.lock,
+    )
+    session = RunSession(
+        ledger=ledger,
+        prepared=prepared,
+        folders=TrialFolders(
+            checkpoints=run.checkpoints.absolute(),
+            models=run.models.absolute(),
+            checkpoint_seconds=float(prepared.spec.resources.checkpoint_seconds),
+        ),
+        stop=stop,
+        address=held.options.address,
     )
     try:
         with stop_on_signals(stop):
             try:
-                _run_trials(ledger, prepared, folders, stop, options)
+                _run_trials(session, held.options.engine)
             finally:
                 ledger.close()
-            _check_ended(ledger, run, stop)
+            _check_ended(session, run)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
             evaluate_finished(prepared, study, ledger.records, run.models, stop=stop)
-            _check_ended(ledger, run, stop)
+            _check_ended(session, run)
             ledger.note_finished()
     except InfrastructureError as error:
-        if stop.signal_number is not None:  # as in an outage that was not waited for
+        if stop.signal_number is not None:  # it was stopped during an outage
             raise _interruption(run, stop) from error
         raise InfrastructureError(f"{error}. {_resume_hint(run)}") from error
     except OSError as error:
@@ -183,29 +208,23 @@ def _run(
     _check_any_success(ledger)
 
 
-def _run_trials(
-    ledger: Ledger,
-    prepared: PreparedStudy,
-    folders: TrialFolders,
-    stop: StopRequest,
-    options: RunOptions,
-) -> None:
-    if options.engine == "serial":
+def _run_trials(session: RunSession, engine: EngineName) -> None:
+    if engine == "serial":
         from searchlab.engine.serial import run_serially
 
-        run_serially(ledger, prepared, folders, stop)
+        run_serially(session)
     else:
         from searchlab.engine.ray.tune import run_on_ray
 
-        run_on_ray(ledger, prepared, folders, stop, address=options.address)
+        run_on_ray(session)
 
 
-def _check_ended(ledger: Ledger, run: RunFolder, stop: StopRequest) -> None:
-    if stop.fault is not None:
-        raise stop.fault
-    if stop.is_made:
-        raise _interruption(run, stop)
-    if not ledger.is_finished:
+def _check_ended(session: RunSession, run: RunFolder) -> None:
+    if session.stop.fault is not None:
+        raise session.stop.fault
+    if session.stop.is_made:
+        raise _interruption(run, session.stop)
+    if not session.ledger.is_finished:
         raise StudyFailedError(f"the engine ended before the study did. {_resume_hint(run)}")
 
 
@@ -214,7 +233,7 @@ def _interruption(run: RunFolder, stop: StopRequest) -> InterruptedStudyError:
 
 
 def _resume_hint(run: RunFolder) -> str:
-    return f"Carry on with: searchlab study resume {run.path}"
+    return f"Continue with: searchlab study resume {run.path}"
 
 
 def _check_any_success(ledger: Ledger) -> None:
@@ -227,5 +246,5 @@ def _check_any_success(ledger: Ledger) -> None:
 
 
 def _quieten_optuna() -> None:
-    # Progress is shown by the callback; Optuna would add a line for each trial.
+    # The callback shows the progress; Optuna would add a line for each trial.
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,4 +1,4 @@
-"""The serial engine: trials one after another in this process. For tests and debugging."""
+"""The serial engine: one trial after another in this process. For tests and debugging."""
 
 from __future__ import annotations
 
@@ -7,68 +7,58 @@ import time
 
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.devices import choose_device
-from searchlab.engine.stopping import StopRequest
+from searchlab.engine.session import RunSession
 from searchlab.errors import InfrastructureError
-from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
-from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.process import repeatable
-from searchlab.training.run import TrialFolders, TrialRun
+from searchlab.training.run import TrialRun
 
 __all__ = ["run_serially"]
 
 logger = logging.getLogger(__name__)
 
-_POLL_SECONDS = 1.0  # for trials of other drivers to end
+_POLL_SECONDS = 1.0  # while other drivers' trials run
 
 
-def run_serially(
-    ledger: Ledger, prepared: PreparedStudy, folders: TrialFolders, stop: StopRequest
-) -> None:
-    """Run the ledger's trials until it is finished or a stop is asked for."""
+def run_serially(session: RunSession) -> None:
+    """Run a session's trials until the study is finished or a stop is requested."""
+    prepared = session.prepared
     with repeatable(max(1, int(prepared.spec.resources.cpus))):
-        # Whatever number is asked for: it is not refused for want of a GPU, as workers are.
+        # Unlike a worker, this process uses the CPU if there is no GPU, even if one is requested.
         device = choose_device("auto" if prepared.spec.resources.gpus else 0)
         data = TrainingData.from_images(prepared.images, prepared.folds, device)
-        _run_trials(ledger, data, folders, stop)
-    if stop.is_made:
-        ledger.stop()
+        _run_trials(session, data)
+    if session.stop.is_made:
+        session.ledger.stop()
 
 
-def _run_trials(
-    ledger: Ledger, data: TrainingData, folders: TrialFolders, stop: StopRequest
-) -> None:
-    while not stop.is_made:
-        config = ledger.ask()
+def _run_trials(session: RunSession, data: TrainingData) -> None:
+    while not session.stop.is_made:
+        config = session.ledger.ask()
         if config is not None:
-            _run_trial(config, ledger, data, folders, stop)
-        elif ledger.is_waiting:
+            _run_trial(config, session, data)
+        elif session.ledger.is_waiting:
             time.sleep(_POLL_SECONDS)
         else:
             return
 
 
-def _run_trial(
-    config: TrialConfig,
-    ledger: Ledger,
-    data: TrainingData,
-    folders: TrialFolders,
-    stop: StopRequest,
-) -> None:
+def _run_trial(config: TrialConfig, session: RunSession, data: TrainingData) -> None:
+    ledger = session.ledger
     trial: TrialRun | None = None
-    while not stop.is_made:
+    while not session.stop.is_made:
         try:
-            trial = trial or TrialRun(config, data, folders)
+            trial = trial or TrialRun(config, data, session.folders)
             result = trial.step()
-        except Exception as error:  # as a worker does: whatever it was goes on record
+        except Exception as error:  # as in a worker, whatever it was is recorded
             failure = describe_failure(error)
-            if failure.kind == "disk":  # the next trial would fare no better; this one stays
+            if failure.kind == "disk":  # the next trial would fail as well; this one can resume
                 raise InfrastructureError(
-                    f"trial {config.number} could not write: {failure.message}"
+                    f"trial {config.number} could not write its files: {failure.message}"
                 ) from error
-            if failure.kind == "device":  # nor in this process; a fresh one takes the trial up
+            if failure.kind == "device":  # so would the next; a new process can resume this one
                 raise InfrastructureError(
                     f"the GPU failed under trial {config.number}: {failure.message}"
                 ) from error

@@ -1,4 +1,4 @@
-"""StopRequest: one Ctrl-C asks for a clean end, a second one ends at once; so does a fault."""
+"""StopRequest: the first Ctrl-C, or a fault, requests a clean end; a second Ctrl-C ends at once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["StopRequest", "stop_on_signals"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Where the whole process group got the signal, Ray's own servers died of it, and waiting for their
-# answers takes minutes. Nothing is lost by going without them.
+# If the whole process group got the signal, Ray's own servers died of it, and waiting for their
+# answers takes minutes. Nothing is lost by ending without them.
 _LONGEST_STOP_SECONDS = 20.0
 
 
 class StopRequest:
-    """Whether, since when and why the study is to stop: a signal, or a fault of the machine."""
+    """Whether the study is to stop, since when, and why: a signal, or a fault of the machine."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -33,18 +33,18 @@ class StopRequest:
         self._on_stop: list[Callable[[], None]] = []
 
     def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener``, which must take no lock, from the signal's handler."""
+        """Call ``listener`` from the signal handler; it must take no lock."""
         self._on_stop.append(listener)
 
     def make(self, signal_number: int) -> None:
-        """Ask to stop; the process ends by itself if that takes too long."""
+        """Request a stop; the process is ended if stopping takes too long."""
         self.signal_number = signal_number
         self._begin(128 + signal_number, "Stopped at once.")
         for listener in self._on_stop:
             listener()
 
     def fail(self, fault: Exception) -> None:
-        """Stop because the study cannot go on; ``fault`` is to be raised in the end."""
+        """Stop because the study cannot go on; the driver raises ``fault`` at the end."""
         self.fault = self.fault or fault
         if not self.is_made:
             exit_code = fault.exit_code if isinstance(fault, SearchlabError) else 1
@@ -52,30 +52,30 @@ class StopRequest:
 
     def _begin(self, exit_code: int, last_words: str) -> None:
         self._since = time.monotonic()
-        self.close()  # an earlier timer would end the process even after the study has stopped
+        self.close()  # an earlier timer would end the process even after the study stopped
         arguments = (exit_code, last_words)
         self._deadline = threading.Timer(_LONGEST_STOP_SECONDS, _end_process, arguments)
         self._deadline.daemon = True
         self._deadline.start()
 
     def close(self) -> None:
-        """The study has stopped."""
+        """Cancel the timer that ends the process: the study has stopped."""
         if self._deadline is not None:
             self._deadline.cancel()
 
     @property
     def is_made(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether a stop was requested."""
         return self._since is not None
 
     @property
     def age_seconds(self) -> float:
-        """Seconds since then; 0 where none was asked for."""
+        """Seconds since the request; 0 if there was none."""
         return 0.0 if self._since is None else time.monotonic() - self._since
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as shells have it."""
+        """128 + the signal's number, as in shells."""
         return 128 + (self.signal_number or signal.SIGINT)
 
 
@@ -90,8 +90,8 @@ def stop_on_signals(request: StopRequest) -> Iterator[None]:
     """Handle SIGINT and SIGTERM until the block ends: the first makes ``request``.
 
     The second ends the process on the spot. Ray's workers die with their driver, and the storage
-    is consistent at every moment, so the study still resumes. Outside the main thread, where
-    Python allows no handlers, it does nothing.
+    is consistent at every moment, so the study can still be resumed. Does nothing outside the main
+    thread, where Python allows no handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -56,6 +56,15 @@ class RunFolder:
         """Whether a study was begun here."""
         return self.study_file.is_file()
 
+    def check_new(self, remedy: str, *, may_be_there: bool = False) -> None:
+        """Raise InputError if a study was begun here.
+
+        Or if the folder exists at all, unless it ``may_be_there``. ``remedy`` ends the error.
+        """
+        is_there = self.path.exists() or self.path.is_symlink()
+        if self.exists() or (is_there and not may_be_there):
+            raise InputError("exists already", where=f"the run {self.path}", remedy=remedy)
+
     def load(self, overrides: Iterable[str] = ()) -> StudyFile:
         """Read the study as run, with what a resume changes."""
         return load_study(self.study_file, overrides)

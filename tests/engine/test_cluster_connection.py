@@ -31,11 +31,11 @@ import json, os, stat, sys
 from pathlib import Path
 import psutil
 from searchlab.config.resources import ResourceSpec
-from searchlab.engine.ray import cluster
+from searchlab.engine.ray import cluster, node_report
 from searchlab.errors import InputError
 
 address = sys.argv[1] or None
-cluster._PROBE_SECONDS = float(sys.argv[2])
+cluster._PING_SECONDS = float(sys.argv[2])
 
 def look(facts):
     import ray
@@ -64,7 +64,7 @@ def look(facts):
         "token_modes": token and [
             stat.S_IMODE(Path(path).stat().st_mode) for path in (token, Path(token).parent)
         ],
-        "session": ray._private.worker._global_node.get_session_dir_path(),
+        "session": os.path.realpath(Path(node_report.read_ray_folder(), "session_latest")),
     }
 
 answers = []
@@ -83,12 +83,12 @@ def connect(
     address: str = "",
     *arguments: str,
     times: int = 1,
-    patience: float = 22,
+    ping_seconds: float = 22,
     environment: dict[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Connect in another process, so many times in a row; return what it saw."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_"))}
-    command = [sys.executable, "-c", SCRIPT, address, str(patience), str(times), *arguments]
+    command = [sys.executable, "-c", SCRIPT, address, str(ping_seconds), str(times), *arguments]
     done = subprocess.run(
         command,
         env={**kept, **(environment or {})},
@@ -169,7 +169,7 @@ def test_a_ray_of_our_own_has_a_cpu_for_each_worker_asked_for(own: list[dict[str
         ("127.0.0.1:{free}", "--address 127.0.0.1:{free} cannot be reached: Connection refused"),
         ("no.such.host.invalid:6379", "--address no.such.host.invalid:6379 cannot be reached"),
         ("somewhere", "--address somewhere must be auto or HOST:PORT"),
-        ("ray://127.0.0.1:10001", "A ray:// address is of Ray's client"),
+        ("ray://127.0.0.1:10001", "A ray:// address is for Ray's client"),
         ("127.0.0.1:123456", "must be auto or HOST:PORT"),
     ],
 )
@@ -188,8 +188,8 @@ def test_an_address_from_the_environment_is_named_as_such() -> None:
 def test_what_listens_but_is_no_ray_is_given_up_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        [answer] = connect(address, patience=2)
-    assert "does not answer as Ray does" in answer["error"]
+        [answer] = connect(address, ping_seconds=2)
+    assert "does not answer like Ray" in answer["error"]
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_cluster_lets_in_who_has_its_token_only(
     wrong.write_text("cd" * 32)
     for file in (wrong, tmp_path / "missing"):
         [answer] = connect(address, environment=_settings(file))
-        assert "does not let this process in" in answer["error"]
+        assert "rejects this process" in answer["error"]
         assert "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=" in answer["error"]
     for answer in connect(address, times=2, environment=_settings(token)):
         assert not answer["is_ours"]
@@ -255,8 +255,9 @@ def test_a_submitted_job_keeps_its_passwords_from_the_workers(guarded: tuple[str
 def test_a_machine_that_is_no_node_is_told_how_to_become_one(guarded: tuple[str, Path]) -> None:
     address, token = guarded
     script = (
-        "import sys; from ray._private import services; services.find_node_ids = lambda: set();"
-        "from searchlab.engine.ray.cluster_ping import ask; print(ask(sys.argv[1])['state'])"
+        "import sys; from searchlab.engine.ray import cluster_ping;"
+        "cluster_ping.find_local_nodes = lambda: set();"
+        "print(cluster_ping.ping(sys.argv[1])['state'])"
     )
     asked = subprocess.run(
         [sys.executable, "-c", script, address],

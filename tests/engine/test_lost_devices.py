@@ -11,8 +11,8 @@ import pytest
 import torch
 from small_studies import read_trials, resume, run_study
 
-from searchlab.engine.ray.lost_workers import describe_loss
 from searchlab.engine.ray.worker import TrialActor
+from searchlab.engine.ray.worker_deaths import describe_death
 from searchlab.errors import InfrastructureError
 from searchlab.study.run_folder import RunFolder
 from searchlab.training.cohort import Cohort
@@ -113,7 +113,7 @@ def make_actor(run: Any) -> TrialActor:
 
 
 @pytest.mark.parametrize(
-    ("loss", "what"),
+    ("death", "what"),
     [
         (f"ray.exceptions.RayTaskError(DeviceLostError): ray::TrialActor.train()\n  File x\n"
          f"searchlab.training.failures.DeviceLostError: AcceleratorError: {WORDS}\n",
@@ -123,8 +123,8 @@ def make_actor(run: Any) -> TrialActor:
         ("The actor died unexpectedly", "its worker died"),
     ],
 )  # fmt: skip
-def test_the_gpu_is_named_as_the_cause(loss: str, what: str) -> None:
-    assert describe_loss(loss) == what
+def test_the_gpu_is_named_as_the_cause(death: str, what: str) -> None:
+    assert describe_death(death) == what
 
 
 def test_the_serial_engine_stops_at_a_broken_gpu_and_is_resumed(

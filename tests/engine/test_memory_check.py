@@ -13,7 +13,7 @@ from small_studies import NO_DATA, read_trials, run_study, write_study
 from searchlab.config.loading import load_study
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.ray import memory_check, tune
-from searchlab.engine.ray.cluster import ClusterFacts, NodeFacts
+from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation.largest_model import find_largest_model
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
@@ -189,7 +189,7 @@ def test_workers_go_by_cores_where_the_largest_model_cannot_be_tried(
     monkeypatch.setattr(tune, "try_config", lambda *_: failure)
     ledger = FakeLedger()
     placement, forecast = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
-    assert caplog.messages == ["the largest model could not be tried: E: too big"]
+    assert caplog.messages == ["the probe of the largest model failed: E: too big"]
     assert (forecast, ledger.paces) == (None, [])
     assert placement.request == {"cpu": 1.0, "gpu": 0.0}
     assert placement.is_short_of_memory is (kind == "oom")
@@ -202,7 +202,7 @@ def test_workers_go_by_cores_where_no_model_is_the_largest(
     monkeypatch.setattr(tune, "try_config", None)
     ledger = FakeLedger()
     placement, forecast = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
-    assert ["no model was tried beforehand" in line for line in ledger.said] == [True]
+    assert ["no model was probed" in line for line in ledger.said] == [True]
     assert (forecast, placement.is_short_of_memory) == (None, False)
 
 

@@ -17,8 +17,8 @@ from searchlab.config.trial import (
     OptimizerConfig,
     TrialConfig,
 )
-from searchlab.engine.ray.cluster import ClusterFacts, NodeFacts
 from searchlab.engine.ray.memory_check import describe_probe
+from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts
 from searchlab.engine.ray.placement import least_request, place_workers
 from searchlab.study.preparation.largest_model import find_largest_model
 from searchlab.study.preparation.prepared_study import prepare_study
@@ -167,7 +167,7 @@ def test_the_least_request_takes_a_gpu_where_the_cluster_has_one() -> None:
 def test_the_line_says_what_workers_get_and_for_how_long() -> None:
     placement = place_workers(ResourceSpec(), make_cluster(make_node()), CONFIG, make_probe())
     line = placement.describe(7200.0)
-    assert line == "8 workers of 1 CPU; if every model took as long as the largest: 2.0 h"
+    assert line == "8 workers of 1 CPU; 2.0 h if every model takes as long as the largest"
 
 
 def test_the_largest_model_has_the_space_s_greatest_values(tmp_path: Path) -> None:

@@ -145,12 +145,12 @@ def test_a_healthy_report_has_no_findings() -> None:
 def test_another_version_is_a_fault_with_both_versions(package: str) -> None:
     ours = node_report.read_versions()
     [fault], _ = judge(report(versions={**ours, package: "0.0.1"}))
-    assert fault == f"{package} is 0.0.1, here {ours[package]}; install the same"
+    assert fault == f"{package} is 0.0.1, but {ours[package]} here; install the same version"
 
 
 def test_other_source_files_of_the_same_version_are_a_fault() -> None:
     [fault], _ = judge(report(versions={**node_report.read_versions(), "source": "0" * 16}))
-    assert "has other source files than here" in fault
+    assert "has different source files than here" in fault
 
 
 def test_a_node_without_searchlab_is_told_to_install_it() -> None:
@@ -175,23 +175,23 @@ def test_gpus_that_torch_does_not_see_are_a_fault() -> None:
     node = dataclasses.replace(STRANGER, gpus=2)
     assert judge(report(cuda_devices=2), node) == ([], [])
     [fault], _ = judge(report(cuda_devices=1), node)
-    assert fault.startswith("Ray gives out 2 GPUs, torch can use 1")
+    assert fault.startswith("Ray assigns 2 GPUs, but torch can use 1")
 
 
 def test_several_faults_of_a_node_are_all_told() -> None:
-    faults, _ = judge(report(folder="is not there", free_bytes={"/tmp": 0}))
+    faults, _ = judge(report(folder="does not exist", free_bytes={"/tmp": 0}))
     assert len(faults) == 2
 
 
 def ask(place: Path, secret: str = "told by the driver") -> str | None:
     answer = node_report.report_node(
         "node-1",
-        meeting_place=str(place),
+        exchange=str(place),
         secret=secret,
         run_path=str(place),
         plugins={},
         wants_gpu=False,
-        patience_seconds=0.0,
+        wait_seconds=0.0,
     )
     folder: str | None = answer["folder"]
     return folder
@@ -199,7 +199,7 @@ def ask(place: Path, secret: str = "told by the driver") -> str | None:
 
 def test_a_folder_of_the_same_name_on_a_private_disk_is_told_apart(tmp_path: Path) -> None:
     place = tmp_path / "checkpoints" / "preflight-1"
-    assert ask(place) == "is not there"
+    assert ask(place) == "does not exist"
     place.parent.mkdir()
     assert ask(place) == "is not the driver's"
     place.mkdir()
@@ -211,11 +211,11 @@ def test_a_folder_of_the_same_name_on_a_private_disk_is_told_apart(tmp_path: Pat
 def test_what_a_node_writes_must_reach_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(preflight, "_FILE_WAIT_SECONDS", 0.0)
     secret = "told by the driver"
     (tmp_path / "driver").write_text(secret)
     unseen = preflight._read_answer(tmp_path, "node-1", secret)
-    assert unseen == "shows the driver nothing of what this node writes"
+    assert unseen == "does not show the driver what this node writes"
     assert ask(tmp_path, secret) is None
     assert preflight._read_answer(tmp_path, "node-1", secret) is None
 
@@ -248,8 +248,8 @@ find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name == "searchlab" else find_spec(name)
 probe = pickle.load(sys.stdin.buffer)
 place = sys.argv[1]
-answer = probe("node-1", meeting_place=place, secret="", run_path=place,
-               plugins={"some_plugin": None}, wants_gpu=False, patience_seconds=0)
+answer = probe("node-1", exchange=place, secret="", run_path=place,
+               plugins={"some_plugin": None}, wants_gpu=False, wait_seconds=0)
 print(answer["versions"]["source"], answer["plugins"], answer["versions"]["ray"])
 """
 

@@ -1,6 +1,6 @@
-"""The token that guards a Ray of our own: in a private file, gone at the end.
+"""The token that guards a Ray started here: in a private file that is removed at the end.
 
-Left to itself, Ray writes one token for all its clusters to the home folder, readable by others.
+By default Ray writes one token for all its clusters to the home folder, readable by others.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ from pathlib import Path
 
 import filelock
 
+from searchlab.engine.ray.ray_internals import reread_token_settings
+
 __all__ = ["guarded_by_token", "token_settings"]
 
 _PREFIX = "searchlab-ray-"
-# The lock of a folder is taken right after the folder is made.
+# A folder is locked right after it is made; a younger one may not be locked yet.
 _YOUNG_SECONDS = 60.0
 
 
 @contextmanager
 def guarded_by_token() -> Iterator[None]:
-    """Have the Ray that is started meanwhile ask for a new random token, and this process give it.
+    """Make a Ray started in this block require a new random token, which this process presents.
 
-    The file has mode 0600, in a temporary folder of mode 0700, removed at the end. What a driver
-    that was killed left there is removed too. Ray must have been imported.
+    The file has mode 0600, in a temporary folder of mode 0700 that is removed at the end. Folders
+    that killed drivers left behind are removed too. Ray must have been imported.
     """
     _remove_orphans()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
@@ -46,13 +48,13 @@ def guarded_by_token() -> Iterator[None]:
 
 
 def token_settings(file: Path) -> dict[str, str]:
-    """Return the environment by which a process gives Ray the token in ``file``."""
+    """Return the environment variables that make a process present the token in ``file``."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
 
 
 @contextmanager
 def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables, or unset them, for a while; Ray's own copies of them follow."""
+    """Set variables, or unset them, in this block; Ray's copies follow."""
     before = {name: os.environ.get(name) for name in changes}
     _apply(changes)
     try:
@@ -62,20 +64,16 @@ def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
 
 
 def _apply(changes: Mapping[str, str | None]) -> None:
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
     for name, value in changes.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    # Ray reads both once, at its import.
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
+    reread_token_settings()
 
 
 def _remove_orphans() -> None:
-    """Remove the folders that killed drivers left: nobody holds their lock."""
+    """Remove the folders of killed drivers: those whose lock nobody holds."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         try:
             found = folder.stat()

@@ -1,4 +1,4 @@
-"""The two thin adapters between Ray Tune and the ledger, and what ends an experiment early."""
+"""The two thin adapters between Ray Tune and the ledger, and the stopper of an experiment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from searchlab.engine.ray.host_watch import HostWatch
-from searchlab.engine.ray.lost_workers import describe_loss, is_killed_for_memory, read_loss
+from searchlab.engine.ray.worker_deaths import describe_death, is_killed_for_memory, read_death
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.ledger import Ledger
@@ -29,29 +29,29 @@ logger = logging.getLogger(__name__)
 
 
 class _Unpickled:
-    """Kept out of Tune's snapshots, which nothing here reads: the ledger holds a database."""
+    """Stays out of Tune's snapshots: nobody reads them, and the ledger holds a database."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return (object, ())
 
 
 def _guarded(stop: StopRequest, call: Callable[[], Any], otherwise: Any) -> Any:
-    """Call the ledger; what it raises stops the study, and is raised where Tune has ended.
+    """Call the ledger; an error stops the study and is raised again after Tune has ended.
 
-    Tune would take it for a failure of the trial that it is at, and try that again.
+    Tune would take it for a failure of the current trial.
     """
     if stop.fault is not None:
         return otherwise
     try:
         return call()
     except Exception as fault:
-        logger.debug("the study stops", exc_info=True)
+        logger.debug("the study is stopping", exc_info=True)
         stop.fail(fault)
         return otherwise
 
 
 class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships no types
-    """Asks the ledger for trials and tells it how they ended; on a cluster also where."""
+    """Asks the ledger for trials and tells it how they ended and, on a cluster, on which host."""
 
     def __init__(self, ledger: Ledger, stop: StopRequest, *, has_hosts: bool = False) -> None:
         super().__init__(metric=None, mode=None)
@@ -63,14 +63,14 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Metric and mode are the ledger's business."""
+        """Ignore them: the ledger knows its metric."""
         del metric, mode, config, spec
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial, None for "not now", or FINISHED."""
-        # Tune blocks for minutes where nothing runs and nothing comes, so it must hear FINISHED.
-        # With other drivers' trials to wait for that is as well: it asks again every second.
+        # Tune blocks for minutes if nothing runs and it gets None. While other drivers' trials
+        # run, None is right: Tune asks again every second.
         if self._stop.is_made:
             return str(Searcher.FINISHED)
         config = _guarded(self._stop, self.ledger.ask, None)
@@ -81,14 +81,15 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
         return {"trial": config.to_json()}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """The scheduler has seen it."""
+        """Ignore it: the scheduler reports it."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the ledger. A final result comes here only; a pruned trial's last comes again.
+        """Tell the ledger how a trial ended.
 
-        Of a worker that died, without a result, the scheduler has heard before.
+        A final result comes only here; a pruned trial's last result comes here again. A worker that
+        died left no result, and the scheduler has dealt with it.
         """
         number = self.numbers.pop(trial_id, None)
         if number is not None and result is not None and not error:
@@ -103,23 +104,23 @@ class LedgerSearcher(_Unpickled, Searcher):  # type: ignore[misc]  # Ray ships n
             self.ledger.tell(number, node=node)
 
     def _fail(self, number: int, error: str, kind: str, node: str | None) -> None:
-        if kind == "disk":  # the next trial would fare no better; this one stays to be resumed
+        if kind == "disk":  # the next trial would fail as well; this one can be resumed
             where = "" if node is None else f" on {node}"
-            raise InfrastructureError(f"trial {number} could not write{where}: {error}")
+            raise InfrastructureError(f"trial {number} could not write its files{where}: {error}")
         self.ledger.tell(number, fail(error, "oom" if kind == "oom" else "error"), node=node)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the storage holds it all."""
+        """Do nothing: the storage holds everything."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a study is resumed from its storage."""
+        """Do nothing: a study is resumed from its storage."""
 
     def save_to_dir(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing, as ``save``."""
+        """Do nothing, as ``save``."""
 
 
 class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
-    """Hands every epoch to the ledger and stops the trials that it prunes."""
+    """Reports every epoch to the ledger and stops the trials that the ledger prunes."""
 
     def __init__(self, searcher: LedgerSearcher, stop: StopRequest, checkpoints: Path) -> None:
         self.ledger = searcher.ledger
@@ -129,7 +130,7 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
         self._checkpoints = checkpoints
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A trial is about to run; one whose worker died comes again under another id of Tune's."""
+        """Note a trial; one whose worker died comes back under another of Tune's ids."""
         self.live[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -138,46 +139,46 @@ class LedgerScheduler(_Unpickled, TrialScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP if pruned else TrialScheduler.CONTINUE)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """The searcher tells."""
+        """Forget a trial; the searcher tells the ledger."""
         self.live.pop(trial.trial_id, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """A worker died; the ledger gives the trial out again, so Tune is to forget it.
+        """Tell the ledger that a worker died; Tune forgets the trial, the ledger asks it again.
 
-        Tune's own retries will not do: what it hears of a dead worker while the trial waits for
-        another ends the trial, however many retries are left.
+        Tune's own retries don't serve: a late message from a dead worker ends a trial that waits
+        for its next worker, however many retries are left.
         """
         self.live.pop(trial.trial_id, None)
         number = self._numbers.get(trial.trial_id)
         if number is None or self._stop.is_made:
             return
-        loss = read_loss(trial.error_file)
-        _guarded(self._stop, lambda: self._note_lost(number, loss), None)
+        death = read_death(trial.error_file)
+        _guarded(self._stop, lambda: self._note_death(number, death), None)
 
-    def _note_lost(self, number: int, loss: str) -> None:
-        if is_killed_for_memory(loss):
+    def _note_death(self, number: int, death: str) -> None:
+        if is_killed_for_memory(death):
             note_killed_for_memory(self._checkpoints, number)
-        what = describe_loss(loss)
+        what = describe_death(death)
         logger.warning("trial %d: %s", number, what)
         self.ledger.note_worker_lost(number, what)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """A trial was taken out before it ran."""
+        """Forget a trial that was removed before it ran."""
         self.live.pop(trial.trial_id, None)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Tune starts pending trials in order by itself."""
+        """Return None: Tune starts pending trials in order."""
 
     def debug_string(self) -> str:
-        """Say nothing."""
+        """Return nothing to show."""
         return ""
 
 
 class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
-    """Ends the experiment when a stop was asked for, once every worker saved or had its time.
+    """Ends the experiment after a stop request, as soon as all workers saved or time is up.
 
-    Workers save their trial at the end of the epoch they are in. Then they are killed: an actor
-    that is asked to stop would first finish what it is at, however long.
+    Workers save their trial at the end of the current epoch. Then they are killed, because an
+    actor that is asked to stop would first finish its current task, however long that takes.
     """
 
     def __init__(
@@ -197,15 +198,15 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
         self._epochs: dict[int, int] | None = None
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No single trial is stopped here."""
+        """Return False: this stops no single trial."""
         del trial_id, result
         return False
 
     def stop_all(self) -> bool:
-        """Called ten times a second."""
+        """Return whether the experiment ends now; Tune asks ten times a second."""
         if not self._stop.is_made:
             if self._hosts is not None:
-                _guarded(self._stop, self._hosts.attend, None)
+                _guarded(self._stop, self._hosts.look, None)
             return False
         if self._epochs is None:
             self._ledger.stop()
@@ -213,7 +214,7 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
                 self._marker.parent.mkdir(parents=True, exist_ok=True)
                 self._marker.touch()
             self._epochs = self._live_epochs()
-        # After a fault no epoch is recorded any more, so each worker gets the whole time.
+        # After a fault no epoch is recorded any more, so workers get the whole time.
         if self._stop.age_seconds < self._grace_seconds and self._is_any_in_its_epoch():
             return False
         for trial in self._scheduler.live.values():

@@ -1,4 +1,4 @@
-"""Connecting to Ray: to a cluster that is there, or to one started here for this study alone."""
+"""Connecting to Ray: to an existing cluster, or to one started here for this study alone."""
 
 from __future__ import annotations
 
@@ -15,25 +15,20 @@ from contextlib import ExitStack, contextmanager
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.access_token import guarded_by_token
 from searchlab.engine.ray.local_ray import start_ray
-from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts, read_cluster
-from searchlab.engine.ray.secrecy import hidden_command_line, hidden_secrets
+from searchlab.engine.ray.node_facts import ClusterFacts, read_cluster
+from searchlab.engine.ray.ray_internals import hidden_command_line
+from searchlab.engine.ray.secrecy import hidden_secrets
 from searchlab.errors import InputError
 
-__all__ = [
-    "ClusterFacts",
-    "NodeFacts",
-    "connected_ray",
-    "hidden_secrets",
-    "prepare_ray_settings",
-]
+__all__ = ["connected_ray", "prepare_ray_settings"]
 
-# Together they stay under half a minute.
+# Together under half a minute.
 _DIAL_SECONDS = 5.0
-_PROBE_SECONDS = 22.0
+_PING_SECONDS = 22.0
 
-# Read by Ray and Tune when they are imported or when an experiment starts.
+# Ray and Tune read these when they are imported or when an experiment starts.
 _RAY_SETTINGS = {
-    # Tune's loggers write three files a trial that nobody reads: more than half of its time.
+    # Tune's loggers write three files per trial that nobody reads: over half of a trial's time.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours is stop_on_signals
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -48,19 +43,19 @@ _RAY_SETTINGS = {
 
 
 def prepare_ray_settings() -> None:
-    """Make Ray's settings in this process's environment; call it before ray is imported."""
+    """Set Ray's environment variables for this process; call it before Ray is imported."""
     os.environ.update(_RAY_SETTINGS)
 
 
 @contextmanager
 def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Iterator[ClusterFacts]:
-    """Connect this process to Ray, and let go of it at the end.
+    """Connect this process to Ray, and disconnect at the end.
 
-    Takes the Ray that this process is connected to already; else the cluster at ``address``
+    Uses the Ray to which this process is already connected; else the cluster at ``address``
     (``auto`` or HOST:PORT) or RAY_ADDRESS, which outlives the study; else starts one here, which
-    ends with it. That one asks for a token, and all its processes listen on loopback only. Raises
-    InputError, within half a minute, where no cluster can be reached at the address,
-    InfrastructureError where none can be started here.
+    ends with the study, requires a token and listens on loopback only. Raises InputError, within
+    half a minute, if no cluster can be reached at the address, and InfrastructureError if none can
+    be started here.
     """
     prepare_ray_settings()
     import ray
@@ -72,21 +67,21 @@ def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Ite
     with ExitStack() as stack:
         if place is None:
             stack.enter_context(guarded_by_token())
-        # Also where the connection fails half-way.
+        # Even if the connection fails half-way.
         stack.callback(ray.shutdown)
-        # Only meanwhile: a database client here may have to connect again later.
+        # Only in this block: a database client here may have to connect again later.
         with hidden_secrets(), hidden_command_line():
             if place is None:
                 start_ray(resources)
             else:
                 _join(*place)
-        for name in ("ray", "ray.tune", "ray.train", "ray._private"):
+        for name in ("ray", "ray.tune", "ray.train"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         yield read_cluster(is_ours=place is None)
 
 
 def _choose_place(address: str | None) -> tuple[str, str] | None:
-    """Return where to connect to, and what messages call it; None to start a Ray here."""
+    """Return the address and its name in messages, or None to start a Ray here."""
     given = os.environ.get("RAY_ADDRESS")
     if given and given != "local" and address in (None, "auto"):
         return given, f"RAY_ADDRESS {given}"
@@ -99,10 +94,10 @@ def _join(address: str, where: str) -> None:
 
     if address != "auto":
         _dial(address, where)
-    _probe(address, where)
+    _ping(address, where)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    # RuntimeError: another version of Ray or Python there.
+    # RuntimeError: the cluster has another version of Ray or Python.
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise _unreachable(where, str(error)) from error
 
@@ -114,7 +109,7 @@ def _dial(address: str, where: str) -> None:
         raise InputError(
             "must be auto or HOST:PORT, as `ray start --head` prints it",
             where=where,
-            remedy="A ray:// address is of Ray's client, which cannot run a study"
+            remedy="A ray:// address is for Ray's client, which cannot run a study"
             if address.startswith("ray://")
             else None,
         )
@@ -125,29 +120,29 @@ def _dial(address: str, where: str) -> None:
         raise _unreachable(where, error.strerror or str(error)) from None
 
 
-def _probe(address: str, where: str) -> None:
-    """Raise InputError unless a Ray cluster answers there and takes this process in."""
+def _ping(address: str, where: str) -> None:
+    """Raise InputError unless a Ray cluster answers there and accepts this process."""
     command = [sys.executable, "-m", "searchlab.engine.ray.cluster_ping", address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PING_SECONDS)
     except subprocess.TimeoutExpired:
-        raise _unreachable(where, "what listens there does not answer as Ray does") from None
+        raise _unreachable(where, "a process listens there, but does not answer like Ray") from None
     if done.returncode:
         raise _unreachable(where, (done.stderr.strip().splitlines() or ["no answer"])[-1])
     answer = json.loads(done.stdout.splitlines()[-1])
     if answer["state"] == "refused":
         raise InputError(
-            f"does not let this process in: {answer['reason']}",
+            f"rejects this process: {answer['reason']}",
             where=where,
-            remedy="Give the cluster's token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE, "
-            "a file that only you can read",
+            remedy="Give the cluster's token: set RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN_PATH=FILE, a file that only you can read",
         )
     if answer["state"] == "elsewhere":
         raise InputError(
-            "is a Ray cluster that this machine is not part of",
+            "is a Ray cluster to which this machine does not belong",
             where=where,
-            remedy="Run this on one of its nodes, or submit it: ray job submit -- searchlab ...; "
-            "or make this machine a node: ray start --address=HOST:PORT",
+            remedy="Run the command on one of its nodes, submit it with ray job submit -- "
+            "searchlab ..., or add this machine with ray start --address=HOST:PORT",
         )
     if answer["state"] == "unreachable":
         raise _unreachable(where, answer["reason"])
@@ -158,6 +153,6 @@ def _unreachable(where: str, reason: str) -> InputError:
     return InputError(
         f"cannot be reached: {first_line.rstrip('.')}",
         where=where,
-        remedy="Start a cluster with ray start --head, which prints its HOST:PORT; "
-        "without --address a Ray is started here for this study alone",
+        remedy="Start a cluster with ray start --head, which prints its HOST:PORT, or omit "
+        "--address to start a Ray here for this study alone",
     )

@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Collection
 
-from searchlab.engine.ray.node_facts import NodeFacts
+from searchlab.engine.ray.node_facts import read_cluster
+from searchlab.study.ledger import Ledger
 
 __all__ = ["HostWatch"]
-
-logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 3.0
 
 
 class HostWatch:
-    """Compares the cluster's hosts with those of the look before, every few seconds.
+    """Tells the ledger about lost and new hosts, by comparing each look with the one before.
 
-    ``look`` returns the nodes as Ray sees them; Ray itself takes about a minute to give up a host
-    whose network was cut, half of that for one that died.
+    Ray takes about a minute to give up a host whose network was cut, half of that for one that
+    died.
     """
 
-    def __init__(
-        self,
-        look: Callable[[], Collection[NodeFacts]],
-        *,
-        on_lost: Callable[[str], None],
-        on_joined: Callable[[str], None],
-    ) -> None:
-        self._look = look
-        self._on_lost = on_lost
-        self._on_joined = on_joined
-        self._known = self._living()
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known = _find_living()
         self._looked_at = time.monotonic()
 
-    def attend(self) -> None:
-        """Look if it is time to; called often."""
+    def look(self) -> None:
+        """Look if enough time has passed since the last look; called often."""
         if time.monotonic() - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at = time.monotonic()
-        living = self._living()
+        living = _find_living()
         for node_id in self._known.keys() - living.keys():
-            self._on_lost(self._known[node_id])
+            self._ledger.note_host_lost(self._known[node_id])
         for node_id in living.keys() - self._known.keys():
-            self._on_joined(living[node_id])
+            self._ledger.announce(f"host {living[node_id]} joined the cluster")
         self._known = living
 
-    def _living(self) -> dict[str, str]:
-        return {node.node_id: node.name for node in self._look() if node.alive}
+
+def _find_living() -> dict[str, str]:
+    nodes = read_cluster(is_ours=False).nodes
+    return {node.node_id: node.name for node in nodes if node.alive}

@@ -1,4 +1,4 @@
-"""Trying the study's largest model for two batches, where its workers will run."""
+"""Probing the study's largest model: two batches, trained where the workers will run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.devices import choose_device
-from searchlab.engine.ray.cluster import ClusterFacts
+from searchlab.engine.ray.node_facts import ClusterFacts
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.training.failures import Failure, describe_failure
 from searchlab.training.images import TrainingData
@@ -32,9 +32,9 @@ def try_config(
 ) -> ProbeResult | Failure:
     """Train two batches of ``config`` on a node of the cluster; return what they took.
 
-    Where memory runs out they are tried once more in parts, as a worker does. Returns why, where
-    that fails too, or the model fails otherwise. On this machine's CPUs it is done in this
-    process, which has torch loaded already.
+    If memory runs out, they are trained once more in parts, as a worker does. Returns a Failure if
+    that fails too, or if the model fails for another reason. On this machine's CPUs the probe runs
+    in this process, which has already loaded torch.
     """
     resources = prepared.spec.resources
     num_threads = max(1, int(resources.cpus))
@@ -60,20 +60,20 @@ def _try_here(
     num_gpus: int,
     splits: Iterable[int],
 ) -> ProbeResult | Failure:
-    """Try one split after another, for as long as memory runs out."""
+    """Try one split after another until one fits into memory."""
     failure: Failure | None = None
     with repeatable(num_threads):
         for batch_split in splits:
             try:
                 data = TrainingData.from_images(images, folds, choose_device(num_gpus))
                 return probe_training(config, data, batch_split=batch_split)
-            except Exception as error:  # a plugin's model may raise whatever it likes
+            except Exception as error:  # a plugin's model may raise anything
                 logger.debug("the probe failed", exc_info=True)
                 failure = describe_failure(error)
                 release_frames(error)
             if failure.kind != "oom":
                 break
-            free_memory()  # not above: there, the error and all that it refers to live on
+            free_memory()  # not in the handler, where the error keeps all it refers to alive
     assert failure is not None
     return failure
 
@@ -93,7 +93,7 @@ def _try_there(
         config = TrialConfig.from_json(text)
         return _try_here(config, images, folds, num_threads, num_gpus, splits)
 
-    # A probe whose node dies is tried elsewhere, three times at the most.
+    # If its node dies, Ray runs the probe elsewhere, three times at most.
     task = ray.remote(num_cpus=prepared.spec.resources.cpus, num_gpus=num_gpus, max_retries=3)(
         probe
     )
@@ -105,15 +105,15 @@ def _try_there(
             outcome: ProbeResult | Failure = ray.get(pending)
             return outcome
         except RayError as error:
-            failure = _describe_loss(error)
+            failure = _failure_of(error)
         if failure.kind != "oom":
             break
     assert failure is not None
     return failure
 
 
-def _describe_loss(error: RayError) -> Failure:
-    """Return why a task has no answer; one whose process was killed may have been so for memory."""
+def _failure_of(error: RayError) -> Failure:
+    """Return why a task has no answer. A killed process is assumed to have run out of memory."""
     from ray.exceptions import OutOfMemoryError, WorkerCrashedError
 
     cause = getattr(error, "cause", None)

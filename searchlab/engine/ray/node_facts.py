@@ -1,4 +1,4 @@
-"""What Ray says of a cluster and its nodes."""
+"""What Ray reports about a cluster and its nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ClusterFacts", "NodeFacts", "read_cluster"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """A machine of the cluster, with all that Ray may give out there, in use or not."""
+    """A machine of the cluster, with all resources that Ray manages there, in use or not."""
 
     node_id: str
     address: str
@@ -24,25 +24,25 @@ class NodeFacts:
 
     @property
     def name(self) -> str:
-        """How messages call it: ``10.0.0.3 (worker-1)``."""
+        """Its name in messages: ``10.0.0.3 (worker-1)``."""
         return f"{self.address} ({self.hostname})" if self.hostname else self.address
 
     def can_host(self, request: Mapping[str, float]) -> bool:
-        """Whether a worker that asks for ``cpu`` and ``gpu`` fits, were nothing else there."""
+        """Return whether a worker that requests ``cpu`` and ``gpu`` fits on the idle node."""
         fits = self.cpus >= request.get("cpu", 0) and self.gpus >= request.get("gpu", 0)
         return self.alive and fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterFacts:
-    """The Ray that this process is connected to. ``is_ours``: started here, ends with the study."""
+    """The Ray to which this process is connected; ``is_ours`` if it was started for this study."""
 
     is_ours: bool
     nodes: tuple[NodeFacts, ...]
 
 
 def read_cluster(*, is_ours: bool) -> ClusterFacts:
-    """Return what Ray says now; nodes that are gone are listed with ``alive=False``."""
+    """Return what Ray reports now; lost nodes are listed with ``alive=False``."""
     import ray
 
     return ClusterFacts(is_ours=is_ours, nodes=tuple(_read_node(node) for node in ray.nodes()))

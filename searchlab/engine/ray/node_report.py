@@ -1,6 +1,6 @@
-"""What a node says of itself. Sent to nodes by value: searchlab may be missing or old there.
+"""What a node reports about itself. Sent to nodes by value: searchlab may be missing or old there.
 
-So nothing but the standard library is imported at the top, and answers are plain data.
+Only the standard library is imported at the top, therefore, and reports are plain data.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["count_cuda_devices", "read_free_bytes", "read_versions", "report_node"]
+__all__ = [
+    "count_cuda_devices",
+    "read_free_bytes",
+    "read_ray_folder",
+    "read_versions",
+    "report_node",
+]
 
 _PACKAGES = ("searchlab", "torch", "torchvision", "ray")
 
@@ -33,29 +39,29 @@ print(torch.cuda.device_count() if torch.cuda.is_available() else 0)
 def report_node(
     name: str,
     *,
-    meeting_place: str,
+    exchange: str,
     secret: str,
     run_path: str,
     plugins: Mapping[str, str | None],
     wants_gpu: bool,
-    patience_seconds: float,
+    wait_seconds: float,
 ) -> dict[str, Any]:
-    """Return ``versions``, ``free_bytes``, and errors in words or None: ``folder``, ``plugins``.
+    """Return ``versions``, ``free_bytes``, and in ``folder`` and ``plugins`` an error or None.
 
-    ``meeting_place`` is the driver's folder with a file ``driver`` that holds ``secret``; the node
-    answers with a file called ``name`` beside it. ``cuda_devices`` is None unless ``wants_gpu``.
+    ``exchange`` is the driver's folder, in which a file ``driver`` holds ``secret``; the node
+    answers with a file ``name`` beside it. ``cuda_devices`` is None unless ``wants_gpu``.
     """
     return {
         "versions": read_versions(),
-        "folder": _meet(Path(meeting_place), name, secret, patience_seconds),
+        "folder": _answer_driver(Path(exchange), name, secret, wait_seconds),
         "plugins": _load_plugins(plugins),
-        "free_bytes": read_free_bytes([run_path, _ray_folder()]),
+        "free_bytes": read_free_bytes([run_path, read_ray_folder()]),
         "cuda_devices": count_cuda_devices() if wants_gpu else None,
     }
 
 
 def read_versions() -> dict[str, str | None]:
-    """Return what is installed, None for what is not; ``source`` is a digest of searchlab's own."""
+    """Return the installed versions, None for what is missing; ``source`` is searchlab's digest."""
     versions: dict[str, str | None] = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in _PACKAGES:
         try:
@@ -67,16 +73,16 @@ def read_versions() -> dict[str, str | None]:
 
 
 def read_free_bytes(folders: list[str]) -> dict[str, int]:
-    """Return what is left on the disks of these folders; one that is not there is left out."""
+    """Return the free bytes on the disks of these folders, omitting folders that don't exist."""
     return {folder: shutil.disk_usage(folder).free for folder in folders if Path(folder).is_dir()}
 
 
 def count_cuda_devices() -> int:
     """Return how many CUDA devices torch can use on this machine.
 
-    Asked of a fresh process: one that has looked once keeps to what it saw. A task that takes no
-    GPU sees all that its node's Ray sees, unless RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO has Ray hide
-    them by an empty list, which is not for workers that take one.
+    A new process counts them, because CUDA keeps to what it saw first. A task that requests no GPU
+    sees all GPUs of its node, unless RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO makes Ray hide them by an
+    empty list, which does not apply to workers that request one.
     """
     environment = dict(os.environ)
     if not environment.get("CUDA_VISIBLE_DEVICES"):
@@ -87,7 +93,7 @@ def count_cuda_devices() -> int:
 
 
 def _digest_source() -> str | None:
-    """Return 16 hex digits of searchlab's Python files: checkouts of one version may differ."""
+    """Return a digest of searchlab's Python files: checkouts of one version may differ."""
     try:
         spec = importlib.util.find_spec("searchlab")
     except ValueError:
@@ -102,19 +108,19 @@ def _digest_source() -> str | None:
     return digest.hexdigest()
 
 
-def _meet(place: Path, name: str, secret: str, patience_seconds: float) -> str | None:
-    """Answer the driver's file with one of our own. A folder of the same name is not enough."""
-    deadline = time.monotonic() + patience_seconds  # file servers show a new file late
+def _answer_driver(exchange: Path, name: str, secret: str, wait_seconds: float) -> str | None:
+    """Answer the driver's file with one of our own: a folder of the same name is not enough."""
+    deadline = time.monotonic() + wait_seconds  # file servers show a new file late
     try:
-        while not (place / "driver").is_file():
+        while not (exchange / "driver").is_file():
             if time.monotonic() > deadline:
-                return "is not the driver's" if place.parent.is_dir() else "is not there"
+                return "is not the driver's" if exchange.parent.is_dir() else "does not exist"
             time.sleep(0.1)
-        if (place / "driver").read_text() != secret:
+        if (exchange / "driver").read_text() != secret:
             return "is not the driver's"
-        beside = place / f"{name}.tmp"
+        beside = exchange / f"{name}.tmp"
         beside.write_text(json.dumps([name, secret]))
-        beside.replace(place / name)
+        beside.replace(exchange / name)
     except OSError as error:
         return f"cannot be used: {error.strerror}"
     return None
@@ -133,10 +139,10 @@ def _load_plugins(plugins: Mapping[str, str | None]) -> str | None:
     return None
 
 
-def _ray_folder() -> str:
-    """Return where this node's Ray keeps its session and what it spills."""
-    try:
-        from ray._private.worker import _global_node
-    except ImportError:
+def read_ray_folder() -> str:
+    """Return the folder of this node's Ray, which holds its logs and what it spills."""
+    import ray
+
+    if not ray.is_initialized():
         return tempfile.gettempdir()
-    return str(_global_node.get_session_dir_path()) if _global_node else tempfile.gettempdir()
+    return str(ray.get_runtime_context().get_temp_dir())

@@ -1,4 +1,4 @@
-"""What each worker gets and how many there are: as asked for, or as the cluster allows."""
+"""How many workers there are and what each gets: as requested, or as the cluster allows."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from searchlab.config.resources import ResourceSpec
 from searchlab.config.trial import TrialConfig
-from searchlab.engine.ray.cluster import ClusterFacts, NodeFacts
+from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts
 from searchlab.training.memory_check import ProbeResult
 
 __all__ = ["Placement", "least_request", "place_workers"]
 
 # A process with torch in it, before any model.
 _WORKER_BYTES = 500e6
-# The rest is the system's, and Ray's.
+# The system and Ray need the rest.
 _USABLE_SHARE = 0.8
-# What CUDA takes of a GPU for each process: an estimate, for it varies with GPU and driver.
+# The GPU memory that CUDA takes for each process: an estimate, as it varies with GPU and driver.
 _CONTEXT_BYTES = 500e6
-# More trials on one GPU wait for each other more than they fill its gaps.
+# With more trials on one GPU they wait for each other more than they fill its gaps.
 _MAX_PER_GPU = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """``request`` is what one worker asks of Ray; ``workers`` run at once."""
+    """``request`` is what one worker requests from Ray; ``workers`` run at once."""
 
     request: dict[str, float]
     workers: int
@@ -36,14 +36,14 @@ class Placement:
         if self.request["gpu"]:
             text += f" and {_amount(self.request['gpu'], 'GPU')}"
         if forecast_seconds is not None:
-            text += f"; if every model took as long as the largest: {_span(forecast_seconds)}"
+            text += f"; {_span(forecast_seconds)} if every model takes as long as the largest"
         if self.is_short_of_memory:
-            text += "; the largest may not fit into memory, and would be trained in parts"
+            text += "; the largest model may not fit into memory and would be trained in parts"
         return text
 
 
 def least_request(resources: ResourceSpec, cluster: ClusterFacts) -> dict[str, float]:
-    """Return what a worker asks for at the least, by which a node can host one or not."""
+    """Return the least that a worker requests, which decides whether a node can host one."""
     gpus = resources.gpus
     if gpus == "auto":
         gpus = 1 / _MAX_PER_GPU if any(node.gpus for node in cluster.nodes) else 0
@@ -58,11 +58,11 @@ def place_workers(
     *,
     is_short_of_memory: bool = False,
 ) -> Placement:
-    """Settle what ``auto`` leaves open, for the largest model's needs.
+    """Resolve what ``auto`` leaves open, by the needs of the largest model.
 
-    As many trials share a GPU as fit into its memory, four at the most; there are as many workers
-    as the nodes have room for, in CPUs, GPUs and memory. Without a probe each worker has a GPU to
-    itself, and memory is left out; ``is_short_of_memory`` says what is known of it otherwise.
+    Trials share a GPU if they fit into its memory, four at most; there are as many workers as the
+    nodes have room for in CPUs, GPUs and memory. Without a probe each worker has a GPU to itself
+    and memory is ignored; ``is_short_of_memory`` then says what else is known about it.
     """
     per_gpu = need = None
     if config is not None and probe is not None:
@@ -88,11 +88,11 @@ def place_workers(
 
 
 def _count_on_device(probe: ProbeResult, need: int) -> int | None:
-    """Return how many workers fit into the memory of one GPU; None where none was probed."""
+    """Return how many workers fit into the memory of one GPU; None if no GPU was probed."""
     if probe.device_bytes is None:
         return None
     fitting = int(probe.device_bytes * _USABLE_SHARE // (need + _CONTEXT_BYTES))
-    # What did not fit whole was measured in parts; the others are whole, so nearly as large.
+    # A batch that didn't fit was measured in parts; other trials train theirs whole.
     return fitting if probe.batch_split == 1 else min(1, fitting)
 
 
@@ -118,7 +118,7 @@ def _count_fitting(node: NodeFacts, request: dict[str, float]) -> int:
 
 
 def _count_in(whole: float, part: float) -> int:
-    """Return how often a part goes into the whole: ten times 0.1 into 1, though 1 // 0.1 is 9."""
+    """Return how often a part fits into the whole: 0.1 fits ten times into 1; 1 // 0.1 is 9."""
     return math.floor(whole / part + 1e-9)
 
 

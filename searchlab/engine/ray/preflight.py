@@ -1,4 +1,4 @@
-"""Before the first trial: whether every node that may get a worker can do its work."""
+"""Checks, before the first trial, that every node that may get a worker can do the work."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["check_nodes"]
 _GIGABYTE = 10**9
 _LEAST_FREE_BYTES = _GIGABYTE // 10
 _AMPLE_FREE_BYTES = _GIGABYTE
-# How long a file server may take to show a new file elsewhere.
-_PATIENCE_SECONDS = 3.0
+# How long a file server may take to show a new file on another node.
+_FILE_WAIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Findings:
-    """What keeps a node from working, and what does not yet."""
+    """What keeps a node from working, and what may do so soon."""
 
     faults: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -43,14 +43,13 @@ def check_nodes(
     request: Mapping[str, float],
     timeout_seconds: float = 120,
 ) -> list[str]:
-    """Check every node with room for a worker that asks for ``request``; return warnings.
+    """Check every node with room for a worker that needs ``request``; return warnings.
 
-    Each node must answer in time, have the driver's versions of Python, Ray, torch, torchvision and
-    searchlab (to the letter), see the driver's ``checkpoints`` and let it see what it writes there,
-    load the plugins (as ``loaded_sources`` gives them), have 0.1 GB of disk left, and, where a GPU
-    is asked for, show torch as many as Ray gives out. A Ray of our own on this machine is checked
-    without any of its tasks. Raises InputError with a line for each node where something is
-    missing, or where no node has room.
+    Each node must answer in time, have exactly the driver's Python, Ray, torch, torchvision and
+    searchlab, share the driver's ``checkpoints`` for reading and writing, load the plugins (as
+    ``loaded_sources`` gives them), and have 0.1 GB of free disk; if a GPU is requested, torch must
+    see as many as Ray assigns. A Ray started here is checked without running a task. Raises
+    InputError with a line for each node that lacks something, or if no node has room.
     """
     hosts = [node for node in cluster.nodes if node.can_host(request)]
     if not hosts:
@@ -97,28 +96,23 @@ def _no_room(cluster: ClusterFacts, request: Mapping[str, float]) -> InputError:
     ]
     return InputError(
         f"has no node with room for a worker of {request.get('cpu', 0):g} CPUs and "
-        f"{request.get('gpu', 0):g} GPUs; it has: {'; '.join(alive) or 'no node'}",
+        f"{request.get('gpu', 0):g} GPUs; its nodes: {'; '.join(alive) or 'none'}",
         where="the Ray cluster",
-        remedy="Ask for less, --set resources.cpus=... or resources.gpus=..., or add a node",
+        remedy="Request less with --set resources.cpus=... or resources.gpus=..., or add a node",
     )
 
 
 def _check_here(node: NodeFacts, run_path: Path, wants_gpu: bool) -> _Findings:
-    """Check this process's own machine, where everything is the driver's own anyway."""
+    """Check this machine, which has the driver's versions and files by nature."""
     findings = _Findings()
-    _compare_disks(node_report.read_free_bytes([str(run_path), _session_folder()]), findings)
+    folders = [str(run_path), node_report.read_ray_folder()]
+    _compare_disks(node_report.read_free_bytes(folders), findings)
     if wants_gpu:
         import torch
 
         available = torch.cuda.is_available()
         _compare_gpus(node, torch.cuda.device_count() if available else 0, findings)
     return findings
-
-
-def _session_folder() -> str:
-    import ray
-
-    return str(ray._private.worker._global_node.get_session_dir_path())
 
 
 def _ask_nodes(
@@ -130,63 +124,63 @@ def _ask_nodes(
     wants_gpu: bool,
     timeout_seconds: float,
 ) -> list[dict[str, Any] | str]:
-    """Return what each node says of itself, or in words why it says nothing."""
-    with _meeting_place(checkpoints) as (place, secret):
+    """Return the report of each node, or a sentence that says why there is none."""
+    with _exchange_folder(checkpoints) as (exchange, secret):
         questions = {
             node.node_id: {
-                "meeting_place": str(place),
+                "exchange": str(exchange),
                 "secret": secret,
                 "run_path": str(run_path),
                 "plugins": dict(plugins),
                 "wants_gpu": wants_gpu,
-                "patience_seconds": _PATIENCE_SECONDS,
+                "wait_seconds": _FILE_WAIT_SECONDS,
             }
             for node in hosts
         }
         answers = _run_on_nodes(questions, timeout_seconds)
         for node_id, answer in answers.items():
             if isinstance(answer, dict) and answer["folder"] is None:
-                answer["folder"] = _read_answer(place, node_id, secret)
+                answer["folder"] = _read_answer(exchange, node_id, secret)
     return [answers[node.node_id] for node in hosts]
 
 
 @contextmanager
-def _meeting_place(checkpoints: Path) -> Iterator[tuple[Path, str]]:
-    """Make a folder with a file that holds a secret, where the nodes shall answer."""
+def _exchange_folder(checkpoints: Path) -> Iterator[tuple[Path, str]]:
+    """Make a folder for the nodes' answers, with a file that holds a secret."""
     secret = secrets.token_hex(16)
-    place = checkpoints / f"preflight-{secrets.token_hex(8)}"
+    exchange = checkpoints / f"preflight-{secrets.token_hex(8)}"
     try:
         try:
-            place.mkdir(parents=True)
-            (place / "driver").write_text(secret)
+            exchange.mkdir(parents=True)
+            (exchange / "driver").write_text(secret)
         except OSError as error:
             raise InputError(
                 f"cannot be written: {error.strerror}", where=f"the run's folder {checkpoints}"
             ) from error
-        yield place, secret
+        yield exchange, secret
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(exchange, ignore_errors=True)
 
 
-def _read_answer(place: Path, node_id: str, secret: str) -> str | None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not (place / node_id).is_file():
+def _read_answer(exchange: Path, node_id: str, secret: str) -> str | None:
+    deadline = time.monotonic() + _FILE_WAIT_SECONDS
+    while not (exchange / node_id).is_file():
         if time.monotonic() > deadline:
-            return "shows the driver nothing of what this node writes"
+            return "does not show the driver what this node writes"
         time.sleep(0.1)
-    is_answer = json.loads((place / node_id).read_text()) == [node_id, secret]
+    is_answer = json.loads((exchange / node_id).read_text()) == [node_id, secret]
     return None if is_answer else "is not the driver's"
 
 
 def _run_on_nodes(
     questions: Mapping[str, Mapping[str, Any]], timeout_seconds: float
 ) -> dict[str, dict[str, Any] | str]:
-    """Run the probe once on each node; return its report, or in words why there is none."""
+    """Run ``report_node`` on each node; return its report, or why there is none."""
     import ray
     from ray import cloudpickle
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # Else a node without searchlab could not even unpickle the question.
+    # A node without searchlab could not unpickle the task otherwise.
     cloudpickle.register_pickle_by_value(node_report)
     try:
         task = ray.remote(num_cpus=0, max_retries=0)(node_report.report_node)
@@ -221,15 +215,15 @@ def _get(ref: Any) -> dict[str, Any] | str:
 
 
 def _judge(node: NodeFacts, report: dict[str, Any] | str, checkpoints: Path) -> _Findings:
-    """Compare what a node says of itself with the driver."""
+    """Compare a node's report with the driver's own state."""
     if isinstance(report, str):
         return _Findings(faults=[report])
     findings = _Findings()
     has_searchlab = _compare_versions(report["versions"], findings)
     if report["folder"] is not None:
         findings.faults.append(
-            f"the run's folder {checkpoints} {report['folder']}; give --runs-dir a folder that all "
-            "nodes share, at the same path"
+            f"the run's folder {checkpoints} {report['folder']}; set --runs-dir to a folder that "
+            "all nodes share at the same path"
         )
     if has_searchlab and report["plugins"] is not None:
         findings.faults.append(report["plugins"])
@@ -240,7 +234,7 @@ def _judge(node: NodeFacts, report: dict[str, Any] | str, checkpoints: Path) -> 
 
 
 def _compare_versions(theirs: Mapping[str, str | None], findings: _Findings) -> bool:
-    """Note each version that is not the driver's; return whether searchlab is there at all."""
+    """Note each version that differs from the driver's; return whether searchlab is there."""
     ours = node_report.read_versions()
     for package, version in ours.items():
         if package == "source" or theirs[package] == version:
@@ -249,7 +243,7 @@ def _compare_versions(theirs: Mapping[str, str | None], findings: _Findings) -> 
             findings.faults.append(f"{package} is not installed; install {package} {version}")
         else:
             findings.faults.append(
-                f"{package} is {theirs[package]}, here {version}; install the same"
+                f"{package} is {theirs[package]}, but {version} here; install the same version"
             )
     if theirs["source"] is None:
         if theirs["searchlab"] is not None:
@@ -257,14 +251,14 @@ def _compare_versions(theirs: Mapping[str, str | None], findings: _Findings) -> 
         return False
     if theirs["searchlab"] == ours["searchlab"] and theirs["source"] != ours["source"]:
         findings.faults.append(
-            f"searchlab {ours['searchlab']} has other source files than here; update its copy"
+            f"searchlab {ours['searchlab']} has different source files than here; update that copy"
         )
     return True
 
 
 def _compare_disks(free_bytes: Mapping[str, int], findings: _Findings) -> None:
     for folder, free in free_bytes.items():
-        text = f"{free / _GIGABYTE:.2f} GB of disk left at {folder}; make room"
+        text = f"{free / _GIGABYTE:.2f} GB of disk left at {folder}; free some space"
         if free < _LEAST_FREE_BYTES:
             findings.faults.append(text)
         elif free < _AMPLE_FREE_BYTES:
@@ -274,15 +268,15 @@ def _compare_disks(free_bytes: Mapping[str, int], findings: _Findings) -> None:
 def _compare_gpus(node: NodeFacts, num_devices: int, findings: _Findings) -> None:
     if num_devices < node.gpus:
         findings.faults.append(
-            f"Ray gives out {node.gpus:g} GPUs, torch can use {num_devices}; "
-            "install a torch for its CUDA driver, or start Ray there with --num-gpus"
+            f"Ray assigns {node.gpus:g} GPUs, but torch can use {num_devices}; "
+            "install a torch for the node's CUDA driver, or start Ray there with --num-gpus"
         )
 
 
 def _compare_store(node: NodeFacts, images_bytes: int, findings: _Findings) -> None:
     if images_bytes > node.object_store_bytes:
         findings.warnings.append(
-            f"the images take {images_bytes / _GIGABYTE:.2f} GB, Ray's object store there holds "
-            f"{node.object_store_bytes / _GIGABYTE:.2f} GB, so that they lie on its disk; "
+            f"the images take {images_bytes / _GIGABYTE:.2f} GB, but Ray's object store holds only "
+            f"{node.object_store_bytes / _GIGABYTE:.2f} GB, so they will be read from disk; "
             "start Ray with a larger --object-store-memory"
         )

@@ -1,4 +1,4 @@
-"""TrialActor: the Ray actor that trains trials, one after another, on images loaded once."""
+"""TrialActor: the Ray actor that trains one trial after another on images loaded once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
     """A Tune trainable whose step is an epoch.
 
     Starting it costs nothing: torch is imported and the images are mapped from Ray's object store
-    at the first step, so that an actor can be stopped at any moment. A reused actor keeps them.
+    at the first step, so an actor can be stopped at any moment. A reused actor keeps them.
     """
 
     def setup(self, config: dict[str, Any], *, shared: dict[str, Any]) -> None:
@@ -36,16 +36,16 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take another trial; the images stay."""
+        """Take another trial; keep the images."""
         self._config_json: str = new_config["trial"]
         self._run: Any = None
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch. A failure is a result: raised, it passes for a worker that died.
+        """Train one epoch. A failure is a result: if raised, Tune takes it for a worker's death.
 
-        Raises DeviceLostError where the GPU cannot be used any more: then Tune stops the actor,
-        whose process ends, and the trial goes on in another.
+        Raises DeviceLostError if the GPU cannot be used any more: then Tune stops the actor, whose
+        process ends, and the trial continues in another.
         """
         try:
             if self._run is None:
@@ -57,12 +57,12 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
             failure = describe_failure(error)
             if failure.kind == "device":
                 self._is_device_lost = True
-                # Of ours and by itself: the driver may know nothing of what it came from.
+                # Ours, without its cause, whose type the driver may not have.
                 raise DeviceLostError(failure.message) from None
             return {"error": failure.message, "kind": failure.kind, "done": True}
         if result.done:
             self._run = None  # frees the models while the actor waits for its next trial
-        # One string: Tune flattens and copies every field of a nested result.
+        # One string, because Tune flattens and copies every field of a nested result.
         return {"result": json.dumps(result.to_dict()), "done": result.done}
 
     def _begin(self) -> Any:
@@ -87,14 +87,14 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         return TrainingData.from_images(images, folds, device)
 
     def cleanup(self) -> None:
-        """Let go of everything; also called on a spare actor that never had a trial."""
+        """Release everything; also called on a spare actor that never had a trial."""
         if self._is_device_lost:
             _end_process()
         self._run = self._data = None
 
 
 def _end_process() -> None:
-    """End at once: an orderly exit hands memory back to the device, and may wait for it forever."""
+    """End at once: an orderly exit returns memory to the device and may wait for it forever."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -67,6 +67,7 @@ _FREE_RATIO_BYTES = 2**20
 # What comes of rows that Optuna never wrote.
 _FORGERIES = (ValueError, TypeError, LookupError, StorageInternalError, SQLAlchemyError)
 
+_REMEDY = "Import under another --name"
 _SLUG = pydantic.TypeAdapter[str](Slug)
 
 
@@ -98,7 +99,7 @@ def import_study(
             manifest = _read_manifest(archive, path, most_bytes)
             name = _check_slug(new_name) if new_name is not None else manifest.study
             run = RunFolder(runs_dir / name)
-            _check_new(run)
+            run.check_new(_REMEDY)
             runs_dir.mkdir(parents=True, exist_ok=True)
             _check_room(runs_dir, manifest, path)
             with tempfile.TemporaryDirectory(prefix=".importing-", dir=runs_dir) as folder:
@@ -106,7 +107,7 @@ def import_study(
                 _extract(archive, inside)
                 spec = _read_study(inside, name)
                 copied = _fill(inside, spec, storage_url, on_progress)
-                _check_new(run)
+                run.check_new(_REMEDY)
                 inside.run.path.replace(run.path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise InputError(f"is no export, or is damaged ({error})", where=str(path)) from error
@@ -145,13 +146,6 @@ def _check_slug(name: str) -> str:
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise InputError(reason, where="--name") from None
-
-
-def _check_new(run: RunFolder) -> None:
-    if run.path.exists() or run.path.is_symlink():
-        raise InputError(
-            "exists already", where=f"the run {run.path}", remedy="Import under another --name"
-        )
 
 
 def _check_room(runs_dir: Path, manifest: Manifest, path: Path) -> None:

@@ -1,73 +1,28 @@
-"""What the engine makes of a worker's death, and of faults under Ray Tune."""
+"""What the adapters tell the ledger of what Ray Tune reports, and how faults stop a study."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import ray.exceptions
-from ray.train._internal.storage import StorageContext
-from ray.tune.experiment import Trial
 
 from searchlab.engine.ray.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
-from searchlab.engine.ray.lost_workers import describe_loss, is_killed_for_memory, read_loss
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.outcome import TrialOutcome
 from searchlab.training.memory import choose_batch_split
 
-DIED = ray.exceptions.ActorDiedError()
-# As deaths_recognised words it.
-OUT_OF_MEMORY = ray.exceptions.RayActorError(
-    error_msg="OutOfMemoryError: 2 worker(s) were killed due to the node running low on memory."
-)
-HOST_DEAD = ray.exceptions.RayActorError(
-    error_msg="The actor died because its node has died. Node Id: 5f"
-)
-NODE_DIED = ray.exceptions.RayActorError(
-    error_msg="NodeDiedError: Task failed because the node it was running on is dead or unavailable"
-)
-UNREACHABLE = ray.exceptions.ActorUnavailableError("RPC error: Socket closed", None)
+DIED = "The actor died unexpectedly before finishing this task."
+OUT_OF_MEMORY = "2 worker(s) were killed due to the node running low on memory."
 
 
-def trial_that_met(error: Exception | None, folder: Path) -> Trial:
-    """A trial as Tune has it when it tells the scheduler of an error."""
-    storage = StorageContext(os.fspath(folder), "study")
-    storage._get_session_path = lambda: os.fspath(folder / "session")  # Ray's, where it runs
-    trial = Trial("worker", trial_id="a", stub=True, storage=storage)
-    trial.init_local_path()
-    if error is not None:
-        trial.handle_error(error)
-    return trial
-
-
-@pytest.mark.parametrize(
-    ("error", "for_memory", "words"),
-    [
-        (DIED, False, "its worker died"),
-        (OUT_OF_MEMORY, True, "its worker was killed, for the host ran out of memory"),
-        (HOST_DEAD, False, "its host was lost"),
-        (NODE_DIED, False, "its host was lost"),
-        (UNREACHABLE, False, "its worker could not be reached any more"),
-        (None, False, "its worker died"),
-    ],
-)
-def test_the_cause_of_a_loss_is_read_from_what_tune_keeps(
-    tmp_path: Path, error: Exception | None, for_memory: bool, words: str
-) -> None:
-    loss = read_loss(trial_that_met(error, tmp_path).error_file)
-    assert bool(loss) is (error is not None)
-    assert is_killed_for_memory(loss) is for_memory
-    assert describe_loss(loss) == words
-
-
-def test_a_loss_of_which_nothing_could_be_kept_is_a_worker_that_died(tmp_path: Path) -> None:
-    trial = trial_that_met(OUT_OF_MEMORY, tmp_path)
-    Path(trial.error_file).unlink()
-    assert describe_loss(read_loss(trial.error_file)) == "its worker died"
+def trial_that_met(error: str, folder: Path) -> Any:
+    """What Tune tells the scheduler of a trial whose worker died."""
+    file = folder / "error.txt"
+    file.write_text(error)
+    return SimpleNamespace(trial_id="a", error_file=str(file))
 
 
 class FakeLedger:
@@ -164,7 +119,9 @@ def test_a_full_disk_on_a_worker_stops_the_study_and_ends_no_trial(tmp_path: Pat
     searcher.on_trial_complete("a", full)
     assert ledger.told == []
     assert isinstance(stop.fault, InfrastructureError)
-    assert "trial 7 could not write on 10.0.0.3: OSError: No space left" in str(stop.fault)
+    assert "trial 7 could not write its files on 10.0.0.3: OSError: No space left" in str(
+        stop.fault
+    )
     assert searcher.suggest("b") == "FINISHED"
     assert GraceStopper(scheduler, stop, tmp_path / "STOP", 0.0).stop_all()
     assert ledger.stopped == 1

@@ -7,19 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import ray.exceptions
 from optuna.trial import FrozenTrial
-from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.tune.error import TuneError
 from small_studies import read_trials, run_study, write_study
 
-from searchlab.engine.ray.actor_deaths import deaths_recognised, faults_named
-from searchlab.engine.stopping import StopRequest
-from searchlab.errors import InfrastructureError
 from searchlab.study.run_folder import RunFolder
 
 STARVED_DRIVER = Path(__file__).with_name("starved_driver.py")
@@ -127,98 +120,7 @@ def test_a_worker_killed_for_memory_has_its_trial_split_once_and_then_failed(
     assert splits_of(tmp_path, 0) == [(1, 1), (2, 1), (3, 1)]
     assert splits_of(tmp_path, 1) == [(1, 1), (2, 1), (2, 4), (3, 4)]
     assert splits_of(tmp_path, 2) == [(1, 1), (2, 1), (2, 4)]
-    said = re.findall(r"#(\d) .*: its worker was killed, for the host ran out", done.stderr)
+    said = re.findall(r"#(\d) .*: its worker was killed because the host ran out", done.stderr)
     assert said == ["1", "2", "2"]
     assert "Traceback" not in done.stderr
     assert not any("node" in trial.user_attrs for trial in trials), "a Ray of the study's own"
-
-
-OUT_OF_MEMORY = ray.exceptions.OutOfMemoryError(
-    "1 worker(s) were killed due to the node running low on memory. Top 10 memory users:\n7749 ..."
-)
-
-
-def meet(error: Exception) -> list[Exception]:
-    """What Tune hears of an actor whose task met an error: of the actor, then of the task."""
-    heard: list[Exception] = []
-
-    def note(_actor: object, exception: Exception) -> None:
-        heard.append(exception)
-
-    actor = SimpleNamespace(actor_id=5, _on_error=note)
-    manager = RayActorManager(resource_manager=None)
-    manager._cleanup_actor = lambda tracked_actor: None
-    manager._actor_task_failed(SimpleNamespace(_tracked_actor=actor, _on_error=note), error)
-    return heard
-
-
-@pytest.mark.parametrize(
-    "death",
-    [
-        OUT_OF_MEMORY,
-        ray.exceptions.NodeDiedError("the node it was running on is dead"),
-        ray.exceptions.WorkerCrashedError(),
-        ray.exceptions.ActorUnschedulableError("no node"),
-        ray.exceptions.ActorPlacementGroupRemoved(),
-    ],
-)
-def test_every_death_is_one_to_tune_with_what_ray_said_of_it(death: Exception) -> None:
-    with pytest.raises(RuntimeError, match="unexpected exception"):
-        meet(death)
-    with deaths_recognised():
-        of_actor, of_task = meet(death)
-    assert of_actor is of_task
-    assert isinstance(of_actor, ray.exceptions.RayActorError)
-    assert str(death) in str(of_actor)
-    with pytest.raises(RuntimeError, match="unexpected exception"):
-        meet(death)
-
-
-def test_what_tune_knows_itself_is_left_to_it() -> None:
-    died = ray.exceptions.ActorDiedError()
-    task = ray.exceptions.RayTaskError("step", "a traceback", OUT_OF_MEMORY)
-    own = task.as_instanceof_cause()
-    assert isinstance(own, ray.exceptions.OutOfMemoryError)
-    with deaths_recognised():
-        assert meet(died) == [died, died]
-        assert meet(own) == [own], "the trial's own error: its actor lives"
-
-
-def test_an_error_that_is_no_death_is_a_fault_of_the_machine() -> None:
-    error = ray.exceptions.RaySystemError("no route\nand a long story")
-    with deaths_recognised(), pytest.raises(InfrastructureError) as raised:
-        meet(error)
-    assert str(raised.value) == "Ray could not go on: RaySystemError: System error: no route"
-    assert raised.value.__cause__ is error
-
-
-def raise_as_tune_does() -> None:
-    try:
-        raise KeyError("trial-7")
-    except KeyError as error:
-        raise TuneError(f"Traceback (most recent call last):\n  ...\n{error!r}")  # noqa: B904
-
-
-def test_what_tune_raises_names_the_error_behind_it() -> None:
-    with pytest.raises(InfrastructureError) as of_tune, faults_named(StopRequest()):
-        raise_as_tune_does()
-    assert str(of_tune.value) == "Ray could not go on: KeyError: 'trial-7'"
-    with pytest.raises(InfrastructureError) as of_ray, faults_named(StopRequest()):
-        raise OUT_OF_MEMORY
-    assert "OutOfMemoryError: 1 worker(s)" in str(of_ray.value)
-    assert "Top 10" in str(OUT_OF_MEMORY)
-    assert "7749" not in str(of_ray.value), "what other processes there are is nobody's business"
-
-
-def test_the_fault_that_stopped_the_study_comes_before_its_consequences() -> None:
-    stop, first = StopRequest(), InfrastructureError("the storage is away")
-    stop.fail(first)
-    with pytest.raises(InfrastructureError) as raised, faults_named(stop):
-        raise_as_tune_does()
-    stop.close()
-    assert raised.value is first
-
-
-def test_other_errors_keep_their_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), faults_named(StopRequest()):
-        raise ZeroDivisionError

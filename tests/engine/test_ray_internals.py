@@ -1,0 +1,158 @@
+"""Ray's private parts that ray_internals uses are there, and do what it relies on."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.air.execution._internal.actor_manager
+import ray.tune.execution.tune_controller
+
+import searchlab
+from searchlab.engine.ray import ray_internals
+
+PACKAGE = Path(searchlab.__file__).parent
+ALLOWED = Path(ray_internals.__file__)
+
+
+def changed(function: Any, what: str) -> str:
+    return f"Ray {ray.__version__}: {what}. Mend {function.__name__} in ray_internals.py"
+
+
+def find(path: str) -> Any:
+    """Return what a dotted path of modules and attributes names. Raises AttributeError."""
+    module, *rest = path.split(":")
+    found: Any = importlib.import_module(module)
+    for name in rest:
+        found = getattr(found, name)
+    return found
+
+
+TOKENS = "ray._private.authentication.authentication_token_setup"
+MANAGER = "ray.air.execution._internal.actor_manager"
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "function"),
+    [
+        ("ray._private.services:canonicalize_bootstrap_address", ["addr"],
+         ray_internals.find_living_nodes),
+        (f"{TOKENS}:maybe_enable_token_auth_if_token_available", ["warn_if_disabled"],
+         ray_internals.find_living_nodes),
+        (f"{TOKENS}:ensure_token_if_auth_enabled", ["system_config", "create_token_if_missing"],
+         ray_internals.find_living_nodes),
+        ("ray._private.services:find_node_ids", [], ray_internals.find_local_nodes),
+        ("ray._private.utils:get_entrypoint_name", [], ray_internals.hidden_command_line),
+        (f"{MANAGER}:RayActorManager:_actor_task_failed", ["tracked_actor_task", "exception"],
+         ray_internals.task_errors_translated),
+    ],
+)  # fmt: skip
+def test_a_private_function_is_there_and_takes_what_it_is_given(
+    path: str, arguments: list[str], function: Any
+) -> None:
+    try:
+        parameters = inspect.signature(find(path)).parameters
+    except (ImportError, AttributeError) as error:
+        pytest.fail(changed(function, f"{path} is gone ({error})"))
+    missing = set(arguments) - set(parameters)
+    assert not missing, changed(function, f"{path} does not take {missing}")
+
+
+@pytest.mark.parametrize(
+    ("caller", "call", "function"),
+    [
+        (ray.init, "ray._private.utils.get_entrypoint_name()", ray_internals.hidden_command_line),
+        (ray.init, 'kwargs.pop("_node_ip_address"', ray_internals.init_on_loopback),
+        (find(f"{MANAGER}:RayActorManager"), "self._actor_task_failed(",
+         ray_internals.task_errors_translated),
+        (ray.tune.execution.tune_controller, "RayActorManager(",
+         ray_internals.task_errors_translated),
+    ],
+)  # fmt: skip
+def test_what_is_replaced_is_what_ray_calls(caller: Any, call: str, function: Any) -> None:
+    source = inspect.getsource(inspect.unwrap(caller))
+    assert call in source, changed(function, f"{caller.__name__} has no {call!r} any more")
+
+
+def test_the_ids_and_states_of_a_clusters_nodes_can_be_read(local_ray: None) -> None:
+    address = ray.get_runtime_context().gcs_address
+    ours = ray.get_runtime_context().get_node_id()
+    living = ray_internals.find_living_nodes(address, timeout_seconds=30)
+    assert living == {ours}, changed(ray_internals.find_living_nodes, "it lists other nodes")
+    local = ray_internals.find_local_nodes()
+    assert ours in local, changed(ray_internals.find_local_nodes, "a node's process hides its id")
+
+
+def test_ray_listens_on_loopback_if_the_switch_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import ray_constants, services
+
+    function, seen = ray_internals.init_on_loopback, {}
+
+    def init(**settings: Any) -> None:
+        seen.update(settings, variable=os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR])
+        # As ray.init does with an address; our own Ray is not to answer.
+        monkeypatch.setattr(ray._private.worker, "_global_node", None)
+        seen["resolved"] = services.resolve_ip_for_localhost(settings["_node_ip_address"])
+
+    monkeypatch.setattr(ray, "init", init)
+    before = ray_constants.ENABLE_RAY_CLUSTER, dict(os.environ)
+    function(num_cpus=2)
+    assert seen == {
+        "_node_ip_address": "127.0.0.1", "num_cpus": 2, "variable": "0", "resolved": "127.0.0.1",
+    }, changed(function, "a loopback address is replaced all the same")  # fmt: skip
+    assert (ray_constants.ENABLE_RAY_CLUSTER, dict(os.environ)) == before
+
+
+def test_a_token_that_is_set_after_ray_was_imported_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, get_authentication_mode
+
+    function = ray_internals.reread_token_settings
+    token = tmp_path / "token"
+    token.write_text("ab" * 32)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setenv("RAY_AUTH_MODE", "token")
+            patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+            function()
+            assert get_authentication_mode() == AuthenticationMode.TOKEN, changed(
+                function, "it does not read RAY_AUTH_MODE again"
+            )
+            assert AuthenticationTokenLoader.instance().has_token(), changed(
+                function, "it does not read RAY_AUTH_TOKEN_PATH again"
+            )
+    finally:
+        function()
+
+
+# Ray's own names for what nobody else is to touch.
+def is_private(module: str) -> bool:
+    top, *rest = module.split(".")
+    return top == "ray" and any(part.startswith("_") for part in rest)
+
+
+def find_private_uses(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            used = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            used = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            used = [ast.unparse(node)]
+        else:
+            continue
+        yield from (f"{path.name}:{node.lineno} {name}" for name in used if is_private(name))
+
+
+def test_ray_internals_alone_uses_private_parts_of_ray() -> None:
+    files = [path for path in PACKAGE.rglob("*.py") if path != ALLOWED]
+    assert [use for path in files for use in find_private_uses(path)] == []
+    assert list(find_private_uses(ALLOWED)), "the test sees nothing"
