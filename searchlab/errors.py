@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "CombinedInputError",
     "InfrastructureError",
     "InputError",
     "InterruptedStudyError",
+    "Location",
     "SearchlabError",
     "StudyFailedError",
     "did_you_mean",
 ]
+
+
+Location = tuple[str | int, ...]
+"""The keys and indices that lead to a value in a document."""
 
 
 class SearchlabError(Exception):
@@ -24,8 +30,12 @@ class SearchlabError(Exception):
     exit_code = 1
 
 
-class InputError(SearchlabError):
-    """What the user gave cannot be used: says where, which rule, what was found, what to do.
+class InputError(SearchlabError, ValueError):
+    """The user's input cannot be used: says where, which rule, what was found, what to do.
+
+    ``where`` is a place as text, such as a file and its line, or a ``Location``, which whoever
+    knows the file turns into one with ``at``. Pydantic collects a ValueError that a validator
+    raises, so validators raise this error as well, with a location below their own field.
 
     >>> str(InputError("must be > 0", where="cnn.yaml: parameters.lr.low", found=0.0))
     'cnn.yaml: parameters.lr.low must be > 0, got 0.0'
@@ -34,14 +44,40 @@ class InputError(SearchlabError):
     exit_code = 2
 
     def __init__(
-        self, rule: str, *, where: str | None = None, found: object = ..., remedy: str | None = None
+        self,
+        rule: str,
+        *,
+        where: str | Location = "",
+        found: object = ...,
+        remedy: str | None = None,
     ) -> None:
-        message = f"{where} {rule}" if where else rule
-        if found is not ...:
-            message += f", got {found!r}"
-        if remedy:
-            message += f". {remedy}"
-        super().__init__(message)
+        super().__init__(rule)
+        self.rule = rule
+        self.where = where
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = self.where if isinstance(self.where, str) else ".".join(map(str, self.where))
+        message = f"{where} {self.rule}" if where else self.rule
+        if self.found is not ...:
+            message += f", got {_shorten(repr(self.found))}"
+        if self.remedy:
+            message += f". {self.remedy}"
+        return message
+
+    def at(self, where: str | Location) -> InputError:
+        """Return the same error at another place."""
+        return InputError(self.rule, where=where, found=self.found, remedy=self.remedy)
+
+
+class CombinedInputError(InputError):
+    """Several errors found at once, a line each."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.args = (errors,)
+        self.errors = tuple(errors)
 
 
 class StudyFailedError(SearchlabError):
@@ -68,6 +104,7 @@ class InterruptedStudyError(SearchlabError):
 
 
 _MAX_LISTED = 12
+_MAX_SHOWN = 120  # a path fits, an inline space does not
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -83,3 +120,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return listing
     guess = f"Did you mean {' or '.join(near)}?"
     return guess if len(known) > _MAX_LISTED else f"{guess} {listing}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."

@@ -10,16 +10,17 @@ from searchlab.config.published import SEARCH
 from searchlab.config.references import check_trial_names
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, Scheme
-from searchlab.config.validation import Spec, Value, located_error, to_tuple
+from searchlab.config.validation import Spec, Value, to_tuple
+from searchlab.errors import InputError
 
 __all__ = ["BaselineRow", "BaselineSpec", "ComparedPair", "RowName"]
 
 
 def _check_row_name(value: str) -> str:
     if not value.strip() or len(value) > 64 or not value.isprintable():
-        raise ValueError(f"must be 1 to 64 printable characters, got {value!r}")
+        raise InputError("must be 1 to 64 printable characters", found=value)
     if value == SEARCH:
-        raise ValueError(f"is taken: {value!r} stands for the search's best trial")
+        raise InputError(f"is taken: {value!r} stands for the search's best trial")
     return value
 
 
@@ -79,7 +80,9 @@ class BaselineSpec(Spec):
     @classmethod
     def _check_not_empty(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("must name at least one scheme. Empty architectures for no baselines")
+            raise InputError(
+                "must name at least one scheme", remedy="Empty architectures for no baselines"
+            )
         return value
 
     @field_validator("architectures", "schemes")
@@ -87,7 +90,7 @@ class BaselineSpec(Spec):
     def _check_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for index, item in enumerate(value):
             if item in value[:index]:
-                raise ValueError(f"must name each once, got {item!r} twice")
+                raise InputError(f"must name each once, got {item!r} twice")
         return value
 
     @model_validator(mode="after")
@@ -95,7 +98,9 @@ class BaselineSpec(Spec):
         names = self.names
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise located_error(f"must have names of their own, got {name!r} twice", "rows")
+                raise InputError(
+                    f"must have names of their own, got {name!r} twice", where=("rows",)
+                )
         check_trial_names(self.only or (), names, "only")
         return self
 

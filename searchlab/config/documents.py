@@ -10,11 +10,9 @@ from typing import Any
 
 import yaml
 
-from searchlab.errors import InputError, did_you_mean
+from searchlab.errors import InputError, Location, did_you_mean
 
-__all__ = ["Document", "Location", "dump_yaml", "parse_yaml", "read_yaml"]
-
-Location = tuple[str | int, ...]
+__all__ = ["Document", "dump_yaml", "parse_yaml", "read_yaml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,15 +139,19 @@ _Loader.add_implicit_resolver(*_FLOAT)
 _Dumper.add_implicit_resolver(*_FLOAT)
 
 
-def read_yaml(path: Path) -> Document:
-    """Read a YAML mapping from a file. Raises ``InputError`` naming file, line and remedy."""
+def read_yaml(path: Path, *, source: str | None = None) -> Document:
+    """Read a YAML mapping from a file. Raises ``InputError`` naming file, line and remedy.
+
+    Messages name ``source`` in place of the path.
+    """
+    source = source or str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError("does not exist", where=str(path)) from None
+        raise InputError("does not exist", where=source) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path)) from error
-    return parse_yaml(text, source=str(path))
+        raise InputError(f"cannot be read: {error}", where=source) from error
+    return parse_yaml(text, source=source)
 
 
 def parse_yaml(text: str, *, source: str) -> Document:
@@ -180,6 +182,8 @@ def _load(text: str, source: str) -> tuple[Any, dict[Location, int]]:
         mark = error.problem_mark
         place = source if mark is None else f"{source}:{mark.line + 1}"
         raise InputError(f"is not valid YAML: {error.problem}", where=place) from error
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError) as error:  # characters, or digits, beyond what is allowed
         reason = str(error).splitlines()[0]
         raise InputError(f"is not valid YAML: {reason}", where=source) from error

@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from searchlab.config.samplers import check_sampler
 from searchlab.config.trial import FoldMetric, ObjectiveConfig
-from searchlab.config.validation import Spec, located_error
+from searchlab.config.validation import Spec
+from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.config.robustness import RobustnessSpec
@@ -36,9 +37,10 @@ class ObjectiveSpec(Spec):
     @model_validator(mode="after")
     def _check_direction(self) -> ObjectiveSpec:
         if self.direction is not None and self.direction != self.natural_direction:
-            raise located_error(
-                f"must be {self.natural_direction} for {self.metric}, got {self.direction!r}",
-                "direction",
+            raise InputError(
+                f"must be {self.natural_direction} for {self.metric}",
+                where=("direction",),
+                found=self.direction,
             )
         return self
 
@@ -74,40 +76,40 @@ Objectives = Annotated[
 def check_objectives(
     objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: RobustnessSpec | None
 ) -> None:
-    """Raise a located error for objectives that cannot be searched together."""
+    """Raise InputError for objectives that cannot be searched together."""
     if not objectives:
-        raise located_error("must name at least one objective", "objective")
+        raise InputError("must name at least one objective", where=("objective",))
     if objectives[0].metric not in get_args(FoldMetric):
-        raise located_error(
-            "must be accuracy or loss first, by which epochs and finalists are chosen, got "
-            f"{objectives[0].metric!r}. Put the others after it",
-            "objective",
+        raise InputError(
+            "must be accuracy or loss first, by which epochs and finalists are chosen",
+            where=("objective",),
+            found=objectives[0].metric,
+            remedy="Put the others after it",
         )
     for index, objective in enumerate(objectives[1:], start=1):
         if objective.at != objectives[0].at and "at" in objective.model_fields_set:
-            raise located_error(
+            raise InputError(
                 f"must be that of the first objective, {objectives[0].at!r}, whose epoch counts "
-                f"for all of them, got {objective.at!r}",
-                *("objective", str(index), "at"),
+                "for all of them",
+                where=("objective", index, "at"),
+                found=objective.at,
             )
     metrics = [objective.metric for objective in objectives]
     for index, metric in enumerate(metrics):
         if metric in metrics[:index]:
-            raise located_error(f"must name each metric once, got {metric!r} twice", "objective")
+            raise InputError(
+                f"must name each metric once, got {metric!r} twice", where=("objective",)
+            )
     if "robust_accuracy" in metrics and robustness is None:
-        raise located_error(
-            "needs the attack that robust_accuracy is measured under. "
-            "Add robustness: {attack: fgsm, epsilon: 0.1}",
-            "objective",
+        raise InputError(
+            "needs the attack that robust_accuracy is measured under",
+            where=("objective",),
+            remedy="Add robustness: {attack: fgsm, epsilon: 0.1}",
         )
-    try:
-        check_sampler(search.sampler, len(objectives))
-    except ValueError as error:
-        raise located_error(str(error), "search", "sampler") from None
+    check_sampler(search.sampler, len(objectives))
     if len(objectives) > 1 and search.pruner != "none":
-        raise located_error(
-            f"must be none with several objectives, which no pruner can weigh, got "
-            f"{search.pruner!r}",
-            "search",
-            "pruner",
+        raise InputError(
+            "must be none with several objectives, which no pruner can weigh",
+            where=("search", "pruner"),
+            found=search.pruner,
         )

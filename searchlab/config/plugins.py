@@ -198,6 +198,8 @@ def _explained(reference: str, *, remedy: str | None = None) -> Iterator[None]:
 
 
 def _describe(error: BaseException) -> str:
+    if isinstance(error, InputError):
+        return str(InputError(error.rule, where=error.where, found=error.found))
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     first_line = (text.strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first_line}".removesuffix(": ")
@@ -225,6 +227,6 @@ def _choose_remedy(error: BaseException, reference: str) -> str:
         if error.name and (reference == error.name or reference.startswith(f"{error.name}.")):
             return "Install the package, or give the path of its file: path/plugin.py"
         return f"Install {error.name}, or correct the import"
-    if isinstance(error, ValueError) and "registered" in str(error):
-        return "Choose another name: each family and each dataset has its own"
+    if isinstance(error, InputError) and error.remedy:
+        return error.remedy
     return "Correct it; searchlab -vv shows the whole traceback"

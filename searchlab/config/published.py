@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from searchlab.config.validation import Number, Spec, Value, located_error, to_tuple
+from searchlab.config.validation import Number, Spec, Value, to_tuple
+from searchlab.errors import InputError
 
 __all__ = ["SEARCH", "Figure", "PublishedRow", "PublishedSpec"]
 
@@ -50,17 +51,20 @@ class PublishedRow(Spec):
     @model_validator(mode="after")
     def _check_says_something(self) -> PublishedRow:
         if not self.figures and not self.settings:
-            raise located_error("must give at least one published figure or setting", "figures")
+            raise InputError(
+                "must give at least one published figure or setting", where=("figures",)
+            )
         return self
 
     @model_validator(mode="after")
     def _check_figures_of_a_fold(self) -> PublishedRow:
         for figure in self.figures:
             if self.fold is not None and figure not in _OF_A_FOLD:
-                raise located_error(
-                    f"goes with {', '.join(_OF_A_FOLD)} only, got {figure}. "
-                    "Give that a row of its own",
-                    "fold",
+                raise InputError(
+                    f"goes with {', '.join(_OF_A_FOLD)} only",
+                    where=("fold",),
+                    found=figure,
+                    remedy="Give that a row of its own",
                 )
         return self
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from searchlab.config.documents import Document, Location
+from searchlab.config.documents import Document
+from searchlab.errors import Location
 
 __all__ = ["WEIGHT_SUFFIXES", "anchor_space", "anchor_study", "is_set_by_option"]
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from searchlab.config.validation import Number, Spec, is_finite, located_error
+from searchlab.config.validation import Number, Spec, is_finite
+from searchlab.errors import InputError
 
 __all__ = ["ResourceSpec"]
 
@@ -15,7 +16,7 @@ def _check_auto(value: object) -> object:
     is_bool = isinstance(value, bool)  # which Python counts among the ints
     if value == "auto" or (isinstance(value, (int, float)) and not is_bool and is_finite(value)):
         return value
-    raise ValueError(f"must be auto or a finite number, got {value!r}")
+    raise InputError("must be auto or a finite number", found=value)
 
 
 AutoNumber = Annotated[Literal["auto"] | int | float, BeforeValidator(_check_auto)]
@@ -34,18 +35,19 @@ class ResourceSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> ResourceSpec:
         if self.cpus <= 0:
-            raise located_error(f"must be > 0, got {self.cpus!r}", "cpus")
+            raise InputError("must be > 0", where=("cpus",), found=self.cpus)
         if self.gpus != "auto" and self.gpus < 0:
-            raise located_error(f"must be >= 0, got {self.gpus!r}", "gpus")
+            raise InputError("must be >= 0", where=("gpus",), found=self.gpus)
         if self.gpus != "auto" and self.gpus > 1 and self.gpus != int(self.gpus):  # Ray's own rule
-            raise located_error(
-                f"must be a fraction of a GPU or a whole number of them, got {self.gpus!r}",
-                "gpus",
+            raise InputError(
+                "must be a fraction of a GPU or a whole number of them",
+                where=("gpus",),
+                found=self.gpus,
             )
         if self.checkpoint_seconds < 0:
-            raise located_error(
-                f"must be >= 0 seconds, got {self.checkpoint_seconds!r}", "checkpoint_seconds"
+            raise InputError(
+                "must be >= 0 seconds", where=("checkpoint_seconds",), found=self.checkpoint_seconds
             )
         if self.workers != "auto" and (self.workers < 1 or self.workers != int(self.workers)):
-            raise located_error(f"must be a whole number >= 1, got {self.workers!r}", "workers")
+            raise InputError("must be a whole number >= 1", where=("workers",), found=self.workers)
         return self

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from searchlab.errors import InputError
+
 __all__ = ["PLANNED_SAMPLERS", "WHOLE_SPACE_SAMPLERS", "SamplerName", "check_sampler"]
 
 SamplerName = Literal[
@@ -20,9 +22,11 @@ _SINGLE_OBJECTIVE_SAMPLERS = ("cmaes", "evolution")
 
 
 def check_sampler(name: str, num_objectives: int) -> None:
-    """Raise ValueError where a sampler cannot weigh so many objectives."""
+    """Raise InputError if a sampler cannot weigh so many objectives."""
     if num_objectives > 1 and name in _SINGLE_OBJECTIVE_SAMPLERS:
-        raise ValueError(
-            f"must be one that weighs several objectives, here {num_objectives}, got {name!r}, "
-            "which ranks trials by one. Use nsga2, tpe or gp"
+        raise InputError(
+            f"must be one that weighs several objectives, here {num_objectives}",
+            where=("search", "sampler"),
+            found=name,
+            remedy="It ranks trials by one. Use nsga2, tpe or gp",
         )

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from searchlab.config.samplers import PLANNED_SAMPLERS, SamplerName
-from searchlab.config.validation import Number, Spec, Value, located_error
+from searchlab.config.validation import Number, Spec, Value
+from searchlab.errors import InputError
 
 __all__ = ["SearchSpec"]
 
@@ -39,11 +40,13 @@ class SearchSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> SearchSpec:
         if self.trials is None and self.sampler not in PLANNED_SAMPLERS:
-            raise located_error(f"is required with sampler {self.sampler}. Add it", "trials")
+            raise InputError(
+                f"is required with sampler {self.sampler}", where=("trials",), remedy="Add it"
+            )
         if self.timeout is not None and self.timeout <= 0:
-            raise located_error(f"must be > 0 seconds, got {self.timeout!r}", "timeout")
+            raise InputError("must be > 0 seconds", where=("timeout",), found=self.timeout)
         if self.reference and self.sampler != "one_at_a_time":
-            raise located_error(
-                f"is used by sampler one_at_a_time only, not {self.sampler}", "reference"
+            raise InputError(
+                f"is used by sampler one_at_a_time only, not {self.sampler}", where=("reference",)
             )
         return self

@@ -14,8 +14,8 @@ from searchlab.config.trial import (
     Scalar,
     ScheduleName,
 )
-from searchlab.config.validation import Spec, located_error, state_rule
-from searchlab.errors import did_you_mean
+from searchlab.config.validation import Spec, to_input_error
+from searchlab.errors import InputError, did_you_mean
 
 __all__ = ["SHARED_PARAMETERS", "TrainingSettings", "refuse_patience", "split_augment"]
 
@@ -23,7 +23,7 @@ AttackChoice = Literal["none", "fgsm", "pgd"]
 
 
 def split_augment(text: str) -> tuple[str, ...]:
-    """Return the operations that ``flip+rotate`` names; none for ``none``. Raises ``ValueError``.
+    """Return the operations that ``flip+rotate`` names; none for ``none``. Raises ``InputError``.
 
     Their order is that of ``AUGMENTATIONS`` however they are written, so that one combination has
     one meaning.
@@ -34,9 +34,9 @@ def split_augment(text: str) -> tuple[str, ...]:
     for index, name in enumerate(names):
         if name not in AUGMENTATIONS:
             hint = did_you_mean(name, (*AUGMENTATIONS, "none"))
-            raise ValueError(f"must be none, or operations joined by +, got {text!r}. {hint}")
+            raise InputError("must be none, or operations joined by +", found=text, remedy=hint)
         if name in names[:index]:
-            raise ValueError(f"must name each operation once, got {text!r}")
+            raise InputError("must name each operation once", found=text)
     return tuple(name for name in AUGMENTATIONS if name in names)
 
 
@@ -94,12 +94,11 @@ class TrainingSettings(Spec):
 
     @classmethod
     def check_value(cls, name: str, value: Scalar) -> None:
-        """Raise ``ValueError`` naming the rule if field ``name`` cannot take ``value``."""
+        """Raise ``InputError``, without a place, if field ``name`` cannot take ``value``."""
         try:
             cls.model_validate({name: value})
         except ValidationError as error:
-            details = error.errors(include_url=False)[0]
-            raise ValueError(state_rule(details)) from None
+            raise to_input_error(error.errors(include_url=False)[0]) from None
 
 
 SHARED_PARAMETERS: tuple[str, ...] = tuple(
@@ -111,14 +110,13 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
 
 
 def refuse_patience(settings: TrainingSettings, *place: str) -> None:
-    """Raise a located error for patience, for a study in which the last epoch is always the best.
+    """Raise InputError for patience, for a study in which the last epoch is always the best.
 
     ``place`` is where the settings stand in the study.
     """
     if settings.patience is not None:
-        raise located_error(
-            "must be null with objective.at: last, under which no epoch is better than the last, "
-            f"got {settings.patience}",
-            *place,
-            "patience",
+        raise InputError(
+            "must be null with objective.at: last, under which no epoch is better than the last",
+            where=(*place, "patience"),
+            found=settings.patience,
         )

@@ -18,8 +18,8 @@ from pydantic import (
 
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.trial import Scalar
-from searchlab.config.validation import Number, Slug, Spec, Value, located_error
-from searchlab.errors import did_you_mean
+from searchlab.config.validation import Number, Slug, Spec, Value
+from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
     "Choice",
@@ -67,11 +67,11 @@ class Choice(RootModel[tuple[Value, ...]]):
     @classmethod
     def _check(cls, value: tuple[Value, ...]) -> tuple[Value, ...]:
         if not value:
-            raise ValueError("must name at least one value")
+            raise InputError("must name at least one value")
         for index, item in enumerate(value):
             # 1, 1.0 and true are equal to Python and to Optuna, so they are one choice.
             if item in value[:index]:
-                raise ValueError(f"must name each value once, got {item!r} twice")
+                raise InputError(f"must name each value once, got {item!r} twice")
         return value
 
     def contains(self, value: Scalar) -> bool:
@@ -98,25 +98,30 @@ class Range(Spec):
     @model_validator(mode="after")
     def _check(self) -> Range:
         if not self.low < self.high:
-            raise located_error(f"must be < high ({self.high!r}), got {self.low!r}", "low")
+            raise InputError(f"must be < high ({self.high!r})", where=("low",), found=self.low)
         if self.log and self.low <= 0:
-            raise located_error(f"must be > 0 when log is true, got {self.low!r}", "low")
+            raise InputError("must be > 0 when log is true", where=("low",), found=self.low)
         if self.step is not None:
             self._check_step(self.step)
         return self
 
     def _check_step(self, step: float) -> None:
         if self.log:
-            raise located_error(f"cannot go with log, got {step!r}. Give a list instead", "step")
+            raise InputError(
+                "cannot go with log",
+                where=("step",),
+                found=step,
+                remedy="Give a list instead",
+            )
         if step <= 0:
-            raise located_error(f"must be > 0, got {step!r}", "step")
+            raise InputError("must be > 0", where=("step",), found=step)
         if self.is_int and not isinstance(step, int):
-            raise located_error(f"must be whole when low and high are, got {step!r}", "step")
+            raise InputError("must be whole when low and high are", where=("step",), found=step)
         if not self._is_on_step(self.high, step):
-            raise located_error(
-                f"must be low ({self.low!r}) plus a whole number of steps ({step!r}), "
-                f"got {self.high!r}",
-                "high",
+            raise InputError(
+                f"must be low ({self.low!r}) plus a whole number of steps ({step!r})",
+                where=("high",),
+                found=self.high,
             )
 
     @property
@@ -225,7 +230,7 @@ class Options(RootModel[dict[str, dict[str, Leaf]]]):
     def _empty_option_is_none(cls, value: Any) -> Any:
         if isinstance(value, dict):
             if not value:
-                raise ValueError("must name at least one option")
+                raise InputError("must name at least one option")
             return {key: {} if item is None else item for key, item in value.items()}
         return value
 
@@ -278,7 +283,7 @@ class SpaceSpec(Spec):
             else:
                 _check_shared(name, node)
         if "family" not in parameters:
-            raise ValueError("must have a family, such as family: [cnn, fcn]")
+            raise InputError("must have a family, such as family: [cnn, fcn]")
         return parameters
 
     @property
@@ -343,25 +348,26 @@ def leaf_values(node: Fixed | Choice | Range | EachLayer) -> Iterator[Scalar]:
 def _check_shared(name: str, node: Any) -> None:
     if name not in SHARED_PARAMETERS:
         hint = did_you_mean(name, [*SHARED_PARAMETERS, "family"])
-        raise located_error(
-            f"is not a known parameter. A family's own parameters stand under that family. {hint}",
-            name,
+        raise InputError(
+            "is not a known parameter",
+            where=(name,),
+            remedy=f"A family's own parameters stand under that family. {hint}",
         )
     if isinstance(node, (Options, EachLayer)):
-        raise located_error("must be a value, a list or a range: all families share it", name)
+        raise InputError("must be a value, a list or a range: all families share it", where=(name,))
     for value in leaf_values(node):
         try:
             TrainingSettings.check_value(name, value)
-        except ValueError as error:
-            raise located_error(str(error), name) from None
+        except InputError as error:
+            raise error.at((name,)) from None
 
 
 def _check_family(node: Any) -> None:
     if isinstance(node, (Range, EachLayer)):
-        raise located_error("must be a name, a list of names, or a mapping of them", "family")
+        raise InputError("must be a name, a list of names, or a mapping of them", where=("family",))
     for name in node.root if isinstance(node, Options) else node.values():
         if not isinstance(name, str):
-            raise located_error(f"must name families by text, got {name!r}", "family")
+            raise InputError("must name families by text", where=("family",), found=name)
 
 
 def _product(nodes: Any) -> tuple[int, int]:

@@ -27,7 +27,8 @@ from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS
 from searchlab.config.search import SearchSpec
 from searchlab.config.settings import TrainingSettings, refuse_patience
 from searchlab.config.space import SpaceSpec
-from searchlab.config.validation import Slug, Spec, located_error, to_tuple
+from searchlab.config.validation import Slug, Spec, to_tuple
+from searchlab.errors import InputError
 
 __all__ = ["CallableRef", "ConfirmSpec", "StudySpec", "ValidationSpec"]
 
@@ -41,8 +42,10 @@ class ValidationSpec(Spec):
     @model_validator(mode="after")
     def _check(self) -> ValidationSpec:
         if self.search_folds > self.folds:
-            raise located_error(
-                f"must be <= folds ({self.folds}), got {self.search_folds}", "search_folds"
+            raise InputError(
+                f"must be <= folds ({self.folds})",
+                where=("search_folds",),
+                found=self.search_folds,
             )
         return self
 
@@ -65,9 +68,10 @@ class CallableRef(RootModel[str]):
     @classmethod
     def _check(cls, value: object) -> object:
         if not isinstance(value, str) or not _CALLABLE.fullmatch(value):
-            raise ValueError(
+            raise InputError(
                 "must be a space file (*.yaml), an inline space {parameters: ...} or a Python "
-                f"function as module:function, got {value!r}"
+                "function as module:function",
+                found=value,
             )
         return value
 
@@ -132,11 +136,11 @@ class StudySpec(Spec):
     def _check_sampler_has_a_space(self) -> StudySpec:
         needs_whole_space = self.search.sampler in (*PLANNED_SAMPLERS, *WHOLE_SPACE_SAMPLERS)
         if isinstance(self.space, CallableRef) and needs_whole_space:
-            raise located_error(
+            raise InputError(
                 f"{self.search.sampler} must know the whole space beforehand, which a Python "
-                "function does not tell. Use tpe or random, or a space file",
-                "search",
-                "sampler",
+                "function does not tell",
+                where=("search", "sampler"),
+                remedy="Use tpe or random, or a space file",
             )
         return self
 

@@ -18,10 +18,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
-from searchlab.config.documents import Document, Location
-from searchlab.errors import InputError, did_you_mean
+from searchlab.config.documents import Document
+from searchlab.errors import CombinedInputError, InputError, Location, did_you_mean
 
 __all__ = [
     "Number",
@@ -29,8 +29,7 @@ __all__ = [
     "Spec",
     "Value",
     "is_finite",
-    "located_error",
-    "state_rule",
+    "to_input_error",
     "to_tuple",
     "validate_document",
 ]
@@ -59,18 +58,13 @@ class Spec(BaseModel):
             for key in data:
                 if key not in cls.model_fields:
                     hint = did_you_mean(str(key), cls.model_fields)
-                    raise located_error(f"is not a known field. {hint}", str(key))
+                    raise InputError("is not a known field", where=(str(key),), remedy=hint)
         return data
-
-
-def located_error(rule: str, *below: str) -> PydanticCustomError:
-    """Return an error for a field ``below`` the one whose validator raises it."""
-    return PydanticCustomError("located", "{rule}", {"rule": rule, "below": below})
 
 
 def _check_number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
-        raise ValueError(f"must be a finite number, got {_shorten(value)}")
+        raise InputError("must be a finite number", found=value)
     return value
 
 
@@ -80,7 +74,7 @@ def to_tuple(value: Any) -> Any:
 
 
 def is_finite(value: float) -> bool:
-    """Tell whether a number is finite as a float, which an int of 400 digits is not."""
+    """Return whether a number is finite as a float, which an int of 400 digits is not."""
     try:
         return math.isfinite(value)
     except OverflowError:
@@ -93,7 +87,7 @@ Number = Annotated[int | float, BeforeValidator(_check_number)]
 
 def _check_value(value: object) -> object:
     if not isinstance(value, (bool, int, float, str)):
-        raise ValueError(f"must be a number, text, true or false, got {_shorten(value)}")
+        raise InputError("must be a number, text, true or false", found=value)
     return value if isinstance(value, (bool, str)) else _check_number(value)
 
 
@@ -107,9 +101,10 @@ Value = Annotated[
 
 def _check_slug(value: str) -> str:
     if not _SLUG.fullmatch(value) or ".." in value:
-        raise ValueError(
+        raise InputError(
             "must be a slug (1 to 64 letters, digits, '.', '_' or '-', the first a letter or "
-            f"digit), got {value!r}"
+            "digit)",
+            found=value,
         )
     return value
 
@@ -118,36 +113,30 @@ Slug = Annotated[str, AfterValidator(_check_slug)]
 
 
 def validate_document(model: type[SpecT], document: Document) -> SpecT:
-    """Build ``model`` from a document; every broken rule becomes a line of one ``InputError``."""
+    """Build ``model`` from a document; ``CombinedInputError`` has every broken rule at its line."""
     try:
         return model.model_validate(document.data)
-    except ValidationError as error:
-        messages = [_describe(details, document) for details in error.errors(include_url=False)]
-        raise InputError("\n".join(dict.fromkeys(messages))) from error
+    except ValidationError as failure:
+        errors = [_locate(details, document) for details in failure.errors(include_url=False)]
+        raise CombinedInputError(
+            list({str(error): error for error in errors}.values())
+        ) from failure
 
 
-def _describe(details: ErrorDetails, document: Document) -> str:
+def _locate(details: ErrorDetails, document: Document) -> InputError:
     # Union tags start with "@"; they and pydantic's mark of a key are not the user's.
     location: Location = tuple(
         part
         for part in details["loc"]
         if not (isinstance(part, str) and (part.startswith("@") or part == "[key]"))
     )
-    location = _as_written(location, document.data)
-    context = details.get("ctx", {})
-    below = (int(part) if part.isdecimal() else part for part in context.get("below", ()))
-    where = document.where((*location, *below))
-    if details["type"] == "located":
-        return f"{where} {details['msg']}"
-    if details["type"] == "missing":
-        return f"{where} is required. Add it"
-    if details["loc"][-1:] == ("[key]",):
-        return f"{where} must have text for a key, got {details['input']!r}. Put it in quotes"
-    return f"{where} {state_rule(details)}"
+    error = to_input_error(details)
+    below = error.where if isinstance(error.where, tuple) else ()
+    return error.at(document.where((*_as_written(location, document.data), *below)))
 
 
 def _as_written(location: Location, data: Any) -> Location:
-    """Drop the index of a single value where a list may stand: ``objective.metric``."""
+    """Drop the index of a single value that stands for a list: ``objective.metric``."""
     kept: list[str | int] = []
     for part in location:
         if isinstance(part, int) and isinstance(data, dict) and part not in data:
@@ -162,25 +151,33 @@ def _as_written(location: Location, data: Any) -> Location:
     return tuple(kept)
 
 
-def state_rule(details: ErrorDetails) -> str:
-    """Say which rule one pydantic error broke, with the value found and, for names, the nearest."""
-    rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", details["msg"])
-    rule = rule.removeprefix("Value error, ")
+def to_input_error(details: ErrorDetails) -> InputError:
+    """Return the rule that one of pydantic's errors broke, located below its own field if at all.
+
+    A validator's ``InputError`` comes back as it was raised, another ``ValueError`` as its text.
+    """
+    kind, found = details["type"], details["input"]
+    if kind == "value_error":
+        error = details["ctx"]["error"]
+        return error if isinstance(error, InputError) else InputError(str(error))
+    if kind == "missing":
+        return InputError("is required", remedy="Add it")
+    if details["loc"][-1:] == ("[key]",):
+        return InputError("must have text for a key", found=found, remedy="Put it in quotes")
+    if isinstance(found, BaseModel):
+        found = found.model_dump(mode="json", exclude_unset=True)
+    if kind == "union_tag_invalid":
+        return InputError("must be a list of values or a range {low, high}", found=found)
+    remedy = None
+    if kind == "literal_error":
+        remedy = did_you_mean(str(found), re.findall(r"'([^']+)'", details["ctx"]["expected"]))
+    return InputError(_reword(details["msg"]), found=found, remedy=remedy)
+
+
+def _reword(message: str) -> str:
+    """Return a message of pydantic's in the words of a YAML file."""
+    rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", message)
     rule = re.sub(r" or instance of \w+| after validation, not \d+", "", rule)
     for term, plain in _PLAIN_TERMS.items():
         rule = rule.replace(term, plain)
-    if details["type"] == "union_tag_invalid":
-        rule = "must be a list of values or a range {low, high}"
-    # Our own validators write whole sentences, value included.
-    if details["type"] != "value_error":
-        rule += f", got {_shorten(details['input'])}"
-    if details["type"] == "literal_error":
-        rule += ". " + did_you_mean(str(details["input"]), re.findall(r"'([^']+)'", details["msg"]))
     return rule
-
-
-def _shorten(value: object) -> str:
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", exclude_unset=True)
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

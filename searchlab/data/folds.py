@@ -49,7 +49,7 @@ def train_indices(folds: Sequence[Indices], fold: int | None, num_samples: int) 
 
 
 def _check_num_folds(labels: NDArray[np.int64], num_folds: int) -> None:
-    where = "validation.folds"
+    where = ("validation", "folds")
     if num_folds < 2:
         raise InputError("must be >= 2", where=where, found=num_folds)
     classes, counts = np.unique(labels, return_counts=True)

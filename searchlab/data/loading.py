@@ -97,14 +97,14 @@ def _as_request(request: DatasetRequest | str) -> DatasetRequest:
 def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
     """Raise InputError for a choice that the dataset does not offer, or one that it demands."""
     if request.limit is not None and request.limit < 1:
-        raise InputError("must be at least 1", where="dataset.limit", found=request.limit)
+        raise InputError("must be at least 1", where=("dataset", "limit"), found=request.limit)
     if dataset.tree is None:
         _refuse_choices(dataset, request)
         return
     if dataset.tree.folder is None and request.root is None:
         raise InputError(
             f"is required with dataset {dataset.name}",
-            where="dataset.root",
+            where=("dataset", "root"),
             remedy="Give the folder that holds a folder for each class",
         )
     if dataset.tree.folder is not None:
@@ -112,12 +112,12 @@ def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
     if request.size is None and dataset.tree.default_size is None:
         raise InputError(
             f"is required with dataset {dataset.name}",
-            where="dataset.size",
+            where=("dataset", "size"),
             remedy="Give the side in pixels that all images are brought to, such as 64",
         )
     if request.size is not None and not _MIN_SIZE <= request.size <= _MAX_SIZE:
         raise InputError(
-            f"must be in {_MIN_SIZE}..{_MAX_SIZE}", where="dataset.size", found=request.size
+            f"must be in {_MIN_SIZE}..{_MAX_SIZE}", where=("dataset", "size"), found=request.size
         )
 
 
@@ -127,14 +127,14 @@ def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
         _, height, width = dataset.image_shape
         raise InputError(
             f"cannot be chosen for {dataset.name}, whose images are {height}x{width}",
-            where="dataset.size",
+            where=("dataset", "size"),
             found=request.size,
             remedy="Leave it out",
         )
     if request.skip_broken:
         raise InputError(
             f"is for datasets of image files, and {dataset.name} is none",
-            where="dataset.skip_broken",
+            where=("dataset", "skip_broken"),
             remedy="Leave it out",
         )
 
@@ -143,7 +143,7 @@ def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
     if request.root is not None:
         raise InputError(
             f"is for dataset folder only: {dataset.name} is looked for in the data folder",
-            where="dataset.root",
+            where=("dataset", "root"),
             found=str(request.root),
             remedy="Leave it out, and name the data folder with --data-dir",
         )
@@ -154,8 +154,8 @@ def _check_present(dataset: Dataset, data_dir: Path) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"is not in {data_dir}: {missing[0]}{more} not found",
-            where=f"dataset {dataset.name}",
+            f"{dataset.name} is not in {data_dir}: {missing[0]}{more} not found",
+            where=("dataset",),
             remedy=f"Run: {fetch_command(dataset.name, data_dir)}"
             if dataset.downloadable
             else None,
@@ -169,8 +169,8 @@ def _load_fixed(dataset: Dataset, data_dir: Path) -> ImageData:
         registered, found = getattr(dataset, field), getattr(data, field)
         if found != registered:  # models were checked against what was registered
             raise InputError(
-                f"must have the {field} that it was registered with, {registered}",
-                where=f"dataset {dataset.name}",
+                f"{dataset.name} must have the {field} that it was registered with, {registered}",
+                where=("dataset",),
                 found=found,
             )
     return data
@@ -221,7 +221,9 @@ def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> P
     assert request.root is not None, "the request was checked"
     root = request.root.expanduser().absolute()
     if not root.is_dir():
-        raise InputError("must be a folder that is there", where="dataset.root", found=str(root))
+        raise InputError(
+            "must be a folder that is there", where=("dataset", "root"), found=str(root)
+        )
     return root
 
 

@@ -76,8 +76,9 @@ class Dataset:
     def _own_facts(self) -> DatasetFacts:
         if self.facts is None:
             raise InputError(
-                "has no shape or classes of its own: they follow from the root and size of a study",
-                where=f"dataset {self.name}",
+                f"{self.name} has no shape or classes of its own: they follow from the root and "
+                "size of a study",
+                where=("dataset",),
             )
         return self.facts
 
@@ -125,7 +126,7 @@ def register_dataset(
     source: str = "",
     download: Callable[[Path], None] | None = None,
 ) -> Callable[[Loader], Loader]:
-    """Register the decorated loader as dataset ``name``; a taken name raises ``ValueError``.
+    """Register the decorated loader as dataset ``name``; a taken name raises ``InputError``.
 
     The loader is given the data folder, and returns images of that shape in that many classes.
     The fields are those of ``Dataset``.
@@ -162,7 +163,7 @@ def register_image_tree(
     source: str = "",
     download: Callable[[Path], None] | None = None,
 ) -> None:
-    """Register a tree of image files as dataset ``name``; a taken name raises ``ValueError``.
+    """Register a tree of image files as dataset ``name``; a taken name raises ``InputError``.
 
     ``image_tree`` describes the layout. Images are RGB and square; the number of classes is
     counted unless given.
@@ -188,7 +189,9 @@ def register_image_tree(
 def _add(dataset: Dataset) -> None:
     name = dataset.name
     if name in _DATASETS:
-        raise ValueError(f"Dataset names must be unique, but {name=} is registered twice.")
+        raise InputError(
+            f"the dataset {name!r} is already registered", remedy="Choose another name"
+        )
     _DATASETS[name] = dataset
 
 
@@ -197,7 +200,7 @@ def get_dataset(name: str) -> Dataset:
     if name not in _DATASETS:
         raise InputError(
             "must be a known dataset",
-            where="dataset.name",
+            where=("dataset", "name"),
             found=name,
             remedy=did_you_mean(name, _DATASETS),
         )

@@ -25,7 +25,7 @@ def limit_training(data: ImageData, limit: int) -> ImageData:
     if limit < len(classes):
         raise InputError(
             f"must be at least one image a class ({len(classes)})",
-            where="dataset.limit",
+            where=("dataset", "limit"),
             found=limit,
         )
     if limit >= len(data.train_labels):

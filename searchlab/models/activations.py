@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 from torch import nn
 
-from searchlab.errors import did_you_mean
+from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,13 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {}
 def register_activation(
     name: str,
 ) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
-    """Register a class or function that makes an activation; ValueError for a name taken."""
+    """Register a class or function that makes an activation; InputError for a name taken."""
 
     def register(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         if name in _ACTIVATIONS:
-            raise ValueError(f"the activation {name!r} is already registered")
+            raise InputError(
+                f"the activation {name!r} is already registered", remedy="Choose another name"
+            )
         _ACTIVATIONS[name] = make
         return make
 
@@ -41,13 +43,15 @@ def list_activations() -> list[str]:
 
 
 def make_activation(name: str) -> nn.Module:
-    """Return a new activation without parameters; ValueError for an unknown name."""
+    """Return a new activation without parameters; InputError for an unknown name."""
     return _ACTIVATIONS[_check_name(name)]()
 
 
 def _check_name(name: str) -> str:
     if name not in _ACTIVATIONS:
-        raise ValueError(f"must be a known activation. {did_you_mean(name, _ACTIVATIONS)}")
+        raise InputError(
+            "must be a known activation", found=name, remedy=did_you_mean(name, _ACTIVATIONS)
+        )
     return name
 
 

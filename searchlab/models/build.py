@@ -118,7 +118,7 @@ def _build_on_meta(config: ModelConfig, image_shape: ImageShape, num_classes: in
                 parameters, image_shape=image_shape, num_classes=num_classes, dropout=config.dropout
             )
     except InputError as error:  # a preset shares its function, which does not know its name
-        raise InputError(str(error), where=_where(config)) from None
+        raise error.at(_where(config)) from None
 
 
 def _finish(model: nn.Module, config: ModelConfig) -> None:
@@ -127,7 +127,7 @@ def _finish(model: nn.Module, config: ModelConfig) -> None:
         try:
             family.finish(model, _parse(config))
         except InputError as error:
-            raise InputError(str(error), where=_where(config)) from error
+            raise error.at(_where(config)) from error
     apply_scheme(model, family, config.scheme)
 
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from searchlab.errors import InputError
+
 __all__ = ["NumFilters", "NumUnits", "OddKernel"]
 
 
 def _check_odd(side: int) -> int:
     if side % 2 == 0:
-        raise ValueError("must be odd, so that padding keeps the size")
+        raise InputError("must be odd, so that padding keeps the size")
     return side
 
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from searchlab.config.validation import to_input_error
 from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class FamilyParameters(BaseModel):
 
     @classmethod
     def default_value(cls, field: str) -> Any:
-        """Return the default of ``field``; ValueError where there is no such field."""
+        """Return the default of ``field``; InputError if there is no such field."""
         cls._require_field(field)
         return cls.model_fields[field].get_default(call_default_factory=True)
 
     @classmethod
     def help_text(cls, field: str) -> str:
-        """Return the one-line description of ``field``; ValueError where there is no such field."""
+        """Return the one-line description of ``field``; InputError if there is no such field."""
         cls._require_field(field)
         return cls.model_fields[field].description or ""
 
@@ -92,11 +93,8 @@ class FamilyParameters(BaseModel):
 
     @classmethod
     def with_defaults(cls, name: str, doc: str, defaults: Mapping[str, object]) -> type[Self]:
-        """Return a subclass called ``name``; ValueError for defaults that break a rule."""
-        try:
-            cls.parse(defaults, where=name)
-        except InputError as error:
-            raise ValueError(str(error)) from None
+        """Return a subclass called ``name``; InputError for defaults that break a rule."""
+        cls.parse(defaults, where=name)
         fields: dict[str, Any] = {}
         for field, value in defaults.items():
             info = cls.model_fields[field]
@@ -108,14 +106,13 @@ class FamilyParameters(BaseModel):
     def validate_value(cls, field: str, value: object) -> None:
         """Check one value of ``field`` (of one layer, for a PerLayer field).
 
-        Raises ValueError whose text completes "<where> ...": the rule, what was found, and the
-        nearest known names; ``InputError(str(error), where=...)`` makes it the user's.
+        Raises InputError without a place, which the caller gives it: ``error.at(where)``.
         """
         cls._require_field(field)
         try:
             _value_adapter(cls, field).validate_python(value)
         except ValidationError as error:
-            raise ValueError(_explain(error, value, cls.value_schema(field))) from None
+            raise _explain(error, value, cls.value_schema(field)) from None
 
     @classmethod
     def parse(cls, values: Mapping[str, object], *, where: str) -> Self:
@@ -131,13 +128,12 @@ class FamilyParameters(BaseModel):
             for item in cast("tuple[object, ...]", value) if per_layer else (value,):
                 try:
                     cls.validate_value(name, item)
-                except ValueError as error:
-                    raise InputError(str(error), where=f"{where}.{name}") from None
+                except InputError as error:
+                    raise error.at(f"{where}.{name}") from None
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:  # each value is fine, so a rule over several is broken
-            rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise InputError(rule, where=f"{where}:") from None
+            raise to_input_error(error.errors()[0]).at(f"{where}:") from None
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -148,7 +144,7 @@ class FamilyParameters(BaseModel):
             if name not in self.model_fields_set:
                 self.__dict__[name] = (value + value[-1:] * depth)[:depth]  # frozen for others
             else:
-                raise ValueError(
+                raise InputError(
                     f"{name} must have one value, or one for each of the {depth} layers, "
                     f"got {len(value)} values"
                 )
@@ -157,9 +153,10 @@ class FamilyParameters(BaseModel):
     @classmethod
     def _require_field(cls, field: str) -> None:
         if field not in cls.model_fields:
-            raise ValueError(
-                f"is not a parameter of this family, got {field!r}. "
-                f"{did_you_mean(field, cls.model_fields)}"
+            raise InputError(
+                "is not a parameter of this family",
+                found=field,
+                remedy=did_you_mean(field, cls.model_fields),
             )
 
 
@@ -182,9 +179,10 @@ def _value_adapter(parameters: type[FamilyParameters], field: str) -> TypeAdapte
     return TypeAdapter(annotation, config=_CONFIG)
 
 
-def _explain(error: ValidationError, value: object, schema: dict[str, Any]) -> str:
+def _explain(error: ValidationError, value: object, schema: dict[str, Any]) -> InputError:
     choices = schema.get("enum", [])
     if isinstance(value, str) and all(isinstance(choice, str) for choice in choices) and choices:
-        return f"is not a known choice, got {value!r}. {did_you_mean(value, choices)}"
-    message = error.errors()[0]["msg"].removeprefix("Value error, ")
-    return f"{message.replace('Input should be', 'must be')}, got {value!r}"
+        remedy = did_you_mean(value, choices)
+        return InputError("is not a known choice", found=value, remedy=remedy)
+    rule = to_input_error(error.errors()[0]).rule
+    return InputError(rule, found=value)

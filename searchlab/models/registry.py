@@ -78,7 +78,7 @@ def register_family(
     """Register a build function under its own name.
 
     Its class of parameters is read from the annotation of ``parameters``, its summary from the
-    docstring. Raises ValueError for a name already taken, TypeError for a function without these.
+    docstring. Raises InputError for a name already taken, TypeError for a function without these.
     """
 
     def register(function: _F) -> _F:
@@ -108,7 +108,7 @@ def register_preset(
     """Register ``family`` once more as ``name``, with other defaults for its parameters.
 
     It is a family like any other: what it does not fix is the base family's default, and all of it
-    can be searched. Raises ValueError for a name that is taken or has other characters than
+    can be searched. Raises InputError for a name that is taken or has other characters than
     letters, digits and _, and for defaults that the family refuses.
     """
     _require_free(name)
@@ -145,6 +145,8 @@ def list_families() -> list[str]:
 
 def _require_free(name: str) -> None:
     if not _NAME.fullmatch(name):  # a dot would part the family from its parameters in Optuna
-        raise ValueError(f"a family's name has letters, digits and _ only, got {name!r}")
+        raise InputError(
+            "must have letters, digits and _ only", where="a family's name", found=name
+        )
     if name in _FAMILIES:
-        raise ValueError(f"the family {name!r} is already registered")
+        raise InputError(f"the family {name!r} is already registered", remedy="Choose another name")

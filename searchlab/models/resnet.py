@@ -21,7 +21,7 @@ LARGE_IMAGE = 64
 
 def _check_weights(value: str) -> str:
     if value not in ("none", "imagenet") and not value.endswith(SUFFIXES):
-        raise ValueError(f"must be none, imagenet, or a file's path ending in {SUFFIXES}")
+        raise InputError(f"must be none, imagenet, or a file's path ending in {SUFFIXES}")
     return value
 
 

@@ -171,7 +171,7 @@ def require_all_ok(checks: list[MemberCheck]) -> None:
         raise InputError(
             "has nothing to compare: one scheme, and no two architectures with the same first "
             "layer",
-            where="baselines",
+            where=("baselines",),
             remedy="Add a scheme or an architecture, or compare with saved weights by --folder",
         )
     off = [(member, row) for member, row in rows if not row.ok]

@@ -116,7 +116,7 @@ class TrainingData:
                 raise InputError(
                     "must not be imagenet where images have no three colour channels: "
                     f"they have {channels}",
-                    where="dataset.normalize",
+                    where=("dataset", "normalize"),
                     remedy="Choose standard, unit or half",
                 )
             return np.array(_IMAGENET_MEAN), np.array(_IMAGENET_STD)

@@ -467,4 +467,4 @@ def test_missing_space_file_says_where_it_was_looked_for(tmp_path: Path) -> None
 
 def test_long_values_are_cut_in_messages(tmp_path: Path) -> None:
     text, _ = study_text(f"training: [{', '.join(['1000'] * 100)}]")
-    assert len(study_message(tmp_path / "bad.yaml", text)) < len(str(tmp_path)) + 150
+    assert len(study_message(tmp_path / "bad.yaml", text)) < len(str(tmp_path)) + 200

@@ -67,7 +67,7 @@ def test_wrong_number_of_layer_values_is_an_input_error(family: str) -> None:
         ({"depth": 9}, r"cnn\.depth must be less than or equal to 8, got 9"),
         ({"width": (16, 0)}, r"cnn\.width must be greater than or equal to 1, got 0"),
         ({"activation": "rellu"}, r"cnn\.activation .* got 'rellu'\. Did you mean relu"),
-        ({"depth": (1, 2)}, r"cnn\.depth must be a valid integer"),
+        ({"depth": (1, 2)}, r"cnn\.depth must be a whole number"),
     ],
 )
 def test_wrong_parameters_are_input_errors_with_their_place(parameters: dict, message: str) -> None:
@@ -163,7 +163,7 @@ def test_local_takes_one_value_per_layer() -> None:
     ("family", "parameters", "message"),
     [
         ("cnn", {"pool": 3}, r"cnn\.pool must be less than or equal to 2, got 3"),
-        ("cnn", {"batch_norm": 1}, r"cnn\.batch_norm must be a valid boolean"),
+        ("cnn", {"batch_norm": 1}, r"cnn\.batch_norm must be a boolean"),
         ("cnn", {"block_dropout": 1.0}, r"cnn\.block_dropout must be less than 1, got 1\.0"),
         ("cnn", {"dropout_at": "evry"}, r"cnn\.dropout_at .*Did you mean every\?"),
         ("local", {"stride": 0}, r"local\.stride must be greater than or equal to 1, got 0"),

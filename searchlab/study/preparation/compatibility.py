@@ -13,13 +13,12 @@ from dataclasses import replace
 from itertools import combinations, islice, product
 
 from searchlab.config.baselines import BaselineRow
-from searchlab.config.documents import Location
 from searchlab.config.loading import StudyFile
 from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
-from searchlab.errors import InputError
+from searchlab.errors import InputError, Location
 from searchlab.models import check_model
 from searchlab.study.resolve import resolve
 from searchlab.study.space.points import Point, reference_point, walk

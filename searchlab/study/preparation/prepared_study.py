@@ -145,19 +145,17 @@ def _check_channels(spec: StudySpec, facts: DatasetFacts) -> None:
         raise InputError(
             "cannot be imagenet, which has means for three colour channels: the images have "
             f"{channels}",
-            where="dataset.normalize",
+            where=("dataset", "normalize"),
             remedy="Use standard, half or unit",
         )
 
 
 @contextmanager
 def _located(file: StudyFile) -> Iterator[None]:
-    """Put the file and line before an error that names a field only."""
+    """Add the file and line to an error that names a field of the study only."""
     try:
         yield
     except InputError as error:
-        field, space, rest = str(error).partition(" ")
-        location = tuple(int(p) if p.isdecimal() else p for p in field.rstrip(":").split("."))
-        if location[0] not in StudySpec.model_fields:
+        if isinstance(error.where, str):
             raise
-        raise InputError(f"{file.document.where(location)}{space}{rest}") from error
+        raise error.at(file.document.where(error.where)) from error

@@ -84,8 +84,8 @@ def to_point(reference: str, returned: object) -> Point:
 def _checked(reference: str, name: str, value: Scalar) -> Scalar:
     try:
         TrainingSettings.check_value(name, value)
-    except ValueError as error:
-        raise InputError(str(error), where=f"space {reference}: {name}") from None
+    except InputError as error:
+        raise error.at(f"space {reference}: {name}") from None
     return value
 
 
@@ -213,7 +213,7 @@ class CallableSpace:
         if row.parameters:
             raise InputError(
                 "cannot go with a space function, which does not tell what it searches",
-                where=f"baselines.rows: {row.name}: parameters",
+                where=("baselines", "rows", self._spec.baselines.rows.index(row), "parameters"),
                 found=row.parameters,
                 remedy="Use a space file, or name a preset as the architecture",
             )

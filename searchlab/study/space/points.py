@@ -75,7 +75,7 @@ def grid(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
     if len(everything) > _MAX_POINTS:
         raise InputError(
             f"cannot be grid for a space of more than {_MAX_POINTS:,} points",
-            where="search.sampler",
+            where=("search", "sampler"),
             remedy="Use qmc, which covers a large space evenly, or search less at once",
         )
     random.Random(derive_seed(seed, "grid")).shuffle(everything)
@@ -117,7 +117,7 @@ def reference_point(space: SpaceSpec, given: Point) -> Point:
             value = unused.pop(name)
             if not node.contains(value):
                 raise InputError(
-                    "must lie in the space", where=f"search.reference.{name}", found=value
+                    "must lie in the space", where=("search", "reference", name), found=value
                 )
             return value
         return node.middle() if isinstance(node, Range) else node.root[0]
@@ -127,7 +127,7 @@ def reference_point(space: SpaceSpec, given: Point) -> Point:
         name = next(iter(unused))
         raise InputError(
             "is not a searched parameter of the reference point",
-            where=f"search.reference.{name}",
+            where=("search", "reference", name),
             remedy=did_you_mean(name, point),
         )
     return point

@@ -9,7 +9,7 @@ from searchlab.config.baselines import BaselineRow
 from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import SCHEMES, Scalar
-from searchlab.errors import InputError
+from searchlab.errors import InputError, Location
 from searchlab.study.space.points import Choose, Point, walk
 from searchlab.study.space.suggest import suggest
 
@@ -81,7 +81,7 @@ class SpecSpace:
                 searched = ", ".join(self.effective.families[row.architecture]) or "none"
                 raise InputError(
                     f"must be a parameter that the space searches under {row.architecture}",
-                    where=f"{_place(self._spec, row)}.parameters.{own}",
+                    where=(*_place(self._spec, row), "parameters", own),
                     found=value,
                     remedy=f"There it has: {searched}. A preset needs none",
                 )
@@ -100,12 +100,13 @@ def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | 
     """Return a baseline's value of a shared parameter, checked to lie in the space."""
     value: Scalar = getattr(spec.baseline_training(row), name)
     if not node.contains(value):
-        where, remedy = f"training.{name}", f"baselines.training.{name}"
+        where: Location = ("training", name)
+        remedy = f"baselines.training.{name}"
         if name in row.training.model_fields_set:
-            where = f"{_place(spec, row)}.training.{name}"
+            where = (*_place(spec, row), "training", name)
             remedy = f"another for {row.name}"
         elif name in spec.baselines.training.model_fields_set:
-            where = f"baselines.training.{name}"
+            where = ("baselines", "training", name)
         raise InputError(
             f"must lie in the space's {name} ({describe_node(node)})",
             where=where,
@@ -115,8 +116,8 @@ def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | 
     return _as_searched(node, value)
 
 
-def _place(spec: StudySpec, row: BaselineRow) -> str:
-    return f"baselines.rows.{spec.baselines.rows.index(row)}"
+def _place(spec: StudySpec, row: BaselineRow) -> Location:
+    return ("baselines", "rows", spec.baselines.rows.index(row))
 
 
 def _own_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | Range) -> Scalar:
@@ -124,7 +125,7 @@ def _own_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | Rang
     if not node.contains(value):
         raise InputError(
             f"must lie in the space's {name} ({describe_node(node)})",
-            where=f"{_place(spec, row)}.parameters.{name}",
+            where=(*_place(spec, row), "parameters", name),
             found=value,
             remedy=f"Baselines are points of the space: set another for {row.name}, or widen the "
             f"space's {name}",

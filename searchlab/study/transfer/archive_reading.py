@@ -24,8 +24,9 @@ import pydantic
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
-from searchlab.config.loading import load_study
-from searchlab.config.validation import Slug
+from searchlab.config.documents import read_yaml
+from searchlab.config.loading import make_study
+from searchlab.config.validation import Slug, to_input_error
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.faults import classify, describe_cause, failure_types
@@ -144,8 +145,7 @@ def _check_slug(name: str) -> str:
     try:
         return _SLUG.validate_python(name)
     except pydantic.ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(reason, where="--name") from None
+        raise to_input_error(error.errors()[0]).at("--name") from None
 
 
 def _check_room(runs_dir: Path, manifest: Manifest, path: Path) -> None:
@@ -184,6 +184,8 @@ def _read_manifest(archive: zipfile.ZipFile, path: Path, most_bytes: int) -> Man
                 remedy="It was written by another version of searchlab",
             )
         manifest = Manifest.model_validate(data)
+    except InputError:
+        raise
     except (KeyError, ValueError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"has no usable manifest ({reason})", where=str(path)) from None
@@ -240,14 +242,14 @@ def _extract(archive: zipfile.ZipFile, inside: _Unpacked) -> None:
 def _read_study(inside: _Unpacked, name: str) -> StudySpec:
     file = inside.run.study_file
     try:
-        found = load_study(file).spec.name
+        # Named as in the archive: the folder is gone by the time that anyone could look.
+        document = read_yaml(file, source=STUDY_FILE)
+        found = make_study(document, folder=file.parent).spec.name
         if found != inside.manifest.study:
             raise InputError("must be the manifest's study", where="name", found=found)
-        return load_study(file, [f"name={name}"]).spec
+        return make_study(document, [f"name={name}"], folder=file.parent).spec
     except InputError as error:
-        # The folder is gone by the time that anyone could look.
-        reason = str(error).replace(str(file), STUDY_FILE)
-        raise InputError(f"cannot be used: {reason}", where=str(inside.archive)) from None
+        raise InputError(f"cannot be used: {error}", where=str(inside.archive)) from None
 
 
 def _fill(
@@ -303,6 +305,8 @@ def _read_trials(
             raise InfrastructureError(reason) from None
         # The first sentence says what is wrong; the others are of storages that stay.
         raise _unreadable(inside, str(error).partition(". ")[0]) from None
+    except InputError:
+        raise
     except _FORGERIES as error:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
 
