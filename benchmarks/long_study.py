@@ -220,7 +220,7 @@ def open_recorded(folder: Path, pruner: str = "none") -> Any:
     """Open the run's study as ``resume`` does."""
     import optuna
 
-    from searchlab.study.pruning.pruners import make_pruner
+    from searchlab.study.pruning.registry import make_pruner
     from searchlab.study.run_folder import RunFolder
     from searchlab.study.samplers.registry import make_sampler
     from searchlab.study.storage.opening import open_storage, sqlite_url
@@ -232,6 +232,18 @@ def open_recorded(folder: Path, pruner: str = "none") -> Any:
         sampler=make_sampler(spec, make_space(spec)),
         pruner=make_pruner(pruner, epochs=EPOCHS),
     )
+
+
+def make_optuna_pruner(name: str) -> Any:
+    """Return Optuna's own pruner with the project's settings."""
+    from optuna.pruners import HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
+
+    if name == "median":
+        return MedianPruner(n_startup_trials=5, n_warmup_steps=1 + max(1, EPOCHS // 5))
+    if name == "successive_halving":
+        return SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    assert name == "hyperband", name
+    return HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3)
 
 
 def open_ledger(folder: Path, study: Any, pruner: str = "none") -> Any:

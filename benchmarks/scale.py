@@ -35,6 +35,7 @@ from typing import Any
 from long_study import (
     EPOCHS,
     STUDY,
+    make_optuna_pruner,
     make_result,
     make_run,
     make_space,
@@ -112,15 +113,12 @@ def ask_alone(study: Any, space: Any) -> Any:
 
 
 def measure_pruner(name: str, folder: Path, alone: Any, watch: Stopwatch, repeats: int) -> None:
-    """Time the verdicts on trials that live to their end, the longest to judge."""
+    """Time the decisions on trials that live to their end, which take the longest."""
     import optuna
-
-    from searchlab.study.pruning.judging import judge
-    from searchlab.study.pruning.pruners import make_pruner
 
     study = open_recorded(folder, name)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
-    alone.pruner = make_pruner(name, epochs=EPOCHS)
+    alone.pruner = make_optuna_pruner(name)
     alone.sampler = optuna.samplers.RandomSampler(seed=0)
     space = make_space(make_spec())
     for repeat in range(repeats + 1):
@@ -130,7 +128,7 @@ def measure_pruner(name: str, folder: Path, alone: Any, watch: Stopwatch, repeat
         for epoch in range(1, EPOCHS + 1):
             trial.report(0.9 + epoch / 1e3, epoch)
             other.report(0.9 + epoch / 1e3, epoch)
-            pruned = used.time(name, judge, study, trial)
+            pruned = used.time(name, trial.should_prune)
             assert pruned == used.time(f"{name} alone", other.should_prune), (name, epoch)
         study.tell(trial, 0.9)
         alone.tell(other, 0.9)

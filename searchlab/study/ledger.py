@@ -33,7 +33,6 @@ from searchlab.study.outcome import (
     learning_curves,
 )
 from searchlab.study.progress import StudyProgress
-from searchlab.study.pruning.judging import judge
 from searchlab.study.resolve import label_of
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.storage.retrying_storage import CREATED_BY
@@ -75,6 +74,7 @@ class Ledger:
         self._lock = lock or SoleDriver()
         self._live: dict[int, LiveTrial] = {}
         self._stopping = False
+        self._may_prune = len(spec.objective) == 1  # no pruner can weigh several objectives
         self._failure_limit = FailureLimit(spec.search.max_failures_in_row)
         self._queue = TrialQueue(spec=spec, space=space, study=study, lock=self._lock)
         self._progress = self._make_progress()
@@ -197,8 +197,8 @@ class Ledger:
             # At a step before the last known one the trial was judged already; at the last known
             # one the driver may have been killed before it came to judging.
             judged = result.epoch < live.last_known_step
-            if live.role == "search" and not result.done and not judged:
-                live.pruned = judge(self._study, live.trial)
+            if live.role == "search" and not result.done and not judged and self._may_prune:
+                live.pruned = live.trial.should_prune()
         except UpdateFinishedTrialError:
             self._let_go(live)
             return True

@@ -14,7 +14,7 @@ from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.transfer.copying import is_half_copied
 

@@ -15,7 +15,7 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.study.ledger import Ledger
-from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.study_space import SpecSpace, StudySpace

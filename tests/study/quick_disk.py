@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-__all__ = ["sync_never"]
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.retrying_storage import RetryingStorage
+
+__all__ = ["open_quickly", "sync_never"]
 
 
 def sync_never(storage: RDBStorage) -> None:
@@ -19,3 +25,13 @@ def sync_never(storage: RDBStorage) -> None:
 
     sqlalchemy.event.listen(storage.engine, "connect", configure)
     storage.engine.dispose()  # those that are open already
+
+
+@contextmanager
+def open_quickly(path: Path) -> Iterator[RetryingStorage]:
+    """Open an SQLite storage as a study has it, one that does not wait for the disk."""
+    storage = open_storage(sqlite_url(path))
+    assert storage.records is not None
+    sync_never(storage.records)
+    yield storage
+    storage.close()

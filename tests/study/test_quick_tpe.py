@@ -12,7 +12,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.quick_tpe import History, QuickTPESampler
 from searchlab.study.samplers.registry import DerivedSampler
 

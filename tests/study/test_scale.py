@@ -1,8 +1,8 @@
-"""What a report and a verdict ask of the database does not grow with the study."""
+"""What a report and a pruner's decision ask of the database does not grow with the study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,13 +10,12 @@ import optuna
 import pytest
 import sqlalchemy
 from optuna.samplers import RandomSampler
-from optuna.storages import get_storage
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
-from quick_disk import sync_never
+from quick_disk import open_quickly
 
-from searchlab.study.pruning.judging import judge
-from searchlab.study.pruning.pruners import make_pruner
+from searchlab.study.pruning.registry import make_pruner
+from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.row_storage import RowStorage
 
 EPOCHS = 20
@@ -24,17 +23,15 @@ PRUNERS = ["median", "successive_halving", "hyperband"]
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Iterator[RowStorage]:
-    storage = RowStorage(f"sqlite:///{tmp_path}/study.db")
-    sync_never(storage)
-    yield storage
-    storage.engine.dispose()
+def storage(tmp_path: Path) -> Iterator[RetryingStorage]:
+    with open_quickly(tmp_path / "study.db") as opened:
+        yield opened
 
 
-def open_study(rows: RowStorage, pruner: str) -> Study:
+def open_study(storage: RetryingStorage, pruner: str) -> Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
-        storage=get_storage(rows),
+        storage=storage,
         study_name="long",
         direction="maximize",
         sampler=RandomSampler(seed=0),
@@ -49,66 +46,68 @@ def begin(study: Study) -> Trial:
     return trial
 
 
-def train(study: Study, trial: Trial) -> None:
+def train(trial: Trial) -> None:
     """Train a trial that is never stopped, being the best so far."""
     for epoch in range(1, EPOCHS + 1):
         trial.report(trial.number + epoch / 100, epoch)
-        assert not judge(study, trial)
+        assert not trial.should_prune()
 
 
 def finish(study: Study, count: int) -> None:
     for _ in range(count):
         trial = begin(study)
-        train(study, trial)
+        train(trial)
         study.tell(trial, float(trial.number))
 
 
 @contextmanager
-def statements(rows: RowStorage) -> Iterator[list[str]]:
+def statements(storage: RetryingStorage) -> Iterator[list[str]]:
     """Gather the statements that reach the database."""
+    assert storage.records is not None
+    engine = storage.records.engine
     seen: list[str] = []
 
     def note(*arguments: object) -> None:
         seen.append(str(arguments[2]))
 
-    sqlalchemy.event.listen(rows.engine, "before_cursor_execute", note)
+    sqlalchemy.event.listen(engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        sqlalchemy.event.remove(rows.engine, "before_cursor_execute", note)
+        sqlalchemy.event.remove(engine, "before_cursor_execute", note)
 
 
-def count_statements(rows: RowStorage, study: Study, act: Callable[[Study, Trial], None]) -> int:
+def count_statements(storage: RetryingStorage, study: Study) -> int:
     trial = begin(study)
-    with statements(rows) as seen:
-        act(study, trial)
+    with statements(storage) as seen:
+        train(trial)
     study.tell(trial, state=TrialState.FAIL)
     return len(seen)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_trials_reports_and_verdicts_cost_the_same_statements_however_many_have_finished(
-    rows: RowStorage, pruner: str
+def test_a_trials_reports_and_decisions_cost_the_same_statements_however_many_have_finished(
+    storage: RetryingStorage, pruner: str
 ) -> None:
-    study = open_study(rows, pruner)
+    study = open_study(storage, pruner)
     # The same place in the rungs' brackets, so that hyperband has as much to ask.
     finish(study, 8)
-    early = {count_statements(rows, study, train) for _ in range(4)}
+    early = {count_statements(storage, study) for _ in range(4)}
     finish(study, 30)
-    late = {count_statements(rows, study, train) for _ in range(4)}
+    late = {count_statements(storage, study) for _ in range(4)}
     assert max(late) <= max(early)
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_verdict_reads_no_trial_that_still_runs(
-    rows: RowStorage, pruner: str, monkeypatch: pytest.MonkeyPatch
+def test_a_decision_reads_no_trial_that_still_runs(
+    storage: RetryingStorage, pruner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading 64 running trials whole takes longer than the time between two reports."""
-    study = open_study(rows, pruner)
+    study = open_study(storage, pruner)
     finish(study, 6)
     running = [begin(study) for _ in range(10)]
-    train(study, running[0])  # has seen what there is
+    train(running[0])  # has seen what there is
     read: list[int] = []
     whole = RowStorage.get_trial
 
@@ -119,18 +118,18 @@ def test_a_verdict_reads_no_trial_that_still_runs(
     monkeypatch.setattr(RowStorage, "get_trial", get_trial)
     monkeypatch.setattr(RowStorage, "_get_trials", None)  # fails whoever calls it
     for trial in running[1:]:
-        train(study, trial)
+        train(trial)
     assert read == []
 
 
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_a_finished_trial_is_read_once_by_all_later_verdicts(
-    rows: RowStorage, pruner: str, monkeypatch: pytest.MonkeyPatch
+def test_a_finished_trial_is_read_once_by_all_later_decisions(
+    storage: RetryingStorage, pruner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = open_study(rows, pruner)
+    study = open_study(storage, pruner)
     finish(study, 6)
     trial = begin(study)
-    train(study, trial)
+    train(trial)
     study.tell(trial, 1.0)
     others = [begin(study) for _ in range(3)]
     read: list[int] = []
@@ -142,5 +141,5 @@ def test_a_finished_trial_is_read_once_by_all_later_verdicts(
 
     monkeypatch.setattr(RowStorage, "get_trial", get_trial)
     for other in others:
-        train(study, other)
+        train(other)
     assert len(read) == len(set(read)) <= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import uuid
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -264,6 +264,22 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """See Optuna."""
         return self._call(lambda: self._inner.get_best_trial(study_id))
+
+    # Rows of a database that are read one by one, beside what Optuna offers.
+
+    def read_states(
+        self, study_id: int, *, also: Iterable[int], after: int
+    ) -> dict[int, TrialState]:
+        """See RowStorage."""
+        records = self._records
+        assert records is not None
+        return self._call(lambda: records.read_states(study_id, also=also, after=after))
+
+    def read_system_attribute(self, trial_ids: Iterable[int], key: str) -> list[tuple[int, Any]]:
+        """See RowStorage."""
+        records = self._records
+        assert records is not None
+        return self._call(lambda: records.read_system_attribute(trial_ids, key))
 
     # Heartbeats: Optuna asks whether a storage has them by its type, then by the interval.
 

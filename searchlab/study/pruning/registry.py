@@ -1,0 +1,26 @@
+"""The pruners, by name. A step is an epoch; the first is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optuna.pruners import BasePruner, NopPruner
+
+from searchlab.study.pruning.halving import HyperbandPruner, SuccessiveHalvingPruner
+from searchlab.study.pruning.median import MedianPruner
+
+__all__ = ["PRUNERS", "make_pruner"]
+
+# Each is made for trials of so many epochs.
+PRUNERS: dict[str, Callable[[int], BasePruner]] = {
+    "none": lambda epochs: NopPruner(),
+    # The first fifth of the epochs says little, and so does a median of fewer than five trials.
+    "median": lambda epochs: MedianPruner(startup_trials=5, warmup_epochs=max(1, epochs // 5)),
+    "successive_halving": lambda epochs: SuccessiveHalvingPruner(),
+    "hyperband": lambda epochs: HyperbandPruner(epochs=epochs),
+}
+
+
+def make_pruner(name: str, *, epochs: int) -> BasePruner:
+    """Return a new pruner for one study whose trials have ``epochs`` epochs."""
+    return PRUNERS[name](epochs)
