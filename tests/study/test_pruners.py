@@ -115,7 +115,7 @@ def rungs_of(trial: FrozenTrial) -> dict[str, Any]:
 def test_decisions_and_rungs_are_those_of_optunas_pruner_among_search_trials(
     storage: BaseStorage, pruner: str, direction: str
 ) -> None:
-    for seed in range(6 if isinstance(storage, InMemoryStorage) else 1):
+    for seed in range(3 if isinstance(storage, InMemoryStorage) else 1):
         settings: dict[str, Any] = {"name": f"study-{seed}", "direction": direction}
         ours = open_study(storage, make_pruner(pruner, epochs=EPOCHS), **settings)
         optunas = open_study(_SearchTrials(), OPTUNAS[pruner], **settings)
