@@ -1,4 +1,4 @@
-"""Is one configuration better than another? Paired over the folds of one cross-validation."""
+"""Comparing two configurations, paired over the folds of one cross-validation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ZERO = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Challenger less incumbent, in the metric's own units and direction.
+    """Challenger minus incumbent, in the metric's own units and direction.
 
-    ``interval`` is the 95 % confidence interval of ``difference``. It and ``p_value`` (two-sided)
-    are None where every fold differs by the same amount: there is no spread to judge by.
+    ``interval`` is the 95 % confidence interval of ``difference``. Both it and the two-sided
+    ``p_value`` are None if every fold differs by the same amount, which leaves no spread to test.
     """
 
     difference: float
@@ -27,7 +27,7 @@ class Comparison:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the difference is told apart from 0 at the 5 % level."""
+        """Whether the difference is significant at the 5 % level."""
         return self.p_value is not None and self.p_value < 0.05
 
 

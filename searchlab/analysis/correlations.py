@@ -1,4 +1,4 @@
-"""How alike a layer's neurons respond: the correlation matrix of their activations."""
+"""How similarly a layer's neurons respond: the correlation matrix of their activations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["NeuronCorrelations", "correlate_neurons"]
 class NeuronCorrelations:
     """Mean and deviation of a correlation matrix's entries, its diagonal of ones included.
 
-    So report 003 took them. ``off_diagonal`` is the mean without the diagonal, which does not
-    depend on the number of neurons. ``num_silent`` neurons never change and count for nothing.
+    As report 003 computed them. ``off_diagonal`` is the mean without the diagonal, which does not
+    depend on the number of neurons. ``num_silent`` neurons never change and are left out.
     """
 
     mean: float

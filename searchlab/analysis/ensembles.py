@@ -1,4 +1,4 @@
-"""Several classifiers as one: the average of what they predict."""
+"""Ensembles: several classifiers whose predictions are averaged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["EnsembleFigures", "evaluate_ensemble"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleFigures:
-    """What an ensemble is worth: mean cross-entropy, and accuracy in [0, 1]."""
+    """An ensemble's mean cross-entropy, and its accuracy in [0, 1]."""
 
     accuracy: float
     loss: float

@@ -1,7 +1,7 @@
-"""Whether rivals start from the same weights: the norms of the differences (reports 000, 002).
+"""Checks that models start from the same weights: norms of differences (reports 000, 002).
 
-HF and HT start equal in every layer; DT differs from both in the first layer and in no other; and
-architectures whose first layers have one shape share that layer, scheme by scheme.
+HF and HT start equal in every layer. DT differs from both in the first layer only.
+Architectures whose first layers have the same shape share that layer within a scheme.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from searchlab.config.trial import Scheme
 
-__all__ = ["Comparison", "InitialWeights", "compare_grid", "compare_with_saved"]
+__all__ = ["InitialWeights", "LayerComparison", "compare_grid", "compare_with_saved"]
 
 Expected = Literal["equal", "different"]
 
@@ -26,8 +26,8 @@ Expected = Literal["equal", "different"]
 class InitialWeights:
     """Weights and buffers by name of one architecture under one scheme.
 
-    ``first_layer`` is the convolution that HF and HT set by hand, None where there is none.
-    ``loads_weights`` says that trained weights may have replaced the drawn ones, so that its DT
+    ``first_layer`` is the convolution that HF and HT set by hand, None if there is none.
+    ``loads_weights`` says that trained weights may have replaced the drawn ones; its DT then
     shares nothing with another architecture.
     """
 
@@ -44,10 +44,10 @@ class InitialWeights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class LayerComparison:
     """The norm of the difference of one layer between two sets of weights.
 
-    It is taken over ``tensors`` together, and infinite where they are not of one shape.
+    It is taken over all ``tensors`` together, and infinite if their shapes differ.
     """
 
     one: str
@@ -59,11 +59,11 @@ class Comparison:
 
     @property
     def ok(self) -> bool:
-        """Whether the norm is what it must be; NaN never is."""
+        """Whether the norm is as expected; NaN never is."""
         return self.norm == 0 if self.expected == "equal" else 0 < self.norm < math.inf
 
 
-def compare_grid(grid: Sequence[InitialWeights]) -> list[Comparison]:
+def compare_grid(grid: Sequence[InitialWeights]) -> list[LayerComparison]:
     """Compare every pair of a grid of architectures and schemes, layer by layer.
 
     Pairs of one architecture come first, then those of one scheme.
@@ -79,7 +79,9 @@ def compare_grid(grid: Sequence[InitialWeights]) -> list[Comparison]:
     return rows
 
 
-def compare_with_saved(rebuilt: InitialWeights, saved: Mapping[str, Tensor]) -> list[Comparison]:
+def compare_with_saved(
+    rebuilt: InitialWeights, saved: Mapping[str, Tensor]
+) -> list[LayerComparison]:
     """Compare weights with those of a file: every layer must be equal."""
     layers = _layers((rebuilt.weights, saved))
     return [
@@ -90,8 +92,8 @@ def compare_with_saved(rebuilt: InitialWeights, saved: Mapping[str, Tensor]) -> 
     ]
 
 
-def _compare_schemes(one: InitialWeights, other: InitialWeights) -> list[Comparison]:
-    by_hand = [rival.scheme != "DT" for rival in (one, other)]
+def _compare_schemes(one: InitialWeights, other: InitialWeights) -> list[LayerComparison]:
+    by_hand = [model.scheme != "DT" for model in (one, other)]
     rows = []
     for layer, tensors in _layers((one.weights, other.weights)).items():
         if layer == one.first_layer and by_hand[0] != by_hand[1]:
@@ -103,7 +105,7 @@ def _compare_schemes(one: InitialWeights, other: InitialWeights) -> list[Compari
     return rows
 
 
-def _compare_architectures(one: InitialWeights, other: InitialWeights) -> list[Comparison]:
+def _compare_architectures(one: InitialWeights, other: InitialWeights) -> list[LayerComparison]:
     """Compare the first layers, if they are the same layer; a draw depends on name and shape."""
     layer = one.first_layer
     if layer is None or layer != other.first_layer:
@@ -117,12 +119,12 @@ def _compare_architectures(one: InitialWeights, other: InitialWeights) -> list[C
     return [_compare(_side(one), _side(other), layer, tensors, expected="equal")]
 
 
-def _side(rival: InitialWeights) -> tuple[str, Mapping[str, Tensor]]:
-    return rival.name, rival.weights
+def _side(model: InitialWeights) -> tuple[str, Mapping[str, Tensor]]:
+    return model.name, model.weights
 
 
 def _layers(sides: Iterable[Mapping[str, Tensor]]) -> dict[str, tuple[str, ...]]:
-    """Gather the names of tensors by layer, in order, from both sides: what one lacks counts."""
+    """Gather tensor names by layer, in order, from both sides; a missing tensor counts."""
     layers: dict[str, dict[str, None]] = {}
     for weights in sides:
         for name in weights:
@@ -138,10 +140,10 @@ def _compare(
     tensors: tuple[str, ...],
     *,
     expected: Expected,
-) -> Comparison:
+) -> LayerComparison:
     names = [f"{layer}.{tensor}" if layer else tensor for tensor in tensors]
     norms = [_norm_of_difference(one[1].get(name), other[1].get(name)) for name in names]
-    return Comparison(
+    return LayerComparison(
         one=one[0],
         other=other[0],
         layer=layer,

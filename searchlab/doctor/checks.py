@@ -1,4 +1,4 @@
-"""Check: one line on what this machine has, good or bad."""
+"""One check of this machine: a line that says what was found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Status = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was looked at and found. ``remedy`` is None where there is nothing to mend."""
+    """The result of one check. ``remedy`` is None if nothing needs fixing."""
 
     name: str
     status: Status
@@ -21,15 +21,15 @@ class Check:
 
     @classmethod
     def ok(cls, name: str, text: str) -> Check:
-        """Return a check that found what there should be."""
+        """Return a check that passed."""
         return cls(name=name, status="ok", text=text)
 
     @classmethod
     def warning(cls, name: str, text: str, remedy: str) -> Check:
-        """Return a check that found what may hurt."""
+        """Return a check that found something that may cause trouble."""
         return cls(name=name, status="warning", text=text, remedy=remedy)
 
     @classmethod
     def problem(cls, name: str, text: str, remedy: str) -> Check:
-        """Return a check that found what will stop a study."""
+        """Return a check that found something that will stop a study."""
         return cls(name=name, status="problem", text=text, remedy=remedy)

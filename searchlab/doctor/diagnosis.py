@@ -1,4 +1,4 @@
-"""The diagnosis of a run: silent damage, by rules that each know one kind of it."""
+"""Diagnosing a run: each rule finds one kind of silent damage."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What was found, the worst first. ``unchecked`` are rules in part not applied, and why."""
+    """The findings, worst first. ``unchecked`` maps each rule not applied in full to the reason."""
 
     study: str
     num_trials: int
@@ -56,17 +56,17 @@ class Diagnosis:
 
     @property
     def num_problems(self) -> int:
-        """Findings that make figures wrong or lose work."""
+        """The number of findings that make figures wrong or lose work."""
         return sum(finding.severity == "problem" for finding in self.findings)
 
     @property
     def num_warnings(self) -> int:
-        """Findings that waste work or leave things lying about."""
+        """The number of findings that waste work or leave files behind."""
         return len(self.findings) - self.num_problems
 
 
 def diagnose(reading: StudyReading, *, data_dir: Path) -> Diagnosis:
-    """Apply every rule to a study. Writes nothing, and fetches nothing."""
+    """Apply every rule to a study. Writes nothing and downloads nothing."""
     folds = deal_folds(reading.spec, data_dir)
     unchecked = {"overlapping-folds": folds} if isinstance(folds, str) else {}
     evidence = Evidence(reading=reading, folds=None if isinstance(folds, str) else folds)

@@ -1,4 +1,4 @@
-"""What ``searchlab doctor`` prints: lines for people, plain data for scripts."""
+"""The output of ``searchlab doctor``: text for people, plain data for scripts."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def environment_data(checks: Sequence[Check]) -> dict[str, Any]:
 def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return ``{study, num_trials, findings, rules, unchecked}``.
 
-    A finding is ``{rule, severity, message, remedy, command, trials}``, whose command may be null;
-    ``rules`` are the names of all that were applied, ``unchecked`` says by name which could not be
-    in full, and why.
+    A finding is ``{rule, severity, message, remedy, command, trials}``; its command may be null.
+    ``rules`` names all rules; ``unchecked`` maps each rule that could not be applied in full to the
+    reason.
     """
     return {
         "study": diagnosis.study,
@@ -48,7 +48,7 @@ def diagnosis_data(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def print_environment(console: Console, checks: Sequence[Check]) -> None:
-    """Print a line a check, its remedy beneath, and how many are amiss."""
+    """Print a line per check with its remedy below, then the number of problems."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -61,15 +61,15 @@ def print_environment(console: Console, checks: Sequence[Check]) -> None:
     console.print(table)
     num_problems = sum(check.status == "problem" for check in checks)
     num_warnings = sum(check.status == "warning" for check in checks)
-    say(console, f"\n{_say_counts(num_problems, num_warnings) or 'nothing amiss'}")
+    say(console, f"\n{_say_counts(num_problems, num_warnings) or 'no problems found'}")
 
 
 def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
-    """Print the findings, the worst first, and how much was looked at."""
+    """Print the findings, worst first, then how much was checked."""
     for finding in diagnosis.findings:
         _print_finding(console, finding)
     for rule, reason in diagnosis.unchecked.items():
-        say(console, f"not checked in full: {rule}: {reason}")
+        say(console, f"{rule} was not checked in full: {reason}")
     if diagnosis.findings or diagnosis.unchecked:
         console.print()
     counts = _say_counts(diagnosis.num_problems, diagnosis.num_warnings) or "no damage found"

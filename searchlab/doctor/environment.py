@@ -1,4 +1,4 @@
-"""Whether this machine has what searchlab needs: packages, processors, Ray, space, data."""
+"""Checks of this machine: packages, processors, Ray, disk space, datasets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _SHOWN = ("torch", "torchvision", "optuna", "optuna-dashboard")
-# What an extra is for, and the package that tells whether it is there.
+# Each extra, the package that shows that it is installed, and its purpose.
 _EXTRAS: Final = (
     ("postgres", "psycopg", "storages on PostgreSQL"),
     ("grpc", "grpcio", "storages behind Optuna's gRPC proxy"),
@@ -41,7 +41,7 @@ _CONNECT_SECONDS = 2.0
 
 
 def check_environment(*, runs_dir: Path, data_dir: Path) -> list[Check]:
-    """Look at everything but a run. Writes nothing, connects to RAY_ADDRESS alone."""
+    """Check everything but a run. Writes nothing and connects only to RAY_ADDRESS."""
     required = read_requirements()
     return [
         check_python(),
@@ -59,11 +59,11 @@ def check_environment(*, runs_dir: Path, data_dir: Path) -> list[Check]:
 
 
 def check_python() -> Check:
-    """Check the interpreter against what the package asks for."""
+    """Check the interpreter's version."""
     version = ".".join(map(str, sys.version_info[:3]))
     bounds = _read_python_bounds()
     if bounds and version not in SpecifierSet(bounds, prereleases=True):
-        remedy = "Install searchlab in an environment with such a Python"
+        remedy = "Install searchlab in an environment with a supported Python"
         return Check.problem("Python", f"{version}, but searchlab needs {bounds}", remedy)
     return Check.ok("Python", f"{version} ({sys.executable})")
 
@@ -76,7 +76,7 @@ def _read_python_bounds() -> str:
 
 
 def read_requirements(extra: str = "") -> dict[str, Requirement]:
-    """Return what the installed searchlab asks for by name, or what an extra of it adds."""
+    """Return searchlab's requirements by name, or those that an extra adds."""
     try:
         lines = metadata.requires("searchlab") or []
     except metadata.PackageNotFoundError:
@@ -91,14 +91,16 @@ def read_requirements(extra: str = "") -> dict[str, Requirement]:
 
 
 def check_package(requirement: Requirement) -> Check:
-    """Check an installed package against the versions that searchlab is tested with."""
+    """Check an installed package against the tested versions."""
     name, bounds = requirement.name, _say_bounds(requirement)
     install = f'pip install "{requirement}"'
     version = _version_of(name)
     if version is None:
-        return Check.problem(name, f"not installed, {bounds} is needed", f"Install it: {install}")
+        return Check.problem(
+            name, f"not installed; searchlab needs {bounds}", f"Install it: {install}"
+        )
     if not requirement.specifier.contains(version, prereleases=True):
-        remedy = f"Should something fail, install what is tested: {install}"
+        remedy = f"If something fails, install a tested version: {install}"
         return Check.warning(name, f"{version}, outside the tested {bounds}", remedy)
     return Check.ok(name, f"{version} (tested: {bounds})")
 
@@ -116,16 +118,16 @@ def _version_of(name: str) -> str | None:
 
 
 def _check_others(required: Mapping[str, Requirement]) -> Iterator[Check]:
-    """Yield a line for each further package that is amiss, or one for all of them."""
+    """Yield a line for each other package with a problem, or one line for all of them."""
     others = [check_package(one) for name, one in required.items() if name not in (*_SHOWN, "ray")]
     amiss = [check for check in others if check.status != "ok"]
     yield from amiss
     if others and not amiss:
-        yield Check.ok("packages", f"{len(others)} more, all within their tested versions")
+        yield Check.ok("packages", f"{len(others)} more, all at tested versions")
 
 
 def check_ray(required: Mapping[str, Requirement]) -> Iterator[Check]:
-    """Yield Ray's version, and whether the cluster that RAY_ADDRESS names answers."""
+    """Yield Ray's version and whether the cluster at RAY_ADDRESS answers."""
     if "ray" in required:
         check = check_package(required["ray"])
         if check.status != "problem" and find_spec("ray") is None:
@@ -137,10 +139,10 @@ def check_ray(required: Mapping[str, Requirement]) -> Iterator[Check]:
 
 
 def check_address(address: str) -> Check:
-    """Try whether somebody listens at a Ray address, without a word of Ray's protocol."""
+    """Check that something listens at a Ray address, without speaking Ray's protocol."""
     name = "Ray cluster"
     if address in ("auto", "local"):
-        return Check.ok(name, f"RAY_ADDRESS is {address}: known when a study runs")
+        return Check.ok(name, f"RAY_ADDRESS is {address}: found when a study runs")
     scheme, _, place = address.rpartition("://")
     host, _, port = place.partition("/")[0].rpartition(":")
     if not port.isdecimal():
@@ -155,7 +157,7 @@ def check_address(address: str) -> Check:
 
 
 def check_extra(extra: str, package: str, purpose: str) -> Check:
-    """Check the package of an optional extra; without it all else works."""
+    """Check the package of an optional extra."""
     requirement = read_requirements(extra).get(package)
     version = _version_of(package)
     if version is None:
@@ -165,16 +167,16 @@ def check_extra(extra: str, package: str, purpose: str) -> Check:
 
 
 def check_datasets(data_dir: Path) -> Check:
-    """Say which datasets are at hand."""
+    """List the datasets that are in the data folder."""
     from searchlab.data import get_dataset, list_datasets
 
     datasets = [get_dataset(name) for name in list_datasets()]
     known = [dataset for dataset in datasets if dataset.facts is not None]  # not the user's folder
     there = [dataset.name for dataset in known if dataset.is_present(data_dir)]
     missing = [dataset.name for dataset in known if dataset.name not in there]
-    text = f"there: {', '.join(there) or 'none'}"
+    text = f"present: {', '.join(there) or 'none'}"
     if missing:
-        text += f"; to be fetched: {', '.join(missing)}"
+        text += f"; to fetch: {', '.join(missing)}"
     return Check.ok("datasets", text)
 
 

@@ -1,4 +1,4 @@
-"""What the rules of a diagnosis read, and what they find."""
+"""What the rules of a diagnosis read and what they return."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["RUN_ANEW", "Evidence", "Finding", "Rule", "Severity", "StudyFolds", 
 
 Severity = Literal["problem", "warning"]
 
-RUN_ANEW = "What is recorded of a finished trial stays: run the study anew"
-"""The remedy where a record cannot be mended."""
+RUN_ANEW = "The figures of finished trials cannot be repaired: run the study again"
+"""The remedy if a trial's figures are wrong for good."""
 
 _MAX_LISTED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Damage that one rule found: what is wrong, in which trials, and what to do about it.
+    """Damage found by one rule: what is wrong, in which trials, and what to do about it.
 
-    ``command`` is the command of the remedy, where that is one.
+    ``command`` is the command that carries out the remedy, if there is one.
     """
 
     rule: str
@@ -44,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFolds:
-    """The validation indices of every fold, dealt out anew from the study's own images."""
+    """The validation indices of every fold, recomputed from the study's own images."""
 
     folds: tuple[Indices, ...]
     num_images: int
@@ -52,14 +52,14 @@ class StudyFolds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """A study as it is judged. ``folds`` is None where its images are not at hand."""
+    """The study under diagnosis. ``folds`` is None if its images are not available."""
 
     reading: StudyReading
     folds: StudyFolds | None = None
 
     @property
     def spec(self) -> StudySpec:
-        """What was asked for."""
+        """The study as specified."""
         return self.reading.spec
 
     @property
@@ -69,12 +69,12 @@ class Evidence:
 
     @property
     def records(self) -> list[TrialRecord]:
-        """The same trials, read."""
+        """The same trials as records."""
         return self.reading.records
 
     @property
     def search(self) -> list[tuple[TrialRecord, FrozenTrial]]:
-        """The search trials that have parameters, by number; trials run again are left out."""
+        """The search trials that have parameters, by number, without retries."""
         pairs = zip(self.records, self.trials, strict=True)
         return [
             (record, trial)
@@ -85,18 +85,18 @@ class Evidence:
 
     @property
     def is_own_storage(self) -> bool:
-        """Whether the study is recorded in its run folder, where no other machine drives it."""
+        """Whether the storage is the run folder's own, which no other machine drives."""
         run = self.reading.run
         return run.is_embedded() and self.reading.storage_url == run.storage_url()
 
     @property
     def rerun_command(self) -> str:
-        """The command that runs the same study from its start, under another name."""
+        """The command that runs the same study from the start under another name."""
         path = str(self.reading.run.study_file)
         return shlex.join(["searchlab", "study", "run", path, "--set", "name=NAME"])
 
     def resume_command(self, *overrides: str) -> str:
-        """Return the command that carries on with the study, with what is to change."""
+        """Return the command that resumes the study with some settings changed."""
         command = ["searchlab", "study", "resume", str(self.reading.run.path)]
         for override in overrides:
             command += ["--set", override]
@@ -107,14 +107,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One kind of damage. ``check`` yields a finding for each form of it that is there."""
+    """One kind of damage. ``check`` yields a finding for each form of it."""
 
     name: str
     check: Callable[[Evidence], Iterable[Finding]]
 
 
 def list_trials(numbers: Sequence[int]) -> str:
-    """Name trials by number, shortened where they are many.
+    """Name trials by number; a long list is cut short.
 
     >>> list_trials([3])
     'trial #3'

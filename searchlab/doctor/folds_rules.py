@@ -1,4 +1,4 @@
-"""The rule about folds: what a model is validated on, it was not trained on."""
+"""The rule about folds: no model is validated on images that it was trained on."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["deal_folds", "describe_fold_damage", "find_overlapping_folds"]
 
 
 def find_overlapping_folds(evidence: Evidence) -> Iterator[Finding]:
-    """Yield folds that share images or leave some out, and trials of another number of folds."""
+    """Yield folds that overlap or omit images, and trials with too many folds."""
     if evidence.folds is not None:
         for damage in describe_fold_damage(evidence.folds.folds, evidence.folds.num_images):
             yield Finding(
                 rule="overlapping-folds",
                 severity="problem",
                 message=f"{damage}: models are validated on images that they were trained on",
-                remedy=f"Mend how the folds are dealt out. {RUN_ANEW}",
+                remedy=f"Fix how the folds are made. {RUN_ANEW}",
                 command=evidence.rerun_command,
             )
     others = [
@@ -44,15 +44,15 @@ def find_overlapping_folds(evidence: Evidence) -> Iterator[Finding]:
             rule="overlapping-folds",
             severity="problem",
             message=f"{list_trials(others)} {verb} validated on more folds than the study has: "
-            "the folds of one trial overlap with those of another",
-            remedy=f"Keep validation.folds for the whole of a study. {RUN_ANEW}",
+            "the folds of different trials overlap",
+            remedy=f"Keep validation.folds unchanged throughout a study. {RUN_ANEW}",
             command=evidence.rerun_command,
             trials=tuple(others),
         )
 
 
 def describe_fold_damage(folds: Sequence[Indices], num_images: int) -> list[str]:
-    """Say how the validation indices of folds overlap or leave images of 0..num_images-1 out."""
+    """Describe where validation indices overlap, omit images or exceed 0..num_images-1."""
     if not folds:
         return []
     indices = np.concatenate(list(folds))
@@ -65,21 +65,21 @@ def describe_fold_damage(folds: Sequence[Indices], num_images: int) -> list[str]
     if num_left:
         damage.append(f"{num_left:,} of {num_images:,} images are in no fold")
     if num_outside:
-        damage.append(f"{num_outside:,} indices of the folds are no training image's")
+        damage.append(f"{num_outside:,} indices of the folds name no training image")
     return damage
 
 
 def deal_folds(spec: StudySpec, data_dir: Path) -> StudyFolds | str:
-    """Deal a study's images out as its preparation does, or say why that cannot be done here.
+    """Split a study's images into folds as a run does, or return why that is not possible here.
 
-    Image files are not decoded for it, and nothing is fetched.
+    Decodes no image files and downloads nothing.
     """
     name = spec.dataset.name
     if name not in list_datasets():
-        return f"dataset {name} comes from a plugin, which is not loaded to look at a study"
+        return f"dataset {name} comes from a plugin, and doctor loads none"
     dataset = get_dataset(name)
     if dataset.tree is not None:
-        return f"the image files of dataset {name} would have to be decoded"
+        return f"the image files of dataset {name} would first have to be decoded"
     if missing := dataset.find_missing(data_dir):
         return f"dataset {name} is not in {data_dir} ({missing[0]} is missing)"
     try:

@@ -1,4 +1,4 @@
-"""What the machine has: cores, memory, GPUs, room on disk."""
+"""Checks of the hardware: cores, memory, GPUs, disk space."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
 def check_cpus(cgroup: Path = _CGROUP) -> Check:
-    """Count the cores that this process may use, which may be fewer than the machine has."""
+    """Count the cores that this process may use."""
     total = os.cpu_count() or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else total
     quota = _read_words(cgroup / "cpu.max")
     if len(quota) == 2 and quota[0].isdecimal() and int(quota[0]) < usable * int(quota[1]):
         share = int(quota[0]) / int(quota[1])
-        remedy = f"Ask for no more: --set resources.workers={max(int(share), 1)}"
-        text = f"{usable} cores, but a container's limit leaves the time of {share:g}"
+        remedy = f"Run no more workers than that: --set resources.workers={max(int(share), 1)}"
+        text = f"{usable} cores, but the container is limited to the time of {share:g}"
         return Check.warning("CPU", text, remedy)
     rest = "" if usable == total else f" of the machine's {total}"
     return Check.ok("CPU", f"{usable} core{'s' if usable != 1 else ''} usable{rest}")
 
 
 def check_memory(cgroup: Path = _CGROUP, memory_file: Path = _MEMORY_FILE) -> Check:
-    """Read how much memory is left, of the machine's or of what a container may have."""
+    """Read how much memory the machine, or the container, has left."""
     sizes = _read_sizes(memory_file)
     if "MemTotal:" not in sizes or "MemAvailable:" not in sizes:
         return Check.ok("memory", "unknown on this system")
@@ -53,10 +53,10 @@ def check_memory(cgroup: Path = _CGROUP, memory_file: Path = _MEMORY_FILE) -> Ch
 
 
 def _read_used(cgroup: Path) -> int:
-    """Return how many bytes a container uses that the kernel would not give up when asked.
+    """Return how many bytes a container uses that the kernel could not reclaim.
 
-    What was read from files counts as used until then. Of that, what is not in active use is left
-    out, as Kubernetes does.
+    File cache counts as used until the kernel reclaims it. The inactive part is subtracted, as
+    Kubernetes does.
     """
     used = _read_words(cgroup / "memory.current")
     if not used or not used[0].isdecimal():
@@ -66,7 +66,7 @@ def _read_used(cgroup: Path) -> int:
 
 
 def _read_sizes(path: Path) -> dict[str, int]:
-    """Read lines of a name and a number."""
+    """Read lines that hold a name and a number."""
     return {
         name: int(size)
         for name, size in itertools.pairwise(_read_words(path))
@@ -82,7 +82,7 @@ def _read_words(path: Path) -> list[str]:
 
 
 def check_gpus(driver_file: Path = _DRIVER_FILE) -> Iterator[Check]:
-    """Yield the GPUs that torch can use, or why it cannot use those that there are."""
+    """Yield the GPUs that torch can use, or why it can use none."""
     import torch
 
     with warnings.catch_warnings(record=True) as caught:
@@ -94,17 +94,17 @@ def check_gpus(driver_file: Path = _DRIVER_FILE) -> Iterator[Check]:
         return
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not driver_file.exists():
-        yield Check.ok("GPU", "none: trials run on the CPU")
+        yield Check.ok("GPU", "none; trials run on the CPU")
     elif hidden in ("", "-1"):
         yield Check.ok("GPU", f"hidden by CUDA_VISIBLE_DEVICES={hidden!r}")
     elif torch.version.cuda is None:
-        remedy = "Install a build for CUDA, or leave it at the CPU"
-        text = f"there is a driver, but torch {torch.__version__} is built for the CPU only"
+        remedy = "Install a CUDA build of torch, or keep training on the CPU"
+        text = f"a driver is installed, but torch {torch.__version__} is built for the CPU only"
         yield Check.warning("GPU", text, remedy)
     else:
         said = " ".join(str(one.message).splitlines()[0] for one in caught[:1])
         text = f"torch, built for CUDA {torch.version.cuda}, cannot use the GPU's driver"
-        remedy = "Install a newer driver, or a build of torch for the driver's CUDA"
+        remedy = "Install a newer driver, or a build of torch for the driver's CUDA version"
         yield Check.problem("GPU", f"{text}{f': {said}' if said else ''}", remedy)
 
 
@@ -117,13 +117,13 @@ def _check_gpu(index: int) -> Check:
     capability = (device.major, device.minor)
     built = torch.cuda.get_arch_list()
     if built and not any(_runs_on(one, capability) for one in built):
-        remedy = f"Install a build of torch for it; this one has {', '.join(built)}"
+        remedy = f"Install a build of torch that supports it; this one supports {', '.join(built)}"
         return Check.problem(name, f"{text}: torch has no kernels for it", remedy)
     return Check.ok(name, text)
 
 
 def _runs_on(built: str, capability: tuple[int, int]) -> bool:
-    """Tell whether kernels built for ``sm_90`` or ``compute_90`` run on a device.
+    """Return whether kernels built for ``sm_90`` or ``compute_90`` run on a device.
 
     Machine code runs on later devices of the same major number, PTX on all later ones.
     """
@@ -138,23 +138,25 @@ def _runs_on(built: str, capability: tuple[int, int]) -> bool:
 
 
 def check_space(folders: Mapping[str, Path]) -> Iterator[Check]:
-    """Yield, for each folder by its name, how much room there is, and whether it can be written."""
+    """Yield a check of each folder: how much space is left, and whether it can be written."""
     for name, folder in folders.items():
         yield check_folder(f"{name} folder", folder)
 
 
 def check_folder(name: str, folder: Path) -> Check:
-    """Check the folder, or the nearest above it that exists, in which it would be made."""
+    """Check a folder, or its nearest existing parent, in which it would be made."""
     place = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return Check.problem(name, f"{place} cannot be written", "Choose another, or its rights")
+        return Check.problem(
+            name, f"{place} cannot be written", "Choose another folder, or change its permissions"
+        )
     return judge_space(name, folder, shutil.disk_usage(place).free)
 
 
 def judge_space(name: str, folder: Path, num_free: int) -> Check:
-    """Judge how many bytes a folder has left."""
+    """Check the number of free bytes in a folder."""
     text = f"{folder}, {_say_size(num_free)} free"
-    remedy = "Make room, or choose a folder on another disk"
+    remedy = "Free some space, or choose a folder on another disk"
     if num_free < _NO_SPACE:
         return Check.problem(name, text, remedy)
     return Check.warning(name, text, remedy) if num_free < _LITTLE_SPACE else Check.ok(name, text)

@@ -1,4 +1,4 @@
-"""Rules about how trials ended, and how many there are."""
+"""Rules about how trials ended and how many there are."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ _CAUSE_LENGTH = 70
 
 
 def find_ownerless(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the RUNNING trials of a run that no driver holds."""
+    """Yield trials that are RUNNING although no driver is."""
     running = [record.number for record in evidence.records if record.state == "RUNNING"]
     reading = evidence.reading
     if not running or reading.is_driven:
         return
     verb = "is" if len(running) == 1 else "are"
-    message = f"{list_trials(running)} {verb} RUNNING, and no driver holds the run"
+    message = f"{list_trials(running)} {verb} RUNNING, but no driver is"
     if not evidence.is_own_storage:
-        message += " on this machine; drivers elsewhere that share its storage are not seen here"
+        message += " on this machine; drivers on other machines are not visible here"
     yield Finding(
         rule="running-without-owner",
         severity="problem" if evidence.is_own_storage else "warning",
         message=message,
-        remedy="Carry on with the study",
+        remedy="Resume the study",
         command=evidence.resume_command(),
         trials=tuple(running),
     )
 
 
 def find_truncated(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the COMPLETE trials that were not trained, validated or tested to their end."""
+    """Yield COMPLETE trials that were not trained, validated or tested to the end."""
     faults: dict[str, list[int]] = defaultdict(list)
     for record, trial in zip(evidence.records, evidence.trials, strict=True):
         if record.state == "COMPLETE":
@@ -66,7 +66,7 @@ def find_truncated(evidence: Evidence) -> Iterator[Finding]:
             rule="complete-but-truncated",
             severity="problem",
             message=f"{list_trials(numbers)} {verb} COMPLETE {fault}",
-            remedy=f"Such a value does not compare with the others. {RUN_ANEW}",
+            remedy=f"Their values cannot be compared with the others. {RUN_ANEW}",
             command=evidence.rerun_command,
             trials=tuple(numbers),
         )
@@ -75,20 +75,20 @@ def find_truncated(evidence: Evidence) -> Iterator[Finding]:
 def _find_faults(spec: StudySpec, record: TrialRecord, trial: FrozenTrial) -> Iterator[str]:
     settings = _settings_of(spec, record)
     if settings is not None and record.epochs < _fewest_epochs(settings):
-        yield f"after fewer epochs than asked for ({settings.epochs})"
+        yield f"after fewer epochs than the study sets ({settings.epochs})"
     num_folds = planned_folds(spec, record)
     if num_folds is not None and len(record.fold_values) < num_folds:
-        yield f"without the values of all its folds ({num_folds})"
+        yield f"without values for all folds ({num_folds})"
     if record.role != "search" and record.test_accuracy is None:
         yield "without a test accuracy"
-    # For several objectives Optuna keeps no intermediate values.
+    # Optuna keeps no intermediate values for several objectives.
     known = set(trial.intermediate_values)
     if len(spec.objective) == 1 and known != set(range(1, record.epochs + 1)):
-        yield "with gaps among the values of its epochs"
+        yield "without a value for every epoch"
 
 
 def _fewest_epochs(settings: TrainingSettings) -> int:
-    """Return the least epochs of a trial that ran to its end; patience counts from a best one."""
+    """Return the fewest epochs that a whole trial takes; patience counts from the best one."""
     if settings.patience is None:
         return settings.epochs
     return min(settings.epochs, settings.patience + 1)
@@ -102,7 +102,7 @@ def _settings_of(spec: StudySpec, record: TrialRecord) -> TrainingSettings | Non
 
 
 def planned_folds(spec: StudySpec, record: TrialRecord) -> int | None:
-    """Return how many folds a trial trains on; None for a baseline that the study has no more."""
+    """Return how many folds a trial trains on; None for a baseline no longer in the study."""
     row = _row_of(spec, record)
     if record.role == "baseline" and row is None:
         return None
@@ -117,7 +117,7 @@ def _row_of(spec: StudySpec, record: TrialRecord) -> BaselineRow | None:
 
 
 def find_non_finite(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the trials with a value that is not finite; -inf would be the best of all."""
+    """Yield trials with a value that is not finite; to a minimizer, -inf is the best of all."""
     ends, steps = [], []
     for record, trial in zip(evidence.records, evidence.trials, strict=True):
         told = (*record.values, *record.fold_values) if record.state == "COMPLETE" else ()
@@ -127,7 +127,7 @@ def find_non_finite(evidence: Evidence) -> Iterator[Finding]:
             steps.append(record.number)
     for numbers, what in (
         (ends, "COMPLETE with a value that is not finite"),
-        (steps, "recorded with an epoch whose value is not finite"),
+        (steps, "recorded with an epoch value that is not finite"),
     ):
         if numbers:
             verb = "is" if len(numbers) == 1 else "are"
@@ -135,7 +135,7 @@ def find_non_finite(evidence: Evidence) -> Iterator[Finding]:
                 rule="non-finite",
                 severity="problem",
                 message=f"{list_trials(numbers)} {verb} {what}: the sampler and the leaderboard "
-                "take it for a figure",
+                "treat it as a real value",
                 remedy=RUN_ANEW,
                 command=evidence.rerun_command,
                 trials=tuple(numbers),
@@ -143,7 +143,7 @@ def find_non_finite(evidence: Evidence) -> Iterator[Finding]:
 
 
 def find_surplus(evidence: Evidence) -> Iterator[Finding]:
-    """Yield what is more than was asked for: search trials, planned ones, retries, numbers."""
+    """Yield surplus search trials, repeated planned trials and retries, and damaged numbering."""
     asked = evidence.spec.search.trials
     if asked is None:
         asked = evidence.reading.totals.get("search")
@@ -154,8 +154,8 @@ def find_surplus(evidence: Evidence) -> Iterator[Finding]:
     ]
     if asked is not None and len(ended) > asked:
         yield _surplus(
-            f"the search has {len(ended)} finished trials, {asked} were asked for",
-            "Ask for as many as there are",
+            f"the search has {len(ended)} finished trials, but the study sets {asked}",
+            "Set search.trials to the number that exists",
             evidence.resume_command(f"search.trials={len(ended)}"),
             sorted(ended)[asked:],
         )
@@ -164,8 +164,8 @@ def find_surplus(evidence: Evidence) -> Iterator[Finding]:
             again = "repeats" if len(repeats) == 1 else "repeat"
             yield _surplus(
                 f"{list_trials(repeats)} {again} a {what} that ran before",
-                "Two drivers must have run at once: share a storage by --join only. Go by the "
-                "earlier trial",
+                "Two drivers must have run at once: share a study only with --join. Use the "
+                "earlier trial's figures",
                 None,
                 repeats,
             )
@@ -174,8 +174,8 @@ def find_surplus(evidence: Evidence) -> Iterator[Finding]:
         wrong = sorted(set(range(max(numbers))) - set(numbers))
         wrong += [number for number, count in Counter(numbers).items() if count > 1]
         yield _surplus(
-            f"trial numbers are missing or there twice: {list_trials(wrong)}",
-            "Trials were deleted, or the storage was damaged: restore it, or run the study anew",
+            f"trial numbers are missing or duplicated: {list_trials(wrong)}",
+            "Trials were deleted or the storage was damaged: restore it, or run the study again",
             evidence.rerun_command,
             wrong,
         )
@@ -193,12 +193,12 @@ def _surplus(message: str, remedy: str, command: str | None, numbers: list[int])
 
 
 def _find_repeats(evidence: Evidence, attribute: str) -> list[int]:
-    """Return the later of the trials that have the same plan, or stand in for the same trial."""
+    """Return the later trials that share a plan, or a lost trial that they replace."""
     seen: set[object] = set()
     repeats = []
     for record in sorted(evidence.records, key=lambda record: record.number):
         if attribute == "plan" and record.retry_of is not None:
-            continue  # it has the plan of the trial that it stands in for
+            continue  # a retry has the plan of the trial that it replaces
         value = getattr(record, attribute)
         if value is not None and value in seen:
             repeats.append(record.number)
@@ -207,7 +207,7 @@ def _find_repeats(evidence: Evidence, attribute: str) -> list[int]:
 
 
 def find_failures(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the failed trials by cause, where they are more than a fifth."""
+    """Yield the failed trials by cause if more than a fifth failed."""
     ended = [record for record in evidence.records if _is_ended(record) and not record.is_replaced]
     failed = [record for record in ended if record.state == "FAIL"]
     if len(failed) <= _TOLERATED_FAILURES * len(ended):
@@ -220,10 +220,10 @@ def find_failures(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         rule="failed-share",
         severity="warning",
-        message=f"{len(failed)} of {len(ended)} trials failed, and teach the sampler nothing: "
+        message=f"{len(failed)} of {len(ended)} trials failed and taught the sampler nothing: "
         f"{told}{more}",
-        remedy=f"Mend the cause{f': {advice}' if advice else ''}. Failed trials are not run "
-        "again; ask for others in their place",
+        remedy=f"Fix the cause{f': {advice}' if advice else ''}. Failed trials are not run "
+        "again; raise search.trials to replace them",
         command=evidence.resume_command("search.trials=N"),
         trials=tuple(record.number for record in failed),
     )

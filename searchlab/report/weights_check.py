@@ -12,8 +12,8 @@ from pathlib import Path
 from torch import nn
 
 from searchlab.analysis.initial_weights import (
-    Comparison,
     InitialWeights,
+    LayerComparison,
     compare_grid,
     compare_with_saved,
 )
@@ -43,7 +43,7 @@ class MemberCheck:
     """The comparisons of one member: a fold's models, or those of the whole training set."""
 
     member: FoldMember
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[LayerComparison, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

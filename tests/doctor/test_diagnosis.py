@@ -255,7 +255,7 @@ def test_on_a_shared_storage_a_running_trial_is_only_a_warning(healthy: StudyRea
     shared = _planted(healthy, _leave_running, storage_url=url)
     finding = _find_only(shared, "running-without-owner")
     assert finding.severity == "warning"
-    assert "drivers elsewhere that share its storage are not seen here" in finding.message
+    assert "drivers on other machines are not visible here" in finding.message
     assert finding.command is not None
     assert finding.command.endswith(" --storage 'postgresql+psycopg://me:***@host/studies'")
 
@@ -280,10 +280,10 @@ def _lose_an_epoch(trial: FrozenTrial) -> None:
 @pytest.mark.parametrize(
     ("role", "fault", "said"),
     [
-        ("search", _end_early, "after fewer epochs than asked for (4)"),
-        ("baseline", _lose_a_fold, "without the values of all its folds (2)"),
+        ("search", _end_early, "after fewer epochs than the study sets (4)"),
+        ("baseline", _lose_a_fold, "without values for all folds (2)"),
         ("finalist", _lose_the_test, "without a test accuracy"),
-        ("search", _lose_an_epoch, "with gaps among the values of its epochs"),
+        ("search", _lose_an_epoch, "without a value for every epoch"),
     ],
 )
 def test_a_complete_trial_that_was_cut_short_is_found(
@@ -344,7 +344,7 @@ def test_folds_that_overlap_are_found(
         ([[0, 1], [2, 3]], []),
         ([[0, 1], [1, 2, 3]], ["the folds overlap in 1 of 4 images"]),
         ([[0, 1], [3]], ["1 of 4 images are in no fold"]),
-        ([[0, 1, 2, 3], [4]], ["1 indices of the folds are no training image's"]),
+        ([[0, 1, 2, 3], [4]], ["1 indices of the folds name no training image"]),
     ],
 )
 def test_damage_of_plain_folds_is_described(folds: list[list[int]], said: list[str]) -> None:
@@ -374,7 +374,7 @@ def test_more_search_trials_than_asked_for_are_found(healthy: StudyReading) -> N
     last = [record.number for record in healthy.records if record.role == "search"][-1]
     fewer = dataclasses.replace(healthy, spec=_respec(healthy, search={"trials": 11}))
     finding = _find_only(fewer, "too-many-trials")
-    assert "the search has 12 finished trials, 11 were asked for" in finding.message
+    assert "the search has 12 finished trials, but the study sets 11" in finding.message
     assert finding.trials == (last,)
 
     def run_again(trials: list[FrozenTrial]) -> None:

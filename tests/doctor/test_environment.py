@@ -149,7 +149,7 @@ def test_a_containers_limits_are_what_counts(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     check = check_memory(tmp_path, meminfo)
     assert (check.status, check.text) == ("warning", "1.0 GiB free of 4.0 GiB")
-    assert "a container's limit leaves the time of 0.5" in check_cpus(tmp_path).text
+    assert "the container is limited to the time of 0.5" in check_cpus(tmp_path).text
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_gpu_needs_kernels_built_for_it(
     [
         ("13.0", True, "problem", "torch, built for CUDA 13.0, cannot use the GPU's driver"),
         (None, True, "warning", "is built for the CPU only"),
-        ("13.0", False, "ok", "none: trials run on the CPU"),
+        ("13.0", False, "ok", "none; trials run on the CPU"),
     ],
 )
 def test_a_driver_that_torch_cannot_use_is_told(
@@ -234,8 +234,8 @@ def test_a_driver_that_torch_cannot_use_is_told(
 
 def test_datasets_at_hand_are_named(tmp_path: Path) -> None:
     text = check_datasets(tmp_path).text
-    assert re.search(r"there: [^;]*\bdigits\b", text)
-    assert re.search(r"to be fetched: .*\bmnist\b", text)
+    assert re.search(r"present: [^;]*\bdigits\b", text)
+    assert re.search(r"to fetch: .*\bmnist\b", text)
 
 
 @pytest.mark.parametrize("width", [80, 100])

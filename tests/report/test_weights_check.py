@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from searchlab.analysis.initial_weights import (
-    Comparison,
     InitialWeights,
+    LayerComparison,
     compare_grid,
     compare_with_saved,
 )
@@ -42,7 +42,7 @@ def make_grid(*architectures: str, init: str = "default") -> list[InitialWeights
     return [rebuild(*cell, init=init) for cell in product(architectures, SCHEMES)]
 
 
-def find_off(rows: list[Comparison]) -> list[tuple[str, str, str]]:
+def find_off(rows: list[LayerComparison]) -> list[tuple[str, str, str]]:
     return [(row.one, row.other, row.layer) for row in rows if not row.ok]
 
 
