@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from searchlab.config.trial import Role
-    from searchlab.study.callbacks import RoleCounts, Snapshot, TrialEnd
+    from searchlab.study.callbacks import ProgressSnapshot, RoleCounts, TrialEnd
 
 __all__ = ["LiveProgress", "PlainProgress", "make_progress"]
 
@@ -44,7 +44,7 @@ class LiveProgress:
         self._console = console or Console(stderr=True)
         self._live: Live | None = None
 
-    def begin(self, snapshot: Snapshot) -> None:
+    def begin(self, snapshot: ProgressSnapshot) -> None:
         """Show the panel."""
         self._live = Live(_Panel(snapshot), console=self._console, refresh_per_second=4)
         self._live.start()
@@ -54,18 +54,18 @@ class LiveProgress:
         """Let the message scroll by above the panel."""
         self._console.print(Text(message))
 
-    def advance(self, snapshot: Snapshot) -> None:
+    def advance(self, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot for the next redraw."""
         if self._live is not None:
             self._live.update(_Panel(snapshot))
 
-    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot; a failure scrolls by above the panel."""
         if end.state == "FAIL":
             self._console.print(Text(f"{_name(end)} failed: {end.reason or 'unknown'}", "red"))
         self.advance(snapshot)
 
-    def close(self, snapshot: Snapshot) -> None:
+    def close(self, snapshot: ProgressSnapshot) -> None:
         """Leave the last state on the screen."""
         if self._live is None:
             return
@@ -83,7 +83,7 @@ class PlainProgress:
         self._stage: Role | None = None
         self._is_stopping = False
 
-    def begin(self, snapshot: Snapshot) -> None:
+    def begin(self, snapshot: ProgressSnapshot) -> None:
         """Say what is to be done."""
         stages = ", ".join(
             f"{_STAGES[role]} {counts.ended}/{_known(counts.total)}"
@@ -96,23 +96,23 @@ class PlainProgress:
         """Say it."""
         self._write(message)
 
-    def advance(self, snapshot: Snapshot) -> None:
+    def advance(self, snapshot: ProgressSnapshot) -> None:
         """Say only that a stage began or that the study is stopping."""
         self._note_changes(snapshot)
 
-    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Say how the trial ended and what is best now."""
         self._write(_describe_end(end, snapshot))
         self._note_changes(snapshot)
 
-    def close(self, snapshot: Snapshot) -> None:
+    def close(self, snapshot: ProgressSnapshot) -> None:
         """Say how long it took."""
         ended, total = _sum_up(snapshot)
         word = "stopped" if snapshot.stopping else "done"
         span = format_duration(snapshot.elapsed_seconds)
         self._write(f"{word}: {ended}/{total} trials in {span}")
 
-    def _note_changes(self, snapshot: Snapshot) -> None:
+    def _note_changes(self, snapshot: ProgressSnapshot) -> None:
         if snapshot.stage != self._stage:
             self._stage = snapshot.stage
             self._write(f"stage: {_STAGES[snapshot.stage]}")
@@ -127,7 +127,7 @@ class PlainProgress:
 class _Panel:
     """A snapshot that is laid out when it is drawn, not when it is taken."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: ProgressSnapshot) -> None:
         self._snapshot = snapshot
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -139,7 +139,7 @@ class _Panel:
         yield Group(*parts)
 
 
-def _title(snapshot: Snapshot) -> Text:
+def _title(snapshot: ProgressSnapshot) -> Text:
     times = f"  {format_duration(snapshot.elapsed_seconds)} gone"
     if snapshot.remaining_seconds is not None:
         times += f", about {format_duration(snapshot.remaining_seconds)} left"
@@ -150,7 +150,7 @@ def _title(snapshot: Snapshot) -> Text:
     return title
 
 
-def _stage_bars(snapshot: Snapshot) -> Table:
+def _stage_bars(snapshot: ProgressSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
     for role, counts in snapshot.counts.items():
         is_current = role == snapshot.stage
@@ -173,7 +173,7 @@ def _describe_counts(counts: RoleCounts) -> str:
     return text
 
 
-def _running_table(snapshot: Snapshot) -> RenderableType:
+def _running_table(snapshot: ProgressSnapshot) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     shown = snapshot.running[:_MAX_RUNNING_ROWS]
     for trial in shown:
@@ -189,7 +189,7 @@ def _running_table(snapshot: Snapshot) -> RenderableType:
     return Group(grid, Text(f"  and {hidden} more", "dim")) if hidden else grid
 
 
-def _compare_best(snapshot: Snapshot) -> str:
+def _compare_best(snapshot: ProgressSnapshot) -> str:
     """Write ``best 97.20 % (#9 cnn), 1.30 points better than baseline 95.90 % (#5 a2/DT)``."""
     best, baseline = snapshot.best_search, snapshot.best_baseline
     metric = snapshot.metric
@@ -206,7 +206,7 @@ def _compare_best(snapshot: Snapshot) -> str:
     return f"{ours}, {format_difference(metric, gain)} {word} than {rival}"
 
 
-def _describe_end(end: TrialEnd, snapshot: Snapshot) -> str:
+def _describe_end(end: TrialEnd, snapshot: ProgressSnapshot) -> str:
     ended, total = _sum_up(snapshot)
     epochs = "1 epoch" if end.epoch == 1 else f"{end.epoch} epochs"
     text = f"[{ended:>{len(total)}}/{total}] {_name(end)} {end.state}"
@@ -220,7 +220,7 @@ def _describe_end(end: TrialEnd, snapshot: Snapshot) -> str:
     return text + _describe_race(snapshot)
 
 
-def _describe_race(snapshot: Snapshot) -> str:
+def _describe_race(snapshot: ProgressSnapshot) -> str:
     parts = []
     best, baseline = snapshot.best_search, snapshot.best_baseline
     if best is not None:
@@ -238,7 +238,7 @@ def _name(end: TrialEnd) -> str:
     return f"{end.role} #{end.number} {end.label}"
 
 
-def _sum_up(snapshot: Snapshot) -> tuple[int, str]:
+def _sum_up(snapshot: ProgressSnapshot) -> tuple[int, str]:
     """Add up all roles: trials ended, and asked for (``?`` where not known yet)."""
     counts = list(snapshot.counts.values())
     totals = [role.total for role in counts]

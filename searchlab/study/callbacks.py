@@ -1,4 +1,4 @@
-"""What a callback may know of a running study: its events, and a snapshot at any time."""
+"""What a callback is told of a running study: its events, each with a snapshot of its progress."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BestTrial",
     "NullCallback",
+    "ProgressSnapshot",
     "RoleCounts",
     "RunningTrial",
-    "Snapshot",
     "StudyCallback",
     "TrialEnd",
 ]
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTrial:
-    """A trial at work: its last reported epoch (0 before the first) and value."""
+    """A running trial with its last reported epoch, 0 before the first, and value."""
 
     number: int
     role: Role
@@ -49,7 +49,7 @@ class TrialEnd:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestTrial:
-    """The best finished trial of a kind, by value over the search folds."""
+    """The best complete trial of a role, by its value over the search folds."""
 
     number: int
     label: str
@@ -58,7 +58,7 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleCounts:
-    """How far one role is. ``total`` is None where it isn't known yet."""
+    """How many trials of a role have ended. ``total`` is None while it is not known."""
 
     total: int | None
     complete: int
@@ -72,8 +72,8 @@ class RoleCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """Where a study stands. ``remaining_seconds`` is None until there is something to go by."""
+class ProgressSnapshot:
+    """Where a study stands. ``remaining_seconds`` is None before anything was measured."""
 
     study: str
     metric: str
@@ -88,38 +88,38 @@ class Snapshot:
 
 
 class StudyCallback(Protocol):
-    """Is told what happens. Called from the driver's loop, so it must return at once."""
+    """Is told what happens. The driver's loop calls it, so every method must return at once."""
 
-    def begin(self, snapshot: Snapshot) -> None:
+    def begin(self, snapshot: ProgressSnapshot) -> None:
         """The study is about to ask for its first trial."""
 
     def announce(self, message: str) -> None:
-        """Something happened that is worth a line: what the workers get, a worker lost."""
+        """Something else that users should read happened, such as the loss of a worker."""
 
-    def advance(self, snapshot: Snapshot) -> None:
-        """A trial began or reported an epoch."""
+    def advance(self, snapshot: ProgressSnapshot) -> None:
+        """A trial began or reported an epoch, or the study was asked to stop."""
 
-    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """A trial ended."""
 
-    def close(self, snapshot: Snapshot) -> None:
+    def close(self, snapshot: ProgressSnapshot) -> None:
         """The study ended or was stopped."""
 
 
 class NullCallback:
-    """Watches nothing."""
+    """Does nothing."""
 
-    def begin(self, snapshot: Snapshot) -> None:
+    def begin(self, snapshot: ProgressSnapshot) -> None:
         """Ignore it."""
 
     def announce(self, message: str) -> None:
         """Ignore it."""
 
-    def advance(self, snapshot: Snapshot) -> None:
+    def advance(self, snapshot: ProgressSnapshot) -> None:
         """Ignore it."""
 
-    def end_trial(self, end: TrialEnd, snapshot: Snapshot) -> None:
+    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Ignore it."""
 
-    def close(self, snapshot: Snapshot) -> None:
+    def close(self, snapshot: ProgressSnapshot) -> None:
         """Ignore it."""

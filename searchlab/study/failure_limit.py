@@ -1,4 +1,4 @@
-"""FailureLimit: ends a study whose trials fail one after another for one cause."""
+"""FailureLimit: stops a study whose trials fail one after another for the same cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["FailureLimit"]
 
 
 class FailureLimit:
-    """Counts failures in a row for one cause, so that no fault burns the whole budget."""
+    """Counts failures in a row with the same cause, so that no fault uses up the whole budget."""
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
@@ -21,7 +21,7 @@ class FailureLimit:
     def note(self, record: TrialRecord) -> None:
         """Count a trial that ended.
 
-        Raises InfrastructureError at the ``limit``-th failure in a row for one cause.
+        Raises InfrastructureError at the ``limit``-th failure in a row with the same cause.
         """
         if record.state != "FAIL":
             self._cause, self._count = None, 0
@@ -31,12 +31,12 @@ class FailureLimit:
         self._cause = cause
         if self._count == self._limit:
             raise InfrastructureError(
-                f"{self._count} trials in a row failed for one cause, the last of them "
-                f"#{record.number}: {record.error}. The rest of the budget is not spent on it "
+                f"{self._count} trials in a row failed for the same cause, most recently "
+                f"#{record.number}: {record.error}. The study stops to save the rest of its budget "
                 "(search.max_failures_in_row)"
             )
 
 
 def _without_figures(error: str) -> str:
-    """Return what is the same where sizes, numbers and addresses differ."""
+    """Return the error without its sizes, numbers and addresses, in which equal causes differ."""
     return re.sub(r"0x[0-9a-f]+|\d+", "#", error)

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
+from searchlab.config.objectives import Objectives
 from searchlab.config.trial import Role, TrialConfig
 from searchlab.study import trial_record as attr
-from searchlab.study.callbacks import RunningTrial
-from searchlab.study.trial_record import Interruptions
+from searchlab.study.callbacks import RunningTrial, TrialEnd
+from searchlab.study.objective_values import objective_values
+from searchlab.study.optuna_internals import storage_of, trial_id_of, write_system_attribute
+from searchlab.study.outcome import (
+    TrialOutcome,
+    decide_outcome,
+    end_attributes,
+    learning_curves,
+)
+from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.study.trial_queue import owner_of
+from searchlab.study.trial_record import Interruptions, TrialRecord
 from searchlab.training.results import EpochResult
 
-__all__ = ["LiveTrial"]
+__all__ = ["LiveTrial", "read_interruptions"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,67 +34,118 @@ class LiveTrial:
 
     trial: Trial
     config: TrialConfig
-    role: Role
     label: str
     last_known_step: int
-    interruptions: Interruptions = field(default_factory=Interruptions)
+    interruptions: Interruptions
     results: dict[int, EpochResult] = field(default_factory=dict)
+    last: EpochResult | None = None
     pruned: bool = False
 
     @property
-    def last(self) -> EpochResult | None:
-        """The result of the latest epoch."""
-        return self.results[max(self.results)] if self.results else None
+    def role(self) -> Role:
+        """Return what the trial is to the study."""
+        return self.config.role
+
+    @property
+    def may_be_pruned(self) -> bool:
+        """Return whether a pruner decides on the trial; none can weigh several objectives."""
+        return self.role == "search" and len(self.trial.study.directions) == 1
+
+    def is_owned_by(self, driver: str) -> bool:
+        """Return whether no other driver took the trial over, and it has not ended."""
+        frozen = storage_of(self.trial.study).get_trial(trial_id_of(self.trial))
+        owner = owner_of(frozen.system_attrs.get(CREATED_BY))
+        return owner == driver and not frozen.state.is_finished()
+
+    def record_begin(self, known: Mapping[str, object]) -> None:
+        """Write what the trial is, unless it is among its ``known`` user attributes."""
+        for name, value in (
+            (attr.ROLE, self.role),
+            (attr.LABEL, self.label),
+            (attr.SCHEME, self.config.model.scheme),
+            # A driver may have been killed between these and the state that they describe.
+            (attr.STOP_REASON, None),
+            (attr.ERROR, None),
+        ):
+            if known.get(name) != value:
+                self.trial.set_user_attr(name, value)
+        self.record_interruptions()
 
     def add(self, result: EpochResult) -> bool:
         """Take an epoch's result; return whether it is the first of that epoch.
 
-        A result that is equal to the one before was delivered twice. One that differs, if only in
-        its seconds, or that the storage knew, was trained twice, unless a checkpoint had it.
+        A result equal to the one before was delivered twice. One that differs, if only in its
+        seconds, or that the storage knew, was trained twice, unless it comes from a checkpoint.
         """
         known = self.results.get(result.epoch)
         if known == result:
             return False
         was_trained = known is not None or result.epoch <= self.last_known_step
         if was_trained and not result.replayed:
-            self.count(rerun_epochs=self.interruptions.rerun_epochs + 1)
-        self.results.setdefault(result.epoch, result)
-        return known is None
+            rerun = self.interruptions.rerun_epochs + 1
+            self.interruptions = replace(self.interruptions, rerun_epochs=rerun)
+        if known is not None:
+            return False
+        self.results[result.epoch] = result
+        if self.last is None or result.epoch > self.last.epoch:
+            self.last = result
+        return True
 
     def record_epoch(self, result: EpochResult) -> None:
-        """Have the storage know of an epoch, unless it does."""
+        """Write an epoch to the storage, unless it is there."""
         if result.epoch <= self.last_known_step:
             return
-        if len(self.trial.study.directions) > 1:
-            self.trial.storage.set_trial_system_attr(self.trial._trial_id, attr.EPOCH, result.epoch)
+        if len(self.trial.study.directions) > 1:  # Optuna then takes no intermediate values
+            self._write(attr.EPOCH, result.epoch)
         else:
             self.trial.report(result.value, step=result.epoch)
         self.last_known_step = result.epoch
 
-    def count(self, **changes: int) -> None:
-        """Change some of the figures of what befell the trial; they are stored with its end."""
-        self.interruptions = replace(self.interruptions, **changes)
-
     def count_worker_lost(self) -> None:
-        """Count a worker that died, and whether the trial got on since the last that did."""
-        before = self.interruptions
-        self.count(
-            worker_lost=before.worker_lost + 1,
-            restarts_without_progress=0
-            if self.last_known_step > before.epoch
-            else before.restarts_without_progress + 1,
-            epoch=self.last_known_step,
+        """Count a worker that died, and whether the trial made progress since the last one did."""
+        lost = self.interruptions.worker_lost + 1
+        self.interruptions = _restarted(
+            replace(self.interruptions, worker_lost=lost), self.last_known_step
         )
 
-    def store_interruptions(self) -> None:
-        """Record what befell the trial, where anything did."""
+    def record_interruptions(self) -> None:
+        """Write what interrupted the trial, if anything did."""
         if self.interruptions != Interruptions():
-            self.trial.storage.set_trial_system_attr(
-                self.trial._trial_id, attr.INTERRUPTIONS, asdict(self.interruptions)
-            )
+            self._write(attr.INTERRUPTIONS, asdict(self.interruptions))
+
+    def decide_end(
+        self, objectives: Objectives, failure: TrialOutcome | None
+    ) -> tuple[TrialOutcome, list[float] | None]:
+        """Return how the trial ends, and its values if it is complete.
+
+        Optuna would take an infinite value for COMPLETE, and the best.
+        """
+        outcome = failure or decide_outcome(self.last, pruned=self.pruned)
+        if outcome.state != "COMPLETE":
+            return outcome, None
+        search_folds = self.config.folds.search_folds
+        values = objective_values(objectives, self.results, search_folds=search_folds)
+        if all(map(math.isfinite, values)):
+            return outcome, values
+        return TrialOutcome(state="PRUNED", reason="diverged"), None
+
+    def record_end(self, outcome: TrialOutcome, *, node: str | None) -> None:
+        """Write all that belongs to the trial's end but the state and the values."""
+        search_folds = self.config.folds.search_folds
+        attributes = end_attributes(self.results, outcome, search_folds=search_folds)
+        if node is not None:
+            attributes[attr.NODE] = node
+        for name, content in attributes.items():
+            self.trial.set_user_attr(name, content)
+        if self.results:
+            self._write(attr.CURVES, learning_curves(self.results))
+        self.record_interruptions()
+
+    def _write(self, key: str, value: object) -> None:
+        write_system_attribute(self.trial.study, self.trial, key, value)
 
     def describe(self) -> RunningTrial:
-        """Return what a callback may know of it."""
+        """Return what a callback may know of the trial while it runs."""
         last = self.last
         return RunningTrial(
             number=self.config.number,
@@ -93,3 +156,37 @@ class LiveTrial:
             num_models=self.config.folds.num_members,
             value=None if last is None or math.isnan(last.value) else last.value,
         )
+
+    def describe_end(self, record: TrialRecord) -> TrialEnd:
+        """Return what a callback may know of the trial once it has ended."""
+        last = self.last
+        return TrialEnd(
+            number=record.number,
+            role=self.role,
+            label=self.label,
+            state=record.state,
+            value=record.value,
+            epoch=0 if last is None else last.epoch,
+            seconds=math.fsum(result.seconds for result in self.results.values()),
+            reason=record.error or record.stop_reason,
+            test_accuracy=None if last is None or last.test is None else last.test.accuracy,
+        )
+
+
+def read_interruptions(trial: FrozenTrial, *, driver: str) -> Interruptions:
+    """Return what interrupted a trial before ``driver`` took it, being taken up included.
+
+    A trial that has parameters and a scheme was with a driver already.
+    """
+    known = trial.system_attrs.get(attr.INTERRUPTIONS)
+    before = Interruptions.from_data(known) if known else Interruptions()
+    is_new = attr.SCHEME not in trial.user_attrs or not trial.params
+    if is_new or owner_of(trial.system_attrs.get(CREATED_BY)) == driver:
+        return before
+    return _restarted(replace(before, taken_up=before.taken_up + 1), attr.last_epoch_of(trial))
+
+
+def _restarted(before: Interruptions, epoch: int) -> Interruptions:
+    """Return the interruptions of a trial that begins again after ``epoch``."""
+    in_vain = 0 if epoch > before.epoch else before.restarts_without_progress + 1
+    return replace(before, restarts_without_progress=in_vain, epoch=epoch)

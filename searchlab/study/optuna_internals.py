@@ -21,13 +21,13 @@ from optuna.study import Study
 
 # What BaseStorage.get_all_studies returns.
 from optuna.study._frozen import FrozenStudy
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
     from optuna.storages import BaseStorage
-    from optuna.trial import Trial, TrialState
+    from optuna.trial import TrialState
 
 __all__ = [
     "AdaptedGPSampler",
@@ -38,10 +38,12 @@ __all__ = [
     "generation_key",
     "known_params",
     "models",
+    "reopen_trial",
     "show_only",
     "storage_of",
     "study_id_of",
     "trial_id_of",
+    "write_system_attribute",
 ]
 
 
@@ -66,6 +68,21 @@ def frozen_of(trial: Trial) -> FrozenTrial:
     It is as the storage holds it when the trial is made; suggesting and reporting add to it.
     """
     return trial._cached_frozen_trial
+
+
+def reopen_trial(study: Study, number: int) -> Trial:
+    """Return a running trial to go on with: Optuna makes one of its key, which it shows nobody."""
+    storage = storage_of(study)
+    return Trial(study, storage.get_trial_id_from_study_id_trial_number(study_id_of(study), number))
+
+
+def write_system_attribute(study: Study, trial: Trial | FrozenTrial, key: str, value: Any) -> None:
+    """Write a system attribute of a trial that has not ended.
+
+    User attributes are shown by optuna-dashboard, every one of them; Optuna has deprecated its
+    public way to write the others.
+    """
+    study._storage.set_trial_system_attr(trial._trial_id, key, value)
 
 
 def known_params(trial: Trial | FrozenTrial) -> dict[str, Any]:

@@ -1,122 +1,122 @@
-"""StudyProgress: counts, bests and the time left, kept as trials begin and end."""
+"""Where a study stands: counts, bests and the time left, all derived from its finished trials."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role
-from searchlab.study.callbacks import BestTrial, RoleCounts, RunningTrial, Snapshot
+from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
 from searchlab.study.configure import mean_epochs, plan_folds
 from searchlab.study.trial_record import TrialRecord
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["StudyProgress", "is_better"]
+__all__ = ["FinishedTrials", "StudyProgress"]
 
 
-def is_better(value: float, than: float, direction: str) -> bool:
-    """Compare two values in the objective's direction."""
-    return value > than if direction == "maximize" else value < than
+class FinishedTrials:
+    """The records of a study's finished trials, and the counts and bests that follow from them.
+
+    ``sign`` is 1 if a greater value is better, -1 if a smaller one is. A trial that another one
+    replaces is neither counted nor the best.
+    """
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._records: dict[int, TrialRecord] = {}
+        self._num_ended: Counter[tuple[Role, str]] = Counter()
+        self._best: dict[Role, BestTrial] = {}
+
+    def __contains__(self, number: int) -> bool:
+        """Return whether the trial of this number is known to have ended."""
+        return number in self._records
+
+    def __iter__(self) -> Iterator[TrialRecord]:
+        """Yield the records in the order of their numbers."""
+        return iter([self._records[number] for number in sorted(self._records)])
+
+    def add(self, record: TrialRecord) -> None:
+        """Take in a trial that ended, here or with another driver."""
+        assert record.number not in self._records, record.number
+        self._records[record.number] = record
+        if record.is_replaced:
+            return
+        self._num_ended[record.role, record.state] += 1
+        if record.state != "COMPLETE" or record.value is None:
+            return
+        best = self._best.get(record.role)
+        if best is None or self._sign * (record.value - best.value) > 0:
+            self._best[record.role] = BestTrial(
+                number=record.number, label=record.label, value=record.value
+            )
+
+    def best(self, role: Role) -> BestTrial | None:
+        """Return the best complete trial of a role, of equal ones the first that was added."""
+        return self._best.get(role)
+
+    def counts(self, role: Role, *, total: int) -> RoleCounts:
+        """Return how many trials of a role have ended, of ``total``."""
+        return RoleCounts(
+            total=total,
+            complete=self._num_ended[role, "COMPLETE"],
+            pruned=self._num_ended[role, "PRUNED"],
+            failed=self._num_ended[role, "FAIL"],
+        )
 
 
 @dataclass(slots=True, kw_only=True)
 class StudyProgress:
-    """Where a study stands. Work is measured in model epochs: one model trained for one epoch."""
+    """Forecasts a study. Work is measured in model epochs: one model trained for one epoch."""
 
     spec: StudySpec
-    totals: dict[Role, int]
-    ended: Counter[tuple[Role, str]] = field(default_factory=Counter)
-    best: dict[Role, BestTrial] = field(default_factory=dict)
-    running: dict[int, RunningTrial] = field(default_factory=dict)
-    started_at: float = field(default_factory=time.monotonic)
-    _work_done: float = 0.0
+    finished: FinishedTrials
+    _started_at: float = field(default_factory=time.monotonic)
+    _work_done: int = 0  # by this driver
     _expected: float | None = None  # seconds of a model epoch, before any was trained
+    _work_of: dict[Role, float] = field(init=False)  # one trial's, if it is not pruned
 
-    def count_earlier(self, records: Iterable[TrialRecord]) -> None:
-        """Count what an earlier run of the study finished, or another driver."""
-        for record in records:
-            self._count(record)
+    def __post_init__(self) -> None:
+        self._work_of = {
+            role: plan_folds(self.spec, role).num_members * mean_epochs(self.spec, role)
+            for role in ROLES
+        }
 
     def expect(self, seconds_per_model_epoch: float) -> None:
         """Forecast by this until the first epoch is trained."""
         self._expected = seconds_per_model_epoch
 
-    def begin(self, trial: RunningTrial) -> None:
-        """A trial began."""
-        self.running[trial.number] = trial
+    def count_epoch(self, num_models: int) -> None:
+        """Count an epoch that was trained here."""
+        self._work_done += num_models
 
-    def advance(self, trial: RunningTrial) -> None:
-        """A trial trained an epoch."""
-        self._work_done += trial.num_models * (trial.epoch - self.running[trial.number].epoch)
-        self.running[trial.number] = trial
-
-    def end(self, record: TrialRecord) -> None:
-        """A trial ended; a pruned one has saved the rest of its work."""
-        self.forget(record.number)
-        self._count(record)
-
-    def forget(self, number: int) -> None:
-        """A trial is no longer at work here."""
-        del self.running[number]
-
-    def _count(self, record: TrialRecord) -> None:
-        if record.is_replaced:
-            return  # the trial in its place counts
-        self.ended[record.role, record.state] += 1
-        if record.state != "COMPLETE" or record.value is None:
-            return
-        best = self.best.get(record.role)
-        direction = self.spec.primary.natural_direction
-        if best is None or is_better(record.value, best.value, direction):
-            self.best[record.role] = BestTrial(
-                number=record.number, label=record.label, value=record.value
-            )
-
-    def counts(self, role: Role) -> RoleCounts:
-        """Return how far a role is."""
-        return RoleCounts(
-            total=self.totals[role],
-            complete=self.ended[role, "COMPLETE"],
-            pruned=self.ended[role, "PRUNED"],
-            failed=self.ended[role, "FAIL"],
-        )
-
-    def snapshot(self, *, stopping: bool = False) -> Snapshot:
+    def snapshot(
+        self, *, totals: Mapping[Role, int], running: Sequence[RunningTrial], stopping: bool
+    ) -> ProgressSnapshot:
         """Return where the study stands now."""
-        counts = {role: self.counts(role) for role in ROLES}
-        stage: Role = next(
-            (role for role in ROLES if counts[role].ended < self.totals[role]), ROLES[-1]
-        )
-        elapsed = time.monotonic() - self.started_at
-        return Snapshot(
+        counts = {role: self.finished.counts(role, total=totals[role]) for role in ROLES}
+        unended = {role: max(0, totals[role] - counts[role].ended) for role in ROLES}
+        elapsed = time.monotonic() - self._started_at
+        return ProgressSnapshot(
             study=self.spec.name,
             metric=self.spec.primary.metric,
-            stage=stage,
+            stage=next((role for role in ROLES if unended[role]), ROLES[-1]),
             counts=counts,
-            running=tuple(self.running.values()),
-            best_search=self.best.get("search"),
-            best_baseline=self.best.get("baseline"),
+            running=tuple(running),
+            best_search=self.finished.best("search"),
+            best_baseline=self.finished.best("baseline"),
             elapsed_seconds=elapsed,
-            remaining_seconds=self._remaining(elapsed),
+            remaining_seconds=self._forecast(unended, running, elapsed),
             stopping=stopping,
         )
 
-    def _remaining(self, elapsed: float) -> float | None:
-        if self._work_done <= 0 and self._expected is None:
+    def _forecast(
+        self, unended: Mapping[Role, int], running: Sequence[RunningTrial], elapsed: float
+    ) -> float | None:
+        pace = elapsed / self._work_done if self._work_done else self._expected
+        if pace is None:
             return None
-        left = sum(
-            max(0, self.totals[role] - self.counts(role).ended) * self._work(role) for role in ROLES
-        )
-        left -= sum(trial.num_models * trial.epoch for trial in self.running.values())
-        pace = elapsed / self._work_done if self._work_done > 0 else self._expected
-        assert pace is not None
+        left = sum(unended[role] * self._work_of[role] for role in ROLES)
+        left -= sum(trial.num_models * trial.epoch for trial in running)
         return max(0.0, left) * pace
-
-    def _work(self, role: Role) -> float:
-        """Return the model epochs of one trial of a role that isn't pruned."""
-        return plan_folds(self.spec, role).num_members * mean_epochs(self.spec, role)

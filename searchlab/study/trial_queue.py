@@ -1,7 +1,7 @@
-"""The queue: which trial a study runs next, and whether there is none left.
+"""TrialQueue: which trial a study runs next, if any is left.
 
-Taken up first is what was left RUNNING without an owner, then what waits, then what is owed to
-trials that were lost, the baselines, the search, and the finalists.
+First come trials that were left RUNNING without an owner, then those that wait in the storage, the
+replacements of lost trials, the baselines, the search, and last the finalists.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from optuna.study import Study
@@ -19,6 +19,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
 from searchlab.study import trial_record as attr
 from searchlab.study.locks.study_lock import StudyLock
+from searchlab.study.optuna_internals import frozen_of, reopen_trial, write_system_attribute
 from searchlab.study.plan import (
     PlannedTrial,
     choose_finalists,
@@ -26,6 +27,7 @@ from searchlab.study.plan import (
     plan_retry,
     plan_search,
 )
+from searchlab.study.progress import FinishedTrials
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.storage.fencing import StaleTokenError
 from searchlab.study.storage.retrying_storage import CREATED_BY
@@ -35,27 +37,29 @@ __all__ = ["TrialQueue", "owner_of"]
 
 logger = logging.getLogger(__name__)
 
-# A turn is lost with the lock's connection.
-_MAX_TOKEN_LOSSES = 10
+# A decision is made again if the lock's connection was lost in it and another driver decided.
+_MAX_ATTEMPTS = 10
 
 
 @dataclass(slots=True, kw_only=True)
 class _Rows:
-    """What the storage holds beside finished trials, and what has been planned of it."""
+    """What the storage holds beside the finished trials."""
 
-    orphans: deque[int]  # ids of RUNNING trials that nobody works on
-    others: dict[int, Role]  # with another driver, by number
+    orphans: deque[int]  # numbers of RUNNING trials that no driver works on
+    others: dict[int, Role]  # RUNNING trials of another driver, by number
     num_waiting: int
     num_searched: int
-    owed: deque[PlannedTrial]
-    known: set[object]  # keys of planned trials that are there
+    owed: deque[PlannedTrial]  # replacements of lost trials
+    planned: dict[object, Role]  # roles of the planned trials that were begun, by key
 
 
 class TrialQueue:
     """Decides what comes next, alone or with other drivers of the same study.
 
-    With others (a shared lock) every decision begins by reading what they did, and only one
-    driver decides at a time, so that the budget is exact and no baseline runs twice.
+    If the lock is shared with other drivers, every decision begins by reading what they did, and
+    only one driver decides at a time, so that the budget is exact and no baseline runs twice.
+
+    ``finished`` holds the records of all trials that are known to have ended.
     """
 
     def __init__(
@@ -65,35 +69,31 @@ class TrialQueue:
         self._study = study
         self._lock = lock
         self._started_at = time.monotonic()
-        self.records: dict[int, TrialRecord] = {}
-        self._news: list[TrialRecord] = []
+        self.finished = FinishedTrials(spec.primary.sign)
         self._all_baselines = plan_baselines(spec, space)
-        self.planned_search = plan_search(spec)
-        self._rows = self._read(live=())
-        self._baselines = self._not_known(self._all_baselines)
-        self._search = self._not_known(self.planned_search or ())
+        self._all_search = plan_search(spec)
         self._finalists: deque[PlannedTrial] | None = None
-        self.num_finalists: int | None = None  # in all, once they are chosen
+        self._refresh(live=())
 
     # What comes next
 
     def take_next(self, live: Mapping[int, Role]) -> Trial | None:
-        """Return the next trial, RUNNING and ours, or None; ``live`` are those that we have.
+        """Return the next trial, RUNNING and ours, or None. ``live`` are those that we have.
 
-        Raises StaleTokenError where other drivers take this one's turn again and again.
+        Raises StaleTokenError if this driver's fencing token turns stale again and again.
         """
-        turns_left = _MAX_TOKEN_LOSSES
+        attempts = 0
         while True:
-            turns_left -= 1
+            attempts += 1
             try:
                 with self._lock.deciding():
                     if self._lock.shared:
                         self._refresh(live)
                     return self._take(live)
             except StaleTokenError:
-                if not turns_left:
+                if attempts == _MAX_ATTEMPTS:
                     raise
-                logger.info("another driver decided meanwhile; deciding anew")
+                logger.info("another driver decided in the meantime; deciding again")
 
     def _take(self, live: Mapping[int, Role]) -> Trial | None:
         rows = self._rows
@@ -108,92 +108,98 @@ class TrialQueue:
             return self._ask_planned(self._baselines.popleft())
         return self._take_search() or self._take_finalist(live)
 
-    def _adopt(self, trial_id: int) -> Trial:
-        logger.debug("taking up the unfinished trial of id %d", trial_id)
-        return self._own(Trial(self._study, trial_id))
+    def _adopt(self, number: int) -> Trial:
+        logger.debug("taking up the unfinished trial %d", number)
+        return self._own(reopen_trial(self._study, number))
 
     def _own(self, trial: Trial) -> Trial:
-        """Note that a trial is this driver's; one that was made by it says so already."""
-        origin = trial._cached_frozen_trial.system_attrs.get(CREATED_BY)
-        if owner_of(origin) != self._lock.driver:
-            self._study._storage.set_trial_system_attr(
-                trial._trial_id, CREATED_BY, f"{self._lock.driver}/adopted-{trial.number}"
-            )
+        """Record that a trial is this driver's; one that this driver made says so already."""
+        if owner_of(frozen_of(trial).system_attrs.get(CREATED_BY)) != self._lock.driver:
+            stamp = f"{self._lock.driver}/adopted-{trial.number}"
+            write_system_attribute(self._study, trial, CREATED_BY, stamp)
         return trial
 
     def _take_search(self) -> Trial | None:
         if self.is_search_over:
             return None
-        if self.planned_search is not None:
+        if self._all_search is not None:
             return self._ask_planned(self._search.popleft())
         self._rows.num_searched += 1
         return self._own(self._study.ask())
 
     @property
     def is_search_over(self) -> bool:
-        """Whether no more search trials are to be begun."""
+        """Return whether no more search trials may begin."""
         timeout = self._spec.search.timeout
         if timeout is not None and time.monotonic() - self._started_at >= timeout:
             return True
-        if self.planned_search is not None:
+        if self._all_search is not None:
             return not self._search
         assert self._spec.search.trials is not None
         return self._rows.num_searched >= self._spec.search.trials
 
     def _take_finalist(self, live: Mapping[int, Role]) -> Trial | None:
         if self._finalists is None:
-            at_work = [*live.values(), *self._rows.others.values()]
-            if "search" in at_work:
+            if "search" in [*live.values(), *self._rows.others.values()]:
                 return None  # one of them may yet be a finalist
-            self._finalists = self._choose_finalists()
-            ended = sum(
-                record.role == "finalist" and not record.is_replaced
-                for record in self.records.values()
-            )
-            self.num_finalists = len(self._finalists) + ended + at_work.count("finalist")
+            records = list(self.finished)
+            points = {record.number: dict(record.params) for record in records}
+            chosen = choose_finalists(self._spec, records, points)  # type: ignore[arg-type]
+            self._finalists = self._not_begun(chosen)
         return self._ask_planned(self._finalists.popleft()) if self._finalists else None
-
-    def _choose_finalists(self) -> deque[PlannedTrial]:
-        points = {number: dict(record.params) for number, record in self.records.items()}
-        chosen = choose_finalists(self._spec, self.records.values(), points)  # type: ignore[arg-type]
-        return self._not_known(chosen)
 
     def _ask_planned(self, planned: PlannedTrial) -> Trial:
         self._study.enqueue_trial(planned.point, user_attrs=planned.user_attributes())
         trial = self._study.ask()
-        if trial._cached_frozen_trial.user_attrs.get(attr.PLAN) != planned.key:
+        if frozen_of(trial).user_attrs.get(attr.PLAN) != planned.key:
             self._rows.num_waiting += 1  # somebody else enqueued one before; ours is the next
-        self._rows.known.add(planned.key)
+        self._rows.planned[planned.key] = planned.role
         return self._own(trial)
 
-    def _not_known(self, planned: Iterable[PlannedTrial]) -> deque[PlannedTrial]:
-        return deque(item for item in planned if item.key not in self._rows.known)
+    def _not_begun(self, planned: Iterable[PlannedTrial]) -> deque[PlannedTrial]:
+        return deque(item for item in planned if item.key not in self._rows.planned)
 
     # What happened
 
-    def give_back(self, trial: Trial) -> None:
-        """A trial of ours is to be taken once more, before anything new."""
-        self._rows.orphans.append(trial._trial_id)
+    def give_back(self, number: int) -> None:
+        """Have a trial of ours taken once more, before anything new."""
+        self._rows.orphans.append(number)
 
     def note_end(self, record: TrialRecord) -> None:
-        """A trial of ours ended; one that was lost is owed another."""
-        self.records[record.number] = record
+        """A trial of ours ended; a lost one is owed a replacement."""
+        self.finished.add(record)
         if record.is_replaced:
             self._rows.owed.append(plan_retry(record))
 
-    def take_news(self) -> list[TrialRecord]:
-        """Return the trials that ended since the last call, other than by ``note_end``."""
-        news, self._news = self._news, []
-        return news
+    # What is left
+
+    @property
+    def totals(self) -> dict[Role, int]:
+        """Return how many trials of each role the study runs, replacements not counted.
+
+        The number of finalists is an upper bound until they are chosen.
+        """
+        searched = self._spec.search.trials if self._all_search is None else len(self._all_search)
+        num_search = searched or 0
+        if self._finalists is None:
+            num_finalists = min(self._spec.confirm.top, num_search)
+        else:
+            begun = sum(role == "finalist" for role in self._rows.planned.values())
+            num_finalists = begun + len(self._finalists)
+        return {
+            "baseline": len(self._all_baselines),
+            "search": num_search,
+            "finalist": num_finalists,
+        }
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether another driver's trials must end before this study has."""
+        """Return whether trials of other drivers must end before the study does."""
         return bool(self._rows.others)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to be taken."""
+        """Return whether nothing is left to take."""
         rows = self._rows
         return (
             not (rows.orphans or rows.others or rows.num_waiting or rows.owed or self._baselines)
@@ -205,18 +211,10 @@ class TrialQueue:
     # What the storage holds
 
     def _refresh(self, live: Iterable[int]) -> None:
-        self._rows = self._read(live)
-        self._baselines = self._not_known(self._all_baselines)
-        self._search = self._not_known(self.planned_search or ())
-        self._finalists = None
-
-    def _read(self, live: Iterable[int]) -> _Rows:
         trials = self._study.get_trials(deepcopy=False)
         for trial in trials:
-            if trial.state.is_finished() and trial.number not in self.records:
-                record = TrialRecord.from_trial(trial)
-                self.records[trial.number] = record
-                self._news.append(record)
+            if trial.state.is_finished() and trial.number not in self.finished:
+                self.finished.add(TrialRecord.from_trial(trial))
         ours = set(live)
         running = [
             trial
@@ -224,40 +222,47 @@ class TrialQueue:
             if trial.state == TrialState.RUNNING and trial.number not in ours
         ]
         others = {trial.number: _role(trial) for trial in running if self._is_anothers(trial)}
-        return _Rows(
-            orphans=deque(trial._trial_id for trial in running if trial.number not in others),
+        self._rows = _Rows(
+            orphans=deque(trial.number for trial in running if trial.number not in others),
             others=others,
             num_waiting=sum(trial.state == TrialState.WAITING for trial in trials),
             num_searched=sum(
                 _role(trial) == "search" and attr.RETRY_OF not in trial.user_attrs
                 for trial in trials
             ),
-            owed=_find_owed(trials, self.records.values()),
-            known={trial.user_attrs.get(attr.PLAN) for trial in trials},
+            owed=_find_owed(trials, self.finished),
+            planned={
+                trial.user_attrs[attr.PLAN]: _role(trial)
+                for trial in trials
+                if attr.PLAN in trial.user_attrs
+            },
         )
+        self._baselines = self._not_begun(self._all_baselines)
+        self._search = self._not_begun(self._all_search or ())
+        self._finalists = None
 
     def _is_anothers(self, trial: FrozenTrial) -> bool:
-        """Whether a driver that is alive works on a trial that we do not have."""
+        """Return whether another driver, which is alive, works on a trial."""
         if not self._lock.shared:
             return False
         owner = owner_of(trial.system_attrs.get(CREATED_BY))
         return owner is not None and owner != self._lock.driver and self._lock.is_alive(owner)
 
 
-def owner_of(origin: str | None) -> str | None:
-    """Return the driver that a trial's origin names."""
-    return None if origin is None else origin.rpartition("/")[0]
+def owner_of(stamp: str | None) -> str | None:
+    """Return the driver that a trial's CREATED_BY stamp names."""
+    return None if stamp is None else stamp.rpartition("/")[0]
 
 
 def _find_owed(
-    trials: Sequence[FrozenTrial], records: Iterable[TrialRecord]
+    trials: Iterable[FrozenTrial], finished: Iterable[TrialRecord]
 ) -> deque[PlannedTrial]:
-    """List the retries that lost trials still await: each is enqueued once, whoever was killed."""
-    paid = {trial.user_attrs.get(attr.RETRY_OF) for trial in trials}
+    """Return the replacements of lost trials that no driver has begun."""
+    begun = {trial.user_attrs.get(attr.RETRY_OF) for trial in trials}
     return deque(
         plan_retry(record)
-        for record in sorted(records, key=lambda record: record.number)
-        if record.is_replaced and record.number not in paid
+        for record in finished
+        if record.is_replaced and record.number not in begun
     )
 
 

@@ -14,13 +14,13 @@ from searchlab.cli.progress import LiveProgress, PlainProgress, make_progress
 from searchlab.study.callbacks import (
     BestTrial,
     NullCallback,
+    ProgressSnapshot,
     RoleCounts,
     RunningTrial,
-    Snapshot,
     TrialEnd,
 )
 
-SNAPSHOT = Snapshot(
+SNAPSHOT = ProgressSnapshot(
     study="toy",
     metric="accuracy",
     stage="search",
@@ -47,7 +47,7 @@ END = TrialEnd(
 )  # fmt: skip
 
 
-def _plain(end: TrialEnd | None, snapshot: Snapshot = SNAPSHOT) -> list[str]:
+def _plain(end: TrialEnd | None, snapshot: ProgressSnapshot = SNAPSHOT) -> list[str]:
     stream = io.StringIO()
     progress = PlainProgress(stream)
     progress.begin(snapshot)
@@ -98,7 +98,7 @@ def test_stopping_is_said_once() -> None:
     assert lines[-1].startswith("stopped: ")
 
 
-def _draw(snapshot: Snapshot, end: TrialEnd | None = None) -> list[str]:
+def _draw(snapshot: ProgressSnapshot, end: TrialEnd | None = None) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=24)  # no terminal: drawn once, at the end
     progress = LiveProgress(console)

@@ -43,6 +43,26 @@ def test_a_trial_gives_its_key_and_what_it_knows(study: Study) -> None:
     assert frozen.intermediate_values == {1: 0.5}, CHANGED + "frozen_of"
 
 
+def test_a_running_trial_is_reopened_by_its_number(study: Study) -> None:
+    study.ask()
+    trial = study.ask()
+    trial.report(0.5, step=1)
+    again = internals.reopen_trial(study, 1)
+    assert again.number == 1, CHANGED + "reopen_trial"
+    again.report(0.75, step=2)
+    study.tell(again, 1.0)
+    assert study.trials[1].intermediate_values == {1: 0.5, 2: 0.75}, CHANGED + "reopen_trial"
+
+
+def test_a_system_attribute_is_written_to_a_trial_of_either_kind(study: Study) -> None:
+    trial = study.ask()
+    internals.write_system_attribute(study, trial, "searchlab:test", 1)
+    internals.write_system_attribute(study, study.trials[0], "searchlab:more", [2])
+    found = study.trials[0].system_attrs
+    expected = {"searchlab:test": 1, "searchlab:more": [2]}
+    assert found == expected, CHANGED + "write_system_attribute"
+
+
 def test_what_a_trial_was_enqueued_with_is_known_before_it_is_suggested(study: Study) -> None:
     study.enqueue_trial({"lr": 0.25, "family": "a1"})
     trial = study.ask()

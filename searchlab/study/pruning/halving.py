@@ -15,7 +15,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
-from searchlab.study.optuna_internals import storage_of, trial_id_of
+from searchlab.study.optuna_internals import write_system_attribute
 from searchlab.study.pruning.peers import PeerValues
 
 __all__ = ["HyperbandPruner", "SuccessiveHalvingPruner"]
@@ -65,7 +65,7 @@ class SuccessiveHalvingPruner(BasePruner):
         """
         key = f"{_RUNG}{rung}"
         self._peers.refresh(study)
-        storage_of(study).set_trial_system_attr(trial_id_of(trial), key, value)
+        write_system_attribute(study, trial, key, value)
         ended = self._peers.at((bracket, key))
         running = [
             other
