@@ -72,12 +72,13 @@ class StudyProgress:
 
     spec: StudySpec
     finished: FinishedTrials
-    _started_at: float = field(default_factory=time.monotonic)
+    _started_at: float = field(init=False)
     _work_done: int = 0  # by this driver
     _expected: float | None = None  # seconds of a model epoch, before any was trained
     _work_of: dict[Role, float] = field(init=False)  # one trial's, if it is not pruned
 
     def __post_init__(self) -> None:
+        self._started_at = time.monotonic()
         self._work_of = {
             role: plan_folds(self.spec, role).num_members * mean_epochs(self.spec, role)
             for role in ROLES
