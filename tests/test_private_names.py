@@ -29,11 +29,6 @@ TO_MOVE = {
     "searchlab/engine/ray/node_report.py",
     "searchlab/engine/ray/preflight.py",
     "searchlab/engine/ray/secrecy.py",
-    "searchlab/study/ledger.py",
-    "searchlab/study/live_trial.py",
-    "searchlab/study/pruning/decisions.py",
-    "searchlab/study/pruning/judging.py",
-    "searchlab/study/pruning/peers.py",
     "searchlab/study/samplers/gaussian_process.py",
     "searchlab/study/samplers/nsga2.py",
     "searchlab/study/samplers/observations.py",
@@ -50,7 +45,6 @@ TO_MOVE = {
     "searchlab/study/transfer/copy_mark.py",
     "searchlab/study/transfer/copying.py",
     "searchlab/study/transfer/deletion.py",
-    "searchlab/study/trial_queue.py",
 }
 
 
