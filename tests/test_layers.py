@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Each module breaks one contract; two of them with an import that is never run.
+# Each module breaks one contract, or closes a circle; some with imports that are never run.
 PLANTED = {
     "config/planted_upward.py": (
         "from typing import TYPE_CHECKING\n"
@@ -29,6 +31,12 @@ PLANTED = {
     "training/planted_optuna.py": "import optuna\n",
     "study/locks/planted_course.py": "from ..ledger import Ledger\n",
     "planted_layer/__init__.py": "",
+    "doctor/planted_circle.py": (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n"
+        "    from searchlab.doctor import planted_back\n"
+    ),
+    "doctor/planted_back.py": "def f():\n    from searchlab.doctor import planted_circle\n",
 }
 
 
@@ -77,6 +85,7 @@ def test_the_import_contracts_hold() -> None:
         "searchlab.training.planted_optuna -> optuna (l.1)",
         "searchlab.study.locks.planted_course -> searchlab.study.ledger (l.1)",
         "planted_layer",
+        "No cycles are allowed in searchlab.doctor.",
     ],
 )
 def test_an_import_against_the_contracts_is_found(report_on_planted: str, found: str) -> None:
@@ -85,6 +94,29 @@ def test_an_import_against_the_contracts_is_found(report_on_planted: str, found:
 
 def test_an_import_that_the_contracts_allow_is_not_found(report_on_planted: str) -> None:
     assert "searchlab.models.planted_torch" not in report_on_planted
+
+
+def find_circle(imports: dict[str, set[str]]) -> list[str]:
+    """Return modules of which each imports the next, from one of them back to itself; else none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
+
+
+def test_no_package_imports_a_module_that_imports_the_package() -> None:
+    """The contract looks at the modules of a package, but not at the package's own __init__."""
+    graph = grimp.build_graph("searchlab", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports) > 100
+    assert find_circle(imports) == []
+
+
+def test_a_circle_through_a_package_is_found() -> None:
+    circle = find_circle({"a": {"a.b"}, "a.b": {"a.c"}, "a.c": {"a"}, "a.d": {"a.b"}})
+    assert sorted(circle[1:]) == ["a", "a.b", "a.c"]
+    assert circle[0] == circle[-1]
 
 
 # What `searchlab --help` may load besides the standard library and the package itself; commands
