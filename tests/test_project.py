@@ -104,8 +104,7 @@ def test_ci_names_no_package_index() -> None:
 def test_ci_lets_no_failing_test_run_pass() -> None:
     lines = (ROOT / ".ci/run").read_text().splitlines()
     assert "set -euo pipefail" in lines
-    masked = [line for line in lines if "pytest" in line and "||" in line]
-    assert all("--collect-only" in line for line in masked)
+    assert [line for line in lines if "pytest" in line and "||" in line] == []
 
 
 def test_hooks_download_nothing() -> None:
