@@ -83,10 +83,8 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
             value = make_value(optimizer.lr, model.dropout, self._epoch)
             fold = FoldMetrics(
                 fold=0,
-                train_loss=1.0 - value,
-                train_accuracy=value,
-                validation_loss=1.0 - value,
-                validation_accuracy=value,
+                training={"loss": 1.0 - value, "accuracy": value},
+                validation={"loss": 1.0 - value, "accuracy": value},
             )
             return EpochResult(
                 number=self._config.number,
@@ -98,7 +96,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
                 fold_values=(value,),
                 fold_epoch=self._epoch,
                 seconds=0.0,
-                num_parameters=1,
+                figures={"parameters": 1},
                 done=self._epoch == self._config.epochs,
             )
 

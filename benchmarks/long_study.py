@@ -276,10 +276,8 @@ def make_result(config: Any, epoch: int, value: float) -> Any:
 
     fold = FoldMetrics(
         fold=0,
-        train_loss=1.0 - value,
-        train_accuracy=value,
-        validation_loss=1.0 - value,
-        validation_accuracy=value,
+        training={"loss": 1.0 - value, "accuracy": value},
+        validation={"loss": 1.0 - value, "accuracy": value},
     )
     return EpochResult(
         number=config.number,
@@ -291,6 +289,6 @@ def make_result(config: Any, epoch: int, value: float) -> Any:
         fold_values=(value,),
         fold_epoch=epoch,
         seconds=0.5,
-        num_parameters=100_000,
+        figures={"parameters": 100_000},
         done=epoch == config.epochs,
     )

@@ -138,11 +138,11 @@ def check_step(model: ModelConfig, facts: DatasetFacts) -> None:
     cohort, result = train_a_step(model, facts)
     assert result.done
     assert not result.diverged, model
-    assert np.isfinite([result.value, result.folds[0].train_loss]).all()
+    assert np.isfinite([result.value, result.folds[0].training["loss"]]).all()
     assert cohort.members[0].model.training is False  # it was validated
     shape, classes = facts.image_shape, facts.num_classes
     counted = count_parameters(model, image_shape=shape, num_classes=classes)
-    assert result.num_parameters == counted
+    assert result.figures["parameters"] == counted
 
 
 def suited_facts(family: str, dataset: str) -> DatasetFacts:

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
 from searchlab.study.callbacks import NullCallback, StudyCallback
 
@@ -201,7 +202,7 @@ def _compare_best(snapshot: ProgressSnapshot) -> str:
     ours = f"best {format_value(metric, best.value)} (#{best.number} {best.label})"
     if baseline is None:
         return ours
-    gain = (best.value - baseline.value) * (1 if metric == "accuracy" else -1)
+    gain = (best.value - baseline.value) * get_metric(metric).sign
     word = "better" if gain >= 0 else "worse"
     return f"{ours}, {format_difference(metric, gain)} {word} than {rival}"
 
@@ -213,8 +214,8 @@ def _describe_end(end: TrialEnd, snapshot: ProgressSnapshot) -> str:
     if end.value is not None:
         text += f" {format_value(snapshot.metric, end.value)}"
     text += f" after {epochs} ({end.seconds:.1f} s)"
-    if end.test_accuracy is not None:
-        text += f", test {format_value('accuracy', end.test_accuracy)}"
+    if end.test is not None:
+        text += f", test {format_value(snapshot.metric, end.test)}"
     if end.reason and end.state != "COMPLETE":
         text += f": {end.reason}"
     return text + _describe_race(snapshot)

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from searchlab.config.metrics import (
+    DEFAULT_METRIC,
+    Direction,
+    Metric,
+    get_metric,
+    list_objectives,
+)
 from searchlab.config.samplers import check_sampler
-from searchlab.config.trial import FoldMetric, ObjectiveConfig
+from searchlab.config.trial import ObjectiveConfig
 from searchlab.config.validation import Spec
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from searchlab.config.robustness import RobustnessSpec
     from searchlab.config.search import SearchSpec
 
-__all__ = ["Metric", "ObjectiveSpec", "Objectives", "check_objectives"]
+__all__ = ["ObjectiveSpec", "Objectives", "check_objectives"]
 
-Metric = Literal["accuracy", "loss", "robust_accuracy", "parameters", "multiply_adds", "latency"]
-_MAXIMIZED = ("accuracy", "robust_accuracy")
+_EXAMPLES = {"robustness": "robustness: {attack: fgsm, epsilon: 0.1}"}
+
+
+def _check_metric(name: str) -> str:
+    known = list_objectives()
+    if name not in known:
+        raise InputError("must be a known metric", found=name, remedy=did_you_mean(name, known))
+    return name
 
 
 class ObjectiveSpec(Spec):
-    """One figure that the search optimises; accuracies and losses are those of validation folds.
+    """One metric that the search optimises; those of images are measured on validation folds."""
 
-    ``parameters`` are counted, ``multiply_adds`` are those of one image's forward pass,
-    ``latency`` is the median milliseconds of one image's, measured on the worker.
-    """
-
-    metric: Metric = "accuracy"
-    direction: Literal["maximize", "minimize"] | None = Field(
-        None, description="follows from the metric"
+    metric: Annotated[str, AfterValidator(_check_metric)] = Field(
+        DEFAULT_METRIC,
+        json_schema_extra=lambda schema: schema.update(enum=list(list_objectives())),
     )
+    direction: Direction | None = Field(None, description="follows from the metric")
     at: Literal["best", "last"] = Field("best", description="value at the best epoch or the last")
 
     @model_validator(mode="after")
@@ -45,20 +55,23 @@ class ObjectiveSpec(Spec):
         return self
 
     @property
-    def natural_direction(self) -> Literal["maximize", "minimize"]:
+    def entry(self) -> Metric:
+        """The metric's entry in the table."""
+        return get_metric(self.metric)
+
+    @property
+    def natural_direction(self) -> Direction:
         """The direction in which this metric is better."""
-        return "maximize" if self.metric in _MAXIMIZED else "minimize"
+        return self.entry.direction
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
-        return 1 if self.natural_direction == "maximize" else -1
+        """1 if more is better, -1 if less is."""
+        return self.entry.sign
 
     def to_config(self) -> ObjectiveConfig:
         """Return what a worker needs of a study's first objective."""
-        assert self.metric in get_args(FoldMetric), self.metric
-        metric: FoldMetric = "accuracy" if self.metric == "accuracy" else "loss"
-        return ObjectiveConfig(metric=metric, direction=self.natural_direction, at=self.at)
+        return ObjectiveConfig(metric=self.metric, direction=self.natural_direction, at=self.at)
 
 
 def _to_tuple(value: Any) -> Any:
@@ -79,37 +92,45 @@ def check_objectives(
     """Raise InputError for objectives that cannot be searched together."""
     if not objectives:
         raise InputError("must name at least one objective", where=("objective",))
-    if objectives[0].metric not in get_args(FoldMetric):
-        raise InputError(
-            "must be accuracy or loss first, by which epochs and finalists are chosen",
-            where=("objective",),
-            found=objectives[0].metric,
-            remedy="Put the others after it",
-        )
-    for index, objective in enumerate(objectives[1:], start=1):
-        if objective.at != objectives[0].at and "at" in objective.model_fields_set:
-            raise InputError(
-                f"must be that of the first objective, {objectives[0].at!r}, whose epoch counts "
-                "for all of them",
-                where=("objective", index, "at"),
-                found=objective.at,
-            )
+    _check_first(objectives)
+    given = {"robustness": robustness}
     metrics = [objective.metric for objective in objectives]
-    for index, metric in enumerate(metrics):
-        if metric in metrics[:index]:
+    for index, objective in enumerate(objectives):
+        if objective.metric in metrics[:index]:
             raise InputError(
-                f"must name each metric once, got {metric!r} twice", where=("objective",)
+                f"must name each metric once, got {objective.metric!r} twice", where=("objective",)
             )
-    if "robust_accuracy" in metrics and robustness is None:
-        raise InputError(
-            "needs the attack that robust_accuracy is measured under",
-            where=("objective",),
-            remedy="Add robustness: {attack: fgsm, epsilon: 0.1}",
-        )
+        needs = objective.entry.needs
+        if needs is not None and given[needs] is None:
+            raise InputError(
+                f"needs {needs}, with which {objective.metric} is measured",
+                where=("objective",),
+                remedy=f"Add {_EXAMPLES[needs]}",
+            )
     check_sampler(search.sampler, len(objectives))
     if len(objectives) > 1 and search.pruner != "none":
         raise InputError(
-            "must be none with several objectives, which no pruner can weigh",
+            "must be none with several objectives, because pruners rank trials by one",
             where=("search", "pruner"),
             found=search.pruner,
         )
+
+
+def _check_first(objectives: tuple[ObjectiveSpec, ...]) -> None:
+    """The first decides which epoch counts, for all of them."""
+    first, *others = objectives
+    if not first.entry.is_of_folds:
+        raise InputError(
+            "must begin with a metric that every epoch has, because it chooses epochs and "
+            f"finalists ({', '.join(list_objectives(first=True))})",
+            where=("objective",),
+            found=first.metric,
+            remedy="Put that after it",
+        )
+    for index, objective in enumerate(others, start=1):
+        if objective.at != first.at and "at" in objective.model_fields_set:
+            raise InputError(
+                f"must be {first.at!r} as for the first objective, whose epoch counts for all",
+                where=("objective", index, "at"),
+                found=objective.at,
+            )

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from searchlab.config.metrics import list_metrics
 from searchlab.config.validation import Number, Spec, Value, to_tuple
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["SEARCH", "Figure", "PublishedRow", "PublishedSpec"]
+__all__ = ["SEARCH", "PublishedRow", "PublishedSpec"]
 
 SEARCH = "search"
 """The trial of a published row that stands for the search's best."""
 
-Figure = Literal[
-    "accuracy", "loss", "train_loss", "seconds_per_epoch", "correlation_mean", "correlation_std"
-]
+_OF_A_TRIAL = ("seconds_per_epoch", "correlation_mean", "correlation_std")
 
 
-_OF_A_FOLD: tuple[Figure, ...] = ("accuracy", "loss", "train_loss")
+def _figures_of_a_fold() -> tuple[str, ...]:
+    return (*(metric.name for metric in list_metrics() if metric.is_of_folds), "train_loss")
+
+
+def _name_figures(schema: dict[str, Any]) -> None:
+    schema["propertyNames"] = {"enum": [*_figures_of_a_fold(), *_OF_A_TRIAL]}
 
 
 class PublishedRow(Spec):
@@ -34,8 +38,11 @@ class PublishedRow(Spec):
     trial: str | None = Field(
         description="a baseline, an ensemble, search for the search's best, or null: not redone"
     )
-    figures: dict[Figure, Number] = Field(
-        default_factory=dict, description="what the report printed; accuracy in per cent"
+    figures: dict[str, Number] = Field(
+        default_factory=dict,
+        description="what the report printed: metrics, train_loss and others; accuracies in per "
+        "cent",
+        json_schema_extra=_name_figures,
     )
     settings: dict[str, Value] = Field(
         default_factory=dict, description="settings that the report found best"
@@ -44,7 +51,7 @@ class PublishedRow(Spec):
         None, description="ours: the test set or the mean over the folds; the default is above"
     )
     fold: int | None = Field(
-        None, ge=1, description="accuracy, loss and train_loss are of this fold alone, from 1"
+        None, ge=1, description="metrics and train_loss are of this fold alone, from 1"
     )
     wrong: str = Field("", description="what was wrong with the method behind the figure")
 
@@ -57,11 +64,18 @@ class PublishedRow(Spec):
         return self
 
     @model_validator(mode="after")
-    def _check_figures_of_a_fold(self) -> PublishedRow:
+    def _check_figures(self) -> PublishedRow:
+        of_a_fold = _figures_of_a_fold()
         for figure in self.figures:
-            if self.fold is not None and figure not in _OF_A_FOLD:
+            if figure not in (*of_a_fold, *_OF_A_TRIAL):
                 raise InputError(
-                    f"goes with {', '.join(_OF_A_FOLD)} only",
+                    "is not a known figure",
+                    where=("figures", figure),
+                    remedy=did_you_mean(figure, (*of_a_fold, *_OF_A_TRIAL)),
+                )
+            if self.fold is not None and figure not in of_a_fold:
+                raise InputError(
+                    f"goes with {', '.join(of_a_fold)} only",
                     where=("fold",),
                     found=figure,
                     remedy="Give that a row of its own",

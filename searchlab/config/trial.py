@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from searchlab.config.metrics import DEFAULT_METRIC, Direction
+
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
@@ -19,10 +21,8 @@ __all__ = [
     "AttackConfig",
     "AttackName",
     "AugmentConfig",
-    "FoldMetric",
     "FoldPlan",
     "Init",
-    "Measure",
     "ModelConfig",
     "Normalization",
     "ObjectiveConfig",
@@ -48,8 +48,6 @@ ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
 AttackName = Literal["fgsm", "pgd"]
 Normalization = Literal["standard", "unit", "half", "imagenet"]
 Precision = Literal["float32", "bfloat16"]
-FoldMetric = Literal["accuracy", "loss"]
-Measure = Literal["multiply_adds", "latency"]
 
 ROLES: tuple[Role, ...] = ("baseline", "search", "finalist")
 SCHEMES: tuple[Scheme, ...] = ("HF", "HT", "DT")
@@ -139,10 +137,10 @@ class AttackConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveConfig:
-    """What a trial's value is: a validation metric, at its best epoch or at the last."""
+    """What a trial's value is: a metric of its folds, at its best epoch or at the last."""
 
-    metric: FoldMetric = "accuracy"
-    direction: Literal["maximize", "minimize"] = "maximize"
+    metric: str = DEFAULT_METRIC
+    direction: Direction = "maximize"
     at: Literal["best", "last"] = "best"
 
 
@@ -174,8 +172,8 @@ class TrialConfig:
     trials of one study that share a configuration are the same to the bit. ``objective`` is the
     study's first, by which epochs are chosen. ``adversarial`` perturbs training images,
     ``robustness`` those of validation and test, beside the clean ones. ``patience`` epochs without
-    a better one end a trial early; None trains them all. ``measures`` are taken when it ends.
-    ``initial_weights`` is a folder to load them from instead of drawing them.
+    a better one end a trial early; None trains them all. ``measures`` are the metrics that it
+    measures on request. ``initial_weights`` is a folder to load them from instead of drawing them.
     """
 
     number: int
@@ -194,7 +192,7 @@ class TrialConfig:
     robustness: AttackConfig | None = None
     patience: int | None = None
     precision: Precision = "float32"
-    measures: tuple[Measure, ...] = ()
+    measures: tuple[str, ...] = ()
     initial_weights: str | None = None
     objective: ObjectiveConfig
     folds: FoldPlan

@@ -79,8 +79,8 @@ def _find_faults(spec: StudySpec, record: TrialRecord, trial: FrozenTrial) -> It
     num_folds = planned_folds(spec, record)
     if num_folds is not None and len(record.fold_values) < num_folds:
         yield f"without values for all folds ({num_folds})"
-    if record.role != "search" and record.test_accuracy is None:
-        yield "without a test accuracy"
+    if record.role != "search" and spec.primary.metric not in record.test_figures:
+        yield f"without a test {spec.primary.entry.label}"
     # Optuna keeps no intermediate values for several objectives.
     known = set(trial.intermediate_values)
     if len(spec.objective) == 1 and known != set(range(1, record.epochs + 1)):

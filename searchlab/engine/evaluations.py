@@ -130,7 +130,7 @@ def _plan(prepared: PreparedStudy) -> list[_Task]:
 
 def _measure_ensemble(members: tuple[str, ...], opened: _Opened) -> dict[str, float]:
     logits = [opened.model(member).logits(opened.data) for member in members]
-    return asdict(evaluate_ensemble(logits, opened.data.test_labels))
+    return evaluate_ensemble(logits, opened.data.test_labels)
 
 
 def _correlate(label: str, layer: str, opened: _Opened) -> dict[str, float]:

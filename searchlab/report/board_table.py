@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from searchlab.report.formatting import (
-    MISSING,
-    format_count,
-    format_mean_std,
-    format_percent,
-    format_seconds,
-    format_value,
-)
+from searchlab.config.metrics import Metric, get_metric
+from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
 from searchlab.report.layout import Column, make_table, markdown_table, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from searchlab.config.objectives import Metric
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.verdict import Verdict
 
 __all__ = ["board_markdown", "print_leaderboard"]
 
+_PARAMETERS = get_metric("parameters")  # which has a column of its own
+
 
 def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) -> None:
     """Print the rows, what the columns mean, and the verdict."""
-    further = _further_metrics(board)
+    further = _find_further(board)
     beside = further if _have_room(board, further) else []
     table = make_table(_board_columns(board, beside))
     for row in board.rows:
@@ -42,7 +38,7 @@ def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) ->
         say(console, f"{board.num_hidden} more search {trials}: --all", style="dim")
     if further and not beside:
         _print_further(console, board, further)
-    say(console, _explain_columns(board), style="dim")
+    say(console, _explain_columns(board, further), style="dim")
     console.print()
     say(console, verdict.text + ".", style="bold")
     if verdict.caveat:
@@ -51,21 +47,22 @@ def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) ->
 
 def board_markdown(board: Leaderboard, verdict: Verdict) -> str:
     """Return the same as Markdown, every column in one table."""
-    further = _further_metrics(board)
+    further = _find_further(board)
     table = markdown_table(
         _board_columns(board, further),
         [_board_cells(board, row, further) for row in board.rows],
     )
     said = f"**{verdict.text}.** {verdict.caveat}".rstrip()
-    return f"{_title(board)}\n\n{table}\n{_explain_columns(board)}\n\n{said}\n"
+    return f"{_title(board)}\n\n{table}\n{_explain_columns(board, further)}\n\n{said}\n"
 
 
 def _title(board: Leaderboard) -> str:
-    unit = "accuracy in %" if board.metric == "accuracy" else "loss, test accuracy in %"
-    return f"{board.study}: leaderboard ({unit})"
+    metric = get_metric(board.metric)
+    unit = f" in {metric.unit.symbol}" if metric.unit.symbol else ""
+    return f"{board.study}: leaderboard ({metric.label}{unit})"
 
 
-def _board_columns(board: Leaderboard, beside: Sequence[Metric]) -> list[Column]:
+def _board_columns(board: Leaderboard, beside: Sequence[_Further]) -> list[Column]:
     return [
         ("", "right"),
         ("trial", "left"),
@@ -74,69 +71,62 @@ def _board_columns(board: Leaderboard, beside: Sequence[Metric]) -> list[Column]
         (f"{board.num_folds}-fold", "right"),
         ("test", "right"),
         ("search", "right"),
-        *((_COST_COLUMNS[metric], "right") for metric in beside),
-        ("params", "right"),
+        *((one.title, "right") for one in beside),
+        (_PARAMETERS.column, "right"),
         ("ep", "right"),
         ("s", "right"),
     ]  # fmt: skip
 
 
-_COST_COLUMNS: dict[Metric, str] = {
-    "accuracy": "accuracy",
-    "loss": "loss",
-    "robust_accuracy": "robust",
-    "multiply_adds": "mult-adds",
-    "latency": "ms",
-}
 _MAX_BESIDE = 13  # characters that further columns may take of the names' at 80 columns
 
 
-def _further_metrics(board: Leaderboard) -> list[Metric]:
-    """Return what else is shown: the other objectives, and accuracy under attack if measured."""
-    further: list[Metric] = [metric for metric in board.metrics[1:] if metric != "parameters"]
-    attacked = any(row.robust_accuracy is not None for row in board.rows)
-    if attacked and "robust_accuracy" not in further:
-        further.append("robust_accuracy")
-    return further
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Further:
+    """A column of another metric: its figures on the search folds, or on the test set."""
+
+    metric: Metric
+    is_test: bool
+
+    @property
+    def title(self) -> str:
+        return f"test {self.metric.column}" if self.is_test else self.metric.column
+
+    def cell(self, row: Row) -> str:
+        figures = row.test_figures if self.is_test else row.figures
+        return format_value(self.metric.name, figures.get(self.metric.name), unit=False)
 
 
-def _have_room(board: Leaderboard, further: Sequence[Metric]) -> bool:
-    cells = {
-        metric: [_COST_COLUMNS[metric], *(_cost_cell(board, row, metric) for row in board.rows)]
-        for metric in further
-    }
-    return sum(1 + max(map(len, column)) for column in cells.values()) <= _MAX_BESIDE
+def _find_further(board: Leaderboard) -> list[_Further]:
+    """Return what there is to show beside the objective and the columns that every board has."""
+    columns = [
+        _Further(metric=get_metric(name), is_test=is_test)
+        for name in board.further_metrics
+        if name != _PARAMETERS.name
+        for is_test in (False, True)
+    ]
+    return [one for one in columns if any(one.cell(row) != MISSING for row in board.rows)]
 
 
-def _print_further(console: Console, board: Leaderboard, further: Sequence[Metric]) -> None:
-    """Print the other objectives as a table of their own, for want of room beside the first."""
+def _have_room(board: Leaderboard, further: Sequence[_Further]) -> bool:
+    columns = [[one.title, *(one.cell(row) for row in board.rows)] for one in further]
+    return sum(1 + max(map(len, column)) for column in columns) <= _MAX_BESIDE
+
+
+def _print_further(console: Console, board: Leaderboard, further: Sequence[_Further]) -> None:
+    """Print the other metrics as a table of their own, because there is no room beside."""
     table = make_table(
-        [
-            ("trial", "left"),
-            ("model", "left"),
-            *((_COST_COLUMNS[metric], "right") for metric in further),
-        ]
+        [("trial", "left"), ("model", "left"), *((one.title, "right") for one in further)]
     )
     for row in board.rows:
-        cells = [_cost_cell(board, row, metric) for metric in further]
+        cells = [one.cell(row) for one in further]
         if any(cell != MISSING for cell in cells):
             table.add_row(*(Text(cell) for cell in (f"#{row.number}", row.label, *cells)))
     say(console, "what else was measured", style="bold")
     console.print(table)
 
 
-def _cost_cell(board: Leaderboard, row: Row, metric: Metric) -> str:
-    if metric == "robust_accuracy":
-        return format_percent(row.robust_accuracy, unit=False)
-    if not row.values:
-        return MISSING
-    value = row.values[board.metrics.index(metric)]
-    if metric == "accuracy":
-        return format_percent(value, unit=False)
-    return format_count(round(value)) if metric == "multiply_adds" else f"{value:.3f}"
-
-
-def _board_cells(board: Leaderboard, row: Row, beside: Sequence[Metric]) -> list[str]:
+def _board_cells(board: Leaderboard, row: Row, beside: Sequence[_Further]) -> list[str]:
     metric = board.metric
     rank = MISSING if row.rank is None else str(row.rank)
     return [
@@ -145,10 +135,10 @@ def _board_cells(board: Leaderboard, row: Row, beside: Sequence[Metric]) -> list
         row.label,
         _describe_kind(row),
         format_mean_std(metric, row.cv_mean, row.cv_std),
-        format_percent(row.test_accuracy, unit=False),
+        format_value(metric, row.test_figures.get(metric), unit=False),
         format_value(metric, row.value, unit=False),
-        *(_cost_cell(board, row, further) for further in beside),
-        format_count(row.num_parameters),
+        *(one.cell(row) for one in beside),
+        format_value(_PARAMETERS.name, row.figures.get(_PARAMETERS.name)),
         str(row.epochs),
         format_seconds(row.seconds),
     ]
@@ -164,18 +154,19 @@ def _describe_kind(row: Row) -> str:
     return row.role if row.finalist_of is None else f"{row.role} #{row.finalist_of}"
 
 
-def _explain_columns(board: Leaderboard) -> str:
+def _explain_columns(board: Leaderboard, further: Sequence[_Further]) -> str:
     folds = "the first fold" if board.search_folds == 1 else f"{board.search_folds} folds"
     text = (
-        f"{board.num_folds}-fold: mean ± standard deviation over all folds, by which rank goes. "
-        f"search: on {folds}, by which the search goes. test: met once, by a model trained on "
-        "all training images. ep: epochs."
+        f"{board.num_folds}-fold: mean ± standard deviation over all folds, which gives the rank. "
+        f"search: on {folds}, which guide the search. test: met once, by a model trained on all "
+        "training images. ep: epochs."
     )
-    if "robust_accuracy" in _further_metrics(board):
-        text += " robust: on the search folds under the study's attack."
+    for metric in dict.fromkeys(one.metric for one in further):
+        where = ", on the search folds" if metric.is_of_folds else ""
+        text += f" {metric.column}: {metric.note or metric.label}{where}."
     if any(row.finalist_of is not None for row in board.rows):
         text += " finalist #n: search trial n, trained again."
     if len(board.metrics) > 1:
-        metrics = ", ".join(metric.replace("_", " ") for metric in board.metrics)
-        text += f" *: on the Pareto front of {metrics}: none is as good in all and better in one."
+        labels = ", ".join(get_metric(metric).label for metric in board.metrics)
+        text += f" *: on the Pareto front of {labels}: none is as good in all and better in one."
     return text

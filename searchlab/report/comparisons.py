@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from searchlab.analysis.comparison import Comparison, compare_folds
-from searchlab.report.formatting import MISSING
+from searchlab.report.formatting import MISSING, format_value
 from searchlab.report.layout import Column, make_table, markdown_table, say
 
 if TYPE_CHECKING:
@@ -142,13 +142,15 @@ def _cells(pair: ComparedBaselines) -> tuple[str, ...]:
     comparison = pair.comparison
     if comparison is None:
         return names, MISSING, MISSING, MISSING, pair.outcome
-    scale, digits = (100, 2) if pair.metric == "accuracy" else (1, 4)
     interval = MISSING
     if comparison.interval is not None:
-        low, high = (scale * end for end in comparison.interval)
-        interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
+        interval = " to ".join(_write(pair, end) for end in comparison.interval)
     p_value = MISSING if pair.p_adjusted is None else _format_p(pair.p_adjusted)
-    return names, f"{scale * comparison.difference:+.{digits}f}", interval, p_value, pair.outcome
+    return names, _write(pair, comparison.difference), interval, p_value, pair.outcome
+
+
+def _write(pair: ComparedBaselines, difference: float) -> str:
+    return format_value(pair.metric, difference, unit=False, sign="+")
 
 
 def _format_p(p_value: float) -> str:

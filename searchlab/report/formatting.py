@@ -1,14 +1,14 @@
-"""How figures are written for people: percentages, losses, durations, counts."""
+"""How figures are written for people: metrics by their unit, durations, counts."""
 
 from __future__ import annotations
 
+from searchlab.config.metrics import COUNT, DEFAULT_METRIC, Unit, get_metric
+
 __all__ = [
     "MISSING",
-    "format_count",
     "format_difference",
     "format_duration",
     "format_mean_std",
-    "format_percent",
     "format_seconds",
     "format_value",
 ]
@@ -16,32 +16,40 @@ __all__ = [
 MISSING = "-"
 
 
-def format_value(metric: str, value: float | None, *, unit: bool = True) -> str:
-    """Write a metric: an accuracy in [0, 1] as ``97.22 %``, a loss as ``0.1234``."""
-    if metric == "accuracy":
-        return format_percent(value, unit=unit)
-    return MISSING if value is None else f"{value:.4f}"
-
-
-def format_percent(share: float | None, *, unit: bool = True) -> str:
-    """Write a share in [0, 1] as a percentage."""
-    if share is None:
+def format_value(metric: str, value: float | None, *, unit: bool = True, sign: str = "") -> str:
+    """Write a metric's figure: ``97.22 %``, or a loss as ``0.1234``; ``sign`` is ``+`` for both."""
+    if value is None:
         return MISSING
-    return f"{100 * share:.2f} %" if unit else f"{100 * share:.2f}"
+    style = get_metric(metric).unit
+    text = _write(style, value, style.decimals, sign)
+    return f"{text} {style.symbol}" if unit and style.symbol else text
 
 
-def format_mean_std(metric: str, mean: float | None, std: float | None) -> str:
-    """Write ``97.22 ± 0.61`` (per cent) or ``0.1234 ± 0.012``."""
+def format_mean_std(
+    metric: str, mean: float | None, std: float | None, *, unit: bool = False
+) -> str:
+    """Write ``97.22 ± 0.61``, with its unit after it if asked for."""
     if mean is None or std is None:
         return MISSING
-    spread = f"{100 * std:.2f}" if metric == "accuracy" else f"{std:.3f}"
-    return f"{format_value(metric, mean, unit=False)} ± {spread}"
+    style = get_metric(metric).unit
+    text = f"{_write(style, mean, style.decimals)} ± {_write(style, std, style.spread_decimals)}"
+    return f"{text} {style.symbol}" if unit and style.symbol else text
 
 
-def format_difference(metric: str, difference: float) -> str:
-    """Write a size without its sign: ``1.42 points`` of accuracy, or ``0.0123`` of loss."""
-    size = abs(difference)
-    return f"{100 * size:.2f} points" if metric == "accuracy" else f"{size:.4f}"
+def format_difference(metric: str, difference: float, *, named: bool = False) -> str:
+    """Write a size without its sign: ``1.42 points``, or ``0.0123``.
+
+    ``named`` adds of what: ``0.0123 of loss``. Points alone are of the default metric.
+    """
+    entry = get_metric(metric)
+    text = _write(entry.unit, abs(difference), entry.unit.decimals)
+    text = f"{text} {entry.unit.points}".rstrip()
+    return f"{text} of {entry.label}" if named and metric != DEFAULT_METRIC else text
+
+
+def _write(style: Unit, value: float, decimals: int, sign: str = "") -> str:
+    separator = "," if style is COUNT else ""
+    return f"{style.scale * value:{sign}{separator}.{decimals}f}"
 
 
 def format_duration(seconds: float) -> str:
@@ -54,8 +62,3 @@ def format_duration(seconds: float) -> str:
 def format_seconds(seconds: float) -> str:
     """Write a training time: ``2.1``, from 100 s on ``1,234``."""
     return f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
-
-
-def format_count(count: int | None) -> str:
-    """Write ``12,345``."""
-    return MISSING if count is None else f"{count:,}"

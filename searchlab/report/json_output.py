@@ -2,10 +2,10 @@
 
 Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist is null.
 
-- a trial: ``rank, number, role, label, state, value, cv_mean, cv_std, fold_values,
-  test_accuracy, robust_accuracy, test_robust_accuracy, num_parameters, epochs, seconds,
-  stop_reason, finalist_of, values, on_front, params``; ``values`` are in the order of the study's
-  objectives
+- a trial: ``rank, number, role, label, state, value, cv_mean, cv_std, fold_values, epochs, seconds,
+  stop_reason, finalist_of, values, on_front, params``, and every metric by its key, those of folds
+  as means over the search folds and again as ``test_...`` on the test set: ``accuracy,
+  test_accuracy, num_parameters, ...``; ``values`` are in the order of the study's objectives
 - ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, trials: [trial], num_hidden,
   comparisons: [{question, first, second, difference, interval, p_value, p_adjusted, outcome}],
   published: {source, why, figures: [{table, name, figure, published, ours, std, source, wrong,
@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from searchlab.config.metrics import list_metrics
 from searchlab.study.storage.opening import hide_password
 
 if TYPE_CHECKING:
@@ -45,9 +46,18 @@ def row_data(row: Row | None) -> dict[str, Any] | None:
     """Return a trial."""
     if row is None:
         return None
+    data = asdict(row)
+    figures, test_figures = data.pop("figures"), data.pop("test_figures")
+    metrics = list_metrics()
     # JSON has no NaN, and a storage that others write to may hold one.
     return {
-        **asdict(row),
+        **data,
+        **{metric.stored_key: figures.get(metric.name) for metric in metrics},
+        **{
+            metric.test_key: test_figures.get(metric.name)
+            for metric in metrics
+            if metric.is_of_folds
+        },
         "fold_values": _without_nan(row.fold_values),
         "values": _without_nan(row.values),
     }

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from searchlab.analysis.pareto import find_front
+from searchlab.config.metrics import DEFAULT_METRIC, Figures, list_metrics
 from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
-    from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
-    from searchlab.config.trial import FoldMetric, Role
+    from searchlab.config.trial import Role
 
-__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard"]
+__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "list_further_metrics"]
 
 NUM_SEARCH_ROWS = 5
+_TELLING = 0.02  # a figure this far from the default metric's shows what that one hides
 _STATE_ORDER = ("COMPLETE", "RUNNING", "WAITING", "PRUNED", "FAIL")
 
 
@@ -27,9 +28,10 @@ class Row:
     """One trial of the leaderboard.
 
     ``value`` is the mean over the search folds; ``cv_mean`` and ``cv_std`` (sample deviation) are
-    over all folds, and like ``rank`` and the test figure belong to baselines and finalists alone.
-    With several objectives ``values`` has them all, and ``on_front`` rows are those that no trial
-    beats in every one.
+    over all folds, and like ``rank`` and ``test_figures`` belong to baselines and finalists alone.
+    ``figures`` and ``test_figures`` are by metric and finite, the objectives' among them. With
+    several objectives ``values`` has them all, and ``on_front`` rows are those that no trial beats
+    in every one.
     """
 
     rank: int | None
@@ -40,14 +42,12 @@ class Row:
     value: float | None
     cv_mean: float | None
     cv_std: float | None
-    test_accuracy: float | None
-    num_parameters: int | None
+    figures: Figures
+    test_figures: Figures
     epochs: int
     seconds: float
     stop_reason: str | None
     finalist_of: int | None
-    robust_accuracy: float | None = None
-    test_robust_accuracy: float | None = None
     values: tuple[float, ...] = ()
     on_front: bool = False
     params: dict[str, object] = field(default_factory=dict)
@@ -63,13 +63,15 @@ class Row:
 class Leaderboard:
     """Rows in order: confirmed ones by rank, the rest of their kind, then search trials.
 
-    ``sign`` is 1 where more of ``metric`` is better, -1 where less is. ``num_search`` is how many
-    search trials the study asks for, None for all of a plan.
+    ``metrics`` are the objectives, ``metric`` is the first of them, and ``further_metrics`` are
+    worth showing beside it. ``sign`` is 1 if more of ``metric`` is better, -1 if less is.
+    ``num_search`` is how many search trials the study asks for, None for all of a plan.
     """
 
     study: str
-    metric: FoldMetric
-    metrics: tuple[Metric, ...]
+    metric: str
+    metrics: tuple[str, ...]
+    further_metrics: tuple[str, ...]
     sign: int
     num_folds: int
     search_folds: int
@@ -92,16 +94,40 @@ def build_leaderboard(
     front = [row for row in complete if row.on_front]
     rest = [row for row in complete if not row.on_front]
     shown = search if show_all else [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
+    board_rows = (*_number(confirmed), *unconfirmed, *shown)
+    metrics = tuple(objective.metric for objective in spec.objective)
     return Leaderboard(
         study=spec.name,
-        metric=spec.primary.to_config().metric,
-        metrics=tuple(objective.metric for objective in spec.objective),
+        metric=spec.primary.metric,
+        metrics=metrics,
+        further_metrics=list_further_metrics(board_rows, metrics),
         sign=sign,
         num_folds=spec.validation.folds,
         search_folds=spec.validation.search_folds,
-        rows=(*_number(confirmed), *unconfirmed, *shown),
+        rows=board_rows,
         num_hidden=len(search) - len(shown),
         num_search=spec.search.trials,
+    )
+
+
+def list_further_metrics(rows: Iterable[Row], objectives: Sequence[str]) -> tuple[str, ...]:
+    """Return what to show beside the first objective: the others, then what the table says."""
+    first, *others = objectives
+    complete = _complete(rows)
+    shown = [
+        metric.name
+        for metric in list_metrics()
+        if metric.shown == "always"
+        or (metric.shown == "if_telling" and any(_is_telling(metric.name, row) for row in complete))
+    ]
+    return tuple(name for name in dict.fromkeys((*others, *shown)) if name != first)
+
+
+def _is_telling(metric: str, row: Row) -> bool:
+    return any(
+        abs(figures[metric] - figures[DEFAULT_METRIC]) > _TELLING
+        for figures in (row.figures, row.test_figures)
+        if metric in figures and DEFAULT_METRIC in figures
     )
 
 
@@ -117,6 +143,8 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
     is_fixed = record.role != "search"
     is_complete = record.state == "COMPLETE"
     folds = tuple(record.fold_values)
+    values = record.values if is_complete else ()
+    metrics = [objective.metric for objective in spec.objective]
     is_confirmed = (
         is_fixed
         and is_complete
@@ -132,18 +160,14 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
         value=_finite(record.value),
         cv_mean=statistics.fmean(folds) if is_confirmed else None,
         cv_std=statistics.stdev(folds) if is_confirmed else None,
+        figures=_finite_figures({**dict(zip(metrics, values, strict=False)), **record.figures}),
         # Whatever a storage says, no search trial is ever shown with a test figure (DESIGN 6).
-        test_accuracy=_finite(record.test_accuracy) if is_fixed and is_complete else None,
-        num_parameters=record.num_parameters,
+        test_figures=_finite_figures(record.test_figures if is_fixed and is_complete else {}),
         epochs=record.epochs,
         seconds=record.seconds,
         stop_reason=record.stop_reason,
         finalist_of=record.finalist_of,
-        robust_accuracy=_finite(record.robust_accuracy),
-        test_robust_accuracy=_finite(record.test_robust_accuracy)
-        if is_fixed and is_complete
-        else None,
-        values=record.values if is_complete else (),
+        values=values,
         params=record.params,
         fold_values=folds,
     )
@@ -165,6 +189,10 @@ def _mark_front(rows: list[Row], spec: StudySpec) -> list[Row]:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _finite_figures(figures: Figures) -> Figures:
+    return {metric: figure for metric, figure in figures.items() if math.isfinite(figure)}
 
 
 def _complete(rows: Iterable[Row]) -> list[Row]:

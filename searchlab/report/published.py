@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from searchlab.config.published import SEARCH, Figure, PublishedRow
+from searchlab.config.metrics import get_metric
+from searchlab.config.published import SEARCH, PublishedRow
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import Fixed, SpaceSpec
 from searchlab.report.leaderboard import best_row
@@ -25,11 +26,11 @@ Measure = Literal["test", "folds"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedFigure:
-    """One published figure and ours; None where ours is missing.
+    """One published figure and ours; None if ours is missing.
 
     Accuracies are in per cent. ``source`` says what ours is measured on; it is ``search`` for a
-    setting that was found best. Where an accuracy or loss is not of one fold alone, ``ours_test``
-    and ``ours_folds`` are both measures of it, one of which is ``ours``.
+    setting that was found best. If a metric is not of one fold alone, ``ours_test`` and
+    ``ours_folds`` are both measures of it, one of which is ``ours``.
     """
 
     table: str
@@ -105,7 +106,7 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _source(figure: Figure, against: Measure) -> Literal[Measure, "training", "test neurons"]:
+def _source(figure: str, against: Measure) -> Literal[Measure, "training", "test neurons"]:
     if figure in ("train_loss", "seconds_per_epoch"):
         return "training"
     return "test neurons" if figure.startswith("correlation") else against
@@ -124,7 +125,7 @@ class _Ours:
 
 def _our_figure(
     row: PublishedRow,
-    figure: Figure,
+    figure: str,
     against: Measure,
     found: Mapping[str, TrialRecord],
     reading: StudyReading,
@@ -170,14 +171,14 @@ def _seconds_per_epoch(record: TrialRecord, spec: StudySpec) -> float | None:
     return record.seconds / (record.epochs * passes) if record.epochs else None
 
 
-def _of_fold(record: TrialRecord, figure: Figure, fold: int, spec: StudySpec) -> float | None:
+def _of_fold(record: TrialRecord, figure: str, fold: int, spec: StudySpec) -> float | None:
     if figure != spec.primary.metric or fold > len(record.fold_values):
         return None
     return _scaled(record.fold_values[fold - 1], figure)
 
 
-def _of_trial(record: TrialRecord, figure: Figure, against: Measure, spec: StudySpec) -> _Ours:
-    test = _scaled(record.test_accuracy if figure == "accuracy" else record.test_loss, figure)
+def _of_trial(record: TrialRecord, figure: str, against: Measure, spec: StudySpec) -> _Ours:
+    test = _scaled(record.test_figures.get(figure), figure)
     # Of the folds a trial keeps the objective's metric alone.
     values = record.fold_values if figure == spec.primary.metric else ()
     mean = _scaled(statistics.fmean(values), figure) if values else None
@@ -192,8 +193,9 @@ def _of_trial(record: TrialRecord, figure: Figure, against: Measure, spec: Study
     )
 
 
-def _scaled(value: float | None, figure: Figure) -> float | None:
-    return None if value is None else 100 * value if figure == "accuracy" else value
+def _scaled(value: float | None, figure: str) -> float | None:
+    """Return our figure of a metric as reports print it."""
+    return None if value is None else get_metric(figure).unit.scale * value
 
 
 def _compare_settings(

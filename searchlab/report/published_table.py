@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from searchlab.config.metrics import Metric, list_metrics
 from searchlab.report.formatting import MISSING
 from searchlab.report.layout import Column, markdown_table
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["print_published", "published_markdown"]
 
 _FIGURES = {
-    "accuracy": "accuracy %",
     "train_loss": "training loss",
     "seconds_per_epoch": "s an epoch",
     "correlation_mean": "correlation, mean",
@@ -212,7 +212,10 @@ def _write_published(figure: ComparedFigure, digits: int) -> str:
 
 
 def _name_figure(figure: ComparedFigure, usual: str) -> str:
+    metric = _find_metric(figure)
     name = _FIGURES.get(figure.figure, figure.figure)
+    if metric is not None:
+        name = f"{metric.label} {metric.unit.symbol}".rstrip()
     if figure.source in ("test", "folds") and figure.source != usual:
         name += f", {figure.source}"
     return name
@@ -246,5 +249,12 @@ def _write_difference(figure: ComparedFigure) -> str:
 def _write(figure: ComparedFigure, value: object, sign: str = "") -> str:
     if not isinstance(value, (int, float)):
         return MISSING
-    digits = 2 if figure.figure in ("accuracy", "seconds_per_epoch") else 4
+    metric = _find_metric(figure)
+    digits = 2 if figure.figure == "seconds_per_epoch" else 4
+    if metric is not None:
+        digits = metric.unit.decimals
     return f"{value:{sign}.{digits}f}"
+
+
+def _find_metric(figure: ComparedFigure) -> Metric | None:
+    return next((metric for metric in list_metrics() if metric.name == figure.figure), None)

@@ -16,7 +16,6 @@ from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, Tria
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from searchlab.config.objectives import Metric
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
     from searchlab.study.run_folder import RunFolder
@@ -45,7 +44,7 @@ class StudyReading:
     trials: list[FrozenTrial] = field(default_factory=list)
 
     @property
-    def metrics(self) -> tuple[Metric, ...]:
+    def metrics(self) -> tuple[str, ...]:
         """The study's objectives, the first of them first."""
         return tuple(objective.metric for objective in self.spec.objective)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from searchlab.config.metrics import DEFAULT_METRIC
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.report.leaderboard import Row, best_row
 from searchlab.report.reading import StudyReading, read_study
@@ -41,7 +42,7 @@ def summarise_run(run: RunFolder, storage_option: str | None) -> StudySummary:
         return StudySummary(
             name=run.path.name,
             dataset="-",
-            metric="accuracy",
+            metric=DEFAULT_METRIC,
             state="unreadable",
             ended=0,
             total=None,

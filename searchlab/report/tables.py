@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from searchlab.report.formatting import (
-    MISSING,
-    format_count,
-    format_mean_std,
-    format_percent,
-    format_seconds,
-    format_value,
-)
+from searchlab.config.metrics import get_metric
+from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
 from searchlab.report.layout import make_table, say
+from searchlab.report.leaderboard import list_further_metrics
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from searchlab.config.objectives import Metric
     from searchlab.report.leaderboard import Row
     from searchlab.report.status import StudyStatus
     from searchlab.report.summary import StudySummary
@@ -55,7 +48,7 @@ def print_status(console: Console, status: StudyStatus) -> None:
         )
     console.print(table)
     if (text := status.incidents.text) is not None:
-        say(console, f"disturbed: {text}")
+        say(console, f"incidents: {text}")
 
 
 _STATUS_COLUMNS = ("asked for", "complete", "pruned", "failed", "running", "waiting")
@@ -101,44 +94,24 @@ def _headline(metric: str, row: Row) -> str:
     return format_value(metric, row.value if row.cv_mean is None else row.cv_mean)
 
 
-def describe_figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
+def describe_figures(row: Row, metrics: Sequence[str]) -> list[str]:
     """Write a trial's figures as lines of text; ``metrics`` are the study's objectives."""
-    metric = metrics[0]
+    first, label = metrics[0], get_metric(metrics[0]).label
+    further = list_further_metrics([row], metrics)
     source = "" if row.finalist_of is None else f", search trial #{row.finalist_of} again"
     lines = [f"{row.title} ({row.role}{source})"]
     if row.cv_mean is not None:
-        figure = format_mean_std(metric, row.cv_mean, row.cv_std)
-        unit = " %" if metric == "accuracy" else ""
-        lines.append(f"{metric} over {len(row.fold_values)} folds: {figure}{unit}")
-    lines.append(f"{metric} on the search folds: {format_value(metric, row.value)}")
-    lines.extend(_describe_objective(*one) for one in _further_values(row, metrics))
-    if row.test_accuracy is not None:
-        lines.append(f"test accuracy: {format_percent(row.test_accuracy)}")
-    if row.test_robust_accuracy is not None:
-        lines.append(f"test accuracy under attack: {format_percent(row.test_robust_accuracy)}")
-    lines.append(f"parameters: {format_count(row.num_parameters)}")
+        figure = format_mean_std(first, row.cv_mean, row.cv_std, unit=True)
+        lines.append(f"{label} over {len(row.fold_values)} folds: {figure}")
+    lines.append(f"{label} on the search folds: {format_value(first, row.value)}")
+    for name in further:
+        if name in row.figures:
+            where = " on the search folds" if get_metric(name).is_of_folds else ""
+            figure = format_value(name, row.figures[name])
+            lines.append(f"{get_metric(name).label}{where}: {figure}")
+    for name in (first, *further):
+        if name in row.test_figures:
+            figure = format_value(name, row.test_figures[name])
+            lines.append(f"test {get_metric(name).label}: {figure}")
     lines.append(f"epochs: {row.epochs}, {format_seconds(row.seconds)} s")
     return lines
-
-
-def _further_values(row: Row, metrics: Sequence[Metric]) -> list[tuple[Metric, float]]:
-    """Pair the objectives but the first with their values; parameters have a line anyway."""
-    if len(row.values) != len(metrics):
-        return []
-    return [
-        (metric, value)
-        for metric, value in zip(metrics[1:], row.values[1:], strict=True)
-        if metric != "parameters" and math.isfinite(value)
-    ]
-
-
-def _describe_objective(metric: Metric, value: float) -> str:
-    match metric:
-        case "multiply_adds":
-            return f"multiply-adds an image: {format_count(round(value))}"
-        case "latency":
-            return f"latency: {value:.3f} ms"
-        case "robust_accuracy":
-            return f"accuracy under attack on the search folds: {format_percent(value)}"
-        case _:
-            return f"{metric} on the search folds: {format_value(metric, value)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from searchlab.analysis.comparison import Comparison, compare_folds
-from searchlab.report.formatting import format_difference
+from searchlab.report.formatting import format_difference, format_value
 from searchlab.report.leaderboard import Leaderboard, Row
 
 __all__ = ["Outcome", "Verdict", "reach_verdict"]
@@ -68,9 +68,7 @@ def _state(
 ) -> str:
     rival = f"the best baseline {baseline.title}"
     evidence = _describe_evidence(board, comparison)
-    size = format_difference(board.metric, comparison.difference)
-    if board.metric == "loss":
-        size += " of loss"
+    size = format_difference(board.metric, comparison.difference, named=True)
     if outcome == "better":
         return f"{finalist.title} beats {rival} by {size} ({evidence})"
     if outcome == "worse":
@@ -86,14 +84,13 @@ def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
     if comparison.interval is None or comparison.p_value is None:
         return f"the same on all {comparison.num_compared} folds, no spread to test by"
     sign = 1 if comparison.difference >= 0 else -1
-    low, high = sorted(sign * end for end in comparison.interval)
-    if board.metric == "accuracy":
-        span = f"{100 * low:.2f} to {100 * high:.2f}"
-    else:
-        span = f"{low:.4f} to {high:.4f}"
+    low, high = (
+        format_value(board.metric, end, unit=False)
+        for end in sorted(sign * end for end in comparison.interval)
+    )
     p_value = comparison.p_value
     p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return f"95 % CI {span}, {p_text}; {test}"
+    return f"95 % CI {low} to {high}, {p_text}; {test}"
 
 
 def _warn_of_selection(

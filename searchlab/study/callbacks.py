@@ -34,7 +34,10 @@ class RunningTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """A trial that just ended. ``state`` is COMPLETE, PRUNED or FAIL."""
+    """A trial that just ended. ``state`` is COMPLETE, PRUNED or FAIL.
+
+    ``value`` and ``test`` are the first objective's figures, on the search folds and the test set.
+    """
 
     number: int
     role: Role
@@ -44,7 +47,7 @@ class TrialEnd:
     epoch: int
     seconds: float
     reason: str | None
-    test_accuracy: float | None
+    test: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

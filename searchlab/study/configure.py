@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import FoldPlan, Measure, Role, TrialConfig
+from searchlab.config.trial import FoldPlan, Role, TrialConfig
 from searchlab.study.plan import baseline_key
 from searchlab.study.resolve import resolve
 from searchlab.study.space.points import Point
@@ -36,7 +36,7 @@ def make_config(
         robustness=None if spec.robustness is None else spec.robustness.to_config(),
         patience=settings.patience,
         precision=settings.precision,
-        measures=_measures(spec),
+        measures=tuple(one.metric for one in spec.objective if one.entry.on_request),
         initial_weights=spec.baselines.weights if row in spec.baseline_grid else None,
         objective=spec.primary.to_config(),
         folds=plan_folds(spec, role, row),
@@ -58,12 +58,6 @@ def plan_folds(spec: StudySpec, role: Role, row: BaselineRow | None = None) -> F
 
 def _find_row(spec: StudySpec, plan_key: object) -> BaselineRow:
     return next(row for row in spec.baseline_rows if baseline_key(row) == plan_key)
-
-
-def _measures(spec: StudySpec) -> tuple[Measure, ...]:
-    wanted = {objective.metric for objective in spec.objective}
-    known: tuple[Measure, ...] = ("multiply_adds", "latency")
-    return tuple(measure for measure in known if measure in wanted)
 
 
 def mean_epochs(spec: StudySpec, role: Role) -> float:

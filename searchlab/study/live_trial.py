@@ -169,7 +169,7 @@ class LiveTrial:
             epoch=0 if last is None else last.epoch,
             seconds=math.fsum(result.seconds for result in self.results.values()),
             reason=record.error or record.stop_reason,
-            test_accuracy=None if last is None or last.test is None else last.test.accuracy,
+            test=record.test_figures.get(self.config.objective.metric),
         )
 
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from searchlab.config.metrics import get_metric
 from searchlab.study import trial_record as attr
-from searchlab.study.objective_values import mean_at_best_epoch
+from searchlab.study.objective_values import trial_figures
 from searchlab.training.results import EpochResult
 
 __all__ = ["TrialOutcome", "decide_outcome", "end_attributes", "fail", "learning_curves"]
 
 FailReason = Literal["error", "oom", "lost"]
-
-_FIGURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +27,7 @@ class TrialOutcome:
 
 
 def fail(error: str, reason: FailReason = "error") -> TrialOutcome:
-    """Return the outcome of a trial that could not be trained; a ``lost`` one is run again."""
+    """Return the outcome of a trial that could not be trained. A ``lost`` one is run again."""
     return TrialOutcome(state="FAIL", reason=reason, error=error)
 
 
@@ -56,46 +55,38 @@ def end_attributes(
         last = results[max(results)]
         seconds = math.fsum(result.seconds for result in results.values())
         attributes[attr.EPOCHS] = last.epoch
-        attributes[attr.NUM_PARAMETERS] = last.num_parameters
         attributes[attr.SECONDS] = round(seconds, 3)
         attributes[attr.FOLD_VALUES] = list(last.fold_values)
-        if last.test is not None:
-            attributes[attr.TEST_ACCURACY] = last.test.accuracy
-            attributes[attr.TEST_LOSS] = last.test.loss
-            if last.test.robust_accuracy is not None:
-                attributes[attr.TEST_ROBUST_ACCURACY] = last.test.robust_accuracy
-        robust = mean_at_best_epoch("robust_accuracy", results, search_folds=search_folds)
-        for name, figure in (
-            (attr.ROBUST_ACCURACY, robust),
-            (attr.MULTIPLY_ADDS, last.multiply_adds),
-            (attr.LATENCY_MS, last.latency_ms),
-            (attr.TRAIN_LOSS, _last_train_loss(results)),
-        ):
-            if figure is not None:
-                attributes[name] = figure
+        figures = _collect_figures(results, search_folds=search_folds)
+        attributes[attr.FIGURES] = figures
+        attributes |= {key: figures[key] for key in attr.OWN_ATTRIBUTES if key in figures}
+        if last.folds:
+            losses = [fold.training["loss"] for fold in last.folds]
+            attributes[attr.TRAIN_LOSS] = math.fsum(losses) / len(losses)
         if last.batch_split > 1:
             attributes[attr.BATCH_SPLIT] = last.batch_split
     return attributes
 
 
-def _last_train_loss(results: Mapping[int, EpochResult]) -> float | None:
-    folds = results[max(results)].folds
-    return math.fsum(fold.train_loss for fold in folds) / len(folds) if folds else None
+def _collect_figures(results: Mapping[int, EpochResult], *, search_folds: int) -> dict[str, float]:
+    figures = trial_figures(results, search_folds=search_folds)
+    test = results[max(results)].test or {}
+    return {
+        **{get_metric(name).stored_key: figure for name, figure in figures.items()},
+        **{get_metric(name).test_key: figure for name, figure in test.items()},
+    }
 
 
 def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
     """Gather, for each figure, a list a fold of a value an epoch; and the seconds of each epoch."""
     trained = [results[epoch] for epoch in sorted(results) if not results[epoch].diverged]
-    folds = range(len(trained[0].folds)) if trained else range(0)
-    curves: dict[str, list[Any]] = {
-        figure: [
-            [round(getattr(result.folds[fold], figure), 6) for result in trained] for fold in folds
-        ]
-        for figure in _FIGURES
-    }
-    if trained and trained[0].folds[0].robust_accuracy is not None:
-        curves["robust_accuracy"] = [
-            [round(result.folds[fold].robust_accuracy or 0.0, 6) for result in trained]
-            for fold in folds
-        ]
+    curves: dict[str, list[Any]] = {}
+    for fold in range(len(trained[0].folds)) if trained else ():
+        epochs = [result.folds[fold] for result in trained]
+        for name in epochs[0].training:
+            curve = [round(epoch.training[name], 6) for epoch in epochs]
+            curves.setdefault(f"train_{name}", []).append(curve)
+        for name in epochs[0].validation:
+            curve = [round(epoch.validation[name], 6) for epoch in epochs]
+            curves.setdefault(get_metric(name).curve_key, []).append(curve)
     return {**curves, "seconds": [round(result.seconds, 3) for result in trained]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from searchlab.config.metrics import Figures, list_metrics
+
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
@@ -17,27 +19,22 @@ __all__ = [
     "EPOCHS",
     "ERROR",
     "EVALUATIONS",
+    "FIGURES",
     "FINALIST_OF",
     "FOLD_VALUES",
     "HOSTS_LOST",
     "INDEPENDENTLY_SAMPLED",
     "INTERRUPTIONS",
     "LABEL",
-    "LATENCY_MS",
-    "MULTIPLY_ADDS",
     "NODE",
-    "NUM_PARAMETERS",
+    "OWN_ATTRIBUTES",
     "PLAN",
     "PROGRESS",
     "RETRY_OF",
-    "ROBUST_ACCURACY",
     "ROLE",
     "SCHEME",
     "SECONDS",
     "STOP_REASON",
-    "TEST_ACCURACY",
-    "TEST_LOSS",
-    "TEST_ROBUST_ACCURACY",
     "TRAIN_LOSS",
     "Interruptions",
     "TrialRecord",
@@ -53,24 +50,24 @@ PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs tw
 FINALIST_OF = "finalist_of"  # the search trial that a finalist repeats on every fold
 FOLD_VALUES = "fold_values"  # the objective's metric of each fold, at the folds' best epoch
 EPOCHS = "epochs"  # epochs trained
-NUM_PARAMETERS = "num_parameters"
 SECONDS = "seconds"  # training time on the worker
 STOP_REASON = "stop_reason"  # pruned | diverged | error | oom | lost; absent on COMPLETE
 RETRY_OF = "retry_of"  # the lost trial whose parameters a trial runs again
 BATCH_SPLIT = "batch_split"  # parts in which batches were trained, where memory ran out
 NODE = "node"  # address of the host that ended the trial, on a cluster
 ERROR = "error"  # last line of what went wrong
-TEST_ACCURACY = "test_accuracy"  # baselines and finalists only
-TEST_LOSS = "test_loss"
-TEST_ROBUST_ACCURACY = "test_robust_accuracy"  # under the study's attack
-ROBUST_ACCURACY = "robust_accuracy"  # the same over the search folds, at the best epoch
-MULTIPLY_ADDS = "multiply_adds"  # of one image, where that is an objective
-LATENCY_MS = "latency_ms"
 TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
+FIGURES = "figures"  # {a metric's stored_key or test_key: figure}, in one write
+
+# Figures that are attributes of their own too, because the first searchlab wrote them so and users'
+# scripts read them. A metric that comes in later needs none.
+OWN_ATTRIBUTES = (
+    "num_parameters", "multiply_adds", "latency_ms", "robust_accuracy", "test_accuracy",
+    "test_loss", "test_robust_accuracy",
+)  # fmt: skip
 
 # A system attribute, since the dashboard would print the whole of it in its tables:
-# {train_loss | train_accuracy | validation_loss | validation_accuracy: [fold][epoch],
-# seconds: [epoch]}.
+# {train_loss | train_accuracy | a metric's curve_key: [fold][epoch], seconds: [epoch]}.
 CURVES = "searchlab:curves"
 
 # Likewise: the parameters that a sampler drew alone though it could have seen them with others.
@@ -117,8 +114,10 @@ class Interruptions:
 class TrialRecord:
     """A trial of the storage, read back: what reports need, with the defaults filled in.
 
-    ``value`` is the first objective's, ``values`` are all of them. ``train_losses`` are those of
-    each fold's model in its last epoch, of which ``train_loss`` is the mean.
+    ``value`` is the first objective's, ``values`` are all of them. ``figures`` are by metric: those
+    of folds are means over the search folds at the best epoch; ``test_figures`` are of the test
+    set, which only baselines and finalists meet. ``train_losses`` are those of each fold's model
+    in its last epoch, of which ``train_loss`` is the mean.
     """
 
     number: int
@@ -131,17 +130,12 @@ class TrialRecord:
     fold_values: tuple[float, ...]
     finalist_of: int | None
     epochs: int
-    num_parameters: int | None
     seconds: float
     stop_reason: str | None
     error: str | None
-    test_accuracy: float | None
-    test_loss: float | None
+    figures: Figures
+    test_figures: Figures
     values: tuple[float, ...] = ()
-    robust_accuracy: float | None = None
-    test_robust_accuracy: float | None = None
-    multiply_adds: int | None = None
-    latency_ms: float | None = None
     train_loss: float | None = None
     train_losses: tuple[float, ...] = ()
     plan: str | None = None
@@ -156,7 +150,7 @@ class TrialRecord:
     @classmethod
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
         """Read a trial as Optuna returns it, finished or not."""
-        attrs = trial.user_attrs
+        attrs, known, metrics = trial.user_attrs, _read_figures(trial), list_metrics()
         value = trial.values[0] if trial.values else None
         return cls(
             number=trial.number,
@@ -170,16 +164,11 @@ class TrialRecord:
             fold_values=tuple(attrs.get(FOLD_VALUES, ())),
             finalist_of=attrs.get(FINALIST_OF),
             epochs=attrs.get(EPOCHS, len(trial.intermediate_values)),
-            num_parameters=attrs.get(NUM_PARAMETERS),
             seconds=attrs.get(SECONDS, 0.0),
             stop_reason=attrs.get(STOP_REASON),
             error=attrs.get(ERROR),
-            test_accuracy=attrs.get(TEST_ACCURACY),
-            test_loss=attrs.get(TEST_LOSS),
-            robust_accuracy=attrs.get(ROBUST_ACCURACY),
-            test_robust_accuracy=attrs.get(TEST_ROBUST_ACCURACY),
-            multiply_adds=attrs.get(MULTIPLY_ADDS),
-            latency_ms=attrs.get(LATENCY_MS),
+            figures={m.name: known[m.stored_key] for m in metrics if m.stored_key in known},
+            test_figures={m.name: known[m.test_key] for m in metrics if m.test_key in known},
             train_loss=attrs.get(TRAIN_LOSS),
             train_losses=_last_train_losses(trial),
             plan=attrs.get(PLAN),
@@ -191,6 +180,12 @@ class TrialRecord:
 def last_epoch_of(trial: FrozenTrial) -> int:
     """Return the last epoch of a trial that the storage knows, 0 for none."""
     return max([*trial.intermediate_values, int(trial.system_attrs.get(EPOCH, 0))])
+
+
+def _read_figures(trial: FrozenTrial) -> dict[str, float]:
+    attrs = trial.user_attrs
+    own = {key: attrs[key] for key in OWN_ATTRIBUTES if key in attrs}
+    return {**own, **attrs.get(FIGURES, {})}
 
 
 def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:

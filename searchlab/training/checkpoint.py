@@ -29,7 +29,7 @@ __all__ = [
     "save_model",
 ]
 
-_FORMAT = "3"
+_FORMAT = "4"
 
 
 def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:

@@ -6,15 +6,16 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from torch import Tensor
 
+from searchlab.config.metrics import Figures
 from searchlab.config.trial import TrialConfig
-from searchlab.models import count_multiply_adds
 from searchlab.training.images import TrainingData
-from searchlab.training.latency import measure_latency
 from searchlab.training.member import DivergedError, Member
-from searchlab.training.results import EpochResult, FoldMetrics, TestMetrics
+from searchlab.training.metrics import MeasuredModel, measure_model
+from searchlab.training.results import EpochResult, FoldMetrics
 
 __all__ = ["Cohort"]
 
@@ -33,6 +34,7 @@ class Cohort:
         self._data = data
         self.members = [self._make_member(fold) for fold in config.folds.folds]
         self.full = self._make_member(None) if config.folds.test else None
+        self._properties = self._measure("model")
         self.history: list[tuple[FoldMetrics, ...]] = []
         self.seconds: list[float] = []
         self.batch_splits: list[int] = []  # of every epoch: memory may have run out on the way
@@ -76,18 +78,11 @@ class Cohort:
 
     def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
         assert member.fold is not None
-        train_loss, train_accuracy = member.train_epoch(epoch)
+        training = member.train_epoch(epoch)
         validation = member.validate()
-        if not math.isfinite(validation.loss):
+        if not math.isfinite(validation["loss"]):
             raise DivergedError
-        return FoldMetrics(
-            fold=member.fold,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            validation_loss=validation.loss,
-            validation_accuracy=validation.accuracy,
-            robust_accuracy=validation.robust_accuracy,
-        )
+        return FoldMetrics(fold=member.fold, training=training, validation=validation)
 
     def _is_over(self, epoch: int) -> bool:
         """Whether a trial ends after ``epoch``: at its last one, or out of patience."""
@@ -99,17 +94,12 @@ class Cohort:
         latest_best = max(self._best_of_search_folds(history), self._best_of_all_folds(history))
         return epoch - latest_best >= patience
 
-    def _meet_test_set(self) -> TestMetrics | None:
+    def _meet_test_set(self) -> Figures | None:
         if self.full is None:
             return None
         assert self.best_weights is not None
         self.full.model.load_state_dict(self.best_weights)
-        figures = self.full.test()
-        return TestMetrics(
-            loss=figures.loss,
-            accuracy=figures.accuracy,
-            robust_accuracy=figures.robust_accuracy,
-        )
+        return self.full.test()
 
     def _values(self, history: Sequence[tuple[FoldMetrics, ...]]) -> list[float]:
         return [self._mean(folds, self.config.folds.search_folds) for folds in history]
@@ -144,8 +134,7 @@ class Cohort:
         return values.index(better(values)) + 1
 
     def _metric(self, fold: FoldMetrics) -> float:
-        accuracy = self.config.objective.metric == "accuracy"
-        return fold.validation_accuracy if accuracy else fold.validation_loss
+        return fold.validation[self.config.objective.metric]
 
     def _mean(self, folds: Sequence[FoldMetrics], count: int) -> float:
         return math.fsum(self._metric(fold) for fold in folds[:count]) / count
@@ -168,29 +157,13 @@ class Cohort:
             fold_values=tuple(map(self._metric, history[fold_epoch - 1])) if values else (),
             fold_epoch=fold_epoch,
             seconds=seconds,
-            num_parameters=self.members[0].count_parameters(),
-            multiply_adds=self._count_multiply_adds() if done else None,
-            latency_ms=self._measure_latency() if done else None,
+            figures={**self._properties, **(self._measure("trial") if done else {})},
             done=done or diverged,
             diverged=diverged,
             test=self._meet_test_set() if done else None,
             batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
         )
 
-    def _count_multiply_adds(self) -> int | None:
-        if "multiply_adds" not in self.config.measures:
-            return None
-        data = self._data
-        return count_multiply_adds(
-            self.config.model, image_shape=data.image_shape, num_classes=data.num_classes
-        )
-
-    def _measure_latency(self) -> float | None:
-        if "latency" not in self.config.measures:
-            return None
-        return measure_latency(
-            self.members[0].model,
-            self._data.image_shape,
-            self._data.device,
-            precision=self.config.precision,
-        )
+    def _measure(self, measured: Literal["trial", "model"]) -> dict[str, float]:
+        model = MeasuredModel(model=self.members[0].model, config=self.config, data=self._data)
+        return measure_model(model, measured, requested=self.config.measures)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,23 +25,15 @@ from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
+from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.optimizers import make_optimizer
 from searchlab.training.schedules import Schedule
 
-__all__ = ["DivergedError", "Evaluation", "Member"]
+__all__ = ["DivergedError", "Member"]
 
 
 class DivergedError(Exception):
-    """The training loss is not finite."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Mean cross-entropy and accuracy, and the accuracy under the trial's attack if it has one."""
-
-    loss: float
-    accuracy: float
-    robust_accuracy: float | None = None
+    """The loss is not finite."""
 
 
 class Member:
@@ -112,10 +103,10 @@ class Member:
         """Images in an epoch."""
         return len(self._training)
 
-    def train_epoch(self, epoch: int, *, most_batches: int | None = None) -> tuple[float, float]:
+    def train_epoch(self, epoch: int, *, most_batches: int | None = None) -> dict[str, float]:
         """Train one epoch, or its first batches; return the mean loss and accuracy over it.
 
-        Raises DivergedError where the loss is not finite; the weights are then of no use.
+        Raises DivergedError if the loss is not finite; the weights are then of no use.
         """
         self.model.train()
         self._dropout.manual_seed(self._seed("dropout", epoch))
@@ -141,7 +132,7 @@ class Member:
         mean_loss = loss_sum.item() / count
         if not math.isfinite(mean_loss):
             raise DivergedError
-        return mean_loss, int(correct.item()) / count
+        return {"loss": mean_loss, "accuracy": int(correct.item()) / count}
 
     def _training_parts(
         self, batch: Tensor, augmenting: torch.Generator, attacking: torch.Generator
@@ -191,48 +182,45 @@ class Member:
         with _in_eval_mode(self.model):
             return perturb(predict, pixels, labels, attack, drawing)
 
-    def validate(self, *, most_images: int | None = None) -> Evaluation:
+    def validate(self, *, most_images: int | None = None) -> dict[str, float]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
         return self._evaluate(self._data.train_images, self._data.train_labels, indices)
 
-    def test(self) -> Evaluation:
+    def test(self) -> dict[str, float]:
         """Measure on the test set. Once a trial, at its end (DESIGN 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
         return self._evaluate(self._data.test_images, self._data.test_labels, everything)
 
-    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> Evaluation:
+    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> dict[str, float]:
         self.model.eval()
-        loss_sum = torch.zeros((), device=images.device)
-        correct = torch.zeros((), device=images.device, dtype=torch.int64)
         with torch.inference_mode():
-            for batch in torch.split(indices, self._evaluation_batch()):
-                targets = labels[batch]
-                logits = self._predict(self._normalize(images[batch]))
-                loss_sum += cross_entropy(logits, targets, reduction="sum")
-                correct += (logits.argmax(1) == targets).sum()
-        return Evaluation(
-            loss=loss_sum.item() / len(indices),
-            accuracy=int(correct.item()) / len(indices),
-            robust_accuracy=self._evaluate_under_attack(images, labels, indices),
+            logits = [
+                self._predict(self._normalize(images[batch]))
+                for batch in torch.split(indices, self._evaluation_batch())
+            ]
+        answers = Answers(
+            labels=labels[indices],
+            logits=torch.cat(logits),
+            attacked=self._predict_under_attack(images, labels, indices),
         )
+        return measure_answers(answers, requested=self._config.measures)
 
-    def _evaluate_under_attack(
+    def _predict_under_attack(
         self, images: Tensor, labels: Tensor, indices: Tensor
-    ) -> float | None:
+    ) -> Tensor | None:
         attack = self._config.robustness
         if attack is None:
             return None
         drawing = self._generator("robustness")
-        correct = torch.zeros((), device=images.device, dtype=torch.int64)
+        logits: list[Tensor] = []
         for batch in torch.split(indices, self._evaluation_batch(with_gradients=True)):
-            pixels, targets = images[batch].float() / 255, labels[batch]
-            attacked = self._perturb(pixels, targets, attack, drawing)
+            pixels = images[batch].float() / 255
+            attacked = self._perturb(pixels, labels[batch], attack, drawing)
             with torch.inference_mode():
-                logits = self._predict(self._normalize_pixels(attacked))
-                correct += (logits.argmax(1) == targets).sum()
-        return int(correct.item()) / len(indices)
+                logits.append(self._predict(self._normalize_pixels(attacked)))
+        return torch.cat(logits)
 
     def _evaluation_batch(self, *, with_gradients: bool = False) -> int:
         whole = evaluation_batch(self._data.image_shape, with_gradients=with_gradients)
@@ -247,10 +235,6 @@ class Member:
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the model's weights and buffers."""
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-    def count_parameters(self) -> int:
-        """Return the number of weights and biases, frozen ones included."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
 
 
 def _split(indices: Tensor, batch_size: int) -> list[Tensor]:

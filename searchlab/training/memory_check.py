@@ -21,6 +21,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.member import DivergedError, Member
+from searchlab.training.metrics import count_parameters
 
 __all__ = ["ProbeResult", "probe_training"]
 
@@ -77,7 +78,7 @@ def probe_training(
     result = ProbeResult(
         peak_bytes=peak.measure(),
         images_per_second=_count_images(member, config, num_batches) / seconds,
-        num_parameters=member.count_parameters(),
+        num_parameters=count_parameters(member.model),
         bytes_per_member=_count_kept_bytes(member),
         device_bytes=_device_bytes(data.device),
         batch_split=batch_split,

@@ -5,34 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["EpochResult", "FoldMetrics", "TestMetrics"]
+from searchlab.config.metrics import Figures
+
+__all__ = ["EpochResult", "FoldMetrics"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldMetrics:
-    """One fold's model after one epoch: mean cross-entropy, and accuracy in [0, 1].
+    """One fold's model after one epoch, measured on the images that its fold leaves out.
 
-    The training figures are means over the epoch, taken while the weights moved. The robust
-    accuracy is that under the trial's ``robustness`` attack.
+    ``training`` has the loss and the accuracy on the others, as means over the epoch, taken while
+    the weights moved.
     """
 
     fold: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    robust_accuracy: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestMetrics:
-    """The full member's one meeting with the test set."""
-
-    __test__ = False  # not a test class, whatever pytest makes of the name
-
-    loss: float
-    accuracy: float
-    robust_accuracy: float | None = None
+    training: Figures
+    validation: Figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +30,12 @@ class EpochResult:
     ``value`` is the objective's metric as the mean over the search folds in this epoch;
     ``best_value`` and ``best_epoch`` are what the trial is worth so far. ``fold_values`` are the
     metric of every fold at ``fold_epoch``, the epoch at which the mean over all folds was best.
-    ``seconds`` is the time of this epoch. ``multiply_adds`` and ``latency_ms`` are of one image's
-    forward pass, in the last result of a trial that measures them. A ``diverged`` cohort met a
-    loss that is not finite: its figures are those of the epoch before, and ``folds`` is empty.
-    A ``replayed`` result was trained earlier and comes from a checkpoint. ``batch_split`` is the
-    number of parts in which batches were trained, more than 1 where memory ran out.
+    ``figures`` are of the network, not of images: its properties, and once a trial has trained to
+    its end also what is measured then. ``test`` is what the full member made of the test set, in
+    the last result. ``seconds`` is the time of this epoch. A ``diverged`` cohort met a loss that
+    is not finite: its figures are those of the epoch before, and ``folds`` is empty. A
+    ``replayed`` result was trained earlier and comes from a checkpoint. ``batch_split`` is the
+    number of parts in which batches were trained, more than 1 if memory ran out.
     """
 
     number: int
@@ -58,12 +47,10 @@ class EpochResult:
     fold_values: tuple[float, ...]
     fold_epoch: int
     seconds: float
-    num_parameters: int
-    multiply_adds: int | None = None
-    latency_ms: float | None = None
+    figures: Figures
     done: bool = False
     diverged: bool = False
-    test: TestMetrics | None = None
+    test: Figures | None = None
     replayed: bool = False
     batch_split: int = 1
 
@@ -74,12 +61,10 @@ class EpochResult:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> EpochResult:
         """Rebuild what ``to_dict`` returned."""
-        test = data["test"]
         return cls(
             **{
                 **data,
                 "folds": tuple(FoldMetrics(**fold) for fold in data["folds"]),
                 "fold_values": tuple(data["fold_values"]),
-                "test": None if test is None else TestMetrics(**test),
             }
         )

@@ -43,7 +43,7 @@ SNAPSHOT = ProgressSnapshot(
 )  # fmt: skip
 END = TrialEnd(
     number=12, role="search", label="cnn", state="COMPLETE", value=0.961, epoch=8, seconds=2.1,
-    reason=None, test_accuracy=None,
+    reason=None, test=None,
 )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_plain_lines_of_a_study() -> None:
         ({"state": "FAIL", "value": None, "reason": "out of memory"}, "FAIL after 8 epochs (2.1 s)"
          ": out of memory"),
         ({"state": "PRUNED", "epoch": 1, "reason": "diverged"}, "PRUNED 96.10 % after 1 epoch"),
-        ({"test_accuracy": 0.95, "role": "finalist"}, "(2.1 s), test 95.00 %"),
+        ({"test": 0.95, "role": "finalist"}, "(2.1 s), test 95.00 %"),
     ],
 )  # fmt: skip
 def test_plain_line_says_how_a_trial_ended(changes: dict[str, Any], words: str) -> None:

@@ -31,8 +31,11 @@ STUDY: dict[str, Any] = {
 }
 TRIAL_KEYS = {
     "rank", "number", "role", "label", "state", "value", "cv_mean", "cv_std", "fold_values",
-    "test_accuracy", "robust_accuracy", "test_robust_accuracy", "num_parameters", "epochs",
-    "seconds", "stop_reason", "finalist_of", "values", "on_front", "params",
+    "epochs", "seconds", "stop_reason", "finalist_of", "values", "on_front", "params",
+    "num_parameters", "multiply_adds", "latency_ms",
+    "accuracy", "loss", "balanced_accuracy", "macro_f1", "robust_accuracy",
+    "test_accuracy", "test_loss", "test_balanced_accuracy", "test_macro_f1",
+    "test_robust_accuracy",
 }  # fmt: skip
 
 

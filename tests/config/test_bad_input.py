@@ -217,15 +217,16 @@ STUDIES = [
     ),
     (
         "objective: {metric: acc}",
-        "objective.metric must be 'accuracy', 'loss', 'robust_accuracy', 'parameters', "
-        "'multiply_adds' or 'latency', got 'acc'. Did you mean accuracy? "
-        "Known: accuracy, latency, loss, multiply_adds, parameters, robust_accuracy",
+        "objective.metric must be a known metric, got 'acc'. Did you mean accuracy? Known: "
+        "accuracy, balanced_accuracy, latency, loss, macro_f1, multiply_adds, parameters, "
+        "robust_accuracy",
     ),
     ("objective: []", "objective must name at least one objective"),
     (
         "objective: [{metric: parameters}, {metric: accuracy}]",
-        "objective must be accuracy or loss first, by which epochs and finalists are chosen, got "
-        "'parameters'. Put the others after it",
+        "objective must begin with a metric that every epoch has, because it chooses epochs and "
+        "finalists (accuracy, loss, balanced_accuracy, macro_f1, robust_accuracy), got "
+        "'parameters'. Put that after it",
     ),
     (
         "objective: [{metric: loss}, {metric: loss}]",
@@ -233,13 +234,16 @@ STUDIES = [
     ),
     (
         "objective: [{}, {metric: robust_accuracy}]",
-        "objective needs the attack that robust_accuracy is measured under. "
+        "objective needs robustness, with which robust_accuracy is measured. "
         "Add robustness: {attack: fgsm, epsilon: 0.1}",
     ),
     (
         "objective: [{}, {metric: acuracy}]",
-        "objective.1.metric must be 'accuracy', 'loss', 'robust_accuracy', 'parameters', "
-        "'multiply_adds' or 'latency', got 'acuracy'.",
+        "objective.1.metric must be a known metric, got 'acuracy'. Did you mean accuracy",
+    ),
+    (
+        "published: {source: r, rows: [{table: t, name: n, trial: a1/HF, figures: {acc: 1}}]}",
+        "published.rows.0.figures.acc is not a known figure. Did you mean accuracy",
     ),
     ("robustness: {epsilon: 2.0}", "robustness.epsilon must be less than or equal to 1, got 2.0"),
     (

@@ -270,7 +270,7 @@ def _lose_a_fold(trial: FrozenTrial) -> None:
 
 
 def _lose_the_test(trial: FrozenTrial) -> None:
-    del trial.user_attrs["test_accuracy"]
+    del trial.user_attrs["test_accuracy"], trial.user_attrs["figures"]["test_accuracy"]
 
 
 def _lose_an_epoch(trial: FrozenTrial) -> None:

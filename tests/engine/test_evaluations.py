@@ -88,7 +88,10 @@ def test_the_ensemble_is_that_of_the_saved_models(tmp_path: Path) -> None:
     models = [load_model(model_path(run.models, number), data) for number in (0, 1)]
     figures = evaluate_ensemble([model.logits(data) for model in models], data.test_labels)
     found = recorded(run)["both"]
-    assert (found["accuracy"], found["loss"]) == (figures.accuracy, pytest.approx(figures.loss))
+    assert (found["accuracy"], found["loss"]) == (
+        figures["accuracy"],
+        pytest.approx(figures["loss"]),
+    )
 
 
 def test_a_study_that_ends_before_is_evaluated_when_it_is_resumed(

@@ -37,7 +37,7 @@ def test_every_other_objective_is_named_with_its_value() -> None:
         "accuracy on the search folds: 90.00 %",
         "accuracy under attack on the search folds: 75.00 %",
         "loss on the search folds: 0.2500",
-        "multiply-adds an image: 123,456",
+        "multiply-adds per image: 123,456",
         "latency: 0.125 ms",
         "parameters: 12,345",
         "epochs: 8, 2.1 s",

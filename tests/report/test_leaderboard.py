@@ -46,9 +46,9 @@ def test_loss_is_ranked_lowest_first() -> None:
 
 
 def test_search_trials_never_show_test_or_cv_figures() -> None:
-    records = [make_record(0, fold_values=(0.9, 0.9, 0.9), test_accuracy=0.12345)]
+    records = [make_record(0, fold_values=(0.9, 0.9, 0.9), test_figures={"accuracy": 0.12345})]
     board = build_leaderboard(records, make_spec(), show_all=True)
-    assert board.rows[0].test_accuracy is None
+    assert board.rows[0].test_figures == {}
     assert board.rows[0].cv_mean is None
     assert "12.3" not in _render(records)
     assert leaderboard_data(board, reach_verdict(board))["trials"][0]["test_accuracy"] is None
@@ -75,7 +75,7 @@ def test_best_is_a_finalist_first_and_else_of_the_search() -> None:
 def test_table_fits_80_columns_and_shows_the_figures() -> None:
     wide = make_record(
         1234, "finalist", fold_values=(0.96, 0.97, 0.98), finalist_of=1066, seconds=12345.0,
-        num_parameters=1234567, epochs=100,
+        figures={"parameters": 1234567}, epochs=100,
     )  # fmt: skip
     text = _render([*accuracy_study(), wide])
     assert max(len(line) for line in text.splitlines()) <= 80
@@ -99,7 +99,9 @@ def two_objective_study() -> list[TrialRecord]:
     """Search trials from small to large; 3 and 6 are beaten, 7 failed; 9 repeats 5."""
     points = [(0.90, 100), (0.93, 400), (0.92, 500), (0.95, 900), (0.96, 1500), (0.95, 1600)]
     search = [
-        make_record(1 + index, value=value, values=(value, float(size)), num_parameters=size)
+        make_record(
+            1 + index, value=value, values=(value, float(size)), figures={"parameters": size}
+        )
         for index, (value, size) in enumerate(points)
     ]
     folds, values = (0.95, 0.94, 0.96), (0.95, 900.0)
@@ -140,16 +142,16 @@ def test_a_table_of_several_objectives_marks_the_front_and_fits_80_columns() -> 
     )
     records = [
         make_record(
-            0, "baseline", fold_values=(0.91, 0.9, 0.92), robust_accuracy=0.5,
-            values=(0.91, 0.5, 123456.0, 0.1234, 1000.0), num_parameters=1000,
+            0, "baseline", fold_values=(0.91, 0.9, 0.92),
+            values=(0.91, 0.5, 123456.0, 0.1234, 1000.0),
         ),
         make_record(
-            1, value=0.99, values=(0.99, 0.75, 1234567.0, 1.5, 2000.0), robust_accuracy=0.75,
-            num_parameters=2000,
+            1, value=0.99, values=(0.99, 0.75, 1234567.0, 1.5, 2000.0),
+            figures={"parameters": 2000},
         ),
         make_record(
-            2, value=0.98, values=(0.98, 0.7, 1234568.0, 1.6, 2001.0), robust_accuracy=0.7,
-            num_parameters=2001,
+            2, value=0.98, values=(0.98, 0.7, 1234568.0, 1.6, 2001.0),
+            figures={"parameters": 2001},
         ),
     ]  # fmt: skip
     text = _render(records, spec=spec)
@@ -163,6 +165,25 @@ def test_a_table_of_several_objectives_marks_the_front_and_fits_80_columns() -> 
     }
     assert ranks == {"0": ["1", "*"], "1": ["-", "*"], "2": ["-"]}
     assert "Pareto front" in text
+
+
+def test_a_guess_of_the_large_class_is_seen_through() -> None:
+    figures = {"accuracy": 0.95, "balanced_accuracy": 0.5, "macro_f1": 0.4872}
+    guessed = make_record(
+        0, "baseline", fold_values=(0.95, 0.95, 0.95), figures=figures, test_figures=figures
+    )
+    learned = make_record(1, value=0.94, figures={"accuracy": 0.94, "balanced_accuracy": 0.91})
+    text = _render([guessed, learned])
+    assert max(len(line) for line in text.splitlines()) <= 80
+    said = " ".join(text.split())
+    assert "balanced test balanced #0 a2/DT 50.00 50.00 #1 cnn 91.00 -" in said
+    assert "balanced: mean of the classes' accuracies" in said
+    alike = {"accuracy": 0.95, "balanced_accuracy": 0.949}
+    assert "balanced" not in _render([make_record(0, value=0.95, figures=alike)])
+    by_balance = make_spec(objective={"metric": "balanced_accuracy"})
+    said = " ".join(_render([guessed, learned], spec=by_balance).split())
+    assert "leaderboard (balanced accuracy in %)" in said
+    assert "accuracy test accuracy #0 a2/DT 95.00 95.00" in said
 
 
 def test_json_has_all_objectives_and_no_number_that_json_lacks() -> None:

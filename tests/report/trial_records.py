@@ -23,7 +23,10 @@ def make_spec(**changes: Any) -> StudySpec:
 
 
 def make_record(number: int, role: Role = "search", **changes: Any) -> TrialRecord:
+    """Return a trial's record; ``figures`` and ``test_figures`` add to those that it has."""
     folds = tuple(changes.pop("fold_values", ()))
+    figures = {"parameters": 12345, **changes.pop("figures", {})}
+    test_figures = changes.pop("test_figures", {} if role == "search" else {"accuracy": 0.9})
     fields: dict[str, Any] = {
         "number": number,
         "state": "COMPLETE",
@@ -35,12 +38,11 @@ def make_record(number: int, role: Role = "search", **changes: Any) -> TrialReco
         "fold_values": folds,
         "finalist_of": None,
         "epochs": 8,
-        "num_parameters": 12345,
         "seconds": 2.1,
         "stop_reason": None,
         "error": None,
-        "test_accuracy": None if role == "search" else 0.9,
-        "test_loss": None,
+        "figures": figures,
+        "test_figures": test_figures,
     }
     return TrialRecord(**{**fields, **changes})
 

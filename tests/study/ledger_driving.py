@@ -19,7 +19,7 @@ from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.study_space import SpecSpace, StudySpace
-from searchlab.training.results import EpochResult, FoldMetrics, TestMetrics
+from searchlab.training.results import EpochResult, FoldMetrics
 
 NO_CHECKPOINTS = Path("/nonexistent/checkpoints")
 SPACE: dict[str, Any] = {
@@ -105,10 +105,8 @@ def make_result(
         "folds": tuple(
             FoldMetrics(
                 fold=fold,
-                train_loss=1.0 / epoch,
-                train_accuracy=value,
-                validation_loss=1.5 / epoch,
-                validation_accuracy=value,
+                training={"loss": 1.0 / epoch, "accuracy": value},
+                validation={"loss": 1.5 / epoch, "accuracy": value},
             )
             for fold in config.folds.folds
         ),
@@ -118,9 +116,9 @@ def make_result(
         "fold_values": tuple(values[best_epoch] for _ in config.folds.folds),
         "fold_epoch": best_epoch,
         "seconds": 0.25,
-        "num_parameters": 123,
+        "figures": {"parameters": 123},
         "done": done,
-        "test": TestMetrics(loss=0.5, accuracy=0.9) if done and config.folds.test else None,
+        "test": {"loss": 0.5, "accuracy": 0.9} if done and config.folds.test else None,
     }
     return EpochResult(**{**fields, **changes})
 

@@ -215,4 +215,4 @@ def test_a_saved_model_gives_the_test_accuracy_that_was_reported(
     model.eval()
     logits = model(digits.normalizer(None, trial.normalize)(digits.test_images))
     accuracy = float((logits.argmax(1) == digits.test_labels).float().mean())
-    assert accuracy == pytest.approx(last.test.accuracy)
+    assert accuracy == pytest.approx(last.test["accuracy"])

@@ -15,6 +15,7 @@ from searchlab.training import memory_check as probe_module
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.memory_check import ProbeResult, probe_training
+from searchlab.training.metrics import count_parameters
 
 WIDE = ModelConfig(family="cnn", parameters={"width": 64})
 
@@ -32,7 +33,7 @@ def test_a_probe_says_what_a_member_takes(digits: TrainingData) -> None:
     trial = configure()
     result = probe_training(trial, digits)
     member = Member(trial, digits, 0)
-    assert result.num_parameters == member.count_parameters()
+    assert result.num_parameters == count_parameters(member.model)
     # Weights, gradients, two moments of Adam; its steps beside them.
     steps = 4 * len(list(member.model.parameters()))
     assert result.bytes_per_member == 4 * 4 * result.num_parameters + steps

@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 from trial_configs import load_digits, make_trial
 
+from searchlab.config.metrics import Figures
 from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model
 from searchlab.training.checkpoint import model_path, save_model
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
-from searchlab.training.results import TestMetrics
 from searchlab.training.saved_models import SavedModel, load_model
 
 MODEL = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
@@ -28,9 +28,7 @@ def digits() -> TrainingData:
     return load_digits()
 
 
-def train_and_save(
-    trial: TrialConfig, digits: TrainingData, folder: Path
-) -> tuple[Path, TestMetrics]:
+def train_and_save(trial: TrialConfig, digits: TrainingData, folder: Path) -> tuple[Path, Figures]:
     cohort = Cohort(trial, digits)
     result = cohort.run_epoch()
     while not result.done:
@@ -55,8 +53,8 @@ def test_the_logits_give_the_figures_that_were_recorded(
     assert (logits.shape, logits.dtype) == ((len(digits.test_labels), 10), torch.float32)
     accuracy = float((logits.argmax(1) == digits.test_labels).double().mean())
     loss = float(nn.functional.cross_entropy(logits, digits.test_labels))
-    assert accuracy == recorded.accuracy
-    assert loss == pytest.approx(recorded.loss, rel=1e-5)
+    assert accuracy == recorded["accuracy"]
+    assert loss == pytest.approx(recorded["loss"], rel=1e-5)
 
 
 def test_features_are_what_the_last_layer_turns_into_logits(

@@ -1,0 +1,217 @@
+"""The table of metrics: what a figure is called, how it is written, and which way is better.
+
+``training/metrics.py`` holds the functions that measure them, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "COUNT",
+    "DEFAULT_METRIC",
+    "MILLISECONDS",
+    "NUMBER",
+    "PERCENT",
+    "Direction",
+    "Figures",
+    "Metric",
+    "Unit",
+    "get_metric",
+    "list_metrics",
+    "list_objectives",
+    "register_metric",
+]
+
+Direction = Literal["maximize", "minimize"]
+
+Figures = Mapping[str, float]
+"""Figures by the names of their metrics. Counts are ints."""
+
+DEFAULT_METRIC = "accuracy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """How a figure is written: times ``scale``, with so many decimals, before ``symbol``.
+
+    A standard deviation has ``spread_decimals``; a difference is in ``points`` or without a word.
+    """
+
+    symbol: str = ""
+    scale: float = 1
+    decimals: int
+    spread_decimals: int
+    points: str = ""
+
+
+PERCENT = Unit(symbol="%", scale=100, decimals=2, spread_decimals=2, points="points")
+NUMBER = Unit(decimals=4, spread_decimals=3)
+COUNT = Unit(decimals=0, spread_decimals=0)
+MILLISECONDS = Unit(symbol="ms", decimals=3, spread_decimals=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure of a trial.
+
+    ``measured`` says when: ``fold`` is of every fold in every epoch, and once of the test set by
+    a trial that meets it; ``trial`` is once, when a trial has trained to its end; ``model`` is a
+    property of the network, whatever its weights. Only the first kind can be a study's first
+    objective, by which epochs, finalists and the verdict go.
+
+    ``column`` heads it in tables, and ``note`` explains it under them. ``key`` is its name in the
+    storage and in JSON if that is not ``name``. ``needs`` is the part of the study without which
+    it is not measured; if ``on_request``, it is measured only as an objective. ``shown`` says when
+    the leaderboard has it beside the objectives: ``always`` if measured, ``never``, or
+    ``if_telling``: if some trial's figure is far from its default metric's.
+    """
+
+    name: str
+    direction: Direction
+    label: str
+    column: str
+    unit: Unit
+    measured: Literal["fold", "trial", "model"] = "fold"
+    is_objective: bool = True
+    on_request: bool = False
+    needs: Literal["robustness"] | None = None
+    shown: Literal["always", "never", "if_telling"] = "always"
+    note: str = ""
+    key: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 if more is better, -1 if less is."""
+        return 1 if self.direction == "maximize" else -1
+
+    @property
+    def is_of_folds(self) -> bool:
+        """Whether it is measured of every fold in every epoch."""
+        return self.measured == "fold"
+
+    @property
+    def stored_key(self) -> str:
+        """Its name among a trial's user attributes and in JSON."""
+        return self.key or self.name
+
+    @property
+    def test_key(self) -> str:
+        """The same for its figure on the test set."""
+        return f"test_{self.stored_key}"
+
+    @property
+    def curve_key(self) -> str:
+        """Its name among a trial's learning curves."""
+        # Figures under an attack came in without a prefix, and users' scripts read them so.
+        return self.stored_key if self.needs else f"validation_{self.stored_key}"
+
+
+_TABLE = (
+    Metric(
+        name=DEFAULT_METRIC,
+        direction="maximize",
+        label="accuracy",
+        column="accuracy",
+        unit=PERCENT,
+    ),
+    Metric(
+        name="loss",
+        direction="minimize",
+        label="loss",
+        column="loss",
+        unit=NUMBER,
+        shown="never",
+    ),
+    Metric(
+        name="balanced_accuracy",
+        direction="maximize",
+        label="balanced accuracy",
+        column="balanced",
+        unit=PERCENT,
+        shown="if_telling",
+        note="mean of the classes' accuracies, which a guess of the largest class does not raise",
+    ),
+    Metric(
+        name="macro_f1",
+        direction="maximize",
+        label="macro F1",
+        column="macro F1",
+        unit=PERCENT,
+        shown="never",
+        note="mean of the classes' F1 scores",
+    ),
+    Metric(
+        name="robust_accuracy",
+        direction="maximize",
+        label="accuracy under attack",
+        column="robust",
+        unit=PERCENT,
+        needs="robustness",
+        note="accuracy under the study's attack",
+    ),
+    Metric(
+        name="parameters",
+        direction="minimize",
+        label="parameters",
+        column="params",
+        unit=COUNT,
+        measured="model",
+        key="num_parameters",
+    ),
+    Metric(
+        name="multiply_adds",
+        direction="minimize",
+        label="multiply-adds per image",
+        column="mult-adds",
+        unit=COUNT,
+        measured="model",
+        on_request=True,
+    ),
+    Metric(
+        name="latency",
+        direction="minimize",
+        label="latency",
+        column="ms",
+        unit=MILLISECONDS,
+        measured="trial",
+        on_request=True,
+        note="median time of one image's forward pass on the worker",
+        key="latency_ms",
+    ),
+)
+
+_metrics: dict[str, Metric] = {}
+
+
+def register_metric(metric: Metric) -> None:
+    """Add a metric to the table. Raises ValueError if its name or one of its keys is taken."""
+    keys = {key for known in _metrics.values() for key in (known.stored_key, known.test_key)}
+    if metric.name in _metrics or keys & {metric.stored_key, metric.test_key}:
+        raise ValueError(f"metric {metric.name!r} is already registered")
+    _metrics[metric.name] = metric
+
+
+def get_metric(name: str) -> Metric:
+    """Return the metric of that name. Raises KeyError."""
+    return _metrics[name]
+
+
+def list_metrics() -> tuple[Metric, ...]:
+    """Return every metric, in the order of the table."""
+    return tuple(_metrics.values())
+
+
+def list_objectives(*, first: bool = False) -> tuple[str, ...]:
+    """Return the names of the metrics that may be objectives, or a study's first objective."""
+    return tuple(
+        metric.name
+        for metric in _metrics.values()
+        if metric.is_objective and (metric.is_of_folds or not first)
+    )
+
+
+for _metric in _TABLE:
+    register_metric(_metric)

@@ -1,0 +1,183 @@
+"""The functions that measure what ``config/metrics.py`` lists, under the names that it gives them.
+
+Those of images see all answers of an evaluation at once, on the device, and return a number there:
+it is read once an evaluation, because each reading waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from searchlab.config.metrics import Metric, list_metrics
+from searchlab.config.trial import TrialConfig
+from searchlab.models import count_multiply_adds
+from searchlab.training.images import TrainingData
+from searchlab.training.latency import measure_latency
+
+__all__ = [
+    "Answers",
+    "MeasuredModel",
+    "count_parameters",
+    "measure_answers",
+    "measure_model",
+    "measures_answers",
+    "measures_model",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a model answered on N images: ``labels`` int64 [N], ``logits`` float32 [N, C].
+
+    ``attacked`` are its logits on the same images under the trial's attack, if it has one.
+    """
+
+    labels: Tensor
+    logits: Tensor
+    attacked: Tensor | None = None
+
+    @cached_property
+    def confusion(self) -> Tensor:
+        """Images by their class and by the class that they were taken for: int64 [C, C]."""
+        num_classes = self.logits.shape[1]
+        cells = self.labels * num_classes + self.logits.argmax(1)
+        # Not bincount, which waits for the device to learn the largest cell.
+        counts = cells.new_zeros(num_classes**2).index_add_(0, cells, torch.ones_like(cells))
+        return counts.view(num_classes, num_classes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredModel:
+    """A trial's network, with what it was made from and for."""
+
+    model: nn.Module
+    config: TrialConfig
+    data: TrainingData
+
+
+AnswerMeasure = Callable[[Answers], Tensor]
+ModelMeasure = Callable[[MeasuredModel], float]
+MeasureT = TypeVar("MeasureT", AnswerMeasure, ModelMeasure)
+
+_of_answers: dict[str, AnswerMeasure] = {}
+_of_models: dict[str, ModelMeasure] = {}
+
+
+def measures_answers(name: str) -> Callable[[AnswerMeasure], AnswerMeasure]:
+    """Register the function that measures a metric of folds."""
+    return _register(name, _of_answers)
+
+
+def measures_model(name: str) -> Callable[[ModelMeasure], ModelMeasure]:
+    """Register the function that measures a metric of trials or models."""
+    return _register(name, _of_models)
+
+
+def _register(name: str, measures: dict[str, MeasureT]) -> Callable[[MeasureT], MeasureT]:
+    if name in measures:
+        raise ValueError(f"metric {name!r} is measured already")
+
+    def register(measure: MeasureT) -> MeasureT:
+        measures[name] = measure
+        return measure
+
+    return register
+
+
+@torch.inference_mode()
+def measure_answers(answers: Answers, *, requested: Collection[str] = ()) -> dict[str, float]:
+    """Return every metric of folds that these answers have, and of those on request the named."""
+    names = [
+        metric.name
+        for metric in list_metrics()
+        if metric.is_of_folds
+        and _is_wanted(metric, requested)
+        and (metric.needs is None or answers.attacked is not None)
+    ]
+    figures = torch.stack([_of_answers[name](answers).double() for name in names])
+    return dict(zip(names, figures.tolist(), strict=True))
+
+
+def measure_model(
+    model: MeasuredModel, measured: Literal["trial", "model"], *, requested: Collection[str]
+) -> dict[str, float]:
+    """Return the metrics that are ``measured`` so; of those on request only the named."""
+    return {
+        metric.name: _of_models[metric.name](model)
+        for metric in list_metrics()
+        if metric.measured == measured and _is_wanted(metric, requested)
+    }
+
+
+def _is_wanted(metric: Metric, requested: Collection[str]) -> bool:
+    return not metric.on_request or metric.name in requested
+
+
+# Of an evaluation's answers
+
+
+@measures_answers("accuracy")
+def _measure_accuracy(answers: Answers) -> Tensor:
+    return answers.confusion.trace().double() / len(answers.labels)
+
+
+@measures_answers("loss")
+def _measure_loss(answers: Answers) -> Tensor:
+    return cross_entropy(answers.logits, answers.labels, reduction="none").double().mean()
+
+
+@measures_answers("balanced_accuracy")
+def _measure_balanced_accuracy(answers: Answers) -> Tensor:
+    """The mean over the classes of which there are images."""
+    right, size = answers.confusion.diagonal().double(), answers.confusion.sum(1)
+    return (right / size.clamp_min(1)).sum() / (size > 0).sum()
+
+
+@measures_answers("macro_f1")
+def _measure_macro_f1(answers: Answers) -> Tensor:
+    """The mean over the classes of which there are images or guesses."""
+    confusion = answers.confusion
+    right, size = confusion.diagonal().double(), confusion.sum(0) + confusion.sum(1)
+    return (2 * right / size.clamp_min(1)).sum() / (size > 0).sum()
+
+
+@measures_answers("robust_accuracy")
+def _measure_robust_accuracy(answers: Answers) -> Tensor:
+    assert answers.attacked is not None
+    return (answers.attacked.argmax(1) == answers.labels).double().mean()
+
+
+# Of a trial or its network
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of weights and biases, frozen ones included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@measures_model("parameters")
+def _measure_parameters(measured: MeasuredModel) -> float:
+    return count_parameters(measured.model)
+
+
+@measures_model("multiply_adds")
+def _measure_multiply_adds(measured: MeasuredModel) -> float:
+    data = measured.data
+    return count_multiply_adds(
+        measured.config.model, image_shape=data.image_shape, num_classes=data.num_classes
+    )
+
+
+@measures_model("latency")
+def _measure_latency(measured: MeasuredModel) -> float:
+    data = measured.data
+    return measure_latency(
+        measured.model, data.image_shape, data.device, precision=measured.config.precision
+    )
