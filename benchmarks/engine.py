@@ -135,8 +135,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     file = StudyFile(spec=validate_document(StudySpec, document), document=document)
     prepared = prepare_study(file, data_dir=folder)
     ledger = Ledger(
-        spec=prepared.spec,
-        space=prepared.space,
+        plan=prepared.plan,
         study=create_study(prepared, storage),
         checkpoints=folder / "checkpoints",
     )

@@ -249,10 +249,11 @@ def make_optuna_pruner(name: str) -> Any:
 def open_ledger(folder: Path, study: Any, pruner: str = "none") -> Any:
     """Return the ledger of a resumed study."""
     from searchlab.study.ledger import Ledger
+    from searchlab.study.plan import plan_study
 
     spec = make_spec(pruner)
-    checkpoints = folder / "checkpoints"
-    return Ledger(spec=spec, space=make_space(spec), study=study, checkpoints=checkpoints)
+    plan = plan_study(spec, make_space(spec))
+    return Ledger(plan=plan, study=study, checkpoints=folder / "checkpoints")
 
 
 def open_in_memory(size: int) -> Any:

@@ -164,8 +164,7 @@ def _run(held: _HeldStudy, study: Study) -> None:
     stop = StopRequest()
     stop.tell(held.storage.stop_waiting)
     ledger = Ledger(
-        spec=prepared.spec,
-        space=prepared.space,
+        plan=prepared.plan,
         study=study,
         checkpoints=run.checkpoints.absolute(),
         callback=held.options.callback,

@@ -14,7 +14,6 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role, TrialConfig
 from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
@@ -25,9 +24,9 @@ from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.locks.study_lock import SoleDriver, StudyLock
 from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
+from searchlab.study.plan import StudyPlan
 from searchlab.study.progress import StudyProgress
 from searchlab.study.resolve import label_of
-from searchlab.study.space.study_space import StudySpace
 from searchlab.study.trial_queue import TrialQueue
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult
@@ -51,15 +50,14 @@ class Ledger:
     def __init__(
         self,
         *,
-        spec: StudySpec,
-        space: StudySpace,
+        plan: StudyPlan,
         study: Study,
         checkpoints: Path,
         callback: StudyCallback | None = None,
         lock: StudyLock | None = None,
     ) -> None:
-        self.spec = spec
-        self._space = space
+        self.spec = spec = plan.spec
+        self._space = plan.space
         self._study = study
         self._checkpoints = checkpoints
         self._callback = callback or NullCallback()
@@ -67,7 +65,7 @@ class Ledger:
         self._live: dict[int, LiveTrial] = {}
         self._stopping = False
         self._failure_limit = FailureLimit(spec.search.max_failures_in_row)
-        self._queue = TrialQueue(spec=spec, space=space, study=study, lock=self._lock)
+        self._queue = TrialQueue(plan=plan, study=study, lock=self._lock)
         self._progress = StudyProgress(spec=spec, finished=self._queue.finished)
         self._record_progress(finished=False)
         self._callback.begin(self.snapshot())

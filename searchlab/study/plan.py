@@ -26,11 +26,13 @@ from searchlab.study.trial_record import (
 
 __all__ = [
     "PlannedTrial",
+    "StudyPlan",
     "baseline_key",
     "choose_finalists",
     "plan_baselines",
     "plan_retry",
     "plan_search",
+    "plan_study",
 ]
 
 
@@ -46,6 +48,30 @@ class PlannedTrial:
     def user_attributes(self) -> dict[str, Any]:
         """Return what the enqueued trial carries from its first moment."""
         return {ROLE: self.role, PLAN: self.key, **self.attributes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlan:
+    """A study, its space opened, and the trials that are known before it begins.
+
+    ``search`` is None if a sampler is to be asked for the search trials.
+    """
+
+    spec: StudySpec
+    space: StudySpace
+    baselines: tuple[PlannedTrial, ...]
+    search: tuple[PlannedTrial, ...] | None
+
+
+def plan_study(spec: StudySpec, space: StudySpace) -> StudyPlan:
+    """Plan a study once: a grid may have 200,000 points. Raises InputError as its parts do."""
+    search = plan_search(spec)
+    return StudyPlan(
+        spec=spec,
+        space=space,
+        baselines=tuple(plan_baselines(spec, space)),
+        search=None if search is None else tuple(search),
+    )
 
 
 def plan_baselines(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:

@@ -15,20 +15,17 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
 from searchlab.study import trial_record as attr
 from searchlab.study.locks.study_lock import StudyLock
 from searchlab.study.optuna_internals import frozen_of, reopen_trial, write_system_attribute
 from searchlab.study.plan import (
     PlannedTrial,
+    StudyPlan,
     choose_finalists,
-    plan_baselines,
     plan_retry,
-    plan_search,
 )
 from searchlab.study.progress import FinishedTrials
-from searchlab.study.space.study_space import StudySpace
 from searchlab.study.storage.fencing import StaleTokenError
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_record import TrialRecord
@@ -62,16 +59,14 @@ class TrialQueue:
     ``finished`` holds the records of all trials that are known to have ended.
     """
 
-    def __init__(
-        self, *, spec: StudySpec, space: StudySpace, study: Study, lock: StudyLock
-    ) -> None:
-        self._spec = spec
+    def __init__(self, *, plan: StudyPlan, study: Study, lock: StudyLock) -> None:
+        self._spec = plan.spec
         self._study = study
         self._lock = lock
         self._started_at = time.monotonic()
-        self.finished = FinishedTrials(spec.primary.sign)
-        self._all_baselines = plan_baselines(spec, space)
-        self._all_search = plan_search(spec)
+        self.finished = FinishedTrials(plan.spec.primary.sign)
+        self._all_baselines = plan.baselines
+        self._all_search = plan.search
         self._finalists: deque[PlannedTrial] | None = None
         self._refresh(live=())
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_driving import NO_CHECKPOINTS, make_spec, open_space, open_study, train
+from ledger_driving import NO_CHECKPOINTS, make_plan, make_spec, open_study, train
 from small_studies import NO_DATA
 
 from searchlab.doctor.diagnosis import diagnose
@@ -49,8 +49,7 @@ class Driver:
         self.run = run
         study = open_study(SPEC, open_storage(run.storage_url()))
         self.ledger = Ledger(
-            spec=SPEC,
-            space=open_space(SPEC),
+            plan=make_plan(SPEC),
             study=study,
             checkpoints=NO_CHECKPOINTS,
             lock=_Lock(name),

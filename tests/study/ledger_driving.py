@@ -15,6 +15,7 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.study.ledger import Ledger
+from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.space.callable_space import CallableSpace
@@ -63,6 +64,11 @@ def open_space(spec: StudySpec) -> StudySpace:
     return SpecSpace(spec) if isinstance(spec.space, SpaceSpec) else CallableSpace(spec)
 
 
+def make_plan(spec: StudySpec) -> StudyPlan:
+    """Plan a study as a run does."""
+    return plan_study(spec, open_space(spec))
+
+
 def open_study(spec: StudySpec, storage: BaseStorage | None = None) -> Study:
     """Make the study or open it again, each time with samplers and pruners made anew."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -78,8 +84,7 @@ def open_study(spec: StudySpec, storage: BaseStorage | None = None) -> Study:
 
 def open_ledger(spec: StudySpec, study: Study | None = None) -> Ledger:
     return Ledger(
-        spec=spec,
-        space=open_space(spec),
+        plan=make_plan(spec),
         study=study or open_study(spec),
         checkpoints=NO_CHECKPOINTS,
     )

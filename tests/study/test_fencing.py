@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
-from ledger_driving import NO_CHECKPOINTS, make_spec, open_space, open_study, train
+from ledger_driving import NO_CHECKPOINTS, make_plan, make_spec, open_study, train
 from optuna.trial import TrialState
 
 from searchlab.config.study import StudySpec
@@ -42,8 +42,7 @@ class Driver:
         self._url = url
         self.study = open_study(spec, records)
         self.ledger = Ledger(
-            spec=spec,
-            space=open_space(spec),
+            plan=make_plan(spec),
             study=self.study,
             checkpoints=NO_CHECKPOINTS,
             lock=lock,

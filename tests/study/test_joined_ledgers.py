@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from ledger_driving import NO_CHECKPOINTS, make_result, make_spec, open_space, open_study, train
+from ledger_driving import NO_CHECKPOINTS, make_plan, make_result, make_spec, open_study, train
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
@@ -49,8 +49,7 @@ class Drivers:
 
     def join(self, driver: str) -> Ledger:
         return Ledger(
-            spec=self.spec,
-            space=open_space(self.spec),
+            plan=make_plan(self.spec),
             study=open_study(self.spec, self.storage),
             checkpoints=NO_CHECKPOINTS,
             lock=_Joined(driver, self.alive),
@@ -188,8 +187,7 @@ class _Stolen(_Joined):
 def test_a_decision_whose_turn_was_lost_is_made_anew(times: int, is_given_up: bool) -> None:
     drivers = Drivers(make_spec())
     ledger = Ledger(
-        spec=drivers.spec,
-        space=open_space(drivers.spec),
+        plan=make_plan(drivers.spec),
         study=drivers.study,
         checkpoints=NO_CHECKPOINTS,
         lock=_Stolen("a", drivers.alive, times),

@@ -10,6 +10,7 @@ import pytest
 from ledger_driving import (
     NO_CHECKPOINTS,
     describe_trials,
+    make_plan,
     make_result,
     make_spec,
     open_ledger,
@@ -282,8 +283,7 @@ def test_finalists_come_from_the_front_first() -> None:
     # 2 and 3 are the front; of the others the most accurate follows.
     assert [trial.user_attrs["finalist_of"] for trial in finalists] == [2, 3, 4]
     ledger = Ledger(
-        spec=spec,
-        space=open_ledger(spec, study)._space,
+        plan=make_plan(spec),
         study=study,
         checkpoints=NO_CHECKPOINTS,
     )

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna import create_study
 from torch import nn
 
 from searchlab.config.loading import load_study
+from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import registry
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
+from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import compatibility
+from searchlab.study.preparation.largest_model import find_largest_model
 from searchlab.study.preparation.prepared_study import PreparedStudy, check_study, prepare_study
+from searchlab.study.space.points import Point, grid
 
 NO_DATA = Path("no-data")
 
@@ -176,10 +181,29 @@ def test_a_study_is_checked_without_its_images(
     monkeypatch.setattr("searchlab.study.preparation.prepared_study.load_dataset", refuse)
     path = tmp_path / "s.yaml"
     path.write_text(HEAD.replace("family:", "family: fcn"))
-    facts = check_study(load_study(path), data_dir=NO_DATA)
-    assert (facts.image_shape, facts.num_classes) == ((1, 8, 8), 10)
+    check_study(load_study(path), data_dir=NO_DATA)
     with pytest.raises(AssertionError, match="the images were read"):
         prepare_study(load_study(path), data_dir=NO_DATA)
+
+
+def test_a_grid_is_enumerated_once_for_a_whole_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[int] = []
+
+    def count_points(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
+        found = grid(space, points=points, seed=seed)
+        planned.append(len(found))
+        return found
+
+    monkeypatch.setattr("searchlab.study.plan.grid", count_points)
+    path = tmp_path / "s.yaml"
+    path.write_text(HEAD.replace("family:", "family: {fcn: {depth: [1, 2], width: [8, 16]}}"))
+    file = load_study(path, ["search={sampler: grid}"])
+    prepared = prepare_study(file, data_dir=NO_DATA)
+    find_largest_model(prepared)
+    Ledger(plan=prepared.plan, study=create_study(), checkpoints=tmp_path)
+    assert planned == [4]
 
 
 def test_decoding_is_told_how_far_it_is(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from ledger_driving import (
     NO_CHECKPOINTS,
     describe_trials,
+    make_plan,
     make_result,
     make_spec,
-    open_space,
     open_study,
 )
 from optuna.storages import InMemoryStorage
@@ -52,8 +52,7 @@ class Lock:
 
 def drive(study: Study, lock: Lock, spec: StudySpec = SPEC) -> Ledger:
     return Ledger(
-        spec=spec,
-        space=open_space(spec),
+        plan=make_plan(spec),
         study=open_study(spec, study._storage),
         checkpoints=NO_CHECKPOINTS,
         lock=lock,

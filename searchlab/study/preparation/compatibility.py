@@ -20,9 +20,10 @@ from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
 from searchlab.errors import InputError, Location
 from searchlab.models import check_model
+from searchlab.study.plan import StudyPlan
 from searchlab.study.resolve import resolve
 from searchlab.study.space.points import Point, reference_point, walk
-from searchlab.study.space.study_space import SpecSpace, StudySpace
+from searchlab.study.space.study_space import SpecSpace
 
 __all__ = ["check_models_fit"]
 
@@ -35,11 +36,12 @@ Change = Mapping[str, Scalar]
 """Values of a family's own parameters, other than at the reference point."""
 
 
-def check_models_fit(file: StudyFile, space: StudySpace, facts: DatasetFacts) -> None:
+def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> None:
     """Raise InputError, at the line of the parameter, for a model that the images do not suit."""
     check = _Check(file, facts)
-    for row in file.spec.baseline_rows:
-        model = resolve(space.baseline_point(row), file.spec.training).model
+    space = plan.space
+    for row, planned in zip(file.spec.baseline_rows, plan.baselines, strict=True):
+        model = resolve(planned.point, file.spec.training).model
         check.require(model, _baseline_place(file.spec, row))
     if isinstance(space, SpecSpace):
         families = [

@@ -11,7 +11,6 @@ from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import count_multiply_adds
 from searchlab.study.configure import make_config
-from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.space.points import Choose
 
@@ -26,9 +25,9 @@ _MAX_SECONDS = 2.0
 def find_largest_model(prepared: PreparedStudy) -> TrialConfig | None:
     """Return the configuration that computes most in a step: multiply-adds times batch size.
 
-    Asked are the baselines and, of each family, the point with the greatest values and the one
-    with the smallest, for a small stride or pool makes a network bigger. None where of no such
-    point a model can be built for the images.
+    The candidates are the baselines and, of each family, the point with the greatest values and
+    the one with the smallest, because a small stride or pool makes a network bigger. Returns None
+    if no candidate's model can be built for the images.
     """
     deadline = time.monotonic() + _MAX_SECONDS
     largest: TrialConfig | None = None
@@ -44,7 +43,7 @@ def find_largest_model(prepared: PreparedStudy) -> TrialConfig | None:
 
 def _candidates(prepared: PreparedStudy) -> Iterator[TrialConfig]:
     spec = prepared.spec
-    for planned in plan_baselines(spec, prepared.space):
+    for planned in prepared.plan.baselines:
         yield make_config(spec, planned.point, number=0, role="baseline", plan_key=planned.key)
     for greatest in (True, False):
         for point in prepared.space.family_points(_choose_extreme(greatest=greatest)):

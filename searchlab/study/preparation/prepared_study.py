@@ -24,7 +24,7 @@ from searchlab.data.decoding import Progress
 from searchlab.data.folds import Indices
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models import get_family, list_families
-from searchlab.study.plan import plan_baselines, plan_search
+from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.preparation.compatibility import check_models_fit
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.space_check import check_space
@@ -37,14 +37,23 @@ __all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "reque
 class PreparedStudy:
     """A study that passed every check, with the images and the folds that it needs."""
 
-    spec: StudySpec
-    space: StudySpace
+    plan: StudyPlan
     images: ImageData
     folds: tuple[Indices, ...]
 
+    @property
+    def spec(self) -> StudySpec:
+        """The study as its file says it."""
+        return self.plan.spec
 
-def check_study(file: StudyFile, *, data_dir: Path) -> DatasetFacts:
-    """Make every check that needs no images; return what is known of the dataset without them.
+    @property
+    def space(self) -> StudySpace:
+        """The opened space."""
+        return self.plan.space
+
+
+def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
+    """Make every check that needs no images; return the study's plan.
 
     Raises InputError at the file and line, and writes nothing. The study's plugins must be loaded.
     Weights that models start from are fetched here, not by every worker.
@@ -56,13 +65,11 @@ def check_study(file: StudyFile, *, data_dir: Path) -> DatasetFacts:
     _check_baseline_names(file)
     space = open_space(file.spec)
     with _located(file):
-        plan_baselines(spec, space)
-        plan_search(spec)
-    with _located(file):
+        plan = plan_study(spec, space)
         facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
-    check_models_fit(file, space, facts)
-    return facts
+    check_models_fit(file, plan, facts)
+    return plan
 
 
 def prepare_study(
@@ -72,14 +79,14 @@ def prepare_study(
 
     Image files are decoded with ``on_progress`` told how far it is.
     """
-    check_study(file, data_dir=data_dir)
+    plan = check_study(file, data_dir=data_dir)
     spec = file.spec
     with _located(file):
         images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
         folds = stratified_folds(
             images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
         )
-    return PreparedStudy(spec=spec, space=open_space(spec), images=images, folds=folds)
+    return PreparedStudy(plan=plan, images=images, folds=folds)
 
 
 def request_data(dataset: DatasetSpec) -> DatasetRequest:
