@@ -26,6 +26,7 @@ from searchlab.cli import (
     weights,
 )
 from searchlab.cli.options import COMMAND_GROUP, examples
+from searchlab.cli.spec_flags import add_command
 from searchlab.errors import InterruptedStudyError, SearchlabError
 
 __all__ = ["app", "main"]
@@ -43,9 +44,9 @@ app = typer.Typer(
     ),
 )
 
-space.app.command("new", epilog=new_space.EXAMPLES)(new_space.new)
+add_command(space.app, new_space.new, make_flags=new_space.make_flags, epilog=new_space.EXAMPLES)
 space.app.command("families", epilog=families.EXAMPLES)(families.families)
-study.app.command("new", epilog=new_study.EXAMPLES)(new_study.new)
+add_command(study.app, new_study.new, make_flags=new_study.make_flags, epilog=new_study.EXAMPLES)
 study_move.register(study.app)
 app.add_typer(study.app, name="study")
 app.add_typer(storage.app, name="storage")

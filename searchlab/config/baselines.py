@@ -56,9 +56,13 @@ _INHERITED = TrainingSettings()
 class BaselineSpec(Spec):
     """The fixed rivals: every architecture with every scheme, and rows of their own."""
 
-    architectures: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = ("a1", "a2")
+    architectures: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        ("a1", "a2"), description="families of `searchlab space families`; empty for no grid"
+    )
     schemes: Annotated[tuple[Scheme, ...], BeforeValidator(to_tuple)] = Field(
-        SCHEMES, json_schema_extra={"minItems": 1}
+        SCHEMES,
+        json_schema_extra={"minItems": 1},
+        description="how the first convolution of each begins and whether it is trained",
     )
     rows: Annotated[tuple[BaselineRow, ...], BeforeValidator(to_tuple)] = Field(
         (), description="rivals beside the grid, each with a name"

@@ -19,10 +19,10 @@ class DatasetSpec(Spec):
     """
 
     name: str = Field(description="a registered dataset; see `searchlab data list`")
-    normalize: Normalization = Field("standard", description="standard, unit, half or imagenet")
-    root: str | None = Field(None, description="folder: where its images lie")
+    normalize: Normalization = Field("standard", description="how pixels are scaled")
+    root: str | None = Field(None, description="dataset folder: the folder of its class folders")
     size: int | None = Field(
-        None, ge=8, le=1024, description="side of the images, where the dataset has no size"
+        None, ge=8, le=1024, description="side of the images in pixels, for datasets of image files"
     )
     skip_broken: bool = Field(False, description="skip and count image files that are broken")
     limit: int | None = Field(

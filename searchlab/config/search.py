@@ -16,8 +16,10 @@ __all__ = ["SearchSpec"]
 class SearchSpec(Spec):
     """How the space is searched, and for how long."""
 
-    sampler: SamplerName = Field("tpe", description="who chooses the next trial")
-    pruner: Literal["none", "median", "successive_halving", "hyperband"] = "none"
+    sampler: SamplerName = Field("tpe", description="what chooses the next trial")
+    pruner: Literal["none", "median", "successive_halving", "hyperband"] = Field(
+        "none", description="what ends unpromising trials early"
+    )
     trials: int | None = Field(
         None,
         ge=0,

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 
 from torch import nn
 
-from searchlab.config.trial import Scalar
+from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
 
@@ -64,6 +64,19 @@ class Family:
     finish: FinishFunction | None = None
     base: str | None = None
 
+    def value_schemas(self) -> dict[str, dict[str, Any]]:
+        """Return the JSON Schema, with its description, of a value of each parameter by name."""
+        own = self.parameters
+        schemas = {
+            name: {**own.value_schema(name), "description": own.help_text(name)}
+            for name in own.field_names()
+        }
+        if self.first_conv is not None:
+            schemas["scheme"] = {"enum": list(SCHEMES), "description": _SCHEME_HELP}
+        return schemas
+
+
+_SCHEME_HELP = "first convolution: HF by hand, frozen; HT by hand, trained; DT default"
 
 _FAMILIES: dict[str, Family] = {}
 

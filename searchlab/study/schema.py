@@ -10,7 +10,7 @@ from typing import Any
 
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import AUGMENTATIONS, SCHEMES
+from searchlab.config.trial import AUGMENTATIONS
 from searchlab.data import list_datasets
 from searchlab.models import Family, get_family, list_families
 
@@ -67,7 +67,8 @@ def _name_families(row: Schema) -> None:
     row["allOf"] = []
     for name in list_families():
         family = get_family(name)
-        values = {field: _value_of(family, field) for field in family.parameters.field_names()}
+        values = family.value_schemas()
+        values.pop("scheme", None)
         takes = {"parameters": _object(values)}
         if family.first_conv is None:
             takes["scheme"] = {"const": "DT"}
@@ -127,22 +128,14 @@ def _family() -> Schema:
 def _own_parameters(family: Family) -> Schema:
     own = family.parameters
     fields = {
-        name: _searchable(_value_of(family, name), per_layer=name in own.per_layer_fields())
-        for name in own.field_names()
+        name: _searchable(schema, per_layer=name in own.per_layer_fields())
+        for name, schema in family.value_schemas().items()
     }
-    if family.first_conv is not None:
-        described = {"description": "first convolution: HF by hand, frozen; HT trained; DT default"}
-        fields["scheme"] = _searchable({"enum": list(SCHEMES), **described})
     return {
         **_object(fields),
         "type": ["object", "null"],  # `a1:` with nothing under it
         "description": family.summary,
     }
-
-
-def _value_of(family: Family, name: str) -> Schema:
-    own = family.parameters
-    return {**own.value_schema(name), "description": own.help_text(name)}
 
 
 def _searchable(field: Schema, *, per_layer: bool = False) -> Schema:

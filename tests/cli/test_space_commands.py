@@ -105,6 +105,24 @@ def test_new_knows_a_users_family(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own == {"depth": {"low": 1, "high": 3}, "norm": ["none", "batch"]}
 
 
+def test_every_training_setting_that_can_be_searched_has_a_flag() -> None:
+    defaults = {name: str(getattr(TrainingSettings(), name)) for name in SHARED_PARAMETERS}
+    flags = [f"--{name.replace('_', '-')}={value.lower()}" for name, value in defaults.items()]
+    outcome = run_searchlab("space", "new", "--family", "cnn", *flags)
+    assert outcome.code == 0, outcome.err
+    parameters = yaml.safe_load(outcome.out)["parameters"]
+    assert {name: str(parameters[name]) for name in SHARED_PARAMETERS} == defaults
+
+
+def test_every_parameter_of_a_family_has_a_flag_that_names_its_families() -> None:
+    text = " ".join(run_searchlab("space", "new", "--help").out.split())
+    for name in list_families():
+        family = registry.get_family(name)
+        for parameter in family.value_schemas():
+            assert f"--{parameter.replace('_', '-')} VALUES" in text
+    assert "Number of convolution blocks (cnn, fcn, local)." in text
+
+
 def test_the_space_of_everything_has_every_shared_parameter() -> None:
     assert set(load_space(SPACES / "everything.yaml").space.shared) == set(SHARED_PARAMETERS)
 
