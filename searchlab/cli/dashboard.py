@@ -1,4 +1,4 @@
-"""``searchlab dashboard``: optuna-dashboard on a run's storage, on this machine only."""
+"""``searchlab dashboard``: optuna-dashboard on a run's storage, for this machine only."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def dashboard(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="A run folder or a run's name.", show_default="the latest run"
+            metavar="[RUN]", help="Run folder, or the run's name.", show_default="the latest run"
         ),
     ] = None,
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free port.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8080,
     storage: StorageOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:
     """Show a run in optuna-dashboard.
 
-    It can be reached from this machine only (127.0.0.1). Ctrl-C ends it.
+    Only this machine can reach it (127.0.0.1). Press Ctrl-C to stop it.
     """
     url, artifacts = _find_storage(run, storage, runs_dir)
     from searchlab.study.storage.opening import hide_password, open_storage
@@ -50,18 +50,18 @@ def dashboard(
     server = _bind(port)
     with server:
         server.set_app(_guard(_make_app(open_storage(url), artifacts)))
-        typer.echo(f"dashboard: http://{_HOST}:{server.server_port}/  (Ctrl-C ends it)")
-        typer.echo(f"storage: {hide_password(url)}", err=True)
+        typer.echo(f"Dashboard: http://{_HOST}:{server.server_port}/  (press Ctrl-C to stop)")
+        typer.echo(f"Storage: {hide_password(url)}", err=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            typer.echo("dashboard ended", err=True)
+            typer.echo("Dashboard stopped", err=True)
 
 
 def _find_storage(
     run: str | None, storage: str | None, runs_dir: Path | None
 ) -> tuple[str, Path | None]:
-    """Return the storage's URL and, where a run is meant, the folder of its artifacts."""
+    """Return the storage's URL and, if there is a run, the folder of its artifacts."""
     if run is None and storage is not None:
         return storage, None
     folder = _find_folder(run, runs_dir)
@@ -77,7 +77,7 @@ def _find_folder(run: str | None, runs_dir: Path | None) -> RunFolder:
     runs = list_runs(root)
     if not runs:
         raise InputError(
-            "holds no run", where=f"{root}/", remedy="Name one, or give --runs-dir or --storage"
+            "holds no run", where=f"{root}/", remedy="Name a run, or give --runs-dir or --storage"
         )
     return runs[0]
 
@@ -87,22 +87,22 @@ def _bind(port: int) -> WSGIServer:
     from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
     class Server(ThreadingMixIn, WSGIServer):
-        # Browsers hold spare connections open, on which a server of one thread would wait.
+        # Browsers hold spare connections open, which would block a single-threaded server.
         daemon_threads = True
 
     class Handler(WSGIRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: a line per request would bury the URL."""
+            """Log nothing: a line per request would bury the URL."""
 
     try:
         return Server((_HOST, port), Handler)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise InputError(
-            "is taken by another program" if taken else f"cannot be opened: {error.strerror}",
+            "is in use by another program" if taken else f"cannot be opened: {error.strerror}",
             where="--port",
             found=port,
-            remedy="Choose another, or 0 for any free one",
+            remedy="Choose another port, or 0 for any free one",
         ) from error
 
 
@@ -120,15 +120,15 @@ def _make_app(storage: Any, artifacts: Path | None) -> Callable[..., Iterable[by
 
 
 def _guard(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Refuse what other web pages send: the dashboard itself has no authentication."""
+    """Refuse requests of other web pages, because the dashboard has no authentication."""
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        # Any port: the browser may come through a tunnel.
+        # Any port, because the browser may come through a tunnel.
         host = environ.get("HTTP_HOST", "")
         own = environ.get("HTTP_ORIGIN", f"http://{host}") == f"http://{host}"
         if host.partition(":")[0] in (_HOST, "localhost") and own:
             return app(environ, start_response)
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"only pages of this dashboard may call it\n"]
+        return [b"Only pages of this dashboard may call it.\n"]
 
     return guarded

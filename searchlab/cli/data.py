@@ -1,4 +1,4 @@
-"""``searchlab data``: which datasets there are, fetching them, decoding image files."""
+"""``searchlab data``: lists datasets, downloads them, and decodes image files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(**COMMAND_GROUP, help="List the datasets, fetch and decode them.")
+app = typer.Typer(**COMMAND_GROUP, help="List, download and decode datasets.")
 
 _UNKNOWN = "-"
 
@@ -36,7 +36,7 @@ _UNKNOWN = "-"
 def list_(
     *, data_dir: DataDirOption = None, plugins: PluginOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the datasets, and whether they are there."""
+    """List the datasets, and whether each is on this machine."""
     from searchlab.data import count_images, get_dataset, list_datasets, resolve_data_dir
 
     load_plugins(plugins)
@@ -56,9 +56,9 @@ def list_(
         for dataset in datasets
     ]
     print_table(("name", "shape", "classes", "train", "test", "there"), rows)
-    typer.echo(f"\ndata folder: {root}")
+    typer.echo(f"\nData folder: {root}")
     if any(not dataset.is_present(root) for dataset in datasets):
-        typer.echo("get what is missing with: searchlab data fetch NAME")
+        typer.echo("Download a missing one with: searchlab data fetch NAME")
 
 
 def _describe(dataset: Dataset, root: Path) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _say_where(dataset: Dataset, root: Path) -> str:
 )
 def fetch(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A dataset of `searchlab data list`.")
+        str, typer.Argument(metavar="NAME", help="Dataset; `searchlab data list` lists them.")
     ],
     *,
     data_dir: DataDirOption = None,
@@ -106,16 +106,16 @@ def fetch(
 ) -> None:
     """Download a dataset.
 
-    What is there already is left alone.
+    Files that are already there are kept.
     """
     from searchlab.data import get_dataset, resolve_data_dir
 
     load_plugins(plugins)
     dataset, root = get_dataset(name), resolve_data_dir(data_dir)
     if dataset.facts is None:
-        typer.echo(f"{name}: nothing to fetch, it is your own images")
+        typer.echo(f"{name}: nothing to fetch: these are your own images")
     elif not dataset.downloadable:
-        typer.echo(f"{name}: nothing to fetch, it comes with an installed package")
+        typer.echo(f"{name}: nothing to fetch: an installed package includes it")
     elif dataset.is_present(root):
         typer.echo(f"{name}: already in {root}")
     else:
@@ -133,31 +133,31 @@ def fetch(
 )
 def cache(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="imagenette, folder, or another of image files.")
+        str,
+        typer.Argument(metavar="NAME", help="imagenette, folder or another of image files."),
     ],
     *,
     root: Annotated[
-        Path | None, typer.Option(help="folder: where the class folders are.", show_default=False)
+        Path | None,
+        typer.Option(help="Dataset folder: where its class folders are.", show_default=False),
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
     ] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out files that cannot be decoded.")
+        bool, typer.Option("--skip-broken", help="Skip files that cannot be decoded.")
     ] = False,
     prune: Annotated[
         bool,
-        typer.Option(
-            "--prune", help="Then remove what was decoded from these files before they changed."
-        ),
+        typer.Option("--prune", help="Afterwards remove outdated copies of these files."),
     ] = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Decode image files beforehand.
+    """Decode image files before a study needs them.
 
-    A study does it by itself the first time. What is decoded stays in .cache of the data folder,
-    and can be deleted at any time. Once the files have changed it serves nothing more: --prune
+    A study decodes them itself the first time. The decoded copy is kept in .cache of the data
+    folder, and you can delete it at any time. When the files change, the copy is outdated: --prune
     removes it, for this folder and this size.
     """
     from searchlab.cli.decoding_progress import make_decoding_progress
@@ -172,7 +172,7 @@ def cache(
     if get_dataset(name).tree is None:
         raise InputError(
             "must be a dataset of image files", where="searchlab data cache", found=name,
-            remedy="Others need no decoding",
+            remedy="Other datasets need no decoding",
         )  # fmt: skip
     request = DatasetRequest(name=name, root=root, size=size, skip_broken=skip_broken)
     place = resolve_data_dir(data_dir)
@@ -206,12 +206,12 @@ def cache(
 
 def _tell_of_removed(removed: Sequence[RemovedEntry]) -> None:
     for entry in removed:
-        typer.echo(f"removed {entry.path} ({_say_size(entry.num_bytes)})")
+        typer.echo(f"Removed {entry.path} ({_say_size(entry.num_bytes)})")
     if not removed:
-        typer.echo("nothing out of date to remove")
+        typer.echo("There was nothing outdated to remove.")
     elif len(removed) > 1:
         total = sum(entry.num_bytes for entry in removed)
-        typer.echo(f"removed {len(removed)} in all ({_say_size(total)})")
+        typer.echo(f"Removed {len(removed)} in total ({_say_size(total)})")
 
 
 def _say_size(num_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""How far the decoding of image files is, on stderr: it comes before a study's own progress."""
+"""Shows on stderr how many image files are decoded, before a study's own progress begins."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _LINE_SECONDS = 10.0
 
 
 def make_decoding_progress(quiet: bool) -> Progress | None:
-    """Return what shows the decoding on stderr; None where nothing is to be shown."""
+    """Return a progress line for the decoding on stderr, or None if ``quiet``."""
     return None if quiet else DecodingProgress(sys.stderr)
 
 
 class DecodingProgress:
-    """One line that is written over on a terminal; elsewhere a line every ten seconds."""
+    """On a terminal one line that is overwritten; elsewhere a line every ten seconds."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
         self._on_terminal = stream.isatty()
-        # A folder that is done before the first line is due gets none in a log.
+        # In a log, a folder that is decoded before the first line is due gets none.
         self._due = clock() + (0.0 if self._on_terminal else _LINE_SECONDS)
         self._length = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Take in that ``done`` of ``total`` images are decoded."""
+        """Show that ``done`` of ``total`` images are decoded."""
         is_over = done >= total
         if is_over and self._length:
             self._end(total)
@@ -43,7 +43,7 @@ class DecodingProgress:
 
     def _write(self, line: str) -> None:
         self._length = len(line)
-        # The cursor goes back to the start, so that an error message writes over the line.
+        # The cursor goes back to the start, so that an error message overwrites the line.
         self._stream.write(line + ("\r" if self._on_terminal else "\n"))
         self._stream.flush()
         self._due = self._clock() + (_TERMINAL_SECONDS if self._on_terminal else _LINE_SECONDS)

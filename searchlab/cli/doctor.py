@@ -1,4 +1,4 @@
-"""``searchlab doctor``: whether the machine is fit, and whether a run has silent damage."""
+"""``searchlab doctor``: checks the environment, or a run for damage that nothing else reports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def doctor(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="A run folder or a run's name.", show_default="the environment"
+            metavar="[RUN]", help="Run folder, or the run's name.", show_default="the environment"
         ),
     ] = None,
     *,
@@ -42,11 +42,11 @@ def doctor(
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what is wrong, with its remedy.
+    """Report problems, each with its remedy.
 
-    Without RUN, in the environment: versions, GPUs, Ray, disks, data. With RUN, in what is
-    recorded of it: damage that nothing else says. Nothing is changed. Exit code 1 where there is
-    a problem, 0 where there are warnings at most.
+    Without RUN, doctor checks the environment: versions, GPUs, Ray, disks and data. With RUN, it
+    checks the run's records for damage that no other command reports. It changes nothing. The exit
+    code is 1 if there is a problem, else 0; warnings are not problems.
     """
     if run is None:
         checks = _check_environment(runs_dir, data_dir)

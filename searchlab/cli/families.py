@@ -1,4 +1,4 @@
-"""``searchlab space families``: which architectures there are, and what each lets one search."""
+"""``searchlab space families``: the architectures, and the parameters that each can search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = examples(
 def families(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="One family, with its parameters.", show_default=False),
+        typer.Argument(metavar="NAME", help="Show only this family, in full.", show_default=False),
     ] = None,
     *,
     plugins: PluginOption = None,
@@ -33,7 +33,7 @@ def families(
 ) -> None:
     """List the families of architectures, presets included.
 
-    A preset is a family with other defaults; its parameters can be searched all the same.
+    A preset is a family with other defaults. All its parameters can be searched.
     """
     load_plugins(plugins)
     from searchlab.models import get_family, list_families
@@ -48,7 +48,7 @@ def families(
             ("family", "preset of", "schemes", "what it is"),
             [_row(family) for family in found],
         )
-        typer.echo("\nparameters, with defaults and ranges: searchlab space families NAME")
+        typer.echo("\nShow a family's parameters with: searchlab space families NAME")
     else:
         _print_family(found[0])
 
@@ -68,24 +68,21 @@ def _print_family(family: Family) -> None:
     rows = [
         (
             name,
-            _write(own.default_value(name)),
-            _describe_values(own.value_schema(name)),
+            "DT" if name == "scheme" else _write(own.default_value(name)),
+            _describe_values(schema),
             "yes" if name in own.per_layer_fields() else "",
-            own.help_text(name),
+            schema["description"],
         )
-        for name in own.field_names()
+        for name, schema in family.value_schemas().items()
     ]
-    if family.first_conv is not None:
-        about = "first convolution: HF by hand, frozen; HT by hand, trained; DT default, trained"
-        rows.append(("scheme", "DT", "HF, HT, DT", "", about))
     if rows:
         print_table(("parameter", "default", "values", "each_layer", "meaning"), rows)
     else:
-        typer.echo("It has no parameters of its own.")
+        typer.echo("This family has no parameters of its own.")
 
 
 def _describe_values(schema: dict[str, Any]) -> str:
-    """Say what one value may be, from its JSON Schema."""
+    """Return what a value may be, from its JSON Schema."""
     if "enum" in schema:
         return ", ".join(map(_write, schema["enum"]))
     if "const" in schema:

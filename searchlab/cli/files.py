@@ -1,4 +1,4 @@
-"""Writing the files that commands make."""
+"""Writes the files that commands make."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["check_writable", "write_file", "writing"]
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Raise InputError where the file is there and ``force`` is not given."""
+    """Raise InputError if the file exists and ``force`` is not set."""
     if path.exists() and not force:
         raise InputError(
-            "exists already", where=str(path), remedy="Choose another --out, or give --force"
+            "exists already", where=str(path), remedy="Choose another --out, or add --force"
         )
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file and the folders above it. Raises InputError where that can't be done."""
+    """Write a file and the folders above it. Raises InputError if that fails."""
     with writing(path):
         path.write_text(text, encoding="utf-8")
 

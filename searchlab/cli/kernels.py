@@ -1,4 +1,4 @@
-"""``searchlab kernels``: the kernels set by hand, as text and by what they see."""
+"""``searchlab kernels``: the hand-set kernels, as text and by their responses to images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["app"]
 app = typer.Typer(**COMMAND_GROUP, help="Show the kernels that HF and HT set by hand.")
 
 FamilyOption = Annotated[
-    str, typer.Option(help="Whose first layer; see `searchlab space families`.")
+    str, typer.Option(help="Family whose first layer to show; see `searchlab space families`.")
 ]
 
 
@@ -40,7 +40,7 @@ FamilyOption = Annotated[
 def list_(
     *, family: FamilyOption = "a1", plugins: PluginOption = None, as_json: JsonOption = False
 ) -> None:
-    """Print the 0/1 patterns of a first layer set by hand."""
+    """Print the 0/1 patterns of a hand-set first layer."""
     load_plugins(plugins)
     from searchlab.models.first_layer import first_layer_kernels
 
@@ -64,7 +64,7 @@ def list_(
 def show(
     *,
     family: FamilyOption = "a1",
-    dataset: Annotated[str, typer.Option(help="A dataset of `searchlab data list`.")] = "digits",
+    dataset: Annotated[str, typer.Option(help="See `searchlab data list`.")] = "digits",
     root: Annotated[
         Path | None,
         typer.Option(help="Dataset folder: where its class folders are.", show_default=False),
@@ -75,19 +75,19 @@ def show(
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="How many images.", show_default="one of each class"),
+        typer.Option(min=1, max=100, help="Number of images.", show_default="one of each class"),
     ] = None,
     filters: Annotated[
-        int, typer.Option(min=1, max=100, help="How many kernels at most, the first ones.")
+        int, typer.Option(min=1, max=100, help="Largest number of kernels, counted from the first.")
     ] = 16,
-    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("kernels.png"),
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("kernels.png"),
     force: ForceOption = False,
     plugins: PluginOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Draw what each kernel set by hand sees on training images.
+    """Draw the response of each hand-set kernel to training images.
 
-    Pixels lie in 0 to 1; padding keeps the images' size, whatever the layer's stride.
+    Pixels are in 0 to 1. Padding keeps the images' size, whatever the layer's stride.
     """
     check_writable(out, force=force)
     load_plugins(plugins)
@@ -97,7 +97,7 @@ def show(
     picture = _draw(family, request, images, filters, data_dir)
     with writing(out):
         picture.save(out, format="PNG")
-    typer.echo(f"drawn: {out}")
+    typer.echo(f"Wrote {out}", err=True)
 
 
 def _draw(
@@ -125,7 +125,7 @@ def _draw(
         pixels,
         kernels,
         respond(torch.from_numpy(pixels).float() / 255, kernels),
-        title=f"What the {count} kernels of {family}, set by hand, see on {request.name}",
+        title=f"Responses of the {count} hand-set kernels of {family} to {request.name}",
         captions=[
             names[label] if names else f"class {label}" for label in data.train_labels[chosen]
         ],

@@ -81,20 +81,20 @@ def configure(
             "-v",
             count=True,
             show_default=False,
-            help="Log more to stderr; -vv for everything.",
+            help="Log more to stderr; -vv logs everything.",
         ),
     ] = 0,
 ) -> None:
-    """Search for the best image classifier on your data, and test it against simple baselines."""
+    """Find the best image classifier for your data, and test it against simple baselines."""
     assert not version, "the callback exits"
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    # Logging, like progress, goes to stderr: stdout is for results.
+    # Logging, like progress, goes to stderr, because stdout is for results.
     text = "%(levelname)s %(name)s: %(message)s" if verbose else "%(levelname)s: %(message)s"
     logging.basicConfig(level=level, format=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a deliberate error is one message on stderr, no traceback."""
+    """Run the command line and exit; an expected error is one message on stderr, no traceback."""
     try:
         app(arguments, prog_name="searchlab")
     except InterruptedStudyError as stop:

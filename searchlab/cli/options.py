@@ -1,4 +1,4 @@
-"""What several commands share: option types, the look of help texts, values written on a line."""
+"""What several commands share: option types, settings of help texts, lists of names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _GroupSettings(TypedDict):
 COMMAND_GROUP: _GroupSettings = {
     "no_args_is_help": True,
     "add_completion": False,
-    # Rich would double the time of --help, and rewraps the examples.
+    # Rich would double the time of --help and rewrap the examples.
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -43,16 +43,16 @@ COMMAND_GROUP: _GroupSettings = {
 
 DataDirOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),
+    typer.Option(help="Folder of datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),
 ]
 RunsDirOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the runs.  [env: SEARCHLAB_RUNS]", show_default="runs"),
+    typer.Option(help="Folder of runs.  [env: SEARCHLAB_RUNS]", show_default="runs"),
 ]
 StorageOption = Annotated[
     str | None,
     typer.Option(
-        help="Optuna storage URL, where it is not the run's own.",
+        help="Optuna storage URL, if it is not the run's own.",
         envvar="SEARCHLAB_STORAGE",
         show_default=False,
     ),
@@ -71,7 +71,7 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the file i
 
 
 def examples(*commands: str) -> str:
-    """Return an epilog that lists ``commands``; the backspace keeps its lines as they are."""
+    """Return an epilog that lists ``commands``; the backspace keeps click from wrapping them."""
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
@@ -86,5 +86,5 @@ def split_names(text: str, option: str) -> list[str]:
     """Split ``a,b,c`` into names. Raises InputError for an empty one."""
     names = [name.strip() for name in text.split(",")]
     if not all(names):
-        raise InputError("must be names with commas between", where=option, found=text)
+        raise InputError("must be names separated by commas", where=option, found=text)
     return names

@@ -1,4 +1,4 @@
-"""``searchlab schema``: JSON Schemas, for editors."""
+"""``searchlab schema``: JSON Schemas for editors."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ EXAMPLES = examples(
 
 
 class FileKind(StrEnum):
-    """The files that people write."""
+    """The kinds of file that users write."""
 
     SPACE = "space"
     STUDY = "study"
 
 
 def schema(
-    kind: Annotated[FileKind, typer.Argument(help="Which kind of file.")],
+    kind: Annotated[FileKind, typer.Argument(help="Kind of file.")],
     plugins: PluginOption = None,
 ) -> None:
     """Print the JSON Schema of a kind of file.
 
-    With it, editors complete and check spaces and studies. It holds the names that this
-    installation knows: families and their parameters, datasets, samplers.
+    Editors use it to complete and check spaces and studies. It holds the names that this
+    installation knows: families and their parameters, datasets and samplers.
     """
     from searchlab.study.schema import space_schema, study_schema
 

@@ -1,4 +1,4 @@
-"""``searchlab study run | resume``: running studies. Reading them back is in study_read."""
+"""``searchlab study run | resume``. The commands that read studies are in study_read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Engine(StrEnum):
     serial = "serial"
 
 
-app = typer.Typer(**COMMAND_GROUP, help="Run studies and read them back.")
+app = typer.Typer(**COMMAND_GROUP, help="Run studies and read their results.")
 
 SetOption = Annotated[
     list[str] | None,
@@ -45,27 +45,27 @@ EngineOption = Annotated[
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Overrides of that name in the study's presets."),
+    typer.Option(metavar="NAME", help="Apply the overrides of this name from the study's presets."),
 ]
 QuickOption = Annotated[
-    bool, typer.Option("--quick", help="Short for --preset quick: a few minutes, for a look.")
+    bool, typer.Option("--quick", help="Same as --preset quick: a first look in a few minutes.")
 ]
 AddressOption = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
         help="Ray cluster to run on; auto finds one on this machine.  [env: RAY_ADDRESS]",
-        show_default="a Ray of its own",
+        show_default="a new local Ray",
     ),
 ]
 JoinOption = Annotated[
     bool,
-    typer.Option("--join", help="Share the study with other drivers (PostgreSQL storage only)."),
+    typer.Option("--join", help="Share the study with other drivers; needs PostgreSQL storage."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
-# A resume may give a study more time, trials or workers; all else would make its trials
-# incomparable with those that ran before.
+# A resume may give a study more time, trials or workers. Any other change would make the new
+# trials incomparable with the earlier ones.
 _RESUMABLE = (
     "search.trials",
     "search.timeout",
@@ -101,13 +101,16 @@ def run(
 ) -> None:
     """Run a study from its file.
 
-    Baselines, search, confirmation; it ends with the leaderboard. The run lands in runs/<name>/.
+    Trains the baselines, searches, confirms the best trials, and prints the leaderboard. Results
+    go to runs/<name>/.
     """
     from searchlab.config.loading import load_study
     from searchlab.study.run_folder import RunFolder, default_runs_dir
 
     if quick and preset is not None:
-        raise InputError("cannot go with --preset", where="--quick", remedy="Give one of them")
+        raise InputError(
+            "cannot be combined with --preset", where="--quick", remedy="Give only one of them"
+        )
     preset = "quick" if quick else preset
     file = load_study(study, overrides or (), preset=preset, plugins=plugins or ())
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
@@ -137,12 +140,12 @@ def resume(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Carry on with a stopped or killed study.
+    """Resume a stopped or killed study.
 
-    Trials in flight are taken up again under their own numbers. With --storage, a run that was
-    copied there goes on there from then on. Only search.trials,
-    search.timeout, search.max_failures_in_row, confirm.top and resources can be changed with
-    --set; more search.trials continue a finished study.
+    Trials that were running continue under their own numbers. If the run was copied to another
+    storage, --storage makes that its storage from now on. --set can change only search.trials,
+    search.timeout, search.max_failures_in_row, confirm.top and resources; more search.trials
+    extend a finished study.
     """
     from searchlab.study.run_folder import default_runs_dir, find_run
 
@@ -153,7 +156,7 @@ def resume(
                 "can change only " + ", ".join(name.rstrip(".") for name in _RESUMABLE),
                 where="--set on resume",
                 found=text,
-                remedy="Other changes make another study: run it under another name",
+                remedy="Any other change makes another study: run it under another name",
             )
 
     from searchlab.engine.launch import resume_study
@@ -177,9 +180,7 @@ def _drive(
     from searchlab.engine.launch import RunOptions
 
     if engine is Engine.serial and address is not None:
-        raise InputError(
-            "runs on Ray only", where="--address", remedy="Leave out --engine serial, or it"
-        )
+        raise InputError("needs Ray", where="--address", remedy="Remove it, or --engine serial")
     return RunOptions(
         data_dir=resolve_data_dir(data_dir),
         storage_url=storage,
@@ -196,8 +197,8 @@ def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
 
     print_board(read_study(folder, storage), as_json=as_json)
     if not as_json:
-        typer.echo(f"\nThe study lies in {folder.path}/. Look at it: ", nl=False)
-        typer.echo(f"searchlab dashboard {folder.path}")
+        typer.echo(f"\nResults are in {folder.path}/. Open them with:")
+        typer.echo(f"  searchlab dashboard {folder.path}")
 
 
 register(app)

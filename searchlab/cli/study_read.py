@@ -1,4 +1,4 @@
-"""``searchlab study list | status | best | leaderboard``: reading recorded studies back."""
+"""``searchlab study list | status | best | leaderboard``: reading recorded studies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 __all__ = ["print_board", "register"]
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the run's name.")]
 MarkdownOption = Annotated[
     bool, typer.Option("--markdown", help="Print Markdown, for a README or an issue.")
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Every trial, not the best few.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Show every trial, not only the best.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def list_studies(
     runs_dir: RunsDirOption = None, storage: StorageOption = None, as_json: JsonOption = False
 ) -> None:
-    """List the studies of a runs folder, the latest first."""
+    """List the studies in a runs folder, latest first."""
     from rich.console import Console
 
     from searchlab.report.json_output import summaries_data
@@ -60,7 +60,7 @@ def list_studies(
     elif summaries:
         print_summaries(Console(), summaries)
     else:
-        typer.echo(f"No study in {folder}/ yet. Begin one: searchlab study run STUDY.yaml")
+        typer.echo(f"No studies in {folder}/. Start one with: searchlab study run STUDY.yaml")
 
 
 def show_status(
@@ -69,7 +69,7 @@ def show_status(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how far a study is, where it lies, and how to carry on."""
+    """Show a study's progress, where it is stored, and how to resume it."""
     from searchlab.report.json_output import status_data
     from searchlab.report.leaderboard import best_row
     from searchlab.report.status import read_status
@@ -93,7 +93,7 @@ def show_status(
     typer.echo(f"run: {reading.run.path}")
     typer.echo(f"storage: {hide_password(reading.storage_url)}")
     if resume is not None:
-        typer.echo(f"carry on: {resume}")
+        typer.echo(f"resume: {resume}")
 
 
 def show_best(
@@ -104,7 +104,7 @@ def show_best(
 ) -> None:
     """Print the winning configuration as YAML.
 
-    The best finalist, or the search's best while none is confirmed yet.
+    The winner is the best finalist, or the search's best trial if none is confirmed yet.
     """
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
@@ -115,7 +115,7 @@ def show_best(
         raise InputError(
             "has no finished search trial yet",
             where=str(reading.run.path),
-            remedy=f"See searchlab study status {reading.run.path}",
+            remedy=f"See its progress with: searchlab study status {reading.run.path}",
         )
     if as_json:
         _print_json(best_data(reading, best))
@@ -131,13 +131,15 @@ def show_leaderboard(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rank the trials, and say who won.
+    """Rank the trials and name the winner.
 
-    Finalists and baselines by cross-validation, then the search's best; last, whether the winner
-    is shown to beat the best baseline.
+    Lists finalists and baselines by cross-validation, then the search's best trials. The last
+    lines say whether the winner beats the best baseline.
     """
     if as_json and as_markdown:
-        raise InputError("cannot go with --json", where="--markdown", remedy="Give one of them")
+        raise InputError(
+            "cannot be combined with --json", where="--markdown", remedy="Give only one of them"
+        )
     reading = _read(run, runs_dir, storage)
     print_board(reading, show_all=show_all, as_json=as_json, as_markdown=as_markdown)
 
@@ -149,7 +151,7 @@ def print_board(
     as_json: bool = False,
     as_markdown: bool = False,
 ) -> None:
-    """Print a study's leaderboard, verdict and comparisons; ``study run`` ends with it too."""
+    """Print a study's leaderboard, verdict and comparisons, as ``study run`` does at its end."""
     from rich.console import Console
 
     from searchlab.report.board_table import board_markdown, print_leaderboard

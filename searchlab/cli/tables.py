@@ -1,4 +1,4 @@
-"""Tables on stdout: by rich at a terminal, plain aligned columns elsewhere."""
+"""Tables on stdout: drawn by rich on a terminal, as plain aligned columns elsewhere."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def _print_rich(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for header in headers:
         table.add_column(header, overflow="fold")  # rather than cut off with an ellipsis
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: a value such as [32] is no markup
+        table.add_row(*(Text(cell) for cell in row))  # as Text: [32] is not markup
     Console().print(table)

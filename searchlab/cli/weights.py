@@ -28,10 +28,10 @@ __all__ = ["app"]
 app = typer.Typer(**COMMAND_GROUP, help="Check and save the baselines' initial weights.")
 
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's folder or its name, or a study file.")
+    str, typer.Argument(metavar="RUN", help="Run folder, the run's name, or a study file.")
 ]
 FoldOption = Annotated[
-    str | None, typer.Option(metavar="N|full", help="One fold, or full: the whole training set.")
+    str | None, typer.Option(metavar="N|full", help="One fold, or full for the whole training set.")
 ]
 
 
@@ -47,11 +47,11 @@ def check(
     run: RunArgument,
     *,
     fold: FoldOption = None,
-    all_folds: Annotated[bool, typer.Option("--all-folds", help="Every fold, and full.")] = False,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="Every fold and full.")] = False,
     folder: Annotated[
         Path | None,
         typer.Option(
-            help="Compare with the files of `weights save` too.",
+            help="Also compare with the files that `weights save` wrote here.",
             show_default="the study's baselines.weights",
         ),
     ] = None,
@@ -61,12 +61,14 @@ def check(
 ) -> None:
     """Rebuild the baselines' initial weights and compare them, layer by layer.
 
-    HF and HT must be equal, DT must differ from them in the first conv layer alone, and
-    architectures with the same first layer must share it. Fold 0 unless told otherwise; ends
-    with 1 if a comparison is off.
+    HF and HT must be equal, DT must differ from them only in the first convolution, and
+    architectures with the same first layer must share its weights. Checks fold 0 unless you name
+    another. The exit code is 1 if a comparison fails.
     """
     if fold is not None and all_folds:
-        raise InputError("cannot go with --all-folds", where="--fold", remedy="Give one of them")
+        raise InputError(
+            "cannot be combined with --all-folds", where="--fold", remedy="Give only one of them"
+        )
     from searchlab.report.weights_check import require_all_ok
 
     grid = _open_grid(run, data_dir, runs_dir)
@@ -80,7 +82,7 @@ def check(
         _print_checks(checks)
     require_all_ok(checks)
     if not as_json:
-        typer.echo("\nall as they must be")
+        typer.echo("\nAll comparisons are as expected.")
 
 
 @app.command(
@@ -93,7 +95,7 @@ def check(
 def save(
     run: RunArgument,
     *,
-    to: Annotated[Path, typer.Option(help="The folder for the files.")] = Path("weights"),
+    to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("weights"),
     fold: FoldOption = None,
     data_dir: DataDirOption = None,
     runs_dir: RunsDirOption = None,
@@ -101,8 +103,8 @@ def save(
 ) -> None:
     """Save the baselines' initial weights, one safetensors file for each model.
 
-    Every fold and full, unless --fold names one. Files that are there are never overwritten: they
-    are kept if they hold the same weights, and an error if not.
+    Saves every fold and full, unless --fold names one. It never overwrites a file: one with the
+    same weights is kept, and one with other weights is an error.
     """
     grid = _open_grid(run, data_dir, runs_dir)
     members = grid.members if fold is None else (grid.parse_member(fold),)
@@ -110,7 +112,7 @@ def save(
     for file in grid.save(to, members):
         files.append({"path": str(file.path), "kept": file.kept})
         if not as_json:
-            typer.echo(f"{file.path}: {'kept, the same weights' if file.kept else 'saved'}")
+            typer.echo(f"{file.path}: {'kept (same weights)' if file.kept else 'saved'}")
     if as_json:
         typer.echo(json.dumps(files, indent=2))
 
@@ -123,7 +125,7 @@ def _open_grid(run: str, data_dir: Path | None, runs_dir: Path | None) -> Baseli
     from searchlab.study.run_folder import default_runs_dir, find_run
 
     path = Path(run)
-    # A study that is to begin from saved weights has no run yet.
+    # A study that will start from saved weights has no run yet.
     file = load_study(path) if path.is_file() else find_run(run, default_runs_dir(runs_dir)).load()
     load_plugins(file.spec.plugins)
     return BaselineGrid(file.spec, data_dir=resolve_data_dir(data_dir))

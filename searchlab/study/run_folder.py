@@ -133,7 +133,7 @@ def find_run(text: str, runs_dir: Path) -> RunFolder:
             return RunFolder(path)
     names = [run.path.name for run in list_runs(runs_dir)]
     hint = did_you_mean(Path(text).name, names) if names else f"There is none in {runs_dir}/ yet"
-    raise InputError(f"is no run: {text} has no study.yaml", where="RUN", remedy=hint)
+    raise InputError("is not a run folder (no study.yaml)", where=text, remedy=hint)
 
 
 def list_runs(runs_dir: Path) -> list[RunFolder]:

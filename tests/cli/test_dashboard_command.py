@@ -88,7 +88,7 @@ def test_a_taken_port_is_named(runs: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         outcome = run_searchlab("dashboard", "older", "--runs-dir", runs, "--port", port)
-    assert_refused(outcome, "--port", "taken", str(port))
+    assert_refused(outcome, "--port", "in use", str(port))
 
 
 def test_an_unknown_run_names_the_nearest(runs: Path) -> None:

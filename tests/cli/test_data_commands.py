@@ -66,7 +66,10 @@ def test_list_fits_eighty_columns_and_does_not_miss_the_folder(tmp_path: Path) -
 
 def test_fetch_of_the_folder_dataset_has_nothing_to_do(tmp_path: Path) -> None:
     outcome = run_searchlab("data", "fetch", "folder", "--data-dir", tmp_path)
-    assert (outcome.code, outcome.out) == (0, "folder: nothing to fetch, it is your own images\n")
+    assert (outcome.code, outcome.out) == (
+        0,
+        "folder: nothing to fetch: these are your own images\n",
+    )
 
 
 def _write_pictures(root: Path) -> None:
@@ -128,10 +131,10 @@ def test_cache_prunes_what_the_files_were_before_only_when_told(tmp_path: Path) 
     assert stale.is_dir()
     outcome = run_searchlab("data", "cache", *where, "--prune")
     assert outcome.code == 0
-    assert outcome.out.splitlines()[1:] == [f"removed {stale} (0.0 MB)"]
+    assert outcome.out.splitlines()[1:] == [f"Removed {stale} (0.0 MB)"]
     assert not stale.exists()
     again = run_searchlab("data", "cache", *where, "--prune")
-    assert again.out.splitlines()[1:] == ["nothing out of date to remove"]
+    assert again.out.splitlines()[1:] == ["There was nothing outdated to remove."]
     assert (
         json.loads(run_searchlab("data", "cache", *where, "--prune", "--json").out)["removed"] == []
     )

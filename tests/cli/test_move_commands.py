@@ -109,7 +109,7 @@ def test_delete_takes_the_run_and_a_second_time_says_there_is_none(run: RunFolde
     assert not run.path.exists()
     refused = invoke("study", "delete", "toy", "--yes", fails=True)
     assert refused.exit_code == 2
-    assert "is no run" in str(refused.exception)
+    assert "is not a run folder" in str(refused.exception)
 
 
 def test_delete_takes_its_study_alone_from_a_shared_storage(

@@ -130,7 +130,7 @@ def test_status_of_a_finished_study_names_no_resume_command(run: RunFolder) -> N
 
 def test_status_of_an_interrupted_study_says_how_to_carry_on(interrupted: RunFolder) -> None:
     command = f"searchlab study resume {interrupted.path}"
-    assert f"carry on: {command}" in _call(interrupted, "status").stdout
+    assert f"resume: {command}" in _call(interrupted, "status").stdout
     data = _call_json(interrupted, "status")
     assert (data["state"], data["resume"]) == ("interrupted", command)
     with FileLock(interrupted.lock_file):

@@ -286,7 +286,7 @@ def test_resume_refuses_what_would_make_another_study(
 
 
 def test_resume_of_an_unknown_run_names_the_nearest(finished: Path) -> None:
-    assert_refused(_resume(finished, "godo"), "is no run: godo", "Did you mean good?")
+    assert_refused(_resume(finished, "godo"), "godo is not a run folder", "Did you mean good?")
 
 
 def test_resume_with_more_trials_runs_them(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_check_prints_every_pair_and_layer(run: Path) -> None:
     (different,) = [line for line in lines if line[2:6] == ["a2/HT", "-", "a2/DT", "conv1"]]
     assert float(different[6]) > 0
     assert different[7:] == [">", "0", "ok"]
-    assert outcome.out.endswith("all as they must be\n")
+    assert outcome.out.endswith("All comparisons are as expected.\n")
 
 
 def test_only_the_baselines_that_run_are_checked(run: Path) -> None:
@@ -86,9 +86,10 @@ def test_unknown_fold_is_refused(run: Path, fold: str) -> None:
 
 def test_check_refuses_what_it_cannot_check(run: Path) -> None:
     assert_refused(
-        run_searchlab("weights", "check", run, "--fold", 1, "--all-folds"), "--fold cannot go with"
+        run_searchlab("weights", "check", run, "--fold", 1, "--all-folds"),
+        "--fold cannot be combined with",
     )
-    assert_refused(run_searchlab("weights", "check", run.parent / "other"), "is no run")
+    assert_refused(run_searchlab("weights", "check", run.parent / "other"), "is not a run folder")
     with_baselines(run, architectures=["a1"], schemes=["DT"])
     outcome = run_searchlab("weights", "check", run)
     assert (outcome.code, outcome.out) == (2, "")
