@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LiveProgress", "PlainProgress", "make_progress"]
 
 _STAGES: dict[Role, str] = {"baseline": "baselines", "search": "search", "finalist": "finalists"}
-_MAX_RUNNING_ROWS = 5  # with all else, 13 lines at most: half of a small terminal
+_MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
 
 
 def make_progress(quiet: bool) -> StudyCallback:
@@ -141,7 +141,7 @@ class _Panel:
 
 
 def _title(snapshot: ProgressSnapshot) -> Text:
-    times = f"  {format_duration(snapshot.elapsed_seconds)} gone"
+    times = f"  {format_duration(snapshot.elapsed_seconds)} elapsed"
     if snapshot.remaining_seconds is not None:
         times += f", about {format_duration(snapshot.remaining_seconds)} left"
     title = Text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
@@ -240,7 +240,7 @@ def _name(end: TrialEnd) -> str:
 
 
 def _sum_up(snapshot: ProgressSnapshot) -> tuple[int, str]:
-    """Add up all roles: trials ended, and asked for (``?`` where not known yet)."""
+    """Add up all roles: trials ended, and planned (``?`` if not known yet)."""
     counts = list(snapshot.counts.values())
     totals = [role.total for role in counts]
     known = [total for total in totals if total is not None]

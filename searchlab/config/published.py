@@ -1,4 +1,4 @@
-"""PublishedSpec: the figures of a report that a study redoes, to print beside its own."""
+"""PublishedSpec: the figures of a report, to print with those of the study that reproduces it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class PublishedRow(Spec):
     ``search`` for the search's best trial. Accuracies are in per cent, as reports print them.
     """
 
-    table: str = Field(description="where it stands in the report: table 1, figure 7")
+    table: str = Field(description="its place in the report: table 1, figure 7")
     name: str = Field(description="the row as the report names it")
     trial: str | None = Field(
-        description="a baseline, an ensemble, search for the search's best, or null: not redone"
+        description="a baseline, an ensemble, search for the search's best, or null: not reproduced"
     )
     figures: dict[str, Number] = Field(
         default_factory=dict,
@@ -89,10 +89,10 @@ class PublishedSpec(Spec):
     source: str = Field(description="which report, and on what")
     against: Literal["test", "folds"] = Field(
         "test",
-        description="ours, that diff is of: the test set or the mean over the folds; what else "
-        "there is of the two stands beside",
+        description="what ours and diff are measured on: the test set or the mean over the folds; "
+        "the other stands beside it if it is known",
     )
-    why: str = Field("", description="why that comparison, where it needs saying")
+    why: str = Field("", description="why that comparison, if it needs saying")
     rows: Annotated[tuple[PublishedRow, ...], BeforeValidator(to_tuple)] = Field(
         json_schema_extra={"minItems": 1}
     )

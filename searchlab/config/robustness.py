@@ -11,7 +11,7 @@ __all__ = ["RobustnessSpec"]
 
 
 class RobustnessSpec(Spec):
-    """The attack that every trial's validation images (and a confirmed one's test images) meet."""
+    """The attack on every trial's validation images, and on the test images if it meets them."""
 
     attack: AttackName = Field("fgsm", description="fgsm (one step, report 004) or pgd")
     epsilon: float = Field(0.1, ge=0, le=1, description="largest change of a pixel in [0, 1]")

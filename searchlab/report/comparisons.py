@@ -1,4 +1,4 @@
-"""Baselines tested against each other, pair by pair, under the questions that a study asks."""
+"""Comparisons of baselines, pair by pair, under the questions that a study asks."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedBaselines:
-    """One pair: ``comparison`` is the first's value less the second's, None where one is missing.
+    """One pair: ``comparison`` is the first's value less the second's, None if one is missing.
 
-    ``p_adjusted`` is Holm's, over the pairs of the same question. ``sign`` is 1 where more of the
-    metric is better, -1 where less is.
+    ``p_adjusted`` is Holm's, over the pairs of the same question. ``sign`` is 1 if more of the
+    metric is better, -1 if less is.
     """
 
     question: str
@@ -92,8 +92,8 @@ def _compare(
 def adjust_by_holm(p_values: list[float | None], *, num_tests: int) -> list[float | None]:
     """Adjust for asking ``num_tests`` times at once (Holm 1979).
 
-    A pair without a p, which differs equally on all folds, was asked too: it counts as a test,
-    and as if its p were the largest, which adjusts the others the most.
+    A pair without a p, which differs equally on all folds, counts as a test too, as if its p were
+    the largest. That adjusts the others the most.
     """
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
@@ -112,13 +112,13 @@ _COLUMNS: tuple[Column, ...] = (
     ("so the first is", "left"),
 )
 _EXPLANATION = (
-    "Corrected paired t-test over the folds; 95 % CI of each pair by itself, p by Holm over the "
-    "pairs of a question."
+    "Corrected paired t-test over the folds. The 95 % CI is of each pair alone; p is adjusted over "
+    "the pairs of a question (Holm)."
 )
 
 
 def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -> None:
-    """Print each question with a line a pair under it."""
+    """Print each question with a line for each pair under it."""
     table = make_table(_COLUMNS)
     before = ""
     for pair in compared:

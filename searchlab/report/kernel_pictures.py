@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 def choose_images(labels: NDArray[np.int64], num_images: int) -> NDArray[np.int64]:
     """Return indices of the first image of each class, then of the second ones, and so on.
 
-    ``labels`` [N]. Fewer than ``num_images`` come back only where there are fewer.
+    ``labels`` [N]. Fewer than ``num_images`` come back only if there are fewer.
     """
     ordered = np.argsort(labels, kind="stable")
     by_class = labels[ordered]
@@ -115,7 +115,7 @@ def _to_rgb(image: Pixels) -> Pixels:
 
 
 def _enlarge(pixels: Pixels) -> Image.Image:
-    """Enlarge every pixel of [H, W, 3] to a whole square, so that single ones can be told."""
+    """Enlarge every pixel of [H, W, 3] to a whole square, so that each can be seen."""
     tile = Image.fromarray(np.ascontiguousarray(pixels))
     largest = max(tile.size)
     if largest > _LARGEST:

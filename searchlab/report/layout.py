@@ -22,19 +22,19 @@ def make_table(columns: Sequence[Column]) -> Table:
     """Return an empty table without lines, readable at 80 columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for title, justify in columns:
-        # Figures are never cut; what a narrow terminal has no room for is a long name.
+        # A narrow terminal folds long names; figures are never cut.
         is_name = title in _NAME_COLUMNS
         table.add_column(title, justify=justify, no_wrap=not is_name, overflow="fold")
     return table
 
 
 def say(console: Console, text: str, *, style: str = "") -> None:
-    """Print text as it is: names and paths may hold what rich takes for markup."""
+    """Print text as it is, because names and paths may look like rich's markup."""
     console.print(Text(text, style=style))
 
 
 def markdown_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, a line a row, with what Markdown would read escaped."""
+    """Return a Markdown table, a line for each row, with Markdown's own characters escaped."""
     rules = ["---:" if justify == "right" else "---" for _, justify in columns]
     body = [[_escape(cell) for cell in row] for row in ([title for title, _ in columns], *rows)]
     lines = [body[0], rules, *body[1:]]

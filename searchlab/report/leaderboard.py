@@ -1,4 +1,4 @@
-"""The leaderboard: who did best, and whether the winner beats the baselines. Pure functions."""
+"""The leaderboard: a study's trials in order, best first. Pure functions."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _is_telling(metric: str, row: Row) -> bool:
 
 
 def best_row(records: Iterable[TrialRecord], spec: StudySpec) -> Row | None:
-    """Return the winner: the best finalist on all folds, else the search's best; None so far."""
+    """Return the winner: the best finalist on all folds, else the search's best, else None."""
     rows = build_leaderboard(records, spec, show_all=True).rows
     finalists = [row for row in rows if row.role == "finalist" and row.rank is not None]
     search = _complete(row for row in rows if row.role == "search")

@@ -1,4 +1,4 @@
-"""A report's figures beside the study's own, row by row. Pure functions."""
+"""Published figures compared with the study's own, row by row. Pure functions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ComparedFigure:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published one, where both are measured figures."""
+        """Ours less the published one, if both are measured figures."""
         if self.source == "search" or self.ours is None:
             return None
         assert isinstance(self.ours, (int, float)), self.ours
@@ -57,7 +57,7 @@ class ComparedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedComparison:
-    """A report beside the study that redoes it."""
+    """A report's figures and those of the study that reproduces it."""
 
     source: str
     why: str
@@ -65,7 +65,7 @@ class PublishedComparison:
 
 
 def compare_published(reading: StudyReading) -> PublishedComparison | None:
-    """Put every published figure beside ours; None for a study that redoes no report."""
+    """Pair every published figure with ours; None for a study that reproduces no report."""
     published = reading.spec.published
     if published is None:
         return None
@@ -114,7 +114,7 @@ def _source(figure: str, against: Measure) -> Literal[Measure, "training", "test
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ours:
-    """Our figure, and where there are two measures of it both."""
+    """Our figure; both of its measures if there are two."""
 
     value: float | None = None
     std: float | None = None

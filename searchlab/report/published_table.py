@@ -33,7 +33,7 @@ _SOURCES = {"test": "on the test set", "folds": "the mean over the folds"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """A figure as text. ``name`` is empty where it repeats the one above."""
+    """A figure as text. ``name`` is empty if it repeats the one above."""
 
     table: str
     name: str
@@ -66,7 +66,7 @@ def print_published(console: Console, comparison: PublishedComparison) -> None:
     lines = _write_lines(comparison, notes, repeat=False)
     titles = ("", "", *_FIGURE_TITLES, _other_source(comparison), "")
     columns = list(zip(titles, *(line.cells for line in lines), strict=True))
-    # A column that is all empty but for its title is left out: no difference, no note.
+    # A column with nothing under its title is left out: no difference, no note.
     kept = [index for index, cells in enumerate(columns) if index < 2 or any(cells[1:])]
     widths = [max(map(len, columns[index])) for index in kept]
     taken = sum(widths[1:]) + len(kept) - 1 + _INDENT
@@ -92,7 +92,7 @@ def _print_rows(
     """Print rows of one layout: every group is a table of its own, and they must line up."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False, style=style)
     for column, width in zip(kept, widths, strict=True):
-        # Figures are never cut; what a narrow terminal has no room for is a long name.
+        # A narrow terminal folds long names; figures are never cut.
         table.add_column(justify=_JUSTIFY[column], width=width, overflow="fold", no_wrap=column > 0)
     for row in rows:
         table.add_row(*(Text(row[column]) for column in kept))
@@ -100,7 +100,7 @@ def _print_rows(
 
 
 def _group(lines: Sequence[_Line]) -> list[tuple[str, list[_Line]]]:
-    """Put the lines under their tables' titles, each where it comes first."""
+    """Group the lines by table, in the order in which the tables first appear."""
     groups: dict[str, list[_Line]] = {}
     for line in lines:
         groups.setdefault(line.table, []).append(line)
@@ -135,9 +135,9 @@ def _number_notes(comparison: PublishedComparison) -> dict[str, int]:
 
 
 def _explain(comparison: PublishedComparison) -> str:
-    """Say what ours are measured on; where that differs, the figures say which."""
+    """Say what ours are measured on; a figure that differs says so itself."""
     figures = comparison.figures
-    text = f"ours, and diff: {_SOURCES[_usual_source(comparison)]}, unless said otherwise."
+    text = f"ours and diff: {_SOURCES[_usual_source(comparison)]}, unless a row says otherwise."
     if _has_others(comparison):
         other = _other_source(comparison)
         text += f" {other}: {_SOURCES[other]}, of the same trial."
@@ -146,7 +146,7 @@ def _explain(comparison: PublishedComparison) -> str:
     if any(figure.ours_folds is not None and figure.ours_folds_std is None for figure in figures):
         text += " A mean over the folds without ± is of one fold."
     if any(figure.ours is None for figure in figures):
-        text += f" {MISSING}: not redone, or no result."
+        text += f" {MISSING}: not reproduced, or no result."
     why = _one_line(comparison.why)
     return f"{text} {why}" if why else text
 
@@ -228,7 +228,7 @@ def _write_ours(figure: ComparedFigure) -> str:
 
 
 def _write_other(figure: ComparedFigure, usual: str) -> str:
-    """Write the other measure; the name of its own where the column's title is not that."""
+    """Write the other measure, with its name if the column's title is another."""
     value = _other_measure(figure)
     if value is None:
         return ""

@@ -25,9 +25,9 @@ __all__ = ["StudyReading", "is_driven", "read_study"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyReading:
-    """A study as recorded: what was asked for, and every trial so far by number.
+    """A study as recorded: its file, and every trial so far by number.
 
-    ``totals`` are the trials asked for by role; empty where no driver has noted them.
+    ``totals`` are the planned trials by role; empty if no driver has recorded them.
     ``evaluations`` holds the figures of ensembles and of neurons' correlations, by name.
     ``trials`` are what ``records`` were read from, in the same order.
     """
@@ -52,8 +52,8 @@ class StudyReading:
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     """Read a run's study from its storage.
 
-    Raises InputError where the storage cannot be reached or does not hold the study; in neither
-    case is anything created.
+    Raises InputError if the storage cannot be reached or does not hold the study. Nothing is
+    created in either case.
     """
     import optuna
 
@@ -86,7 +86,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
 
 
 def is_driven(run: RunFolder) -> bool:
-    """Whether a driver holds the run's lock at this moment, on this machine."""
+    """Return whether a driver on this machine holds the run's lock now."""
     from filelock import FileLock, Timeout
 
     if not run.lock_file.exists():
@@ -96,7 +96,7 @@ def is_driven(run: RunFolder) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:  # another user's folder: nobody who could drive it here
+    except OSError:  # another user's folder, which no driver here could lock
         return False
     lock.release()
     return False
@@ -111,7 +111,7 @@ def _missing_study(name: str, url: str) -> InputError:
 
 
 def _is_without_tables(url: str) -> bool:
-    """Whether opening the storage would create its tables, or the SQLite file itself."""
+    """Return whether opening the storage would create its tables, or the SQLite file itself."""
     import sqlalchemy
     import sqlalchemy.exc
 

@@ -1,4 +1,4 @@
-"""Where a study stands: how many trials of each role, and whether it is done."""
+"""A study's status: how many trials of each role there are, and whether it is done."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ StudyState = Literal["running", "finished", "interrupted"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleStatus:
-    """Trials of one role by state. ``total`` is None where no driver noted it."""
+    """Trials of one role by state. ``total`` is None if no driver recorded it."""
 
     total: int | None
     complete: int
@@ -35,7 +35,7 @@ class RoleStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incidents:
-    """What befell a study's trials: lost drivers, workers and hosts, and what was run again."""
+    """Drivers, workers and hosts that a study lost, and what it ran again because of that."""
 
     trials_taken_up: int
     workers_lost: int
@@ -45,12 +45,12 @@ class Incidents:
 
     @property
     def text(self) -> str | None:
-        """A sentence for the user; None where nothing happened."""
+        """A sentence for the user; None if nothing happened."""
         parts = [
-            (self.trials_taken_up, "{} taken up again by a later driver", "trial"),
-            (self.workers_lost, "{} died under a trial", "worker"),
+            (self.trials_taken_up, "{} resumed by a later driver", "trial"),
+            (self.workers_lost, "{} died during a trial", "worker"),
             (self.epochs_trained_again, "{} trained again", "epoch"),
-            (self.trials_lost, "{} lost for good and run again as another", "trial"),
+            (self.trials_lost, "{} lost and replaced by another", "trial"),
         ]
         told = [
             sentence.format(f"{count} {noun}" if count == 1 else f"{count} {noun}s")
@@ -63,7 +63,7 @@ class Incidents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyStatus:
-    """A study's state, its counts by role, and what disturbed it."""
+    """A study's state, its counts by role, and its incidents."""
 
     state: StudyState
     roles: dict[Role, RoleStatus]
@@ -76,14 +76,14 @@ class StudyStatus:
 
     @property
     def total(self) -> int | None:
-        """Trials of all roles that the study asks for; None where unknown."""
+        """Planned trials of all roles; None if unknown."""
         totals = [role.total for role in self.roles.values()]
         known = [total for total in totals if total is not None]
         return sum(known) if len(known) == len(totals) else None
 
 
 def read_status(reading: StudyReading) -> StudyStatus:
-    """Count a study's trials; a driver at work makes it ``running``."""
+    """Count a study's trials. A study with a driver is ``running``."""
     roles = {role: _count(reading, role) for role in ROLES}
     state: StudyState = "interrupted"
     if reading.is_driven:

@@ -1,4 +1,4 @@
-"""One line a study, for ``study list``."""
+"""A line for each study, for ``study list``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["StudySummary", "summarise_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySummary:
-    """A study in a line. ``state`` is ``unreadable`` where ``problem`` says why."""
+    """A study in a line. ``state`` is ``unreadable`` if there is a ``problem``."""
 
     name: str
     dataset: str
@@ -34,7 +34,7 @@ class StudySummary:
 
 
 def summarise_run(run: RunFolder, storage_option: str | None) -> StudySummary:
-    """Read a run for the list; one that cannot be read becomes a line that says so."""
+    """Read a run for the list. A run that cannot be read becomes a line that says so."""
     begun = datetime.fromtimestamp(run.study_file.stat().st_mtime).astimezone()
     try:
         return _summarise(read_study(run, storage_option), begun)

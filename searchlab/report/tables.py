@@ -51,11 +51,11 @@ def print_status(console: Console, status: StudyStatus) -> None:
         say(console, f"incidents: {text}")
 
 
-_STATUS_COLUMNS = ("asked for", "complete", "pruned", "failed", "running", "waiting")
+_STATUS_COLUMNS = ("planned", "complete", "pruned", "failed", "running", "waiting")
 
 
 def print_summaries(console: Console, summaries: Sequence[StudySummary]) -> None:
-    """Print one line a study."""
+    """Print a line for each study."""
     table = make_table(
         [
             ("study", "left"),

@@ -16,9 +16,9 @@ Outcome = Literal["better", "worse", "not_shown", "untested"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What may be said of the best finalist against the best baseline.
+    """How the best finalist compares with the best baseline.
 
-    ``outcome`` is ``untested`` where either is missing; ``caveat`` is empty or one sentence.
+    ``outcome`` is ``untested`` if either is missing; ``caveat`` is empty or one sentence.
     """
 
     outcome: Outcome
@@ -79,10 +79,10 @@ def _state(
 
 
 def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
-    """Give interval and p; the interval counts in the direction that the sentence names."""
+    """Give interval and p. The interval counts in the direction that the sentence names."""
     test = f"corrected paired t-test over {comparison.num_compared} folds"
     if comparison.interval is None or comparison.p_value is None:
-        return f"the same on all {comparison.num_compared} folds, no spread to test by"
+        return f"the same on all {comparison.num_compared} folds, so there is no spread to test"
     sign = 1 if comparison.difference >= 0 else -1
     low, high = (
         format_value(board.metric, end, unit=False)
@@ -96,13 +96,13 @@ def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
 def _warn_of_selection(
     board: Leaderboard, finalist: Row, baseline: Row, *, num_finalists: int
 ) -> str:
-    """Say that the finalist was chosen by folds that the comparison counts again."""
+    """Say that the finalist was chosen on folds that the comparison counts again."""
     seen = board.search_folds
     pick = f", and it is the best of {num_finalists} finalists" if num_finalists > 1 else ""
     if seen >= board.num_folds:
         return (
-            f"Caveat: the search chose it on these same {seen} folds{pick}, so its figure leans "
-            "high."
+            f"Caveat: the search chose it on these same {seen} folds{pick}, so its figure is "
+            "optimistic."
         )
     unseen = [
         ours - theirs
@@ -120,12 +120,14 @@ def _warn_of_selection(
 
 def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
     if finalist is not None:
-        return f"No baseline was cross-validated, so nothing says what {finalist.title} is worth"
+        return (
+            f"No baseline was cross-validated, so there is nothing to compare {finalist.title} with"
+        )
     search = next(
         (row for row in board.rows if row.role == "search" and row.state == "COMPLETE"), None
     )
     if search is None and board.num_search == 0:
-        return "This study asks for no search, only for its baselines"
+        return "This study runs only its baselines, without a search"
     if search is None:
         return "No search trial has finished, so there is nothing to compare yet"
     text = f"{search.title} is the search's best, but no finalist was trained on all folds"

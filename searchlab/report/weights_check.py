@@ -48,7 +48,7 @@ class MemberCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedFile:
-    """A file of initial weights; ``kept`` where it was there before, with the same weights."""
+    """A file of initial weights; ``kept`` if it was there before, with the same weights."""
 
     path: Path
     kept: bool

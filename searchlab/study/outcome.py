@@ -78,7 +78,7 @@ def _collect_figures(results: Mapping[int, EpochResult], *, search_folds: int) -
 
 
 def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
-    """Gather, for each figure, a list a fold of a value an epoch; and the seconds of each epoch."""
+    """Return each figure's values by fold and epoch, and the seconds of each epoch."""
     trained = [results[epoch] for epoch in sorted(results) if not results[epoch].diverged]
     curves: dict[str, list[Any]] = {}
     for fold in range(len(trained[0].folds)) if trained else ():

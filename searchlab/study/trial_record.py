@@ -53,7 +53,7 @@ EPOCHS = "epochs"  # epochs trained
 SECONDS = "seconds"  # training time on the worker
 STOP_REASON = "stop_reason"  # pruned | diverged | error | oom | lost; absent on COMPLETE
 RETRY_OF = "retry_of"  # the lost trial whose parameters a trial runs again
-BATCH_SPLIT = "batch_split"  # parts in which batches were trained, where memory ran out
+BATCH_SPLIT = "batch_split"  # parts in which batches were trained, if memory ran out
 NODE = "node"  # address of the host that ended the trial, on a cluster
 ERROR = "error"  # last line of what went wrong
 TRAIN_LOSS = "train_loss"  # mean over the trial's folds in its last epoch
@@ -66,18 +66,18 @@ OWN_ATTRIBUTES = (
     "test_loss", "test_robust_accuracy",
 )  # fmt: skip
 
-# A system attribute, since the dashboard would print the whole of it in its tables:
+# A system attribute, because the dashboard would print all of it in its tables:
 # {train_loss | train_accuracy | a metric's curve_key: [fold][epoch], seconds: [epoch]}.
 CURVES = "searchlab:curves"
 
 # Likewise: the parameters that a sampler drew alone though it could have seen them with others.
 INDEPENDENTLY_SAMPLED = "searchlab:alone"
 
-# Likewise: an Interruptions as a dict; absent where there were none.
+# Likewise: an Interruptions as a dict; absent if there were none.
 INTERRUPTIONS = "searchlab:interruptions"
 
-# Likewise: the last epoch that was recorded, of studies with several objectives, for which Optuna
-# takes no intermediate values.
+# Likewise: the last recorded epoch of a study with several objectives, because Optuna takes no
+# intermediate values for those.
 EPOCH = "searchlab:epoch"
 
 # Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
@@ -90,7 +90,7 @@ EVALUATIONS = "searchlab.evaluations"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interruptions:
-    """What befell a trial: how often a later driver took it up or its worker died, and the cost.
+    """How often a later driver took a trial up or its worker died, and what that cost.
 
     ``restarts_without_progress`` counts those in a row with no epoch recorded after ``epoch``.
     """
@@ -144,7 +144,7 @@ class TrialRecord:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether another trial runs, or will run, in place of this one, which was lost."""
+        """Whether this trial was lost, so that another one runs in its place."""
         return self.state == "FAIL" and self.stop_reason == "lost" and self.retry_of is None
 
     @classmethod

@@ -37,7 +37,7 @@ class Cohort:
         self._properties = self._measure("model")
         self.history: list[tuple[FoldMetrics, ...]] = []
         self.seconds: list[float] = []
-        self.batch_splits: list[int] = []  # of every epoch: memory may have run out on the way
+        self.batch_splits: list[int] = []  # of every epoch, because memory may run out later
         self.best_weights: dict[str, Tensor] | None = None
 
     def _make_member(self, fold: int | None) -> Member:
@@ -69,7 +69,7 @@ class Cohort:
     def replay(self) -> Iterator[EpochResult]:
         """Yield the results of the epochs already trained, as after loading a checkpoint.
 
-        Whoever was to receive them may have been killed before it did.
+        The driver may have been killed before it received them.
         """
         for epoch, (folds, seconds) in enumerate(
             zip(self.history, self.seconds, strict=True), start=1
@@ -85,7 +85,7 @@ class Cohort:
         return FoldMetrics(fold=member.fold, training=training, validation=validation)
 
     def _is_over(self, epoch: int) -> bool:
-        """Whether a trial ends after ``epoch``: at its last one, or out of patience."""
+        """Return whether a trial ends after ``epoch``: its last one, or out of patience."""
         patience = self.config.patience
         if epoch >= self.config.epochs or patience is None or epoch == 0:
             return epoch >= self.config.epochs
@@ -107,8 +107,8 @@ class Cohort:
     def _best_of_search_folds(self, history: Sequence[tuple[FoldMetrics, ...]]) -> int:
         """Return the epoch of the trial's value.
 
-        Other folds may keep a trial going. What the search folds do from the epoch on at which
-        they alone would have ended it does not count: no search trial came so far.
+        Other folds may keep a trial going. The search folds' epochs after the one at which they
+        alone would have ended it do not count, because no search trial gets that far.
         """
         values = self._values(history)
         patience = self.config.patience

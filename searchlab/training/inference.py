@@ -12,7 +12,7 @@ __all__ = ["evaluation_batch", "predict"]
 # Bound the memory of an evaluation; larger batches of small images were no faster.
 _MAX_IMAGES = 1024
 _MAX_VALUES = 2**23  # 109 images of 3x160x160
-_GRADIENT_SHARE = 4  # a gradient needs what every layer gave, not the last one's alone
+_GRADIENT_SHARE = 4  # a gradient keeps the output of every layer, not of the last one alone
 
 
 def evaluation_batch(image_shape: tuple[int, int, int], *, with_gradients: bool = False) -> int:

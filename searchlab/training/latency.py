@@ -26,7 +26,7 @@ def measure_latency(
 ) -> float:
     """Return the median milliseconds of a forward pass of one image, in eval mode.
 
-    The median, since a machine that runs other trials too has outliers on one side only.
+    The median, because other trials on the machine can only slow a pass down.
     """
     image = torch.zeros((1, *image_shape), device=device).to(memory_format=torch.channels_last)
     was_training = model.training

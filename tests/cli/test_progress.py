@@ -119,7 +119,7 @@ def test_panel_is_small_and_within_80_columns() -> None:
     assert "4 done, 1 pruned, 1 failed" in text
     assert "and 35 more" in text
     assert "best 97.20 % (#9 cnn), 1.30 points better than baseline 95.90 % (#5 a2/DT)" in text
-    assert "0:30 gone, about 0:41 left" in text
+    assert "0:30 elapsed, about 0:41 left" in text
 
 
 def test_panel_of_a_loss_calls_lower_better() -> None:

@@ -27,7 +27,7 @@ def read(records: list[TrialRecord], **changes: Any) -> StudyReading:
     return StudyReading(**{**fields, **changes})
 
 
-def test_an_undisturbed_study_has_nothing_to_tell() -> None:
+def test_a_study_without_incidents_has_nothing_to_tell() -> None:
     assert read_status(read(accuracy_study())).incidents.text is None
 
 
@@ -43,8 +43,8 @@ def test_losses_and_what_was_trained_again_are_summed() -> None:
         trials_taken_up=1, workers_lost=1, epochs_trained_again=4, trials_lost=1
     )
     assert status.incidents.text == (
-        "1 trial taken up again by a later driver, 1 worker died under a trial, "
-        "4 epochs trained again, 1 trial lost for good and run again as another"
+        "1 trial resumed by a later driver, 1 worker died during a trial, "
+        "4 epochs trained again, 1 trial lost and replaced by another"
     )
 
 

@@ -289,9 +289,9 @@ def test_rows_stand_under_their_table_with_the_reports_decimals_and_numbered_not
     text = "\n".join(lines)
     assert lines[figure + 1].endswith(" 92.00 ± 2.65   +1.45   test 87.00 (2)")
     assert "accuracy %, folds" in text
-    assert "ours, and diff: on the test set, unless said otherwise." in text
+    assert "ours and diff: on the test set, unless a row says otherwise." in text
     assert "folds: the mean over the folds, of the same trial." in " ".join(text.split())
-    assert "-: not redone, or no result. Because of this." in " ".join(text.split())
+    assert "-: not reproduced, or no result. Because of this." in " ".join(text.split())
     assert "(1) The model was carried on from fold to fold." in text
     assert "(2) Tuned on the test set." in text
 
