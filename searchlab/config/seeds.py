@@ -1,4 +1,7 @@
-"""Derived seeds: every random draw comes from a key, never from global state (DESIGN 7)."""
+"""Derived seeds: every random draw comes from a key, never from global state.
+
+docs/design.md, decision 7, says what each key is made of.
+"""
 
 from __future__ import annotations
 

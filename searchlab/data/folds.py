@@ -1,4 +1,7 @@
-"""Cross-validation folds: stratified, disjoint, and the same wherever the seed is (DESIGN 5)."""
+"""Cross-validation folds: stratified, disjoint, and the same wherever the seed is.
+
+See docs/design.md, decision 5.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def stratified_folds(
 def train_indices(folds: Sequence[Indices], fold: int | None, num_samples: int) -> Indices:
     """Return the sorted indices that the model of ``fold`` trains on: all outside that fold.
 
-    ``None`` is the member that trains on the whole training set (DESIGN 6).
+    ``None`` is the member that trains on the whole training set (docs/design.md, decision 6).
     """
     training = np.ones(num_samples, dtype=np.bool_)
     if fold is not None:

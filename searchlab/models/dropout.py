@@ -1,4 +1,4 @@
-"""Dropout whose draws come from a generator given to it, never from the global one (DESIGN 7)."""
+"""Dropout whose draws come from a generator given to it, never from the global one."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class _Cell:
 class BaselineGrid:
     """A study's architectures x schemes, whose initial weights can be drawn again at any time.
 
-    They derive from the study's seed and the member alone (DESIGN 7), so this is what the run's
+    They derive from the study's seed and the member alone, so this is what the run's
     own baselines began with, unless the study names a folder of saved weights. Raises InputError
     for a study without a grid of baselines.
     """

@@ -1,6 +1,6 @@
 """What a checkpoint says of a cohort: weights, optimizer states, and the figures so far.
 
-Random numbers need no place in it: they derive from the epoch (DESIGN 7).
+Random numbers need no place in it: they derive from the epoch (docs/design.md, decision 7).
 """
 
 from __future__ import annotations

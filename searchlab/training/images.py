@@ -41,7 +41,7 @@ class Normalizer:
 class TrainingData:
     """Images as uint8 tensors on one device, with the validation indices of every fold.
 
-    Loaded once a worker and shared by all the trials that it runs (DESIGN 8).
+    Loaded once a worker and shared by all the trials that it runs (docs/design.md, decision 8).
     """
 
     train_images: Tensor

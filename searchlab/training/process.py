@@ -24,7 +24,7 @@ _CUBLAS_REPEATABLE = ":4096:8"  # a workspace of its own for each stream (cuBLAS
 
 
 def prepare_process(num_threads: int) -> None:
-    """Make a worker's process train fast, and to the same bits every time (DESIGN 7).
+    """Make a worker's process train fast, and to the same bits every time.
 
     Sets torch's threads, takes CUDA's deterministic kernels, and keeps freed memory in the process
     instead of handing it back. Call once, before the first large allocation and before CUDA starts.
