@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # The networks of the tests are so small that threads would only wait for each other; processes
 # that tests start inherit it. Read by torch when it is imported.
@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from searchlab.study.storage.grpc_settings import prepare_grpc
 
@@ -35,6 +36,30 @@ settings.register_profile("local", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("local"), max_examples=3000)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return 2 processes for whole folders; single files run in this process, which starts faster.
+
+    Most tests keep one core busy. Each process starts what its files share (Ray, PostgreSQL) once.
+    """
+    return 0 if any(".py" in argument for argument in config.args) else 2
+
+
+class FileScheduling(LoadFileScheduling):
+    """Keeps a file's tests in one process, because they share what they made.
+
+    Those of tests/cluster stay together too: an emulated cluster takes the cores of two.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/cluster" if file.startswith("tests/cluster/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    return FileScheduling(config, log)
+
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
