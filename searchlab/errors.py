@@ -1,4 +1,4 @@
-"""The errors that searchlab raises on purpose. All else is a bug and keeps its traceback."""
+"""The errors that searchlab raises on purpose. Any other is a bug and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Location = tuple[str | int, ...]
 
 
 class SearchlabError(Exception):
-    """Base of every deliberate error. The CLI prints it without a traceback.
+    """Base of every deliberate error. The command line prints it without a traceback.
 
-    ``exit_code`` is what the process ends with when the error reaches the command line.
+    The process exits with ``exit_code`` if the error reaches the command line.
     """
 
     exit_code = 1
@@ -81,7 +81,7 @@ class CombinedInputError(InputError):
 
 
 class StudyFailedError(SearchlabError):
-    """The study could not go on, or nothing in it succeeded; what finished is kept."""
+    """The study could not continue, or no trial succeeded. Finished trials are kept."""
 
     exit_code = 1
 
@@ -89,14 +89,14 @@ class StudyFailedError(SearchlabError):
 class InfrastructureError(SearchlabError):
     """The machine failed, not the study: a full disk, a lost storage, workers that keep dying.
 
-    The study can be resumed once that is mended; no trial was spent on it.
+    The study can be resumed once that is fixed. No trial was spent on it.
     """
 
     exit_code = 3
 
 
 class InterruptedStudyError(SearchlabError):
-    """The user stopped the study; it can be resumed. Ends with 130 (SIGINT) or 143 (SIGTERM)."""
+    """The user stopped the study, and can resume it. Exits with 130 (SIGINT) or 143 (SIGTERM)."""
 
     def __init__(self, message: str, *, exit_code: int = 130) -> None:
         super().__init__(message)
@@ -108,7 +108,7 @@ _MAX_SHOWN = 120  # a path fits, an inline space does not
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a remedy for an unknown name: the nearest known names, and all where that is short.
+    """Return a remedy for an unknown name: the nearest known names, and all if they are few.
 
     >>> did_you_mean("resnet8", ["cnn", "resnet"])
     'Did you mean resnet? Known: cnn, resnet'

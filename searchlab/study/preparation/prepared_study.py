@@ -1,4 +1,4 @@
-"""All that can be checked before a study begins, so that nothing is half-written."""
+"""Checks a study before it begins, so that a bad one leaves nothing half-written."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
 def prepare_study(
     file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
 ) -> PreparedStudy:
-    """Check a study as ``check_study`` does, then read its images and deal them out to folds.
+    """Check a study as ``check_study`` does, then read its images and split them into folds.
 
-    Image files are decoded with ``on_progress`` told how far it is.
+    ``on_progress`` is told how many image files are decoded.
     """
     plan = check_study(file, data_dir=data_dir)
     spec = file.spec
@@ -90,7 +90,7 @@ def prepare_study(
 
 
 def request_data(dataset: DatasetSpec) -> DatasetRequest:
-    """Return what the data layer is asked for."""
+    """Return the request for a dataset as the data layer takes it."""
     return DatasetRequest(
         name=dataset.name,
         root=None if dataset.root is None else Path(dataset.root),
@@ -101,7 +101,7 @@ def request_data(dataset: DatasetSpec) -> DatasetRequest:
 
 
 def open_space(spec: StudySpec) -> StudySpace:
-    """Return a study's space, whether a file or a Python function says what it is."""
+    """Return a study's space, whether a file or a Python function defines it."""
     return SpecSpace(spec) if isinstance(spec.space, SpaceSpec) else CallableSpace(spec)
 
 
@@ -139,7 +139,7 @@ def _check_baseline(name: str, by_hand: Sequence[str], where: str, remedy: str) 
         raise InputError("must be a known family", where=where, found=name, remedy=hint)
     if by_hand and get_family(name).first_conv is None:
         raise InputError(
-            f"{name} has no first conv layer to set by hand, so it refuses schemes "
+            f"{name} has no first conv layer to set by hand, so it cannot have schemes "
             f"{' and '.join(by_hand)}",
             where=where,
             remedy=f"{remedy}, or choose another architecture",
