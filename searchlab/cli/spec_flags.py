@@ -82,7 +82,8 @@ def list_choices(field: FieldInfo) -> tuple[object, ...]:
     """Return the names that a field takes, or the first field of a mapping; none if it is open."""
     kind, _ = _analyse(field)
     if fields := getattr(kind, "model_fields", None):
-        return list_choices(next(iter(fields.values())))
+        schema = kind.model_json_schema()["properties"][next(iter(fields))]
+        return tuple(schema.get("enum", ()))
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from searchlab.errors import InputError
+
 __all__ = [
     "COUNT",
     "DEFAULT_METRIC",
@@ -187,10 +189,12 @@ _metrics: dict[str, Metric] = {}
 
 
 def register_metric(metric: Metric) -> None:
-    """Add a metric to the table. Raises ValueError if its name or one of its keys is taken."""
+    """Add a metric to the table. Raises InputError if its name or one of its keys is taken."""
     keys = {key for known in _metrics.values() for key in (known.stored_key, known.test_key)}
     if metric.name in _metrics or keys & {metric.stored_key, metric.test_key}:
-        raise ValueError(f"metric {metric.name!r} is already registered")
+        raise InputError(
+            f"the metric {metric.name!r} is already registered", remedy="Choose another name"
+        )
     _metrics[metric.name] = metric
 
 

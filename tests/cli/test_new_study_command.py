@@ -11,7 +11,9 @@ from command_line import assert_refused, run_searchlab
 
 from searchlab.config import plugins
 from searchlab.config.loading import load_study
+from searchlab.config.metrics import list_objectives
 from searchlab.config.samplers import SamplerName
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
 from searchlab.models import registry as families
 
@@ -81,9 +83,17 @@ def test_objectives_robustness_and_other_fields(tmp_path: Path) -> None:
     assert (spec.training.augment, spec.training.weight_decay) == ("flip+crop", 1e-4)
 
 
+def test_help_has_the_choices_and_defaults_of_the_studys_fields() -> None:
+    text = " ".join(run_searchlab("study", "new", "--help").out.split())
+    assert f"list: {', '.join(list_objectives())}. [default: accuracy]" in text
+    assert f"trial: {', '.join(get_args(SamplerName))}. [default: tpe]" in text
+    training = TrainingSettings()
+    assert f"Images per training step. [default: {training.batch_size}]" in text
+    assert "[default: HF,HT,DT]" in text
+
+
 @pytest.mark.parametrize("sampler", get_args(SamplerName))
-def test_help_names_every_sampler_and_flags_take_it(tmp_path: Path, sampler: str) -> None:
-    assert sampler in run_searchlab("study", "new", "--help").out
+def test_every_sampler_can_be_chosen(tmp_path: Path, sampler: str) -> None:
     out = tmp_path / "x.yaml"
     outcome = run_searchlab("study", "new", "x", *GOOD, "--sampler", sampler, "--out", out)
     assert outcome.code == 0, outcome.err
