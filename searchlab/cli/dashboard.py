@@ -32,7 +32,7 @@ def dashboard(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="Run folder, or the run's name.", show_default="the latest run"
+            metavar="RUN", help="Run folder, or the run's name.", show_default="the latest run"
         ),
     ] = None,
     *,

@@ -33,7 +33,7 @@ def doctor(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="Run folder, or the run's name.", show_default="the environment"
+            metavar="RUN", help="Run folder, or the run's name.", show_default="the environment"
         ),
     ] = None,
     *,

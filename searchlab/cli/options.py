@@ -15,6 +15,7 @@ __all__ = [
     "ForceOption",
     "JsonOption",
     "PluginOption",
+    "RunArgument",
     "RunsDirOption",
     "StorageOption",
     "examples",
@@ -41,6 +42,7 @@ COMMAND_GROUP: _GroupSettings = {
 }
 """Settings of every ``typer.Typer`` of the command line."""
 
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the run's name.")]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(help="Folder of datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),

@@ -13,6 +13,7 @@ from searchlab.cli.options import (
     DataDirOption,
     JsonOption,
     PluginOption,
+    RunArgument,
     RunsDirOption,
     StorageOption,
     examples,
@@ -128,7 +129,7 @@ def run(
     )
 )
 def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")],
+    run: RunArgument,
     overrides: SetOption = None,
     plugins: PluginOption = None,
     runs_dir: RunsDirOption = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.options import JsonOption, RunsDirOption, StorageOption, examples
+from searchlab.cli.options import JsonOption, RunArgument, RunsDirOption, StorageOption, examples
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["print_board", "register"]
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the run's name.")]
 MarkdownOption = Annotated[
     bool, typer.Option("--markdown", help="Print Markdown, for a README or an issue.")
 ]
