@@ -1,4 +1,4 @@
-"""Live progress of a running study, on stderr: a small panel, or plain lines without a terminal."""
+"""Live progress of a running study on stderr: a small panel, or plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
 
 
 def make_progress(quiet: bool) -> StudyCallback:
-    """Return the callback that suits where the output goes."""
+    """Return the callback that suits the output: terminal, file or nothing."""
     if quiet:
         return NullCallback()
-    # The panel is drawn on stderr, so that must be a terminal as well.
+    # The panel is drawn on stderr, so stderr must be a terminal as well.
     if sys.stdout.isatty() and sys.stderr.isatty():
         return LiveProgress()
     return PlainProgress()
 
 
 class LiveProgress:
-    """A panel that is redrawn four times a second, whatever the rate of events."""
+    """A panel that is redrawn four times a second, however fast events come."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -49,10 +49,10 @@ class LiveProgress:
         """Show the panel."""
         self._live = Live(_Panel(snapshot), console=self._console, refresh_per_second=4)
         self._live.start()
-        atexit.register(self._live.stop)  # a driver that is cut short must give the cursor back
+        atexit.register(self._live.stop)  # a driver that ends early must restore the cursor
 
     def announce(self, message: str) -> None:
-        """Let the message scroll by above the panel."""
+        """Print the message above the panel."""
         self._console.print(Text(message))
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
@@ -61,13 +61,13 @@ class LiveProgress:
             self._live.update(_Panel(snapshot))
 
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
-        """Keep the snapshot; a failure scrolls by above the panel."""
+        """Keep the snapshot, and print a failure above the panel."""
         if end.state == "FAIL":
             self._console.print(Text(f"{_name(end)} failed: {end.reason or 'unknown'}", "red"))
         self.advance(snapshot)
 
     def close(self, snapshot: ProgressSnapshot) -> None:
-        """Leave the last state on the screen."""
+        """Leave the last panel on the screen."""
         if self._live is None:
             return
         self._live.update(_Panel(snapshot))
@@ -77,7 +77,7 @@ class LiveProgress:
 
 
 class PlainProgress:
-    """A line for every trial that ended and every stage that began."""
+    """A line for every trial that ends and every stage that begins."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
@@ -85,7 +85,7 @@ class PlainProgress:
         self._is_stopping = False
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
-        """Say what is to be done."""
+        """Print how many trials there are to run."""
         stages = ", ".join(
             f"{_STAGES[role]} {counts.ended}/{_known(counts.total)}"
             for role, counts in snapshot.counts.items()
@@ -94,20 +94,20 @@ class PlainProgress:
         self._note_changes(snapshot)
 
     def announce(self, message: str) -> None:
-        """Say it."""
+        """Print the message."""
         self._write(message)
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
-        """Say only that a stage began or that the study is stopping."""
+        """Print a line if a stage began or the study is stopping."""
         self._note_changes(snapshot)
 
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
-        """Say how the trial ended and what is best now."""
+        """Print how the trial ended and what is best now."""
         self._write(_describe_end(end, snapshot))
         self._note_changes(snapshot)
 
     def close(self, snapshot: ProgressSnapshot) -> None:
-        """Say how long it took."""
+        """Print how long the study took."""
         ended, total = _sum_up(snapshot)
         word = "stopped" if snapshot.stopping else "done"
         span = format_duration(snapshot.elapsed_seconds)
@@ -119,7 +119,7 @@ class PlainProgress:
             self._write(f"stage: {_STAGES[snapshot.stage]}")
         if snapshot.stopping and not self._is_stopping:
             self._is_stopping = True
-            self._write(f"stopping: no new trials, {len(snapshot.running)} running ones end")
+            self._write(f"stopping: no new trials; waiting for {len(snapshot.running)} to finish")
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream or sys.stderr, flush=True)
@@ -147,7 +147,7 @@ def _title(snapshot: ProgressSnapshot) -> Text:
     title = Text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
     title.append(times, "not bold")
     if snapshot.stopping:
-        title.append("  stopping: running trials end", "not bold yellow")
+        title.append("  stopping: waiting for running trials", "not bold yellow")
     return title
 
 

@@ -93,7 +93,7 @@ def test_unknown_totals_and_missing_rivals_are_left_open() -> None:
 def test_stopping_is_said_once() -> None:
     lines = _plain(END, replace(SNAPSHOT, stopping=True))
     assert [line for line in lines if line.startswith("stopping")] == [
-        "stopping: no new trials, 40 running ones end"
+        "stopping: no new trials; waiting for 40 to finish"
     ]
     assert lines[-1].startswith("stopped: ")
 
