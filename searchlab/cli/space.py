@@ -17,7 +17,7 @@ from searchlab.cli.options import (
     load_plugins,
 )
 from searchlab.cli.tables import print_table
-from searchlab.errors import InputError
+from searchlab.errors import CombinedInputError, InputError
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -58,26 +58,26 @@ def check(
     plugins: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check names, ranges, and what families take.
+    """Check names, ranges and the families' parameters.
 
-    Every file is checked; the exit code is 2 where one is wrong.
+    Checks every file. The exit code is 2 if one is wrong.
     """
     load_plugins(plugins)
-    faults: list[str] = []
+    errors: list[InputError] = []
     good: list[dict[str, Any]] = []
     for file in files:
         try:
             space = _load_checked(file)
         except InputError as error:
-            faults.append(str(error))
+            errors.append(error)
             continue
         good.append({"file": file, **_size_data(space)})
         if not as_json:
             typer.echo(f"{file}: ok, {space.size()}")
     if as_json:
-        typer.echo(json.dumps({"ok": good, "errors": faults}, indent=2))
-    if faults:
-        raise InputError("\n".join(faults))
+        typer.echo(json.dumps({"ok": good, "errors": list(map(str, errors))}, indent=2))
+    if errors:
+        raise CombinedInputError(errors)
 
 
 @app.command(
@@ -92,14 +92,20 @@ def sample(
         str, typer.Argument(metavar="FILE", help="A space file (*.yaml), or module:function.")
     ],
     *,
-    number: Annotated[int, typer.Option("-n", min=1, help="How many configurations.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same configurations.")] = 0,
+    number: Annotated[int, typer.Option("-n", min=1, help="Number of configurations.")] = 5,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed draws the same configurations.")
+    ] = 0,
     dataset: Annotated[
-        str | None, typer.Option(help="Count parameters for this dataset's images.")
+        str | None, typer.Option(help="Dataset whose images the parameters are counted for.")
     ] = None,
     image_shape: Annotated[
         str | None,
-        typer.Option(metavar="CxHxW", help="Or for this shape.", show_default="1x28x28"),
+        typer.Option(
+            metavar="CxHxW",
+            help="Shape of the images, instead of --dataset.",
+            show_default="1x28x28",
+        ),
     ] = None,
     classes: Annotated[
         int | None, typer.Option(min=1, help="Number of classes.", show_default="10")
@@ -144,7 +150,7 @@ def _open_source(file: str) -> Callable[[Trial], Point]:
 def _load_checked(file: str) -> SpaceSpec:
     if _is_function(file):
         raise InputError(
-            "must be a space file (*.yaml): a Python function does not tell its space beforehand",
+            "must be a space file (*.yaml), because a Python function does not declare its space",
             where="FILE",
             found=file,
             remedy="Write one with: searchlab space new",
@@ -228,8 +234,8 @@ def _images(
     if dataset is None:
         return _parse_shape(image_shape or "1x28x28"), classes or 10
     if image_shape is not None or classes is not None:
-        raise InputError("already says the images' shape and classes", where="--dataset",
-                         remedy="Leave out --image-shape and --classes")  # fmt: skip
+        raise InputError("already sets the images' shape and classes", where="--dataset",
+                         remedy="Remove --image-shape and --classes")  # fmt: skip
     from searchlab.data import get_dataset
 
     known = get_dataset(dataset)

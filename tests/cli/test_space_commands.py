@@ -302,7 +302,7 @@ def test_sample_counts_for_the_dataset_named(tmp_path: Path) -> None:
         (["--image-shape", "28x28"], ["--image-shape", "'28x28'", "1x28x28"]),
         (["--image-shape", "1x0x28"], ["--image-shape"]),
         (["--dataset", "digit"], ["'digit'", "Did you mean digits"]),
-        (["--dataset", "digits", "--classes", "3"], ["--dataset", "Leave out"]),
+        (["--dataset", "digits", "--classes", "3"], ["--dataset", "Remove"]),
         (["-n", "0"], ["-n"]),
     ],
 )
