@@ -1,8 +1,8 @@
-"""Whether the models of a study suit its images, asked before it begins.
+"""Checks, before a study begins, that its models suit its images.
 
-A space is too large to build all of it. Asked are the baselines, each family's reference point, and
-that point with one, then with two of the family's own parameters changed: what a choice refuses by
-itself, or beside one other, is found, and so are weights that cannot be had.
+A space is too large to build all of it. So the check builds the baselines, each family's reference
+point, and that point with one and then two of the family's own parameters changed. It finds values
+that fail alone or beside one other, and weights that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["check_models_fit"]
 
 # A family of twelve parameters with three values each has 24 changes of one and 264 of two.
 _MAX_CHANGES = 300
-# Then networks are only built, which takes milliseconds, and no images pass through them.
+# After that, networks are only built, which takes milliseconds; no images pass through them.
 _MAX_SECONDS = 3.0
 
 Change = Mapping[str, Scalar]
-"""Values of a family's own parameters, other than at the reference point."""
+"""Values of a family's own parameters that differ from the reference point."""
 
 
 def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> None:
@@ -95,7 +95,7 @@ class _FamilySpace:
         return [value for value in values if value != reference]
 
     def place(self, parameter: str | None, spec: StudySpec) -> Location:
-        """Return where a parameter stands in the study; None for the family."""
+        """Return the place of a parameter in the study, or of the family for None."""
         above: Location = ("space", "parameters", "family")
         nested = isinstance(spec.space, SpaceSpec) and isinstance(
             spec.space.parameters["family"], Options
@@ -124,7 +124,7 @@ class _Check:
             ) from error
 
     def require_reference(self, family: _FamilySpace) -> None:
-        """Raise as ``require``, at the one parameter whose default would do where there is one."""
+        """Raise as ``require`` does, if possible at the one parameter whose default would suit."""
         model = family.model({})
         if self._find_fault(model) is None:
             return
@@ -135,7 +135,7 @@ class _Check:
         self.require(model, family.place(None, self._file.spec))
 
     def require_changes(self, family: _FamilySpace, num_changed: int) -> None:
-        """Raise InputError at the last of the changed parameters."""
+        """Raise InputError at the last changed parameter of a model that does not suit."""
         for change in islice(family.changes(num_changed), _MAX_CHANGES):
             model = family.model(change)
             in_time = time.monotonic() < self._deadline
@@ -156,7 +156,7 @@ class _Check:
         )
 
     def _find_fault(self, model: ModelConfig, *, pass_images: bool = True) -> InputError | None:
-        # What the drawing of weights, and dropout, are does not matter to whether they fit.
+        # How weights are drawn, and dropout, do not matter to the fit.
         key = repr((model.family, sorted(model.parameters.items()), model.scheme))
         if key in self._done:
             return None

@@ -53,7 +53,7 @@ class PreparedStudy:
 
 
 def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
-    """Make every check that needs no images; return the study's plan.
+    """Make every check that needs no images, and return the study's plan.
 
     Raises InputError at the file and line, and writes nothing. The study's plugins must be loaded.
     Weights that models start from are fetched here, not by every worker.
