@@ -119,10 +119,11 @@ def test_hooks_download_nothing() -> None:
     }
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/design.md"])
 def test_paths_named_in_a_page_exist(page: str) -> None:
     text = (ROOT / page).read_text()
-    named = re.findall(r"`((?:searchlab|tests|benchmarks)/[^`<> ]*|[\w.]+\.(?:md|toml|txt))`", text)
+    folders = "searchlab|tests|benchmarks|docs"
+    named = re.findall(rf"`((?:{folders})/[^`<> ]*|[\w.]+\.(?:md|toml|txt))`", text)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
 

@@ -161,7 +161,7 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
         cv_mean=statistics.fmean(folds) if is_confirmed else None,
         cv_std=statistics.stdev(folds) if is_confirmed else None,
         figures=_finite_figures({**dict(zip(metrics, values, strict=False)), **record.figures}),
-        # Whatever a storage says, no search trial is ever shown with a test figure (DESIGN 6).
+        # Whatever a storage says, no search trial is ever shown with a test figure.
         test_figures=_finite_figures(record.test_figures if is_fixed and is_complete else {}),
         epochs=record.epochs,
         seconds=record.seconds,

@@ -32,7 +32,7 @@ def fail(error: str, reason: FailReason = "error") -> TrialOutcome:
 
 
 def decide_outcome(last: EpochResult | None, *, pruned: bool) -> TrialOutcome:
-    """Return how a trial ends after its last result, if it had one (DESIGN 3)."""
+    """Return how a trial ends after its last result, if it had one (docs/design.md, decision 3)."""
     if last is None or not (last.done or pruned):
         return fail("the worker ended without a final result")
     if last.diverged:

@@ -1,4 +1,4 @@
-"""The ledger: what comes next, and the one honest state in which each trial ends (DESIGN 3)."""
+"""The ledger: what comes next, and the one honest state in which each trial ends."""
 
 from __future__ import annotations
 
