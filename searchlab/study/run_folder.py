@@ -1,4 +1,4 @@
-"""Run folders: ``runs/<study>/`` and what lies in it."""
+"""Run folders: ``runs/<study>/`` and their files."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ __all__ = ["RunFolder", "default_runs_dir", "find_run", "list_runs"]
 
 
 def default_runs_dir(option: Path | None) -> Path:
-    """Return where runs lie: the option, else SEARCHLAB_RUNS, else ./runs."""
+    """Return the folder of all runs: the option, or SEARCHLAB_RUNS, or ./runs."""
     return option or Path(os.environ.get("SEARCHLAB_RUNS") or "runs")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The folder of one study. Nothing of the study is written outside it."""
+    """The folder of one study, which writes no file outside it."""
 
     path: Path
 
     @property
     def study_file(self) -> Path:
-        """The study as it is run, its space inline."""
+        """Return the file of the study as it is run, with its space inline."""
         return self.path / "study.yaml"
 
     @property
     def database(self) -> Path:
-        """The embedded storage."""
+        """Return the SQLite database of the embedded storage."""
         return self.path / "study.db"
 
     @property
     def lock_file(self) -> Path:
-        """Held by the driver while it runs."""
+        """Return the file that the driver locks while it runs."""
         return self.path / ".lock"
 
     @property
     def checkpoints(self) -> Path:
-        """Unfinished trials, one file each."""
+        """Return the folder of the unfinished trials, one file each."""
         return self.path / "checkpoints"
 
     @property
     def models(self) -> Path:
-        """The trained models of baselines and finalists."""
+        """Return the folder of the trained baselines and finalists."""
         return self.path / "artifacts" / "models"
 
     def exists(self) -> bool:
-        """Whether a study was begun here."""
+        """Return whether a study was begun here."""
         return self.study_file.is_file()
 
     def check_new(self, remedy: str, *, may_be_there: bool = False) -> None:
@@ -66,33 +66,33 @@ class RunFolder:
             raise InputError("exists already", where=f"the run {self.path}", remedy=remedy)
 
     def load(self, overrides: Iterable[str] = ()) -> StudyFile:
-        """Read the study as run, with what a resume changes."""
+        """Read the study as it is run, with the overrides of a resume."""
         return load_study(self.study_file, overrides)
 
     def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
-        """Write the study, and note a storage of its own; files are replaced whole."""
+        """Write the study, and the storage if it is not the embedded one, each file at once."""
         self.path.mkdir(parents=True, exist_ok=True)
         if storage_url is not None:
             self.note_storage(storage_url)
         _replace(self.study_file, dump_yaml(data))
 
     def note_storage(self, storage_url: str) -> None:
-        """Note where the study is recorded from now on, without a password."""
+        """Write which storage has the study from now on, without a password."""
         note = {"storage": hide_password(storage_url)}
         _replace(self._storage_note, json.dumps(note) + "\n")
 
     def discard(self) -> None:
-        """Take back what ``write`` wrote."""
+        """Remove what ``write`` wrote."""
         self.study_file.unlink(missing_ok=True)
         self._storage_note.unlink(missing_ok=True)
 
     def is_embedded(self, option: str | None = None) -> bool:
-        """Whether the study is recorded in the folder's own database."""
+        """Return whether the study is in the folder's own database."""
         return option is None and not self._storage_note.is_file()
 
     @property
     def noted_storage(self) -> str | None:
-        """The storage as noted, ``***`` for a password; None for an embedded one."""
+        """Return the storage as written, ``***`` for a password; None for the embedded one."""
         if not self._storage_note.is_file():
             return None
         return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
@@ -102,9 +102,9 @@ class RunFolder:
         return self.path / "storage.json"
 
     def storage_url(self, option: str | None = None) -> str:
-        """Return the storage's URL: the option, else the one noted last, else embedded.
+        """Return the storage's URL: the option, or the one written last, or the embedded one.
 
-        A password is never noted, so a storage that needs one must be named again.
+        Raises InputError if the storage needs a password, which is never written.
         """
         if option is not None:
             return option
@@ -113,9 +113,9 @@ class RunFolder:
             return sqlite_url(self.database)
         if "***" in url:
             raise InputError(
-                f"is recorded in {url}, whose password is not kept",
+                f"has its study in {url}, whose password was not saved",
                 where=str(self.path),
-                remedy="Give the whole URL with --storage or SEARCHLAB_STORAGE",
+                remedy="Give the full URL with --storage or SEARCHLAB_STORAGE",
             )
         return url
 
@@ -127,17 +127,17 @@ def _replace(path: Path, text: str) -> None:
 
 
 def find_run(text: str, runs_dir: Path) -> RunFolder:
-    """Return the run named by a folder or by its name under ``runs_dir``. Raises InputError."""
+    """Return the run of a path, or of a name under ``runs_dir``. Raises InputError."""
     for path in (Path(text), runs_dir / text):
         if RunFolder(path).exists():
             return RunFolder(path)
     names = [run.path.name for run in list_runs(runs_dir)]
-    hint = did_you_mean(Path(text).name, names) if names else f"There is none in {runs_dir}/ yet"
+    hint = did_you_mean(Path(text).name, names) if names else f"{runs_dir}/ has no runs yet"
     raise InputError("is not a run folder (no study.yaml)", where=text, remedy=hint)
 
 
 def list_runs(runs_dir: Path) -> list[RunFolder]:
-    """Return the runs under a folder, the latest first."""
+    """Return the runs in a folder, the latest first."""
     if not runs_dir.is_dir():
         return []
     runs = [RunFolder(path) for path in runs_dir.iterdir() if RunFolder(path).exists()]

@@ -1,4 +1,4 @@
-"""Creating, joining and reopening the Optuna study of a run."""
+"""Creates, joins and reopens the Optuna study of a run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["create_study", "join_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
 _PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
-_SPEC = "searchlab.study"  # the study as it is run, as JSON, but for its name
+_SPEC = "searchlab.study"  # the study as it is run but for _OWN_SECTIONS, as JSON
 _VERSION = "searchlab.version"
-# What a joining driver may have of its own: they say how fast a study runs, not what it finds.
+# Drivers that join a study may differ in these, which decide how fast it runs, not what it finds.
 _OWN_SECTIONS = ("name", "resources")
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
-    """Make the study in a storage. Raises InputError where one of its name is there already.
+    """Create the study in a storage. Raises InputError if the storage has one of this name.
 
     The study's plugins must be loaded.
     """
@@ -44,7 +44,7 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
         )
     except optuna.exceptions.DuplicatedStudyError:
         raise InputError(
-            f"has a study named {spec.name} already",
+            f"already has a study named {spec.name}",
             where="the storage",
             remedy="Choose another name with --set name=..., or resume that study's run folder",
         ) from None
@@ -58,20 +58,20 @@ def _describe_study(study: Study, prepared: PreparedStudy) -> None:
     spec = prepared.spec
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # So that the dashboard says accuracy rather than objective 0.
+        # The dashboard then says accuracy rather than Objective 0.
         study.set_metric_names([objective.metric for objective in spec.objective])
     study.set_user_attr(_VERSION, __version__)
     study.set_user_attr(_SPEC, json.dumps(_shared_part(spec)))
     _record_plugins(study, spec)
-    # Last: a study that has it was described whole.
+    # Last, because a study that has a fingerprint counts as fully described.
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
 
 
 def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
-    """Open the study that other drivers run, or create it where this driver is the first.
+    """Open the study that other drivers run, or create it if this driver is the first.
 
-    Raises InputError where theirs is another study of that name. To be called while no other
-    driver can: creating takes several writes.
+    Raises InputError if theirs is a different study of the same name. The caller must keep other
+    drivers from calling this at the same time, because creating a study takes several writes.
     """
     names = set(optuna.get_all_study_names(storage))
     if prepared.spec.name not in names:
@@ -92,19 +92,19 @@ def _check_same_study(study: Study, spec: StudySpec) -> None:
     differing = [name for name in sorted({*known, *ours}) if known.get(name) != ours.get(name)]
     if differing:
         raise InputError(
-            f"is run by others with another {' and another '.join(differing)}",
+            f"is already running with another {' and another '.join(differing)} section",
             where=f"the study {spec.name}",
-            remedy="Join with the same study file, or run this one under another name: "
+            remedy="Join it with the same study file, or run yours under another name with "
             "--set name=...",
         )
 
 
 def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
-    """Open the study again; ``create`` it where its driver was killed before it did.
+    """Open the study again, or with ``create`` make it: its driver may have been killed before.
 
-    Raises InputError where it is gone, or its images or a plugin have changed. Plugins that it
-    did not have before are recorded beside the others; all must be loaded. What else the study
-    may have more of now, such as trials, is recorded for those who join it.
+    Raises InputError if the study is gone, or its images or a plugin have changed. Plugins that it
+    did not have before are recorded with the others; all must be loaded. Other changes, such as
+    more trials, are recorded for the drivers that join it.
     """
     study = _open(prepared, storage, create=create)
     known, found = study.user_attrs.get(_SPEC), json.dumps(_shared_part(prepared.spec))
@@ -126,7 +126,9 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
         if create:
             return create_study(prepared, storage)
         raise InputError(
-            f"has no study named {spec.name}", where="the storage", remedy="Was it deleted?"
+            f"has no study named {spec.name}",
+            where="the storage",
+            remedy="If it was moved, name its storage with --storage",
         ) from None
     if is_half_copied(storage, spec.name):
         raise InputError(
@@ -135,7 +137,7 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
             remedy="Copy it once more, which replaces it: searchlab storage copy FROM TO",
         )
     if _FINGERPRINT not in study.user_attrs:
-        _describe_study(study, prepared)  # its driver was killed between creating it and this
+        _describe_study(study, prepared)  # its driver was killed right after creating it
     _check_images(study, prepared)
     _check_plugins(study, spec)
     _record_plugins(study, spec)
@@ -147,7 +149,7 @@ def _check_images(study: Study, prepared: PreparedStudy) -> None:
     found = prepared.images.fingerprint()
     if known != found:
         raise InputError(
-            f"must be the images that the study began with (fingerprint {known})",
+            f"must have the images that the study began with (fingerprint {known})",
             where=f"dataset {prepared.spec.dataset.name}",
             found=found,
             remedy="Point --data-dir at the data that the study began with",
@@ -160,10 +162,10 @@ def _check_plugins(study: Study, spec: StudySpec) -> None:
         known = recorded.get(plugin, found)
         if known != found:
             raise InputError(
-                f"must be as it was when the study first ran with it (digest {known})",
+                f"must not change during a study, which began with digest {known}",
                 where=f"plugin {plugin}",
                 found=found,
-                remedy="Restore it, or run what it is now as another study: --set name=...",
+                remedy="Restore it, or run the changed one as another study with --set name=...",
             )
 
 

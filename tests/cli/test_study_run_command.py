@@ -257,7 +257,7 @@ def test_a_second_study_of_that_name_in_one_storage_is_refused(tmp_path: Path) -
         "study", "run", path, "--runs-dir", tmp_path / "other", "--engine", "serial",
         "--quiet", "--storage", url,
     )  # fmt: skip
-    assert_refused(outcome, "has a study named bad already", "--set name=")
+    assert_refused(outcome, "already has a study named bad", "--set name=")
     assert not (tmp_path / "other").exists()
 
 

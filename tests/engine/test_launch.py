@@ -46,7 +46,7 @@ def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path)
     launch.begin_study(
         file, other, launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     )
-    with pytest.raises(InputError, match="has a study named tiny already"):
+    with pytest.raises(InputError, match="already has a study named tiny"):
         launch.begin_study(
             file, run, launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
         )

@@ -169,7 +169,7 @@ def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
         resume_study(
             run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
         )
-    assert str(caught.value).startswith(f"plugin {path} must be as it was")
+    assert str(caught.value).startswith(f"plugin {path} must not change during a study")
     assert "Restore it, or run what it is now as another study" in str(caught.value)
     assert describe_trials(run) == before
     assert run.load().spec.search.trials == 1
@@ -189,7 +189,7 @@ def test_a_plugin_added_on_resume_is_held_to_what_it_was_then(
     resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), plugins=[str(path)])
     path.write_text("edited = True\n")
     forget()
-    with pytest.raises(InputError, match=r"more\.py must be as it was when the study first ran"):
+    with pytest.raises(InputError, match=r"more\.py must not change during a study"):
         resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"))
 
 

@@ -169,7 +169,7 @@ def test_a_lost_trial_of_one_driver_is_run_again_once_by_any() -> None:
 
 
 class _Stolen(_Joined):
-    """A lock whose turns another driver takes in mid-decision, so many times."""
+    """A lock whose fencing token turns stale during so many decisions."""
 
     def __init__(self, driver: str, alive: set[str], times: int) -> None:
         super().__init__(driver, alive)
@@ -179,12 +179,12 @@ class _Stolen(_Joined):
     def deciding(self) -> Iterator[None]:
         if self.times:
             self.times -= 1
-            raise StaleTokenError("another driver has decided meanwhile")
+            raise StaleTokenError("another driver has decided")
         yield
 
 
 @pytest.mark.parametrize(("times", "is_given_up"), [(9, False), (10, True)])
-def test_a_decision_whose_turn_was_lost_is_made_anew(times: int, is_given_up: bool) -> None:
+def test_a_decision_whose_token_turned_stale_is_made_again(times: int, is_given_up: bool) -> None:
     drivers = Drivers(make_spec())
     ledger = Ledger(
         plan=make_plan(drivers.spec),

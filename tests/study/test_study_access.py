@@ -1,4 +1,4 @@
-"""What the record says of a study to those who open it again or join it."""
+"""Who reopens or joins a study is told how it differs from theirs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_who_joins_a_study_that_was_given_more_trials_has_to_know_of_them(file: 
     storage = InMemoryStorage()
     create_study(prepare(file), storage)
     more = prepare(file, "search.trials=20")
-    with pytest.raises(InputError, match="is run by others with another search"):
+    with pytest.raises(InputError, match="is already running with another search section"):
         join_study(more, storage)
     reopen_study(more, storage, create=False)
     join_study(more, storage)
-    with pytest.raises(InputError, match="is run by others with another search"):
+    with pytest.raises(InputError, match="is already running with another search section"):
         join_study(prepare(file), storage)
 
 
