@@ -183,6 +183,25 @@ def test_every_pruner_of_the_configuration_is_registered() -> None:
     assert set(get_args(SearchSpec.model_fields["pruner"].annotation)) == set(PRUNERS)
 
 
+class _FirstEpoch(BasePruner):
+    """Stops every trial."""
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        return True
+
+
+def test_a_new_pruner_is_a_class_and_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its name in the configuration, which is not checked here."""
+    monkeypatch.setitem(PRUNERS, "first_epoch", lambda epochs: _FirstEpoch())
+    spec = make_spec()
+    search = spec.search.model_copy(update={"pruner": "first_epoch"})
+    spec = spec.model_copy(update={"search": search})
+    study = open_driven_study(spec)
+    run_to_end(open_ledger(spec, study))
+    states = [(trial.user_attrs["role"], trial.state.name) for trial in study.trials]
+    assert states == [("baseline", "COMPLETE")] * 2 + [("search", "PRUNED")] * 6
+
+
 @pytest.mark.parametrize("pruner", OPTUNAS)
 def test_search_trials_are_pruned_among_themselves_not_by_strong_baselines(pruner: str) -> None:
     """Baselines are near 1, search trials anywhere below 0.5."""
