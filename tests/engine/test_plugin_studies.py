@@ -170,7 +170,7 @@ def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
             run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
         )
     assert str(caught.value).startswith(f"plugin {path} must not change during a study")
-    assert "Restore it, or run what it is now as another study" in str(caught.value)
+    assert "Restore it, or run the changed one as another study" in str(caught.value)
     assert describe_trials(run) == before
     assert run.load().spec.search.trials == 1
     shutil.copy(FAMILY, path)
