@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,11 +149,12 @@ def _wrap_each_layer(values: dict[str, Any], layered: list[str]) -> None:
 def _arrange(values: dict[str, Any], names: list[str], given: Given) -> dict[str, Any]:
     """Put each parameter at the top of the space, or under every named family that has it."""
     from searchlab.config.settings import SHARED_PARAMETERS
-    from searchlab.models import list_families
+    from searchlab.models import get_family, list_families
 
+    known = {name: get_family(name).value_schemas().keys() for name in list_families()}
     for name in names:
-        if name not in list_families():
-            remedy = did_you_mean(name, list_families())
+        if name not in known:
+            remedy = did_you_mean(name, known)
             raise InputError(
                 "must name known families", where="--family", found=name, remedy=remedy
             )
@@ -164,38 +166,31 @@ def _arrange(values: dict[str, Any], names: list[str], given: Given) -> dict[str
             shared[parameter] = value
             continue
         family, _, own = parameter.rpartition(".")
-        takers = [name for name in names if family in ("", name) and own in _names_of(name)]
+        takers = [name for name in names if family in ("", name) and own in known[name]]
         if not takers:
-            raise _refuse(own, family, names).at(given[parameter][0])
+            where = given[parameter][0]
+            if family and family not in names:
+                remedy = did_you_mean(family, names)
+                raise InputError(
+                    "must name a family of --family", where=where, found=family, remedy=remedy
+                )
+            rule = f"is not a parameter of {family or ', '.join(names)}"
+            raise InputError(rule, where=where, remedy=_find_remedy(own, known))
         for name in takers:
             # Copies: YAML would write what stands twice as an anchor and an alias.
             families[name][own] = deepcopy(value)
     return {**shared, "family": families}
 
 
-def _names_of(family: str) -> Iterable[str]:
+def _find_remedy(parameter: str, known: Mapping[str, Iterable[str]]) -> str:
+    """Return which families have a parameter, or the names nearest to it."""
+    from searchlab.config.settings import SHARED_PARAMETERS
     from searchlab.models import get_family
 
-    return get_family(family).value_schemas()
-
-
-def _refuse(own: str, family: str, names: list[str]) -> InputError:
-    """Return the error for a parameter that none of the families in question has."""
-    from searchlab.config.settings import SHARED_PARAMETERS
-    from searchlab.models import get_family, list_families
-
-    if family and family not in names:
-        remedy = did_you_mean(family, names)
-        return InputError("must name a family of --family", found=family, remedy=remedy)
-    having = [
-        name for name in list_families() if get_family(name).base is None and own in _names_of(name)
-    ]
+    having = [name for name in known if parameter in known[name] and not get_family(name).base]
     if having:
-        remedy = f"Families that have it: {', '.join(having)}"
-    else:
-        known = {one for name in list_families() for one in _names_of(name)}
-        remedy = did_you_mean(own, known.union(SHARED_PARAMETERS))
-    return InputError(f"is not a parameter of {family or ', '.join(names)}", remedy=remedy)
+        return f"Families that have it: {', '.join(having)}"
+    return did_you_mean(parameter, {*SHARED_PARAMETERS, *chain.from_iterable(known.values())})
 
 
 def _publish(data: dict[str, Any], out: Path | None, *, force: bool) -> None:
