@@ -22,7 +22,7 @@ from searchlab.errors import CombinedInputError, InputError
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-    from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
+    from searchlab.config.space import SpaceSpec
     from searchlab.study.space.points import Point
 
 __all__ = ["app"]
@@ -122,14 +122,16 @@ def sample(
         drawn = [{"num_parameters": count, "parameters": point} for point, count in samples]
         typer.echo(json.dumps(drawn, indent=2))
         return
+    from searchlab.config.nodes import write_value
+
     for index, (point, count) in enumerate(samples):
         typer.echo(f"{index}: {count:,} parameters")
         for name, value in point.items():
-            typer.echo(f"    {name}: {_short(value)}")
+            typer.echo(f"    {name}: {write_value(value)}")
 
 
 def _is_function(file: str) -> bool:
-    """Tell ``package.module:function`` from a path."""
+    """Return whether text is ``package.module:function`` from a path."""
     module, colon, name = file.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), name))
 
@@ -141,7 +143,7 @@ def _open_source(file: str) -> Callable[[Trial], Point]:
 
         function = load_callable(file)
         return lambda trial: to_point(file, function(trial))
-    from searchlab.study.space.suggest import suggest
+    from searchlab.study.space.points import suggest
 
     space = _load_checked(file)
     return lambda trial: suggest(trial, space)
@@ -167,40 +169,11 @@ _COLUMNS = ("parameter", "kind", "values", "family")
 
 
 def _describe(space: SpaceSpec) -> list[tuple[str, str, str, str]]:
-    from searchlab.config.space import Choice, Options
-
-    rows = [(name, *_describe_node(node), "all") for name, node in space.shared.items()]
-    node = space.parameters["family"]
-    families = Choice(tuple(space.families)) if isinstance(node, Options) else node
-    assert not isinstance(families, Options)
-    rows.append(("family", *_describe_node(families), "all"))
+    shared = {**space.shared, "family": space.family}
+    rows = [(name, *node.describe(), "all") for name, node in shared.items()]
     for family, own in space.families.items():
-        rows += [(f"{family}.{name}", *_describe_node(leaf), family) for name, leaf in own.items()]
+        rows += [(f"{family}.{name}", *leaf.describe(), family) for name, leaf in own.items()]
     return rows
-
-
-def _describe_node(node: Fixed | Choice | Range | EachLayer) -> tuple[str, str]:
-    """Return the kind of a node and its values, as a reader would say them."""
-    from searchlab.config.space import Choice, EachLayer, Range
-
-    if isinstance(node, EachLayer):
-        kind, values = _describe_node(node.each_layer)
-        return f"{kind} per layer", values
-    if isinstance(node, Range):
-        ends = f"{_short(node.low)} to {_short(node.high)}"
-        step = "" if node.step is None else f", step {_short(node.step)}"
-        return "whole range" if node.is_int else "range", ends + step + (
-            ", log" if node.log else ""
-        )
-    if isinstance(node, Choice):
-        return "choice", ", ".join(map(_short, node.root))
-    return "fixed", _short(node.root)
-
-
-def _short(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _size_data(space: SpaceSpec) -> dict[str, int]:

@@ -33,7 +33,8 @@ ComparedPair = Annotated[tuple[str, str], BeforeValidator(to_tuple)]
 class BaselineRow(Spec):
     """One fixed rival: an architecture, its own parameters, and how its training differs.
 
-    What the space searches must lie in it, for a baseline is a point of the space (DESIGN 4).
+    What it has of the searched parameters must lie in the space, because all trials of a study are
+    recorded in the same ranges and choices (DESIGN 4).
     """
 
     name: RowName = Field(description="how leaderboards name it")

@@ -1,29 +1,54 @@
-"""The samplers' names, and what each of them can and cannot search."""
+"""The samplers' names, and what each of them can search. Their code is in ``study/samplers/``."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from searchlab.errors import InputError
 
-__all__ = ["PLANNED_SAMPLERS", "WHOLE_SPACE_SAMPLERS", "SamplerName", "check_sampler"]
+__all__ = ["SAMPLERS", "SamplerName", "SamplerTraits", "check_sampler"]
 
-SamplerName = Literal[
-    "tpe", "random", "gp", "cmaes", "nsga2", "qmc", "evolution", "grid", "one_at_a_time"
-]
 
-PLANNED_SAMPLERS = ("grid", "one_at_a_time")
-"""Samplers whose trials are a list known beforehand."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerTraits:
+    """What a study must know of a sampler before it begins.
 
-WHOLE_SPACE_SAMPLERS = ("gp", "cmaes", "nsga2", "qmc", "evolution")
-"""Samplers that must know every parameter that could be active before they ask for a trial."""
+    A planned sampler's trials are a list known beforehand; one of the whole space must know every
+    parameter that could be active before it asks for a trial. Neither can go by a Python function.
+    """
 
-_SINGLE_OBJECTIVE_SAMPLERS = ("cmaes", "evolution")
+    planned: bool = False
+    whole_space: bool = False
+    several_objectives: bool = True
+
+    @property
+    def needs_a_space_file(self) -> bool:
+        """Whether the space must be known beforehand."""
+        return self.planned or self.whole_space
+
+
+SAMPLERS = {
+    "tpe": SamplerTraits(),
+    "random": SamplerTraits(),
+    "gp": SamplerTraits(whole_space=True),
+    "cmaes": SamplerTraits(whole_space=True, several_objectives=False),
+    "nsga2": SamplerTraits(whole_space=True),
+    "qmc": SamplerTraits(whole_space=True),
+    "evolution": SamplerTraits(whole_space=True, several_objectives=False),
+    "grid": SamplerTraits(planned=True),
+    "one_at_a_time": SamplerTraits(planned=True),
+}
+
+if TYPE_CHECKING:
+    SamplerName = str
+else:
+    SamplerName = Literal[tuple(SAMPLERS)]  # for pydantic: an error and a schema that name them
 
 
 def check_sampler(name: str, num_objectives: int) -> None:
     """Raise InputError if a sampler cannot weigh so many objectives."""
-    if num_objectives > 1 and name in _SINGLE_OBJECTIVE_SAMPLERS:
+    if num_objectives > 1 and not SAMPLERS[name].several_objectives:
         raise InputError(
             f"must be one that weighs several objectives, here {num_objectives}",
             where=("search", "sampler"),

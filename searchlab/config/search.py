@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from searchlab.config.samplers import PLANNED_SAMPLERS, SamplerName
+from searchlab.config.samplers import SAMPLERS, SamplerName
 from searchlab.config.validation import Number, Spec, Value
 from searchlab.errors import InputError
 
@@ -41,7 +41,7 @@ class SearchSpec(Spec):
 
     @model_validator(mode="after")
     def _check(self) -> SearchSpec:
-        if self.trials is None and self.sampler not in PLANNED_SAMPLERS:
+        if self.trials is None and not SAMPLERS[self.sampler].planned:
             raise InputError(
                 f"is required with sampler {self.sampler}", where=("trials",), remedy="Add it"
             )

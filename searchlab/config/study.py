@@ -23,7 +23,7 @@ from searchlab.config.published import SEARCH, PublishedSpec
 from searchlab.config.references import check_ensembles, check_published, check_trial_names
 from searchlab.config.resources import ResourceSpec
 from searchlab.config.robustness import RobustnessSpec
-from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS
+from searchlab.config.samplers import SAMPLERS
 from searchlab.config.search import SearchSpec
 from searchlab.config.settings import TrainingSettings, refuse_patience
 from searchlab.config.space import SpaceSpec
@@ -134,8 +134,8 @@ class StudySpec(Spec):
 
     @model_validator(mode="after")
     def _check_sampler_has_a_space(self) -> StudySpec:
-        needs_whole_space = self.search.sampler in (*PLANNED_SAMPLERS, *WHOLE_SPACE_SAMPLERS)
-        if isinstance(self.space, CallableRef) and needs_whole_space:
+        needs_a_file = SAMPLERS[self.search.sampler].needs_a_space_file
+        if isinstance(self.space, CallableRef) and needs_a_file:
             raise InputError(
                 f"{self.search.sampler} must know the whole space beforehand, which a Python "
                 "function does not tell",

@@ -7,19 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from searchlab.config.samplers import PLANNED_SAMPLERS, WHOLE_SPACE_SAMPLERS
+from searchlab.config.samplers import SAMPLERS
 from searchlab.config.space import SpaceSpec
 from searchlab.doctor.findings import RUN_ANEW, Evidence, Finding, list_trials
-from searchlab.study.samplers.flat_space import FlatSpace
 from searchlab.study.samplers.registry import count_random_draws
-from searchlab.study.space.study_space import SpecSpace
-from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
+from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED, ROLE
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
-    from searchlab.config.study import StudySpec
 
 __all__ = [
     "find_changed_distributions",
@@ -35,9 +32,10 @@ _MAX_NAMED = 3
 
 
 def find_emptied_space(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the finished trials whose missing parameters empty what the sampler sees jointly."""
-    taught = [trial for trial in evidence.trials if trial.state.name in ("COMPLETE", "PRUNED")]
-    known = {name for trial in evidence.trials for name in trial.params}
+    """Yield the search trials whose missing parameters empty what the sampler sees jointly."""
+    search = [t for t in evidence.trials if t.user_attrs.get(ROLE, "search") == "search"]
+    taught = [trial for trial in search if trial.state.name in ("COMPLETE", "PRUNED")]
+    known = {name for trial in search for name in trial.params}
     bare = [trial.number for trial in taught if not trial.params]
     if known and bare:
         yield Finding(
@@ -118,7 +116,7 @@ def find_changed_distributions(evidence: Evidence) -> Iterator[Finding]:
 
 def find_duplicates(evidence: Evidence) -> Iterator[Finding]:
     """Yield the search trials that a sampler asked for more than once."""
-    if evidence.spec.search.sampler in PLANNED_SAMPLERS:
+    if SAMPLERS[evidence.spec.search.sampler].planned:
         return
     groups: dict[str, list[int]] = defaultdict(list)
     for _, trial in evidence.search:
@@ -150,7 +148,7 @@ def find_fallen_back_sampler(evidence: Evidence) -> Iterator[Finding]:
             command=evidence.rerun_command,
             trials=tuple(trial.number for trial in _after_start(evidence)),
         )
-    num_trials, num_drawn = _count_search(evidence), _count_random(evidence.spec)
+    num_trials, num_drawn = _count_search(evidence), count_random_draws(evidence.spec)
     if 0 < num_trials <= num_drawn:
         yield Finding(
             rule="sampler-fell-back",
@@ -171,14 +169,7 @@ def _is_all_alone(evidence: Evidence) -> bool:
 
 
 def _after_start(evidence: Evidence) -> list[FrozenTrial]:
-    return [trial for _, trial in evidence.search][_count_random(evidence.spec) :]
-
-
-def _count_random(spec: StudySpec) -> int:
-    num_parameters = 0
-    if spec.search.sampler in WHOLE_SPACE_SAMPLERS:
-        num_parameters = len(FlatSpace.of(SpecSpace(spec).effective).nodes)
-    return count_random_draws(spec, num_parameters=num_parameters)
+    return [trial for _, trial in evidence.search][count_random_draws(evidence.spec) :]
 
 
 def _count_search(evidence: Evidence) -> int:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from searchlab.config.metrics import get_metric
+from searchlab.config.nodes import Fixed
 from searchlab.config.published import SEARCH, PublishedRow
 from searchlab.config.settings import TrainingSettings
-from searchlab.config.space import Fixed, SpaceSpec
+from searchlab.config.space import SpaceSpec
 from searchlab.report.leaderboard import best_row
 from searchlab.study.trial_record import TrialRecord
 

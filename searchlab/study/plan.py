@@ -8,7 +8,7 @@ from typing import Any
 
 from searchlab.analysis.pareto import find_front
 from searchlab.config.baselines import BaselineRow
-from searchlab.config.samplers import PLANNED_SAMPLERS
+from searchlab.config.samplers import SAMPLERS
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
@@ -106,9 +106,9 @@ def plan_retry(lost: TrialRecord) -> PlannedTrial:
 
 
 def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
-    """Return the search trials of a planned sampler, or None where a sampler is to be asked."""
+    """Return the search trials of a planned sampler, or None if a sampler is to be asked."""
     search = spec.search
-    if search.sampler not in PLANNED_SAMPLERS:
+    if not SAMPLERS[search.sampler].planned:
         return None
     assert isinstance(spec.space, SpaceSpec)
     if search.sampler == "grid":
@@ -116,24 +116,9 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
     else:
         points = one_at_a_time(spec.space, given=search.reference, points=search.points)
     return [
-        PlannedTrial(key=f"search/{index}", role="search", point=_with_scheme(spec, point))
+        PlannedTrial(key=f"search/{index}", role="search", point=point)
         for index, point in enumerate(points[: search.trials])
     ]
-
-
-def _with_scheme(spec: StudySpec, point: Point) -> Point:
-    """Settle the scheme that a baseline's architecture has in the study, if the space does not.
-
-    Left open, the sampler would draw it, and one_at_a_time would vary two factors at once.
-    """
-    name = f"{point['family']}.scheme"
-    rows = [row for row in spec.baseline_rows if row.architecture == point["family"]]
-    if not rows or name in point:
-        return point
-    # An architecture of rows alone has DT in the study whatever their schemes.
-    in_grid = any(row in spec.baseline_grid for row in rows)
-    has_default = not in_grid or any(row.scheme == "DT" for row in rows)
-    return {**point, name: "DT" if has_default else rows[0].scheme}
 
 
 def choose_finalists(
@@ -171,7 +156,7 @@ def choose_finalists(
 
 
 def _front(spec: StudySpec, complete: Sequence[TrialRecord]) -> set[int]:
-    """Return the numbers of the Pareto front's trials; none where one objective orders them."""
+    """Return the numbers of the Pareto front's trials; none if one objective orders them."""
     if len(spec.objective) == 1:
         return set()
     signs = [objective.sign for objective in spec.objective]

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from searchlab.config.space import Range, SpaceSpec
+from searchlab.config.nodes import Range
+from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import INITS, OPTIMIZERS
 
 INTS = st.integers(-(10**12), 10**12)

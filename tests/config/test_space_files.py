@@ -15,7 +15,8 @@ from space_strategies import choices, int_ranges, ranges, space_data, spaces
 
 from searchlab.config.documents import dump_yaml, parse_yaml
 from searchlab.config.loading import load_space
-from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec, leaf_values
+from searchlab.config.nodes import Choice, Fixed, Range
+from searchlab.config.space import EachLayer, SpaceSpec
 from searchlab.config.validation import validate_document
 
 
@@ -153,7 +154,7 @@ def test_deciding_values_are_choices_and_ends() -> None:
         EachLayer(each_layer=Choice((4, 5))),
         EachLayer(each_layer=Range(low=0.5, high=1.5)),
     ]
-    assert [tuple(leaf_values(node)) for node in nodes] == [
+    assert [node.ends() for node in nodes] == [
         (3,), (1, 2), (1, 9), (4, 5), (0.5, 1.5),
     ]  # fmt: skip
 

@@ -14,8 +14,9 @@ from space_strategies import SCALARS, space_data
 
 from searchlab.config.documents import dump_yaml, parse_yaml
 from searchlab.config.loading import load_study
+from searchlab.config.nodes import Choice, Fixed
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
-from searchlab.config.space import Choice, Fixed, SpaceSpec
+from searchlab.config.space import SpaceSpec
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.trial import INITS, OPTIMIZERS, SCHEMES, ObjectiveConfig
 from searchlab.config.validation import validate_document

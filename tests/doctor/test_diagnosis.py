@@ -123,7 +123,7 @@ def _drive(run: RunFolder, spec: StudySpec) -> StudyReading:
 def test_a_study_with_pruned_and_diverged_trials_has_no_damage(
     sampler: str, tmp_path: Path
 ) -> None:
-    search = {"sampler": sampler, "trials": 24, "pruner": "median"}
+    search = {"sampler": sampler, "trials": 24, "pruner": "median", "seed": 1}
     reading = _drive(RunFolder(tmp_path / "driven"), make_spec(search=search))
     assert _numbers(reading, "search", "PRUNED")
     assert {"diverged", "pruned"} <= {record.stop_reason for record in reading.records}
@@ -150,7 +150,7 @@ def test_a_grid_repeats_nothing_and_is_no_random_search(tmp_path: Path) -> None:
 
 
 def test_a_finished_trial_without_parameters_empties_the_joint_space(healthy: StudyReading) -> None:
-    number = _numbers(healthy, "baseline")[0]
+    number = _numbers(healthy, "search")[0]
 
     def plant(trials: list[FrozenTrial]) -> None:
         trials[number].params, trials[number].distributions = {}, {}
@@ -161,11 +161,13 @@ def test_a_finished_trial_without_parameters_empties_the_joint_space(healthy: St
 
 
 def test_a_trial_without_a_shared_parameter_empties_the_joint_space(healthy: StudyReading) -> None:
+    number = _numbers(healthy, "search")[0]
+
     def plant(trials: list[FrozenTrial]) -> None:
-        del trials[0]._params["dropout"], trials[0]._distributions["dropout"]
+        del trials[number]._params["dropout"], trials[number]._distributions["dropout"]
 
     finding = _find_only(_planted(healthy, plant), "joint-space-emptied")
-    assert "trial #0 finished without dropout" in finding.message
+    assert f"trial #{number} finished without dropout" in finding.message
 
 
 @pytest.mark.parametrize(("num_alone", "severity"), [(1, "warning"), (4, "problem")])
@@ -187,11 +189,11 @@ def test_a_sampler_that_drew_everything_alone_fell_back(healthy: StudyReading) -
     search = [record.number for record in healthy.records if record.role == "search"]
 
     def plant(trials: list[FrozenTrial]) -> None:
-        for number in search[8:]:  # the first eight, after two baselines, are TPE's start
+        for number in search[10:]:  # the first ten are TPE's start
             trials[number].system_attrs[INDEPENDENTLY_SAMPLED] = list(trials[number].params)
 
     finding = _find_only(_planted(healthy, plant), "sampler-fell-back")
-    assert (finding.severity, finding.trials) == ("problem", tuple(search[8:]))
+    assert (finding.severity, finding.trials) == ("problem", tuple(search[10:]))
 
 
 @pytest.mark.parametrize(("sampler", "num_trials"), [("tpe", 8), ("gp", 10), ("cmaes", 5)])

@@ -14,6 +14,7 @@ from optuna.trial import Trial, TrialState
 from searchlab.config.study import StudySpec
 from searchlab.study.plan import plan_baselines
 from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.study.samplers.searched_trials import SearchedTrials
 from searchlab.study.space.points import Point
 from searchlab.study.space.study_space import SpecSpace
 
@@ -83,5 +84,10 @@ def run_study(
     return study
 
 
+def search_of(study: Study) -> Study:
+    """Return the study as its sampler sees it, of the spaces of ``search_spec``."""
+    return SearchedTrials(open_space(make_spec()).narrowed).of(study)
+
+
 def flat_space(**changes: Any) -> FlatSpace:
-    return FlatSpace.of(SpecSpace(make_spec(**changes)).effective)
+    return FlatSpace.of(SpecSpace(make_spec(**changes)).searched)

@@ -23,7 +23,7 @@ from searchlab.errors import InputError
 from searchlab.study.configure import mean_epochs
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation.prepared_study import prepare_study
-from searchlab.study.samplers.registry import DerivedSampler
+from searchlab.study.samplers.study_sampler import StudySampler
 from searchlab.study.space.study_space import SpecSpace
 
 ROWS: list[dict[str, Any]] = [
@@ -71,19 +71,19 @@ def test_rows_share_the_distributions_of_their_rivals_and_nothing_is_sampled_alo
         assert trial.params.keys() >= {"lr", "batch_size", "dropout", "family"}
         for name, distribution in trial.distributions.items():
             assert known.setdefault(name, distribution) == distribution
-    assert isinstance(study.sampler, DerivedSampler)
+    assert isinstance(study.sampler, StudySampler)
     assert study.sampler.needlessly_alone == {}
 
 
-def test_the_search_may_leave_the_scheme_of_a_row_that_is_set_by_hand() -> None:
-    effective = SpecSpace(rows_spec()).effective.families
-    assert effective["a1"]["scheme"].model_dump() == ("HF", "DT")
-    assert effective["a2"]["scheme"].model_dump() == ("HF", "DT")  # the grid's own
-    assert "scheme" not in effective["fcn"]  # a lone DT, and no first conv layer
+def test_the_schemes_of_rows_and_grid_are_recorded_beside_each_other() -> None:
+    recorded = SpecSpace(rows_spec()).recorded.families
+    assert recorded["a1"]["scheme"].model_dump() == ("HF", "DT")
+    assert recorded["a2"]["scheme"].model_dump() == ("HF", "DT")  # the grid's own
+    assert "scheme" not in recorded["fcn"]  # a lone DT, and no first conv layer
 
 
 @pytest.mark.parametrize("only", [["a1/HF"], ["a1/HF", "own"]])
-def test_a_planned_search_has_a_scheme_that_runs(only: list[str]) -> None:
+def test_a_planned_search_of_a_baseline_architecture_has_scheme_dt(only: list[str]) -> None:
     row = {"name": "own", "architecture": "a1", "scheme": "HT"}
     spec = rows_spec(
         row,
@@ -93,10 +93,10 @@ def test_a_planned_search_has_a_scheme_that_runs(only: list[str]) -> None:
         confirm={"top": 0},
     )
     study = open_study(spec)
-    run_to_end(open_ledger(spec, study))
-    searched = study.trials[len(only) :]
-    assert [trial.params.get("a1.scheme") for trial in searched].count("HF") == 2
-    assert len(searched) == 4
+    searched = run_to_end(open_ledger(spec, study))[len(only) :]
+    schemes = [(config.model.family, config.model.scheme) for config in searched]
+    assert sorted(schemes) == [("a1", "DT")] * 2 + [("fcn", "DT")] * 2
+    assert not any("a1.scheme" in trial.params for trial in study.trials[len(only) :])
 
 
 @pytest.mark.parametrize("sampler", ["grid", "one_at_a_time"])
@@ -143,8 +143,8 @@ def test_labels_and_trials_are_kept_over_a_restart() -> None:
     [
         (
             {"training": {"lr": 0.5}},
-            ["baselines.rows.1.training.lr must lie in the space's lr (0.0001 to 0.1), got 0.5"]
-            + ["set another for second"],
+            ["baselines.rows.1.training.lr must lie in the space's lr (0.0001 to 0.1, log)"]
+            + ["got 0.5", "set another for second"],
         ),
         (
             {"parameters": {"activation": "tanh"}},

@@ -59,7 +59,7 @@ def test_a_baseline_family_of_the_space_takes_the_first_of_its_own_values() -> N
         (
             {},
             {"training": {"lr": 0.5}},
-            ["baselines.training.lr must lie in the space's lr (0.0001 to 0.1)", "got 0.5"],
+            ["baselines.training.lr must lie in the space's lr (0.0001 to 0.1, log)", "got 0.5"],
         ),
         (
             {},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ledger_driving import make_spec, open_ledger, open_study, run_to_end
 
-from searchlab.config.space import Choice, Range
+from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.space.callable_space import CallableSpace, to_point

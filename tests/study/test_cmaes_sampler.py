@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from ledger_driving import open_space, open_study
 from optuna.storages import InMemoryStorage
-from sampler_driving import NUM_BASELINES, flat_space, run_study, search_spec
+from sampler_driving import NUM_BASELINES, flat_space, run_study, search_of, search_spec
 
-from searchlab.study.samplers.registry import _cmaes_population
 from searchlab.study.samplers.replayed_cmaes import ReplayedCmaEsSampler
 from searchlab.study.samplers.sobol import SobolSampler
 from searchlab.study.samplers.unit_cube import to_unit
@@ -49,14 +48,14 @@ def test_cmaes_narrows_down_on_a_numeric_space() -> None:
 
 def test_the_first_population_is_as_large_as_a_short_search_is_warned_of() -> None:
     spaces: list[dict[str, Any]] = [
-        {"lr": {"low": 1e-4, "high": 1e-1}, "family": "fcn"},
+        {"lr": {"low": 1e-4, "high": 1e-1}, "family": "fcn"},  # one parameter, made two
         {"lr": {"low": 1e-4, "high": 1e-1}, "batch_size": [64, 128], "family": ["fcn", "cnn"]},
     ]
     for parameters in spaces:
         space = {"space": {"parameters": parameters}, "baselines": {"architectures": []}}
         sampler = ReplayedCmaEsSampler(flat_space(**space), 0, study_seed=0)
         expected = sampler._begin(0).population_size
-        assert _cmaes_population(len(sampler.flat.nodes)) == expected
+        assert sampler.count_random_draws(len(sampler.flat.nodes)) == expected
 
 
 def test_a_place_of_another_space_is_not_believed() -> None:
@@ -75,14 +74,14 @@ def test_trials_that_cmaes_did_not_draw_are_told_by_their_points() -> None:
     for study in (drawn_by_another, open_study(spec)):
         trial = frozen if study is drawn_by_another else study.ask()
         sampler = ReplayedCmaEsSampler(flat_space(), 0, study_seed=0)
-        proposals.append(sampler.propose(study, study.trials[trial.number]))
+        proposals.append(sampler.propose(search_of(study), study.trials[trial.number]))
     assert proposals[0] != proposals[1]
 
 
 @pytest.mark.parametrize("first", [0, 16])
 def test_sobol_points_cover_each_parameter_evenly(first: int) -> None:
     study = open_study(search_spec("random", 1))
-    sampler = SobolSampler(flat_space(), seed=5)
+    sampler = SobolSampler(flat_space(), 0, study_seed=5)
     points = []
     for _ in range(first + 16):
         trial = study.ask()

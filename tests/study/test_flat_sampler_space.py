@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import optuna
 import pytest
-from ledger_driving import make_spec, open_space
-from optuna.trial import FixedTrial
-from sampler_driving import finish_in_every_way, flat_space, loss_of, run_study, search_spec
+from ledger_driving import make_spec, open_space, open_study
+from optuna.trial import TrialState
+from sampler_driving import (
+    NUM_BASELINES,
+    finish_in_every_way,
+    flat_space,
+    loss_of,
+    run_study,
+    search_of,
+    search_spec,
+)
 
-from searchlab.config.space import Choice, Range
-from searchlab.study.samplers.flat_space import FlatSpace
+from searchlab.config.nodes import Choice, Range
 from searchlab.study.samplers.observations import known_points, observe, running_points
 from searchlab.study.samplers.unit_cube import from_unit, mirror, to_unit
-from searchlab.study.space.study_space import SpecSpace
 
 NODES = {
     "choice": Choice(("a", "b", "c")),
@@ -61,14 +66,14 @@ def test_places_outside_the_cube_are_mirrored_into_it(place: float, folded: floa
 def test_the_flat_space_has_every_family_and_layer_and_nothing_settled() -> None:
     assert list(flat_space().nodes) == [
         *("lr", "batch_size", "dropout", "family", "cnn.depth", "cnn.activation"),
-        *("cnn.layer0.width", "cnn.layer1.width", "fcn.depth", "fcn.width", "a2.scheme"),
+        *("cnn.layer0.width", "cnn.layer1.width", "fcn.depth", "fcn.width"),
     ]
 
 
 def test_its_distributions_are_those_that_trials_are_asked_for() -> None:
     flat = flat_space()
     distributions = flat.distributions()
-    study = run_study(search_spec("random", 12))
+    study = search_of(run_study(search_spec("random", 12)))
     for trial in study.get_trials(deepcopy=False):
         for name, distribution in trial.distributions.items():
             if not distribution.single():
@@ -77,14 +82,13 @@ def test_its_distributions_are_those_that_trials_are_asked_for() -> None:
 
 def test_the_active_part_of_a_flat_point_is_what_a_trial_would_have() -> None:
     spec = make_spec()
-    space = SpecSpace(spec)
-    flat = FlatSpace.of(space.effective)
+    flat, study = flat_space(), open_study(spec)
     rng = random.Random(0)
     sizes = set()
     for _ in range(50):
         point = flat.draw(rng)
-        trial: Any = FixedTrial({**point})
-        asked = open_space(spec).suggest(trial)
+        study.enqueue_trial(point)
+        asked = open_space(spec).suggest(study.ask())
         active = flat.active(point)
         assert active == {name: asked[name] for name in flat.nodes if name in asked}
         assert flat.decode(flat.encode(point)) == pytest.approx(point)
@@ -108,7 +112,7 @@ def test_missing_parameters_are_imputed_with_fixed_values() -> None:
 
 
 def test_pruned_trials_teach_their_best_epoch_and_diverged_ones_the_worst() -> None:
-    study = run_study(search_spec("random", 14), finish=finish_in_every_way)
+    study = search_of(run_study(search_spec("random", 14), finish=finish_in_every_way))
     observations = {item.number: item for item in observe(study)}
     worst = max(item.losses[0] for item in observations.values())
     kinds = set()
@@ -124,7 +128,7 @@ def test_pruned_trials_teach_their_best_epoch_and_diverged_ones_the_worst() -> N
         else:
             assert observations[trial.number].losses == (loss_of(trial.params),)
     assert kinds == set(range(5))
-    assert [observations[number].role for number in (0, 2)] == ["baseline", "search"]
+    assert min(observations) == NUM_BASELINES
 
 
 def test_less_is_better_whatever_the_direction() -> None:
@@ -135,14 +139,13 @@ def test_less_is_better_whatever_the_direction() -> None:
     assert [item.losses for item in observe(study)] == [(-0.9, 3.0)]
 
 
-def test_finalists_teach_nothing_and_running_trials_are_known() -> None:
+def test_failed_trials_teach_nothing_and_running_trials_are_known() -> None:
     study = optuna.create_study()
-    finalist, running, own = study.ask(), study.ask(), study.ask()
-    for trial in (finalist, running, own):
+    failed, running, own = study.ask(), study.ask(), study.ask()
+    for trial in (failed, running, own):
         trial.suggest_float("lr", 0.0, 1.0)
-    finalist.set_user_attr("role", "finalist")
-    study.tell(finalist, 0.1)
+    study.tell(failed, state=TrialState.FAIL)
     assert observe(study) == []
     frozen = study.trials[own.number]
     assert running_points(study, frozen) == [running.params]
-    assert known_points(study, frozen, ["lr"]) == [finalist.params, running.params]
+    assert known_points(study, frozen, ["lr"]) == [failed.params, running.params]

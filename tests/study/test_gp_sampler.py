@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
-from ledger_driving import open_space, open_study
+from ledger_driving import open_space
 from optuna._gp.search_space import SearchSpace
-from sampler_driving import finish, flat_space, run_study, search_spec
+from sampler_driving import finish, flat_space, run_study, search_of, search_spec
 
+from searchlab.study.samplers import gaussian_process
 from searchlab.study.samplers.gaussian_process import GaussianProcessSampler, _ActiveOnly
-from searchlab.study.samplers.observations import observe
 from searchlab.study.space.points import Point
 
 FLAT = flat_space()
@@ -67,17 +69,16 @@ def test_a_known_point_is_shunned_with_whatever_is_inactive_in_it() -> None:
     assert acqf.eval_acqf_no_grad(rows[0]) < -1e6  # a line search asks for one at a time
 
 
-def test_baselines_do_not_end_the_random_start() -> None:
-    spec = search_spec("random", 3)
-    study = run_study(spec)
-    assert len(observe(study)) == 5
-    proposals = []
+def test_the_random_start_ends_with_so_many_search_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = run_study(search_spec("random", 3))
+    number = study.ask().number
+    trial = study.trials[number]
+    drawn = FLAT.draw(random.Random(0))
     for num_startup in (3, 4):
-        trial = open_study(spec, study._storage).ask()
-        sampler = GaussianProcessSampler(FLAT, 0, num_startup=num_startup)
-        proposals.append(sampler.propose(study, study.trials[trial.number]))
-    assert proposals[0] != proposals[1]
-    assert proposals[1] == GaussianProcessSampler(FLAT, 0).propose(study, study.trials[-1])
+        monkeypatch.setattr(gaussian_process, "GP_STARTUP_TRIALS", num_startup)
+        sampler = GaussianProcessSampler(FLAT, 0, study_seed=0)
+        is_drawn = sampler.propose(search_of(study), trial) == drawn
+        assert is_drawn == (num_startup > 3)
 
 
 def test_trials_that_run_at_once_are_not_asked_for_twice() -> None:

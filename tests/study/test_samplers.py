@@ -33,7 +33,7 @@ from sampler_driving import (
 )
 
 from searchlab.config.samplers import check_sampler
-from searchlab.study.samplers.registry import DerivedSampler
+from searchlab.study.samplers.study_sampler import StudySampler
 from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
 
 
@@ -106,7 +106,7 @@ def test_a_study_killed_on_the_way_asks_the_same_trials(sampler: str) -> None:
 class _Spy:
     """Notes every parameter that a sampler samples alone, with what trials had it before."""
 
-    def __init__(self, sampler: DerivedSampler) -> None:
+    def __init__(self, sampler: StudySampler) -> None:
         self.alone: list[tuple[int, str]] = []
         self._sample = sampler.sample_independent
         sampler.sample_independent = self._note  # type: ignore[method-assign]
@@ -119,7 +119,7 @@ class _Spy:
 def _spy_on(sampler: str, **search: Any) -> tuple[Study, list[tuple[int, str]]]:
     spec = search_spec(sampler, 14 if sampler == "gp" else 30, search=search)
     study = open_study(spec)
-    assert isinstance(study.sampler, DerivedSampler)
+    assert isinstance(study.sampler, StudySampler)
     spy = _Spy(study.sampler)
     run_to_end(open_ledger(spec, study))
     return study, spy.alone
@@ -131,7 +131,8 @@ def _needless(study: Study, alone: list[tuple[int, str]]) -> list[tuple[int, str
     return [
         (number, name)
         for number, name in alone
-        if number >= 10 and any(name in trial.params for trial in trials[:number])
+        if number >= NUM_BASELINES + 10
+        and any(name in trial.params for trial in trials[NUM_BASELINES:number])
     ]
 
 
@@ -161,7 +162,7 @@ def test_what_is_sampled_alone_without_need_is_noted_and_said_once_each(
     spec = search_spec("tpe", 30)
     study = open_study(spec)
     derived = study.sampler
-    assert isinstance(derived, DerivedSampler)
+    assert isinstance(derived, StudySampler)
     derived._make = lambda seed: TPESampler(multivariate=True, seed=seed)  # without group
     spy = _Spy(derived)
     with caplog.at_level(logging.WARNING, logger="searchlab"):
@@ -191,14 +192,14 @@ def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
     assert 0.0 <= value <= 1.0
     assert study.sampler.needlessly_alone == {"unheard_of": [0]}  # type: ignore[attr-defined]
     assert study.trials[0].system_attrs[INDEPENDENTLY_SAMPLED] == ["unheard_of"]
-    assert "sampler gp drew unheard_of of trial 0 at random" in caplog.text
+    assert "Sampler gp drew unheard_of of trial 0 at random" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("sampler", "num_trials", "is_said"),
-    [("nsga2", 18, True), ("nsga2", 19, False), ("gp", 10, True), ("gp", 11, False)]
-    + [("evolution", 20, True), ("tpe", 8, True), ("tpe", 9, False), ("random", 3, False)]
-    + [("cmaes", 11, True), ("cmaes", 12, False)],
+    [("nsga2", 20, True), ("nsga2", 21, False), ("gp", 10, True), ("gp", 11, False)]
+    + [("evolution", 20, True), ("tpe", 10, True), ("tpe", 11, False), ("random", 3, False)]
+    + [("cmaes", 10, True), ("cmaes", 11, False)],
 )
 def test_a_search_that_ends_before_its_sampler_learns_is_called_random(
     sampler: str, num_trials: int, is_said: bool, caplog: pytest.LogCaptureFixture

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from ledger_driving import SPACE, make_spec, open_study
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from searchlab.config.nodes import Choice
 from searchlab.config.seeds import derive_seed
-from searchlab.config.space import Choice, EachLayer, SpaceSpec
+from searchlab.config.space import EachLayer, SpaceSpec
+from searchlab.study.space.points import suggest
 from searchlab.study.space.study_space import SpecSpace
-from searchlab.study.space.suggest import suggest
 
 
 def _assert_lies_in(space: SpaceSpec, point: dict[str, Any]) -> None:
@@ -92,11 +93,11 @@ def test_parameters_are_named_by_their_place() -> None:
     assert "optimizer" not in trial.params
 
 
-def test_effective_space_adds_the_baselines_with_a_scheme_of_their_own() -> None:
-    effective = SpecSpace(make_spec()).effective
-    assert list(effective.families) == ["cnn", "fcn", "a2"]
-    assert effective.families["a2"] == {"scheme": Choice(("HF", "DT"))}
-    assert "scheme" not in effective.families["cnn"]
+def test_the_recorded_space_adds_the_baselines_with_a_scheme_of_their_own() -> None:
+    recorded = SpecSpace(make_spec()).recorded
+    assert list(recorded.families) == ["cnn", "fcn", "a2"]
+    assert recorded.families["a2"] == {"scheme": Choice(("HF", "DT"))}
+    assert "scheme" not in recorded.families["cnn"]
 
 
 def test_a_baseline_that_the_space_has_keeps_its_own_parameters() -> None:
@@ -105,9 +106,9 @@ def test_a_baseline_that_the_space_has_keeps_its_own_parameters() -> None:
         space={"parameters": {"family": families}},
         baselines={"architectures": ["cnn", "a2"], "schemes": ["DT"]},
     )
-    effective = SpecSpace(spec).effective
-    assert effective.families["cnn"] == {"depth": Choice((1, 2)), "scheme": Choice(("DT",))}
-    assert effective.families["a2"] == {"scheme": Choice(("HT", "DT"))}
+    recorded = SpecSpace(spec).recorded
+    assert recorded.families["cnn"] == {"depth": Choice((1, 2)), "scheme": Choice(("DT",))}
+    assert recorded.families["a2"] == {"scheme": Choice(("HT", "DT"))}
 
 
 def test_a_node_becomes_the_distribution_of_its_kind() -> None:

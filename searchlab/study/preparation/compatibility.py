@@ -14,7 +14,8 @@ from itertools import combinations, islice, product
 
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.loading import StudyFile
-from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec
+from searchlab.config.nodes import Choice, Range
+from searchlab.config.space import EachLayer, Options, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
@@ -45,7 +46,7 @@ def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> N
         check.require(model, _baseline_place(file.spec, row))
     if isinstance(space, SpecSpace):
         families = [
-            _FamilySpace(name, space.effective, file.spec) for name in space.effective.families
+            _FamilySpace(name, space.searched, file.spec) for name in space.searched.families
         ]
         for family in families:
             check.require_reference(family)
@@ -73,7 +74,7 @@ class _FamilySpace:
                 return change[own]
             if name in self._reference:
                 return self._reference[name]
-            return node.middle() if isinstance(node, Range) else node.root[0]  # a further layer
+            return node.middle()  # a further layer
 
         point: Point = walk(self._space, choose)
         return resolve(point, self._training).model
@@ -87,9 +88,7 @@ class _FamilySpace:
     def _other_values(self, name: str) -> list[Scalar]:
         node = self.own[name]
         inner = node.each_layer if isinstance(node, EachLayer) else node
-        if isinstance(inner, Fixed):
-            return []
-        values = inner.spread(2) if isinstance(inner, Range) else inner.root
+        values = inner.spread(2)
         layer = f"{self._name}.layer0.{name}"
         reference = self._reference.get(f"{self._name}.{name}", self._reference.get(layer))
         return [value for value in values if value != reference]

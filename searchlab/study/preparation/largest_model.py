@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from searchlab.config.space import Choice, Range
+from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import count_multiply_adds
@@ -62,7 +62,7 @@ def _choose_extreme(*, greatest: bool) -> Choose:
 
 
 def _extreme(node: Choice | Range, *, greatest: bool) -> Scalar:
-    values = node.spread(2) if isinstance(node, Range) else node.root
+    values = node.spread(2)
     numbers = [value for value in values if isinstance(value, (int, float))]
     if len(numbers) < len(values):
         return values[-1] if greatest else values[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from searchlab.config.space import Choice, Range, SpaceSpec
+from searchlab.config.nodes import Choice, Range
+from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import Scalar
 from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
 from searchlab.study.samplers.observations import Observation, known_points, observe
@@ -27,8 +28,8 @@ _MAX_TRIES = 20
 class EvolutionSampler(WholeSpaceSampler):
     """Mutates one parameter of the best of a few, drawn from the youngest search trials.
 
-    The population is the last ``population_size`` finished search trials, by number, and the
-    baselines, which do not age. Until there are so many, points are drawn at random.
+    The population is the last ``population_size`` finished trials, by number. Until there are so
+    many, points are drawn at random.
     """
 
     def __init__(
@@ -36,15 +37,21 @@ class EvolutionSampler(WholeSpaceSampler):
         flat: FlatSpace,
         seed: int,
         *,
+        study_seed: int,
         population_size: int = POPULATION_SIZE,
         tournament_size: int = TOURNAMENT_SIZE,
     ) -> None:
-        super().__init__(flat, seed)
+        super().__init__(flat, seed, study_seed=study_seed)
         self.population_size = population_size
         self.tournament_size = tournament_size
 
+    @classmethod
+    def count_random_draws(cls, num_parameters: int) -> int:
+        """Return the size of the first population."""
+        return POPULATION_SIZE
+
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return a child that is no point of the study yet, where one is found in a few tries."""
+        """Return a child that is no point of the study yet, if a few tries find one."""
         rng = random.Random(self.seed)
         observations = observe(study)
         known = known_points(study, trial, self.flat.nodes.keys())
@@ -58,11 +65,9 @@ class EvolutionSampler(WholeSpaceSampler):
         return {**silent, **child}
 
     def _breed(self, observations: list[Observation], rng: random.Random) -> Point:
-        searched = [item for item in observations if item.role == "search"]
-        if len(searched) < self.population_size:
+        if len(observations) < self.population_size:
             return self.flat.active(self.flat.draw(rng))
-        baselines = [item for item in observations if item.role == "baseline"]
-        population = baselines + searched[-self.population_size :]
+        population = observations[-self.population_size :]
         entrants = rng.sample(population, min(self.tournament_size, len(population)))
         parent = min(entrants, key=lambda item: item.losses[0])
         return mutate(self.flat.space, parent.point, rng)
@@ -80,7 +85,7 @@ def mutate(space: SpaceSpec, parent: Point, rng: random.Random) -> Point:
     def note(name: str, node: Choice | Range) -> Scalar:
         if node.count() != 1:
             active[name] = node
-        return parent[name] if name in parent else from_unit(node, 0.0)
+        return parent[name] if name in parent else node.ends()[0]
 
     walk(space, note)
     mutated = rng.choice(list(active))

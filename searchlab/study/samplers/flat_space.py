@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FixedTrial
 
-from searchlab.config.space import Choice, Range, SpaceSpec, leaf_values
+from searchlab.config.nodes import Choice, Range
+from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import Scalar
+from searchlab.study.optuna_internals import known_params
 from searchlab.study.samplers.unit_cube import from_unit, to_unit
 from searchlab.study.space.points import Point, walk
 
@@ -56,15 +54,18 @@ class FlatSpace:
                 if name == "family":
                     return family
                 if name == f"{family}.depth":
-                    return max(leaf_values(node), key=float)
-                return _middle(node)
+                    return max(node.ends(), key=float)
+                return node.middle()
 
             walk(space, choose)
         return cls(space, nodes)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the same parameters as Optuna knows them."""
-        return {name: _to_distribution(node) for name, node in self.nodes.items()}
+        trial = FixedTrial({name: node.middle() for name, node in self.nodes.items()})
+        for name, node in self.nodes.items():
+            node.suggest(trial, name)
+        return trial.distributions
 
     def active(self, flat: Mapping[str, Scalar]) -> Point:
         """Return the searched part of the point that a flat point unfolds into."""
@@ -72,7 +73,7 @@ class FlatSpace:
 
         def choose(name: str, node: Choice | Range) -> Scalar:
             if name not in self.nodes:
-                return _middle(node)
+                return node.middle()
             point[name] = flat[name]
             return flat[name]
 
@@ -80,7 +81,7 @@ class FlatSpace:
         return point
 
     def is_settled(self, known: Mapping[str, Scalar]) -> bool:
-        """Tell whether a point is known in full, so that there is nothing to sample."""
+        """Return whether a point is known in full, so that there is nothing to sample."""
         try:
             self.active(known)
         except KeyError:
@@ -89,7 +90,7 @@ class FlatSpace:
 
     def impute(self, point: Mapping[str, Scalar]) -> Point:
         """Fill in what a point lacks with fixed values: a range's middle, a list's first value."""
-        return {name: point.get(name, _middle(node)) for name, node in self.nodes.items()}
+        return {name: point.get(name, node.middle()) for name, node in self.nodes.items()}
 
     def draw(self, rng: random.Random) -> Point:
         """Draw a flat point at random."""
@@ -108,25 +109,32 @@ class FlatSpace:
 class WholeSpaceSampler(BaseSampler):
     """Base of the samplers that propose a flat point for every trial; Optuna takes what is active.
 
-    ``propose`` may depend on the seed, the trial's number and what the storage holds, never on
-    what this object did before: it is made anew for every trial (DESIGN 7).
+    ``propose`` may depend on the seed, the trial's number and the study's trials, never on what
+    this object did before: it is made anew for every trial, with a ``seed`` of the trial's own
+    (DESIGN 7).
     """
 
-    def __init__(self, flat: FlatSpace, seed: int) -> None:
+    def __init__(self, flat: FlatSpace, seed: int, *, study_seed: int) -> None:
         self.flat = flat
         self.seed = seed
+        self.study_seed = study_seed
 
     @abstractmethod
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return a flat point for a trial."""
+        """Return a flat point for a trial of a study that has the search's trials only."""
         raise NotImplementedError
+
+    @classmethod
+    def count_random_draws(cls, num_parameters: int) -> int:
+        """Return how many search trials are drawn before there is anything to learn from."""
+        return 0
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """See optuna: all parameters, or none where the trial's point is given."""
-        known = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        return {} if self.flat.is_settled(known) else self.flat.distributions()
+        """See optuna: all parameters, or none if the trial's point is given."""
+        settled = self.flat.is_settled(known_params(trial))
+        return {} if settled else self.flat.distributions()
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -144,16 +152,3 @@ class WholeSpaceSampler(BaseSampler):
         """See optuna: only for what is not a parameter of the space."""
         sampler = RandomSampler(seed=self.seed)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _middle(node: Choice | Range) -> Scalar:
-    return node.middle() if isinstance(node, Range) else node.root[0]
-
-
-def _to_distribution(node: Choice | Range) -> BaseDistribution:
-    if isinstance(node, Choice):
-        return CategoricalDistribution(node.root)
-    if node.is_int:
-        step = int(node.step or 1)
-        return IntDistribution(int(node.low), int(node.high), log=node.log, step=step)
-    return FloatDistribution(node.low, node.high, log=node.log, step=node.step)

@@ -6,10 +6,11 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.samplers import GPSampler
+from optuna.trial import TrialState, create_trial
 
+from searchlab.study.optuna_internals import AdaptedGPSampler, frozen_of
 from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
-from searchlab.study.samplers.inner_study import InnerStudy
+from searchlab.study.samplers.inner_study import make_inner_study
 from searchlab.study.samplers.observations import known_points, observe, running_points
 from searchlab.study.space.points import Point
 
@@ -21,52 +22,45 @@ if TYPE_CHECKING:
 __all__ = ["GP_STARTUP_TRIALS", "GaussianProcessSampler"]
 
 GP_STARTUP_TRIALS = 10
-_PENALTY = -1e9  # finite, for where no other point is left
+_PENALTY = -1e9  # finite, in case no other point is left
 
 
 class GaussianProcessSampler(WholeSpaceSampler):
     """Optuna's GP sampler, told flat points whose inactive parameters have fixed values.
 
-    Until ``num_startup`` search trials are finished, points are drawn at random: baselines are
-    told as well, but they are a few corners of the space. It looks for the best point among those
-    with the same fixed values, as SMAC does; else it would ask again and again for one
-    configuration with other values of what is inactive in it.
+    Until ``GP_STARTUP_TRIALS`` trials are finished, points are drawn at random. It looks for the
+    best point among those with the same fixed values, as SMAC does; else it would ask again and
+    again for one configuration with other values of what is inactive in it.
     """
 
-    def __init__(self, flat: FlatSpace, seed: int, *, num_startup: int = GP_STARTUP_TRIALS) -> None:
-        super().__init__(flat, seed)
-        self.num_startup = num_startup
+    @classmethod
+    def count_random_draws(cls, num_parameters: int) -> int:
+        """Return the trials of the start-up."""
+        return GP_STARTUP_TRIALS
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
         """Return the point of the greatest expected improvement."""
         observations = observe(study)
         drawn = self.flat.draw(random.Random(self.seed))
-        if sum(item.role == "search" for item in observations) < self.num_startup:
+        if len(observations) < GP_STARTUP_TRIALS:
             return drawn
-        inner = InnerStudy(
-            _ActiveOnlyGPSampler(
-                self.flat, self.seed, known=known_points(study, trial, self.flat.nodes.keys())
-            ),
-            self.flat.distributions(),
-            num_objectives=len(study.directions),
-        )
-        for item in observations:
-            inner.add_finished(self.flat.impute(item.point), item.losses)
-        inner.add_running(self.flat.impute(point) for point in running_points(study, trial))
-        return {**drawn, **inner.sample()}
-
-
-class _ActiveOnlyGPSampler(GPSampler):
-    """Looks for its next point by ``_ActiveOnly``."""
-
-    def __init__(self, flat: FlatSpace, seed: int, *, known: list[Point]) -> None:
-        super().__init__(seed=seed, n_startup_trials=0)
-        self._flat = flat
-        self._points = known
-
-    def _optimize_acqf(self, acqf: Any, best_params: Any) -> Any:
-        active_only: Any = _ActiveOnly(acqf, self._flat, self._points)
-        return super()._optimize_acqf(active_only, best_params)
+        known = known_points(study, trial, self.flat.nodes.keys())
+        space = self.flat.distributions()
+        learnt = [
+            create_trial(
+                values=item.losses, params=self.flat.impute(item.point), distributions=space
+            )
+            for item in observations
+        ]
+        running = [
+            create_trial(
+                state=TrialState.RUNNING, params=self.flat.impute(point), distributions=space
+            )
+            for point in running_points(study, trial)
+        ]
+        inner = make_inner_study([*learnt, *running], num_objectives=len(study.directions))
+        sampler = AdaptedGPSampler(lambda acqf: _ActiveOnly(acqf, self.flat, known), seed=self.seed)
+        return {**drawn, **sampler.sample_relative(inner, frozen_of(inner.ask()), space)}
 
 
 class _ActiveOnly:

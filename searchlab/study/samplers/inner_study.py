@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from optuna.trial import FrozenTrial
 
-    from optuna.distributions import BaseDistribution
-
-    from searchlab.study.space.points import Point
-
-__all__ = ["InnerStudy"]
+__all__ = ["make_inner_study"]
 
 
-class InnerStudy:
-    """A study of flat points and losses, all to be minimised."""
-
-    def __init__(
-        self,
-        sampler: BaseSampler,
-        distributions: dict[str, BaseDistribution],
-        *,
-        num_objectives: int,
-    ) -> None:
-        storage = InMemoryStorage()
-        # Not optuna.create_study, which tells the user of a study that is none of theirs.
-        self._study_id = storage.create_new_study(
-            [StudyDirection.MINIMIZE] * num_objectives, "inner"
-        )
-        self.study = Study("inner", storage, sampler=sampler)
-        self._storage = storage
-        self._sampler = sampler
-        self._distributions = distributions
-
-    def add_finished(
-        self, flat: Point, losses: Sequence[float], system_attrs: dict[str, Any] | None = None
-    ) -> None:
-        """Add what was learnt."""
-        self._add(
-            create_trial(
-                state=TrialState.COMPLETE,
-                values=losses,
-                params=flat,
-                distributions=self._distributions,
-                system_attrs=system_attrs,
-            )
-        )
-
-    def add_running(self, flats: Iterable[Point]) -> None:
-        """Add what is being learnt, so that it is not asked for again."""
-        for flat in flats:
-            self._add(
-                create_trial(
-                    state=TrialState.RUNNING, params=flat, distributions=self._distributions
-                )
-            )
-
-    def _add(self, trial: FrozenTrial) -> None:
-        self._storage.create_new_trial(self._study_id, template_trial=trial)
-
-    def sample(self) -> dict[str, Any]:
-        """Return what the sampler proposes jointly; it may leave parameters out."""
-        trial = self._storage.get_trial(self._storage.create_new_trial(self._study_id))
-        return self._sampler.sample_relative(self.study, trial, self._distributions)
+def make_inner_study(trials: Iterable[FrozenTrial], *, num_objectives: int) -> Study:
+    """Return a study of these trials, whose values are losses: all to be minimised."""
+    storage = InMemoryStorage()
+    # Not optuna.create_study, which tells the user of a study that is none of theirs.
+    storage.create_new_study([StudyDirection.MINIMIZE] * num_objectives, "inner")
+    study = Study("inner", storage)
+    for trial in trials:
+        study.add_trial(trial)
+    return study

@@ -6,18 +6,20 @@ import random
 from typing import TYPE_CHECKING
 
 from optuna.samplers import NSGAIISampler
+from optuna.trial import create_trial
 
 from searchlab.config.seeds import derive_seed
+from searchlab.study.optuna_internals import frozen_of, generation_key
 from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
-from searchlab.study.samplers.inner_study import InnerStudy
-from searchlab.study.samplers.observations import known_points, observe
+from searchlab.study.samplers.inner_study import make_inner_study
+from searchlab.study.samplers.observations import Observation, known_points, observe
 from searchlab.study.space.points import Point
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["NSGA2_POPULATION_SIZE", "Nsga2Sampler"]
+__all__ = ["Nsga2Sampler"]
 
 NSGA2_POPULATION_SIZE = 20  # Optuna's 50 would leave most studies a random search
 _MAX_TRIES = 20
@@ -26,10 +28,9 @@ _MAX_TRIES = 20
 class Nsga2Sampler(WholeSpaceSampler):
     """Optuna's NSGA-II, told flat points.
 
-    The finished trials, by number and baselines included, make up generations of
-    ``population_size``; the first is drawn at random. Genes that are silent in a trial, such as
-    those of another family, are drawn by the trial's number: were they all given one value,
-    crossover would spread that value.
+    The finished trials, by number, make up generations of ``population_size``; the first is drawn
+    at random. Genes that are silent in a trial, such as those of another family, are drawn by the
+    trial's number: were they all given one value, crossover would spread that value.
     """
 
     def __init__(
@@ -40,33 +41,44 @@ class Nsga2Sampler(WholeSpaceSampler):
         study_seed: int,
         population_size: int = NSGA2_POPULATION_SIZE,
     ) -> None:
-        super().__init__(flat, seed)
-        self.study_seed = study_seed
+        super().__init__(flat, seed, study_seed=study_seed)
         self.population_size = population_size
+
+    @classmethod
+    def count_random_draws(cls, num_parameters: int) -> int:
+        """Return the size of the first generation."""
+        return NSGA2_POPULATION_SIZE
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
         """Return a child of two parents, or a random point in the first generation.
 
-        Where a few tries find one, it is no point of the study yet: most mutations are silent.
+        It is no point of the study yet if a few tries find one: most mutations are silent.
         """
         sampler = NSGAIISampler(population_size=self.population_size, seed=self.seed)
-        inner = InnerStudy(sampler, self.flat.distributions(), num_objectives=len(study.directions))
-        generation_key = sampler._get_generation_key()
-        for index, item in enumerate(observe(study)):
-            genes = {**self._silent_genes(item.number), **item.point}
-            inner.add_finished(
-                {name: genes[name] for name in self.flat.nodes},
-                item.losses,
-                {generation_key: index // self.population_size},
-            )
+        genes = self.flat.distributions()
+        inner = make_inner_study(
+            (
+                create_trial(
+                    values=item.losses,
+                    params=self._express(item),
+                    distributions=genes,
+                    system_attrs={generation_key(sampler): index // self.population_size},
+                )
+                for index, item in enumerate(observe(study))
+            ),
+            num_objectives=len(study.directions),
+        )
+        asked = frozen_of(inner.ask())
         rng = random.Random(self.seed)
         known = known_points(study, trial, self.flat.nodes.keys())
         for _ in range(_MAX_TRIES):
             # What NSGA-II mutates, it leaves to be drawn at random; in the first generation, all.
-            child: Point = {**self.flat.draw(rng), **inner.sample()}
+            child: Point = {**self.flat.draw(rng), **sampler.sample_relative(inner, asked, genes)}
             if self.flat.active(child) not in known:
                 break
         return child
 
-    def _silent_genes(self, number: int) -> Point:
-        return self.flat.draw(random.Random(derive_seed(self.study_seed, "genes", number)))
+    def _express(self, item: Observation) -> Point:
+        rng = random.Random(derive_seed(self.study_seed, "genes", item.number))
+        genes = {**self.flat.draw(rng), **item.point}
+        return {name: genes[name] for name in self.flat.nodes}

@@ -1,4 +1,4 @@
-"""What a study has taught so far, in the one form that all of the project's own samplers read."""
+"""What a search has taught so far, in the one form that the whole-space samplers read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from searchlab.config.trial import Role
 from searchlab.study.space.points import Point
-from searchlab.study.trial_record import ROLE, STOP_REASON
+from searchlab.study.trial_record import STOP_REASON
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -22,25 +21,27 @@ __all__ = ["Observation", "known_points", "observe", "running_points"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """A finished trial. ``losses`` has a figure for each objective: the less, the better."""
+    """A finished search trial. ``losses`` has a figure for each objective: less is better."""
 
     number: int
-    role: Role
     point: Point
     losses: tuple[float, ...]
     system_attrs: dict[str, Any] = field(default_factory=dict)
 
 
 def observe(study: Study) -> list[Observation]:
-    """Return what every finished baseline and search trial taught, by number.
+    """Return what every finished trial taught, by number.
 
     A pruned trial counts with its best epoch so far, which is no better than it would have become;
     one that diverged, or had no figure yet, is as bad as the worst (DESIGN 3). A failed trial
-    teaches nothing, and a finalist nothing new: it repeats a search trial.
+    teaches nothing.
     """
     signs = [-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
+    states = (TrialState.COMPLETE, TrialState.PRUNED)
     known: list[tuple[FrozenTrial, tuple[float, ...] | None]] = [
-        (trial, _losses(trial, signs)) for trial in _trials(study) if _teaches(trial)
+        (trial, _losses(trial, signs))
+        for trial in study.get_trials(deepcopy=False, states=states)
+        if trial.params
     ]
     finite = [losses for _, losses in known if losses is not None]
     if not finite:
@@ -49,7 +50,6 @@ def observe(study: Study) -> list[Observation]:
     return [
         Observation(
             number=trial.number,
-            role=trial.user_attrs.get(ROLE, "search"),
             point=dict(trial.params),
             losses=worst if losses is None else losses,
             system_attrs=trial.system_attrs,
@@ -62,8 +62,8 @@ def running_points(study: Study, trial: FrozenTrial) -> list[Point]:
     """Return the points of the other trials that are being trained now."""
     return [
         dict(other.params)
-        for other in _trials(study)
-        if other.state == TrialState.RUNNING and other.number != trial.number and other.params
+        for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if other.number != trial.number and other.params
     ]
 
 
@@ -74,19 +74,9 @@ def known_points(study: Study, trial: FrozenTrial, names: Collection[str]) -> li
     """
     return [
         {name: value for name, value in other.params.items() if name in names}
-        for other in _trials(study)
+        for other in study.get_trials(deepcopy=False)
         if other.number != trial.number and other.params
     ]
-
-
-def _trials(study: Study) -> list[FrozenTrial]:
-    # From the storage: under Hyperband Optuna shows a sampler the trials of one bracket only.
-    return study._storage.get_all_trials(study._study_id, deepcopy=False)
-
-
-def _teaches(trial: FrozenTrial) -> bool:
-    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    return ended and bool(trial.params) and trial.user_attrs.get(ROLE) != "finalist"
 
 
 def _losses(trial: FrozenTrial, signs: list[float]) -> tuple[float, ...] | None:

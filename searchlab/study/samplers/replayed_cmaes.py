@@ -11,7 +11,8 @@ import random
 from typing import TYPE_CHECKING
 
 from searchlab.config.seeds import derive_seed
-from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
+from searchlab.study.optuna_internals import storage_of, trial_id_of
+from searchlab.study.samplers.flat_space import WholeSpaceSampler
 from searchlab.study.samplers.observations import Observation, observe
 from searchlab.study.samplers.unit_cube import mirror
 from searchlab.study.space.points import Point
@@ -24,31 +25,33 @@ if TYPE_CHECKING:
 __all__ = ["ReplayedCmaEsSampler"]
 
 _PLACE = "searchlab:cmaes"  # a trial's system attribute: where CMA-ES drew it, inactive ones too
+_MIN_DIMENSIONS = 2  # of the cmaes package: one parameter gets a companion that says nothing
 _SIGMA = 0.3  # of a unit cube: the first generation reaches the whole of it
 
 
 class ReplayedCmaEsSampler(WholeSpaceSampler):
-    """Draws from the distribution that the finished search trials, by number, have led to.
+    """Draws from the distribution that the finished trials, by number, have led to.
 
     They are told in generations of 4 + 3 ln(parameters); those of a generation not yet full wait.
-    A search that has converged starts again around a random place. Baselines were not drawn from
-    the distribution and are not told. Places outside the cube are mirrored into it. A choice is
-    an interval cut in equal bins, so neighbours in the list are taken for akin.
+    A search that has converged starts again around a random place. Places outside the cube are
+    mirrored into it. A choice is an interval cut in equal bins, so neighbours in the list are
+    taken for akin.
     """
 
-    def __init__(self, flat: FlatSpace, seed: int, *, study_seed: int) -> None:
-        super().__init__(flat, seed)
-        self.study_seed = study_seed
+    @classmethod
+    def count_random_draws(cls, num_parameters: int) -> int:
+        """Return the first generation (Hansen 2016, equation 48), all drawn from one Gaussian."""
+        return 4 + math.floor(3 * math.log(max(num_parameters, _MIN_DIMENSIONS)))
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
         """Return the point at a place that is noted with the trial."""
         place = self._read(trial.system_attrs.get(_PLACE))
         if place is None:
-            optimizer = self._replay([item for item in observe(study) if item.role == "search"])
+            optimizer = self._replay(observe(study))
             optimizer.reseed_rng(self.seed)
             place = [float(value) for value in optimizer.ask()]
-            study._storage.set_trial_system_attr(trial._trial_id, _PLACE, place)
-        return self.flat.decode([mirror(value) for value in place])
+            storage_of(study).set_trial_system_attr(trial_id_of(trial), _PLACE, place)
+        return self.flat.decode([mirror(value) for value in place[: len(self.flat.nodes)]])
 
     def _replay(self, told: list[Observation]) -> CMA:
         import numpy as np
@@ -66,20 +69,26 @@ class ReplayedCmaEsSampler(WholeSpaceSampler):
         import numpy as np
         from cmaes import CMA
 
-        num_parameters = len(self.flat.nodes)
-        mean = [0.5] * num_parameters
+        mean = [0.5] * self._num_dimensions
         if num_told:
             rng = random.Random(derive_seed(self.study_seed, "cmaes", num_told))
             mean = [rng.random() for _ in mean]
         return CMA(mean=np.array(mean), sigma=_SIGMA, seed=0)  # reseeded before it draws
 
+    @property
+    def _num_dimensions(self) -> int:
+        return max(len(self.flat.nodes), _MIN_DIMENSIONS)
+
     def _place(self, item: Observation) -> list[float]:
         place = self._read(item.system_attrs.get(_PLACE))
-        return self.flat.encode(self.flat.impute(item.point)) if place is None else place
+        if place is not None:
+            return place
+        encoded = self.flat.encode(self.flat.impute(item.point))
+        return encoded + [0.5] * (self._num_dimensions - len(encoded))
 
     def _read(self, noted: object) -> list[float] | None:
-        """Return a place as noted, or None where there is none of this space."""
-        if not isinstance(noted, list) or len(noted) != len(self.flat.nodes):
+        """Return a place as noted, or None if there is none of this space."""
+        if not isinstance(noted, list) or len(noted) != self._num_dimensions:
             return None
         finite = all(isinstance(value, float) and math.isfinite(value) for value in noted)
         return noted if finite else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from searchlab.config.seeds import derive_seed
 from searchlab.study.samplers.flat_space import WholeSpaceSampler
 from searchlab.study.space.points import Point
+from searchlab.study.trial_record import RETRY_OF
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -15,16 +17,21 @@ __all__ = ["SobolSampler"]
 
 
 class SobolSampler(WholeSpaceSampler):
-    """Gives trial n the n-th point of a sequence that the study's seed scrambles (Owen 1998).
+    """Gives the n-th trial of the search the n-th point of a scrambled sequence (Owen 1998).
 
-    Takes the study's own seed, not a trial's. The values of trials change nothing.
+    The study's seed scrambles it. The values of trials change nothing.
     """
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return the point of this trial's number."""
+        """Return the next point: trials before this one, but for retries, have had theirs."""
         from scipy.stats.qmc import Sobol  # takes a second to import
 
-        sequence = Sobol(len(self.flat.nodes), scramble=True, rng=self.seed)
-        if trial.number:
-            sequence.fast_forward(trial.number)
+        num_before = sum(
+            other.number < trial.number and RETRY_OF not in other.user_attrs
+            for other in study.get_trials(deepcopy=False)
+        )
+        seed = derive_seed(self.study_seed, "sobol")
+        sequence = Sobol(len(self.flat.nodes), scramble=True, rng=seed)
+        if num_before:
+            sequence.fast_forward(num_before)
         return self.flat.decode(sequence.random(1)[0].tolist())

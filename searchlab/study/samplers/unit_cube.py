@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from searchlab.config.space import Choice, Range
+from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar
 
 __all__ = ["from_unit", "mirror", "to_unit"]

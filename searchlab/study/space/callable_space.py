@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from searchlab.config.baselines import BaselineRow
+from searchlab.config.nodes import Choice, Range
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
-from searchlab.config.space import Choice, Range
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.trial import SCHEMES, Scalar, Scheme
 from searchlab.errors import InputError, did_you_mean
 from searchlab.study.space.points import Choose, Point
-from searchlab.study.space.study_space import baseline_value
+from searchlab.study.space.study_space import NarrowedChoice, baseline_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial, Trial
@@ -90,7 +90,7 @@ def _checked(reference: str, name: str, value: Scalar) -> Scalar:
 
 
 def _choose_first(_name: str, node: Choice | Range) -> Scalar:
-    return node.low if isinstance(node, Range) else node.root[0]
+    return node.ends()[0]
 
 
 class _Proxy:
@@ -182,8 +182,15 @@ class CallableSpace:
                 remedy="Drop them from the function's families or from baselines.architectures",
             )
 
+        searched, recorded = tuple(self.families), (*self.families, *self._baselines)
+        self.narrowed = (
+            {"family": NarrowedChoice(searched=searched, recorded=recorded)}
+            if self._baselines
+            else {}
+        )
+
     def suggest(self, trial: Trial) -> Point:
-        """Ask the trial for its parameters."""
+        """Ask the trial for its parameters; only a baseline is of an architecture of theirs."""
         family = str(trial.suggest_categorical("family", [*self.families, *self._baselines]))
         if family in self.families:
             return self._call(_Proxy(trial, family))

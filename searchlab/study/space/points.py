@@ -10,12 +10,13 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from searchlab.config.nodes import Choice, Fixed, Range, Suggester
 from searchlab.config.seeds import derive_seed
-from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec
+from searchlab.config.space import EachLayer, SpaceSpec
 from searchlab.config.trial import Scalar
 from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "walk"]
+__all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "suggest", "walk"]
 
 # What fits memory and is asked for within seconds; nobody trains so many.
 _MAX_POINTS = 200_000
@@ -37,16 +38,10 @@ def walk(space: SpaceSpec, choose: Choose) -> Point:
 
     for name, node in space.shared.items():
         settle(name, node)
-    families = space.families
-    if isinstance(space.parameters["family"], Options):
-        settle("family", Choice(tuple(families)))
-    else:
-        family_node = space.parameters["family"]
-        assert isinstance(family_node, (Fixed, Choice)), family_node
-        settle("family", family_node)
+    settle("family", space.family)
 
     family = str(point["family"])
-    own = families[family]
+    own = space.families[family]
     layered = {name: node for name, node in own.items() if isinstance(node, EachLayer)}
     for name, plain in own.items():
         if not isinstance(plain, EachLayer):
@@ -57,10 +52,15 @@ def walk(space: SpaceSpec, choose: Choose) -> Point:
     return point
 
 
+def suggest(trial: Suggester, space: SpaceSpec) -> Point:
+    """Ask an Optuna trial for every searched parameter; return them with the fixed ones."""
+    return walk(space, lambda name, node: node.suggest(trial, name))
+
+
 def _depth(family: str, point: Point) -> int:
     depth = point.get(f"{family}.depth")
     if depth is None:
-        from searchlab.models import get_family  # torch: needed only where depth is left open
+        from searchlab.models import get_family  # torch: needed only if the space leaves depth open
 
         depth = get_family(family).parameters.default_value("depth")
     return int(depth)
@@ -89,7 +89,7 @@ def _enumerate(space: SpaceSpec, points: int) -> Iterator[Point]:
         sizes: list[int] = []
 
         def choose(name: str, node: Choice | Range, sizes: list[int] = sizes) -> Scalar:
-            values = _values(node, points)
+            values = node.spread(points)
             place = len(sizes)
             sizes.append(len(values))
             if place == len(wheels):
@@ -120,7 +120,7 @@ def reference_point(space: SpaceSpec, given: Point) -> Point:
                     "must lie in the space", where=("search", "reference", name), found=value
                 )
             return value
-        return node.middle() if isinstance(node, Range) else node.root[0]
+        return node.middle()
 
     point = walk(space, choose)
     if unused:
@@ -142,7 +142,7 @@ def one_at_a_time(space: SpaceSpec, *, given: Point, points: int) -> list[Point]
     reference = reference_point(space, given)
     plan = [reference]
     for varied, varied_node in _searched(space, reference):
-        for value in _values(varied_node, points):
+        for value in varied_node.spread(points):
 
             def choose(
                 name: str, node: Choice | Range, varied: str = varied, value: Scalar = value
@@ -152,7 +152,7 @@ def one_at_a_time(space: SpaceSpec, *, given: Point, points: int) -> list[Point]
                 known = reference.get(name)
                 if known is not None and node.contains(known):
                     return known
-                return node.middle() if isinstance(node, Range) else node.root[0]
+                return node.middle()
 
             point = walk(space, choose)
             if point not in plan:
@@ -170,7 +170,3 @@ def _searched(space: SpaceSpec, point: Point) -> list[tuple[str, Choice | Range]
 
     walk(space, choose)
     return asked
-
-
-def _values(node: Choice | Range, points: int) -> tuple[Scalar, ...]:
-    return node.spread(points) if isinstance(node, Range) else node.root

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from searchlab.config.documents import Document
-from searchlab.config.space import Choice, EachLayer, Fixed, Options, Range, SpaceSpec, leaf_values
+from searchlab.config.nodes import Choice, Fixed, Range
+from searchlab.config.space import EachLayer, Options, SpaceSpec
 from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.errors import CombinedInputError, InputError, Location, did_you_mean
 from searchlab.models import Family, get_family, list_families
@@ -72,7 +73,7 @@ def _check_scheme(family: Family, name: str, node: Leaf) -> Iterator[InputError]
     elif isinstance(node, EachLayer):
         yield InputError(f"must be one value for the whole network, not one per layer: {name}")
     else:
-        for value in leaf_values(node):
+        for value in node.ends():
             if value not in SCHEMES:
                 remedy = did_you_mean(str(value), SCHEMES)
                 yield InputError("must be a scheme", found=value, remedy=remedy)
@@ -84,13 +85,11 @@ def _parameter_names(family: Family) -> tuple[str, ...]:
 
 
 def _values(node: Leaf) -> Iterable[Scalar]:
-    """Return every value where there are few: the rule may be one that both ends keep (odd)."""
+    """Return all values unless there are too many: a rule may hold at both ends (odd) by chance."""
     inner = node.each_layer if isinstance(node, EachLayer) else node
-    if isinstance(inner, Range):
-        count = inner.count()
-        if count is not None and count <= _MAX_VALUES:
-            return inner.values() or ()
-    return leaf_values(inner)
+    count = inner.count()
+    few = count is not None and count <= _MAX_VALUES
+    return inner.values() or () if few else inner.ends()
 
 
 def _name_place(document: Document | None, location: Location) -> str:

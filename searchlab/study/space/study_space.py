@@ -1,26 +1,46 @@
-"""StudySpace: what a study searches, baselines included as points of it (DESIGN 4)."""
+"""StudySpace: what a study searches, and in what its trials are recorded (DESIGN 4).
+
+The space is the user's: samplers are offered nothing else. Baselines are rows of the same study,
+so their architectures are among the recorded choices of ``family``, in every trial alike: Optuna
+refuses other choices under the same name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from searchlab.config.baselines import BaselineRow
-from searchlab.config.space import Choice, EachLayer, Fixed, Range, SpaceSpec
+from searchlab.config.nodes import Choice, Fixed, Range
+from searchlab.config.space import EachLayer, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.errors import InputError, Location
+from searchlab.study.optuna_internals import known_params
 from searchlab.study.space.points import Choose, Point, walk
-from searchlab.study.space.suggest import suggest
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-__all__ = ["SpecSpace", "StudySpace", "baseline_value", "describe_node"]
+__all__ = ["NarrowedChoice", "SpecSpace", "StudySpace", "baseline_value"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowedChoice:
+    """A parameter that is recorded with more choices than the search has."""
+
+    searched: tuple[Scalar, ...]
+    recorded: tuple[Scalar, ...]
 
 
 class StudySpace(Protocol):
-    """What the ledger needs of a space."""
+    """What the ledger and the samplers need of a space."""
+
+    @property
+    def narrowed(self) -> Mapping[str, NarrowedChoice]:
+        """The parameters of which the search has fewer choices than are recorded."""
+        ...
 
     def suggest(self, trial: Trial) -> Point:
         """Ask the trial for its parameters."""
@@ -31,31 +51,40 @@ class StudySpace(Protocol):
         ...
 
     def family_points(self, choose: Choose) -> Iterator[Point]:
-        """Yield the point of each family of which ``choose(name, node)`` says the values."""
+        """Yield the point of each searched family, with the values that ``choose`` picks."""
         ...
 
 
 class SpecSpace:
-    """A space from a file, with the baselines' architectures added to its families.
+    """A space from a file. Its trials are recorded in it with the baselines' architectures added.
 
-    Each of them has a ``scheme`` of its own, so a baseline has all the shared parameters in the
-    same distributions as its rivals. A finished trial without them would empty Optuna's joint
-    search space without a word.
+    Each architecture has a ``scheme`` of its own, so that a baseline has all the shared parameters
+    in the same distributions as its rivals. A search trial has the scheme that the space says, or
+    DT: if the space does not search it, it is in the point, but not among Optuna's parameters.
     """
 
     def __init__(self, spec: StudySpec) -> None:
         assert isinstance(spec.space, SpaceSpec)
         self._spec = spec
-        self.effective = _with_baselines(spec.space, spec.baseline_rows, spec.baseline_grid)
+        self.searched = spec.space
+        self.recorded = _with_baselines(spec.space, spec.baseline_rows, spec.baseline_grid)
+        self.narrowed, self._implied = _compare(self.searched, self.recorded)
 
     def suggest(self, trial: Trial) -> Point:
         """Ask the trial for its parameters."""
-        return suggest(trial, self.effective)
+        known = known_params(trial)
+
+        def choose(name: str, node: Choice | Range) -> Scalar:
+            if name in self._implied and name not in known:
+                return self._implied[name]
+            return node.suggest(trial, name)
+
+        return walk(self.recorded, choose)
 
     def family_points(self, choose: Choose) -> Iterator[Point]:
-        """Yield the point of each family of which ``choose(name, node)`` says the values."""
-        for family, own in self.effective.families.items():
-            yield walk(self.effective.with_families({family: own}), choose)
+        """Yield the point of each searched family, with the values that ``choose`` picks."""
+        for family, own in self.searched.families.items():
+            yield walk(self.searched.with_families({family: own}), choose)
 
     def baseline_point(self, row: BaselineRow) -> Point:
         """Return a baseline's point; InputError where its settings lie outside the space."""
@@ -72,13 +101,13 @@ class SpecSpace:
             if own in row.parameters:
                 unused.pop(own, None)
                 return _own_value(self._spec, row, own, node)
-            return node.middle() if isinstance(node, Range) else node.root[0]
+            return node.middle()
 
-        point = walk(self.effective, choose)
+        point = walk(self.recorded, choose)
         for own, value in unused.items():
             # Not asked for: it may still be what the space has fixed.
             if point.get(f"{row.architecture}.{own}") != value:
-                searched = ", ".join(self.effective.families[row.architecture]) or "none"
+                searched = ", ".join(self.recorded.families[row.architecture]) or "none"
                 raise InputError(
                     f"must be a parameter that the space searches under {row.architecture}",
                     where=(*_place(self._spec, row), "parameters", own),
@@ -91,7 +120,7 @@ class SpecSpace:
     def _check_fixed(self, row: BaselineRow) -> None:
         """Refuse what a baseline asks of a parameter that the space holds at another value."""
         asked = {*self._spec.baselines.training.model_fields_set, *row.training.model_fields_set}
-        for name, node in self.effective.shared.items():
+        for name, node in self.recorded.shared.items():
             if isinstance(node, Fixed) and name in asked:
                 baseline_value(self._spec, row, name, Choice((node.root,)))
 
@@ -108,7 +137,7 @@ def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | 
         elif name in spec.baselines.training.model_fields_set:
             where = ("baselines", "training", name)
         raise InputError(
-            f"must lie in the space's {name} ({describe_node(node)})",
+            f"must lie in the space's {name} ({node.describe()[1]})",
             where=where,
             found=value,
             remedy=f"Baselines are points of the space: set {remedy}, or widen the space's {name}",
@@ -124,7 +153,7 @@ def _own_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | Rang
     value = row.parameters[name]
     if not node.contains(value):
         raise InputError(
-            f"must lie in the space's {name} ({describe_node(node)})",
+            f"must lie in the space's {name} ({node.describe()[1]})",
             where=(*_place(spec, row), "parameters", name),
             found=value,
             remedy=f"Baselines are points of the space: set another for {row.name}, or widen the "
@@ -139,12 +168,27 @@ def _as_searched(node: Choice | Range, value: Scalar) -> Scalar:
     return value
 
 
-def describe_node(node: Choice | Range) -> str:
-    """Say what a node holds: ``64, 128`` or ``0.0001 to 0.1``."""
-    if isinstance(node, Range):
-        step = f" by {node.step}" if node.step else ""
-        return f"{node.low} to {node.high}{step}"
-    return ", ".join(str(value) for value in node.root)
+def _compare(
+    searched: SpaceSpec, recorded: SpaceSpec
+) -> tuple[dict[str, NarrowedChoice], dict[str, Scalar]]:
+    """Return what the search has fewer choices of than are recorded, and the schemes it implies."""
+    narrowed: dict[str, NarrowedChoice] = {}
+    implied: dict[str, Scalar] = {}
+    pairs: dict[str, tuple[Choice, Choice | Fixed]] = {
+        "family": (Choice(searched.family.values()), recorded.family)
+    }
+    for family, own in searched.families.items():
+        node, wider = own.get("scheme", Fixed("DT")), recorded.families[family].get("scheme")
+        assert not isinstance(node, (Range, EachLayer)), node
+        if not isinstance(wider, Choice):
+            continue
+        pairs[f"{family}.scheme"] = (Choice(node.values()), wider)
+        if isinstance(node, Fixed):
+            implied[f"{family}.scheme"] = node.root
+    for name, (node, wider) in pairs.items():
+        if node.root != wider.values():
+            narrowed[name] = NarrowedChoice(searched=node.root, recorded=wider.values())
+    return narrowed, implied
 
 
 def _with_baselines(
