@@ -188,5 +188,5 @@ def read_interruptions(trial: FrozenTrial, *, driver: str) -> Interruptions:
 
 def _restarted(before: Interruptions, epoch: int) -> Interruptions:
     """Return the interruptions of a trial that begins again after ``epoch``."""
-    in_vain = 0 if epoch > before.epoch else before.restarts_without_progress + 1
-    return replace(before, restarts_without_progress=in_vain, epoch=epoch)
+    num_restarts = 0 if epoch > before.epoch else before.restarts_without_progress + 1
+    return replace(before, restarts_without_progress=num_restarts, epoch=epoch)
