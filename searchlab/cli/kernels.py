@@ -58,7 +58,7 @@ def list_(
     "show",
     epilog=examples(
         "searchlab kernels show",
-        "searchlab kernels show --family a2 --dataset fashion_mnist --images 4 --out seen.png",
+        "searchlab kernels show --family a2 --dataset usps --images 4 --out seen.png",
     ),
 )
 def show(

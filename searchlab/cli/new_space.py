@@ -19,7 +19,7 @@ from searchlab.errors import InputError, did_you_mean
 __all__ = ["EXAMPLES", "make_flags", "new"]
 
 EXAMPLES = examples(
-    "searchlab space new --family cnn --lr 1e-4:1e-1:log --depth 1:3 --width 16,32",
+    "searchlab space new --family cnn --lr 1e-4:0.1:log --depth 1:3 --width 16,32",
     "searchlab space new --family cnn,fcn --depth 1:4 --width 32,64 \\",
     "    --each-layer width --dropout 0:0.7 --out spaces/both.yaml",
     "searchlab space new --family 2conv1fc,resnet --augment none,flip+crop \\",

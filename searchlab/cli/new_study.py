@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "make_flags", "new"]
 
 EXAMPLES = examples(
-    "searchlab study new first --dataset digits --space spaces/cnn.yaml --trials 40",
-    "searchlab study new fast --dataset usps --space spaces/mlp.yaml --trials 60 \\",
-    "    --pruner hyperband --baselines a2 --schemes HF,DT",
-    "searchlab study new small --dataset digits --space spaces/architectures.yaml \\",
+    "searchlab study new toy --dataset digits --space spaces/cnn.yaml --trials 40",
+    "searchlab study new fast --dataset usps --space spaces/mlp.yaml \\",
+    "    --trials 60 --pruner hyperband --baselines a2 --schemes HF,DT",
+    "searchlab study new small --dataset digits --space spaces/mlp.yaml \\",
     "    --trials 60 --sampler nsga2 --objective accuracy,parameters",
     "searchlab study new photos --dataset folder --root ~/photos --size 64 \\",
     "    --space spaces/cnn.yaml --trials 40 --augment flip+crop",

@@ -84,7 +84,7 @@ def check(
     "sample",
     epilog=examples(
         "searchlab space sample spaces/cnn.yaml -n 5",
-        "searchlab space sample spaces/cnn.yaml --dataset fashion_mnist --seed 1 --json",
+        "searchlab space sample spaces/cnn.yaml --dataset usps --seed 1 --json",
     ),
 )
 def sample(

@@ -79,9 +79,9 @@ _RESUMABLE = (
 @app.command(
     epilog=examples(
         "searchlab study run studies/quickstart.yaml",
-        "searchlab study run studies/fashion-mnist.yaml --set training.epochs=3 --set name=short",
+        "searchlab study run studies/quickstart.yaml --set search.trials=5",
         "searchlab study run studies/report-004.yaml --quick",
-        "searchlab study run studies/quickstart.yaml --address auto --runs-dir /shared/runs",
+        "searchlab study run studies/quickstart.yaml --address auto --runs-dir /nfs",
         "searchlab study run examples/my_family.yaml --plugin examples/my_family.py",
     )
 )
