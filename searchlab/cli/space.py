@@ -131,13 +131,13 @@ def sample(
 
 
 def _is_function(file: str) -> bool:
-    """Return whether text is ``package.module:function`` from a path."""
+    """Return whether the text is ``package.module:function``, not a path."""
     module, colon, name = file.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), name))
 
 
 def _open_source(file: str) -> Callable[[Trial], Point]:
-    """Return what gives a trial its point: a space file, or a Python function."""
+    """Return a function that draws a trial's point from a space file or a Python function."""
     if _is_function(file):
         from searchlab.study.space.callable_space import load_callable, to_point
 
