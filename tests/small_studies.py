@@ -39,6 +39,15 @@ STUDY: dict[str, Any] = {
 }
 
 
+# Changes that leave a study of a single search trial, of one epoch.
+ONE_TRIAL: dict[str, Any] = {
+    "search": {"trials": 1},
+    "training": {"epochs": 1},
+    "baselines": {"architectures": []},
+    "confirm": {"top": 0},
+}
+
+
 def write_study(folder: Path, **changes: Any) -> Path:
     """Write the tiny study with some sections updated; return its file."""
     data = dict(STUDY)

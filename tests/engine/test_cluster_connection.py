@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from searchlab.engine.ray import cluster
 from searchlab.engine.ray.access_token import _remove_orphans, token_settings
 from searchlab.engine.ray.secrecy import hidden_secrets
+from searchlab.errors import InputError
 
 LIMIT_SECONDS = 120
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -35,7 +37,6 @@ from searchlab.engine.ray import cluster, node_report
 from searchlab.errors import InputError
 
 address = sys.argv[1] or None
-cluster._PING_SECONDS = float(sys.argv[2])
 
 def look(facts):
     import ray
@@ -68,7 +69,7 @@ def look(facts):
     }
 
 answers = []
-for _ in range(int(sys.argv[3])):
+for _ in range(int(sys.argv[2])):
     try:
         with cluster.connected_ray(ResourceSpec(workers=3), address=address) as facts:
             answers.append(look(facts))
@@ -83,12 +84,11 @@ def connect(
     address: str = "",
     *arguments: str,
     times: int = 1,
-    ping_seconds: float = 22,
     environment: dict[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Connect in another process, so many times in a row; return what it saw."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_"))}
-    command = [sys.executable, "-c", SCRIPT, address, str(ping_seconds), str(times), *arguments]
+    command = [sys.executable, "-c", SCRIPT, address, str(times), *arguments]
     done = subprocess.run(
         command,
         env={**kept, **(environment or {})},
@@ -175,8 +175,10 @@ def test_a_ray_of_our_own_has_a_cpu_for_each_worker_asked_for(own: list[dict[str
 )
 def test_a_bad_address_is_told(address: str, rule: str) -> None:
     free = _free_port()
-    [answer] = connect(address.format(free=free))
-    assert rule.format(free=free) in answer["error"]
+    address = address.format(free=free)
+    with pytest.raises(InputError) as raised:
+        cluster._join(address, f"--address {address}")
+    assert rule.format(free=free) in str(raised.value)
 
 
 def test_an_address_from_the_environment_is_named_as_such() -> None:
@@ -185,11 +187,12 @@ def test_an_address_from_the_environment_is_named_as_such() -> None:
     assert answer["error"].startswith(f"RAY_ADDRESS {address} cannot be reached")
 
 
-def test_what_listens_but_is_no_ray_is_given_up_on() -> None:
+def test_what_listens_but_is_no_ray_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_PING_SECONDS", 2.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        [answer] = connect(address, ping_seconds=2)
-    assert "does not answer like Ray" in answer["error"]
+        with pytest.raises(InputError, match="does not answer like Ray"):
+            cluster._join(address, f"--address {address}")
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 import torch
-from small_studies import run_study
 
 from searchlab.engine import serial
 from searchlab.engine.devices import choose_device
 from searchlab.engine.ray import node_report
 from searchlab.training.failures import DeviceLostError
-from searchlab.training.images import TrainingData
 
 
 @pytest.mark.parametrize(
@@ -48,25 +46,27 @@ def choose_among_gpus(asked: float | Literal["auto"]) -> torch.device:
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [(0, "cpu"), ("auto", "cuda"), (1, "cuda")])
-def test_the_serial_engine_takes_no_gpu_where_none_is_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: Any, expected: str
+def test_the_serial_engine_takes_no_gpu_if_none_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, gpus: Any, expected: str
 ) -> None:
     wanted: list[str] = []
 
-    def on_the_cpu(images: Any, folds: Any, device: torch.device) -> TrainingData:
-        wanted.append(device.type)
-        return TrainingData.from_images(images, folds, torch.device("cpu"))
-
     class Data:
-        from_images = staticmethod(on_the_cpu)
+        """Notes the device that it is to be on."""
+
+        @staticmethod
+        def from_images(images: Any, folds: Any, device: torch.device) -> None:
+            wanted.append(device.type)
 
     monkeypatch.setattr(serial, "choose_device", choose_among_gpus)
     monkeypatch.setattr(serial, "TrainingData", Data)
-    run_study(
-        tmp_path, "serial",
-        search={"trials": 1}, training={"epochs": 1}, baselines={"architectures": []},
-        confirm={"top": 0}, resources={"gpus": gpus},
-    )  # fmt: skip
+    spec = SimpleNamespace(resources=SimpleNamespace(cpus=1, gpus=gpus))
+    session: Any = SimpleNamespace(
+        ledger=SimpleNamespace(ask=lambda: None, is_waiting=False),
+        prepared=SimpleNamespace(spec=spec, images=None, folds=None),
+        stop=SimpleNamespace(is_made=False),
+    )
+    serial.run_serially(session)
     assert wanted == [expected]
 
 

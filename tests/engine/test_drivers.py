@@ -11,20 +11,17 @@ from pathlib import Path
 import pytest
 from small_studies import Engine, describe_trials, read_trials, resume, run_study, write_study
 
-from searchlab.errors import InputError
+from searchlab.errors import InputError, InterruptedStudyError
+from searchlab.study.ledger import Ledger
 from searchlab.study.run_folder import RunFolder
+from searchlab.training.results import EpochResult
 
-DRIVER = Path(__file__).with_name("disturbed_driver.py")
+DRIVER = Path(__file__).with_name("signalling_driver.py")
 # Were a stop ignored, a study of so many epochs would run into the timeouts below.
 ENDLESS = {"epochs": 100_000, "batch_size": 256}
 TIMEOUT_SECONDS = 120
 # Two baselines of four epochs, then the third epoch of the first search trial.
 IN_MID_SEARCH = "report:11"
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return run_study(tmp_path_factory.mktemp("undisturbed"), "serial")
 
 
 @pytest.fixture
@@ -67,34 +64,27 @@ def _kill(folder: Path, engine: Engine, moment: str, command: str = "run") -> No
     assert code == -signal.SIGKILL, err
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "ask:8",
-        *(
-            pytest.param(late, marks=pytest.mark.slow)
-            for late in ("ask:1", "tell:5", IN_MID_SEARCH, "tell:15")
-        ),
-    ],
-)
+# One killed in mid-search is tested below, together with a second driver.
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["ask:1", "tell:5", "ask:8", "tell:15"])
 def test_a_driver_killed_and_resumed_ends_with_the_same_trials(
-    folder: Path, undisturbed: RunFolder, moment: str
+    folder: Path, serial_run: RunFolder, moment: str
 ) -> None:
     _kill(folder, "serial", moment)
     run = _run_of(folder)
     assert len(read_trials(run)) < 16
     resume(run)
-    assert describe_trials(run) == describe_trials(undisturbed)
+    assert describe_trials(run) == describe_trials(serial_run)
 
 
 @pytest.mark.slow
 def test_a_driver_on_ray_killed_twice_and_resumed_ends_with_the_same_trials(
-    folder: Path, undisturbed: RunFolder
+    folder: Path, serial_run: RunFolder
 ) -> None:
     _kill(folder, "tune", "report:30")
     _kill(folder, "tune", "report:12", "resume")
     resume(_run_of(folder))
-    assert describe_trials(_run_of(folder)) == describe_trials(undisturbed)
+    assert describe_trials(_run_of(folder)) == describe_trials(serial_run)
 
 
 @pytest.mark.slow
@@ -113,38 +103,56 @@ def test_several_workers_killed_and_resumed_lose_no_trial_and_count_none_twice(
     assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
 
 
-def _assert_can_be_resumed(folder: Path, undisturbed: RunFolder) -> None:
-    """Resume a study that was stopped; ``undisturbed`` has the same settings."""
+def _assert_can_be_resumed(folder: Path, serial_run: RunFolder) -> None:
+    """Resume a study that was stopped; ``serial_run`` has the same settings."""
     run = _run_of(folder)
     assert len(read_trials(run)) == 3
     resume(run)
-    assert describe_trials(run) == describe_trials(undisturbed)
+    assert describe_trials(run) == describe_trials(serial_run)
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("SIGINT", 130), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)]
-)
+def test_ctrl_c_stops_a_study_which_resumes_to_the_same_trials(
+    tmp_path: Path, serial_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, reports = Ledger.report, iter(range(100))
+
+    def report_and_signal(ledger: Ledger, result: EpochResult) -> bool:
+        pruned = report(ledger, result)
+        if next(reports) == 10:  # in mid-search
+            signal.raise_signal(signal.SIGINT)
+        return pruned
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "report", report_and_signal)
+        with pytest.raises(InterruptedStudyError, match="searchlab study resume") as stopped:
+            run_study(tmp_path, "serial")
+    assert stopped.value.exit_code == 130
+    _assert_can_be_resumed(tmp_path, serial_run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_stops_the_serial_engine_and_the_study_resumes(
-    folder: Path, undisturbed: RunFolder, name: str, code: int
+    folder: Path, serial_run: RunFolder, name: str, code: int
 ) -> None:
     found, out, err = _finish(_start(folder, "serial", name, IN_MID_SEARCH))
     assert found == code, err
     assert f"searchlab study resume {_run_of(folder).path}" in err
     assert "Traceback" not in err
     assert out == ""  # no leaderboard of half a study
-    _assert_can_be_resumed(folder, undisturbed)
+    _assert_can_be_resumed(folder, serial_run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_stops_ray_and_the_study_resumes(
-    folder: Path, undisturbed: RunFolder, name: str, code: int
+    folder: Path, serial_run: RunFolder, name: str, code: int
 ) -> None:
     found, _, err = _finish(_start(folder, "tune", name, IN_MID_SEARCH))
     assert found == code, err
     assert f"searchlab study resume {_run_of(folder).path}" in err
     assert "Traceback" not in err
-    _assert_can_be_resumed(folder, undisturbed)
+    _assert_can_be_resumed(folder, serial_run)
 
 
 @pytest.mark.slow
@@ -160,17 +168,17 @@ def test_ctrl_c_does_not_wait_for_trials_to_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["serial", "tune"])
 def test_ctrl_c_twice_stops_at_once_and_the_study_resumes(
-    folder: Path, undisturbed: RunFolder, engine: Engine
+    folder: Path, serial_run: RunFolder, engine: Engine
 ) -> None:
     code, _, err = _finish(_start(folder, engine, "SIGINT+SIGINT", IN_MID_SEARCH))
     assert code == 130, err
     assert "can be resumed" in err
     assert "Traceback" not in err
-    _assert_can_be_resumed(folder, undisturbed)
+    _assert_can_be_resumed(folder, serial_run)
 
 
 def test_a_second_driver_is_refused_while_the_first_is_alive(
-    folder: Path, undisturbed: RunFolder
+    folder: Path, serial_run: RunFolder
 ) -> None:
     driver = _start(folder, "serial", "SIGSTOP", IN_MID_SEARCH)
     try:
@@ -185,4 +193,4 @@ def test_a_second_driver_is_refused_while_the_first_is_alive(
     finally:
         driver.kill()
         _finish(driver)
-    _assert_can_be_resumed(folder, undisturbed)
+    _assert_can_be_resumed(folder, serial_run)

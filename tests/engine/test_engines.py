@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_studies import describe_trials, read_trials, resume, run_study
+from small_studies import ONE_TRIAL, describe_trials, read_trials, resume, run_study
 
 from searchlab.engine.ray.adapters import LedgerScheduler
 from searchlab.errors import StudyFailedError
@@ -17,11 +17,6 @@ from searchlab.study.ledger import Ledger
 from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialRun
-
-
-@pytest.fixture(scope="module")
-def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return run_study(tmp_path_factory.mktemp("serial"), "serial")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +40,7 @@ def test_the_serial_engine_trains_on_repeatable_kernels_and_gives_the_settings_b
     monkeypatch.setattr(TrialRun, "step", note)
     num_threads = torch.get_num_threads()
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
-    run_study(tmp_path, "serial", search={"trials": 1}, training={"epochs": 1})
+    run_study(tmp_path, "serial", **ONE_TRIAL)
     assert seen == {(True, 1)}
     assert (torch.backends.cudnn.deterministic, torch.get_num_threads()) == (False, num_threads)
 
@@ -96,7 +91,7 @@ def test_a_finished_study_resumed_stays_as_it_is(
     assert describe_trials(serial_run) == before
 
 
-@pytest.mark.parametrize("engine", ["serial", "tune"])
+@pytest.mark.parametrize("engine", ["serial", pytest.param("tune", marks=pytest.mark.slow)])
 def test_a_trial_that_fails_in_its_worker_is_fail_with_its_error(
     engine: Any, tmp_path: Path, local_ray: None
 ) -> None:
@@ -104,9 +99,9 @@ def test_a_trial_that_fails_in_its_worker_is_fail_with_its_error(
     run = RunFolder(tmp_path / "runs" / "tiny")
     run.path.mkdir(parents=True)
     run.models.parent.write_text("in the way")
-    run_study(tmp_path, engine, training={"epochs": 1}, search={"trials": 2})
+    run_study(tmp_path, engine, training={"epochs": 1}, search={"trials": 1}, confirm={"top": 1})
     trials = read_trials(run)
-    assert len(trials) == 6
+    assert len(trials) == 4
     for trial in trials:
         if trial.user_attrs["role"] == "search":
             assert trial.state.name == "COMPLETE"
@@ -126,8 +121,7 @@ def test_a_diverged_trial_is_pruned_with_reason(
         tmp_path,
         engine,
         space={"parameters": parameters},
-        search=search,
-        training={"epochs": 3, "lr": 0.01},
+        **{**ONE_TRIAL, "search": search, "training": {"epochs": 3, "lr": 0.01}},
     )
     diverged = [t for t in read_trials(run) if t.user_attrs.get("stop_reason") == "diverged"]
     assert diverged
@@ -213,8 +207,8 @@ def test_a_study_of_which_every_search_trial_failed_says_so(
         raise RuntimeError("no memory\nand a long story")
 
     monkeypatch.setattr("searchlab.engine.serial.TrialRun", refuse)
-    patient = {"max_failures_in_row": None}
-    with pytest.raises(StudyFailedError, match="all 12 search trials failed; #2 with") as error:
-        run_study(tmp_path, "serial", search=patient)
+    search = {"trials": 2, "max_failures_in_row": None}
+    with pytest.raises(StudyFailedError, match="all 2 search trials failed; #0 with") as error:
+        run_study(tmp_path, "serial", **{**ONE_TRIAL, "search": search})
     assert "RuntimeError: no memory" in str(error.value)
     assert "story" not in str(error.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def run_with(folder: Path, *overrides: str) -> RunFolder:
     return run
 
 
+@pytest.fixture(scope="module")
+def unevaluated(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished study that asked for no ensemble and no correlation."""
+    return run_with(tmp_path_factory.mktemp("unevaluated"))
+
+
+def evaluate(unevaluated: RunFolder, folder: Path, *overrides: str) -> RunFolder:
+    """Resume a copy of the study, in which nothing but evaluations is left to do."""
+    run = RunFolder(folder / "runs" / "tiny")
+    shutil.copytree(unevaluated.path, run.path)
+    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=overrides)
+    return run
+
+
 def recorded(run: RunFolder) -> dict[str, dict[str, Any]]:
     return read_study(run, None).evaluations
 
@@ -67,8 +82,10 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_each_is_recorded_once_from_models_loaded_once(tmp_path: Path, loaded: list[str]) -> None:
-    run = run_with(tmp_path, *BOTH)
+def test_each_is_recorded_once_from_models_loaded_once(
+    unevaluated: RunFolder, tmp_path: Path, loaded: list[str]
+) -> None:
+    run = evaluate(unevaluated, tmp_path, *BOTH)
     found = recorded(run)
     assert set(found) == {"both", "a2/DT", "a2/HF"}
     assert 0 <= found["both"]["accuracy"] <= 1
@@ -81,8 +98,8 @@ def test_each_is_recorded_once_from_models_loaded_once(tmp_path: Path, loaded: l
     assert len(loaded) == 2
 
 
-def test_the_ensemble_is_that_of_the_saved_models(tmp_path: Path) -> None:
-    run = run_with(tmp_path, *BOTH)
+def test_the_ensemble_is_that_of_the_saved_models(unevaluated: RunFolder, tmp_path: Path) -> None:
+    run = evaluate(unevaluated, tmp_path, *BOTH)
     prepared = prepare_study(run.load(), data_dir=NO_DATA)
     data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
     models = [load_model(model_path(run.models, number), data) for number in (0, 1)]
@@ -112,8 +129,10 @@ def test_a_study_that_ends_before_is_evaluated_when_it_is_resumed(
     assert set(recorded(run)) == {"both", "a2/DT", "a2/HF"}
 
 
-def test_an_ensemble_of_other_members_is_measured_again(tmp_path: Path, loaded: list[str]) -> None:
-    run = run_with(tmp_path, "ensembles={one: [a2/HF, a2/DT]}")
+def test_an_ensemble_of_other_members_is_measured_again(
+    unevaluated: RunFolder, tmp_path: Path, loaded: list[str]
+) -> None:
+    run = evaluate(unevaluated, tmp_path, "ensembles={one: [a2/HF, a2/DT]}")
     resume_study(
         run,
         RunOptions(data_dir=NO_DATA, engine="serial"),
@@ -139,7 +158,7 @@ def hf_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("hf_fails")
-def test_what_names_a_failed_baseline_is_said_and_left_out(
+def test_what_names_a_failed_baseline_is_skipped_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="searchlab.engine.evaluations"):
@@ -150,11 +169,11 @@ def test_what_names_a_failed_baseline_is_said_and_left_out(
     assert state_of(run) == "finished"
 
 
-def test_what_names_a_baseline_that_the_study_leaves_out_is_not_spoken_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_what_names_a_baseline_that_the_study_omits_is_skipped_silently(
+    unevaluated: RunFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="searchlab.engine.evaluations"):
-        run = run_with(tmp_path, *BOTH, "baselines.only=[a2/DT]")
+        run = evaluate(unevaluated, tmp_path, *BOTH, "baselines.only=[a2/DT]")
     assert set(recorded(run)) == {"a2/DT"}
     assert "was not measured" not in caplog.text
 
@@ -207,7 +226,7 @@ def test_a_driver_killed_between_two_evaluations_is_resumed(tmp_path: Path) -> N
     path = write_study(tmp_path, **SMALL)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **evaluated}))
     options = ["--runs-dir", tmp_path / "runs", "--engine", "serial", "--quiet"]
-    driver = Path(__file__).with_name("disturbed_driver.py")
+    driver = Path(__file__).with_name("signalling_driver.py")
     command = [sys.executable, driver, "SIGKILL", "evaluate:1", "study", "run", path, *options]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
@@ -219,8 +238,11 @@ def test_a_driver_killed_between_two_evaluations_is_resumed(tmp_path: Path) -> N
     assert state_of(run) == "finished"
 
 
-def test_what_cannot_be_measured_is_said_and_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_cannot_be_measured_is_skipped_with_a_warning(
+    unevaluated: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def lose_a_model(
         prepared: Any, study: optuna.Study, records: Any, models: Path, *, stop: StopRequest
@@ -230,7 +252,7 @@ def test_what_cannot_be_measured_is_said_and_left_out(
             evaluations.evaluate_finished(prepared, study, records, models, stop=stop)
 
     monkeypatch.setattr("searchlab.engine.launch.evaluate_finished", lose_a_model)
-    run = run_with(tmp_path, *BOTH)
+    run = evaluate(unevaluated, tmp_path, *BOTH)
     assert set(recorded(run)) == {"a2/DT"}
     assert "both was not measured" in caplog.text
     assert "a2/HF was not measured" in caplog.text
@@ -238,18 +260,23 @@ def test_what_cannot_be_measured_is_said_and_left_out(
 
 
 def test_neurons_that_are_all_silent_do_not_end_the_study_in_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    unevaluated: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(
         "searchlab.training.saved_models.SavedModel.features",
         lambda _model, data: torch.zeros(len(data.test_labels), 5),
     )
     with caplog.at_level(logging.WARNING, logger="searchlab"):
-        run = run_with(tmp_path, *BOTH)
+        run = evaluate(unevaluated, tmp_path, *BOTH)
     assert set(recorded(run)) == {"both", "a2/DT"}
     assert "a2/HF was not measured: needs two neurons that respond, got 0" in caplog.text
 
 
-def test_a_study_that_asks_for_nothing_records_nothing(tmp_path: Path, loaded: list[str]) -> None:
-    assert recorded(run_with(tmp_path)) == {}
+def test_a_study_that_asks_for_nothing_records_nothing(
+    unevaluated: RunFolder, tmp_path: Path, loaded: list[str]
+) -> None:
+    assert recorded(evaluate(unevaluated, tmp_path)) == {}
     assert loaded == []

@@ -15,7 +15,7 @@ from small_studies import read_trials, write_study
 
 from searchlab.study.run_folder import RunFolder
 
-DRIVER = Path(__file__).with_name("disturbed_driver.py")
+DRIVER = Path(__file__).with_name("signalling_driver.py")
 NUM_KILLS = 4
 NUM_WORKERS = 2
 NUM_TRIALS = 16  # two baselines, twelve search trials, two finalists

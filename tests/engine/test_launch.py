@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_studies import NO_DATA, describe_trials, run_study, write_study
+from small_studies import NO_DATA, ONE_TRIAL, describe_trials, run_study, write_study
 
 from searchlab.config.loading import load_study
 from searchlab.engine import launch
@@ -26,7 +26,7 @@ def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
 
     def run_the_other(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(launch, "prepare_study", prepare)
-        run_study(tmp_path, "serial", search={"trials": 1}, training={"epochs": 1})
+        run_study(tmp_path, "serial", **ONE_TRIAL)
         return prepare(*arguments, **options)
 
     monkeypatch.setattr(launch, "prepare_study", run_the_other)
@@ -34,7 +34,7 @@ def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
     with pytest.raises(InputError, match="exists already"):
         launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
     assert run.exists()
-    assert len(describe_trials(run)) == 4  # two baselines, a search trial, its finalist
+    assert len(describe_trials(run)) == 1
 
 
 def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_study_that_cannot_begin_leaves_no_note_of_its_storage(tmp_path: Path)
     run.path.mkdir(parents=True)  # the user's own folder stays
     url = f"sqlite:///{tmp_path / 'shared.db'}"
     other = RunFolder(tmp_path / "elsewhere" / "tiny")
-    file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
+    file = load_study(write_study(tmp_path, **ONE_TRIAL))
     launch.begin_study(
         file, other, launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     )
@@ -66,7 +66,7 @@ def test_a_study_whose_cluster_is_not_there_can_be_run_again(
     run = RunFolder(tmp_path / "runs" / "tiny")
     if is_shared:
         run.path.mkdir(parents=True)  # the user's own folder stays
-    file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
+    file = load_study(write_study(tmp_path, **ONE_TRIAL))
     options = launch.RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
     with monkeypatch.context() as patch:
         patch.setattr(launch, "_run_trials", find_no_cluster)
@@ -74,7 +74,7 @@ def test_a_study_whose_cluster_is_not_there_can_be_run_again(
             launch.begin_study(file, run, options)
     assert not run.exists()
     launch.begin_study(file, run, options)
-    assert len(describe_trials(run)) == 4
+    assert len(describe_trials(run)) == 1
 
 
 def test_an_input_error_after_the_first_trial_takes_nothing_back(
@@ -85,10 +85,10 @@ def test_an_input_error_after_the_first_trial_takes_nothing_back(
 
     monkeypatch.setattr(launch, "evaluate_finished", refuse)
     run = RunFolder(tmp_path / "runs" / "tiny")
-    file = load_study(write_study(tmp_path, search={"trials": 1}, training={"epochs": 1}))
+    file = load_study(write_study(tmp_path, **ONE_TRIAL))
     with pytest.raises(InputError, match="after all"):
         launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
-    assert len(describe_trials(run)) == 4
+    assert len(describe_trials(run)) == 1
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,12 @@ HERE = ClusterFacts(
 )  # fmt: skip
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> PreparedStudy:
-    return prepare_study(load_study(write_study(tmp_path)), data_dir=NO_DATA)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedStudy:
+    return prepare_study(load_study(write_study(tmp_path_factory.mktemp("tiny"))), data_dir=NO_DATA)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(prepared: PreparedStudy) -> TrialConfig:
     found = find_largest_model(prepared)
     assert found is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,78 +120,85 @@ SHORT: dict[str, Any] = {
 }
 
 
-def test_a_run_is_resumed_without_naming_its_plugins_again(tmp_path: Path, forget: Forget) -> None:
-    forget()
-    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
-    assert yaml.safe_load(run.study_file.read_text())["plugins"] == [str(FAMILY)]
-    forget()
-    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
-    assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE"] * 4
-    assert run.load().spec.plugins == (str(FAMILY),)
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A finished run, a copy of which each test has to itself, and the plugin it began with."""
+
+    run: RunFolder
+    plugin: Path
 
 
-def test_a_plugin_named_on_resume_is_recorded_beside_the_others(
-    tmp_path: Path, forget: Forget
-) -> None:
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory: pytest.TempPathFactory, forget: Forget) -> Recorded:
     forget()
-    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
-    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), plugins=[str(DATASET)])
-    assert run.load().spec.plugins == (str(FAMILY), str(DATASET))
+    folder = tmp_path_factory.mktemp("short")
+    plugin = Path(shutil.copy(FAMILY, folder / "mine.py"))
+    return Recorded(run_plugin_study(folder, "serial", plugin, **SHORT), plugin)
 
 
-def test_a_run_whose_plugin_is_gone_is_read_and_refused_to_resume(
-    tmp_path: Path, forget: Forget
-) -> None:
+@pytest.fixture
+def recorded(short_run: Recorded, tmp_path: Path, forget: Forget) -> Iterator[Recorded]:
     forget()
-    path = Path(shutil.copy(FAMILY, tmp_path / "mine.py"))
-    run = run_plugin_study(tmp_path, "serial", path, **SHORT)
-    path.unlink()
-    forget()
-    before = describe_trials(run)
-    assert len(read_study(run, None).records) == 2
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    shutil.copytree(short_run.run.path, run.path)
+    yield Recorded(run, short_run.plugin)
+    shutil.copy(FAMILY, short_run.plugin)
+
+
+def resume(run: RunFolder, *overrides: str, plugins: tuple[str, ...] = ()) -> None:
+    options = RunOptions(data_dir=NO_DATA, engine="serial")
+    resume_study(run, options, overrides=overrides, plugins=plugins)
+
+
+MORE_TRIALS = "search.trials=2"
+
+
+def test_a_run_is_resumed_without_naming_its_plugins_again(recorded: Recorded) -> None:
+    plugins = (str(recorded.plugin),)
+    assert yaml.safe_load(recorded.run.study_file.read_text())["plugins"] == [*plugins]
+    resume(recorded.run, MORE_TRIALS)
+    assert [trial.state.name for trial in read_trials(recorded.run)] == ["COMPLETE"] * 3
+    assert recorded.run.load().spec.plugins == plugins
+
+
+def test_a_run_whose_plugin_is_gone_is_read_and_refused_to_resume(recorded: Recorded) -> None:
+    recorded.plugin.unlink()
+    before = describe_trials(recorded.run)
+    assert len(read_study(recorded.run, None).records) == 2
     with pytest.raises(InputError, match=r"mine\.py does not exist\. Correct the path"):
-        resume_study(
-            run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
-        )
-    assert describe_trials(run) == before
-    assert run.load().spec.search.trials == 1
+        resume(recorded.run, MORE_TRIALS)
+    assert describe_trials(recorded.run) == before
+    assert recorded.run.load().spec.search.trials == 1
 
 
 def test_a_plugin_that_was_edited_is_refused_until_it_is_restored(
-    tmp_path: Path, forget: Forget
+    recorded: Recorded, forget: Forget
 ) -> None:
-    forget()
-    path = Path(shutil.copy(FAMILY, tmp_path / "mine.py"))
-    run = run_plugin_study(tmp_path, "serial", path, **SHORT)
-    before = describe_trials(run)
-    path.write_text(FAMILY.read_text() + "# another\n")
-    forget()
+    before = describe_trials(recorded.run)
+    recorded.plugin.write_text(FAMILY.read_text() + "# another\n")
     with pytest.raises(InputError) as caught:
-        resume_study(
-            run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",)
-        )
-    assert str(caught.value).startswith(f"plugin {path} must not change during a study")
+        resume(recorded.run, MORE_TRIALS)
+    assert str(caught.value).startswith(f"plugin {recorded.plugin} must not change during a study")
     assert "Restore it, or run the changed one as another study" in str(caught.value)
-    assert describe_trials(run) == before
-    assert run.load().spec.search.trials == 1
-    shutil.copy(FAMILY, path)
+    assert describe_trials(recorded.run) == before
+    assert recorded.run.load().spec.search.trials == 1
+    shutil.copy(FAMILY, recorded.plugin)
     forget()
-    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), overrides=("search.trials=3",))
-    assert len(describe_trials(run)) == 4
+    resume(recorded.run, MORE_TRIALS)
+    assert len(describe_trials(recorded.run)) == 3
 
 
-def test_a_plugin_added_on_resume_is_held_to_what_it_was_then(
-    tmp_path: Path, forget: Forget
+def test_a_plugin_added_on_resume_is_recorded_and_held_to_what_it_was_then(
+    recorded: Recorded, tmp_path: Path, forget: Forget
 ) -> None:
-    forget()
     path = tmp_path / "more.py"
     path.write_text("")
-    run = run_plugin_study(tmp_path, "serial", FAMILY, **SHORT)
-    resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"), plugins=[str(path)])
+    resume(recorded.run, plugins=(str(path),))
+    assert recorded.run.load().spec.plugins == (str(recorded.plugin), str(path))
     path.write_text("edited = True\n")
     forget()
     with pytest.raises(InputError, match=r"more\.py must not change during a study"):
-        resume_study(run, RunOptions(data_dir=NO_DATA, engine="serial"))
+        resume(recorded.run)
 
 
 def test_a_users_dataset_is_studied(tmp_path: Path, forget: Forget) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from searchlab.engine.ray import node_report, preflight
+from searchlab.engine.ray import node_questions, node_report, preflight
 from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts, read_cluster
 from searchlab.engine.ray.preflight import check_nodes
 from searchlab.errors import InputError
@@ -211,13 +211,13 @@ def test_a_folder_of_the_same_name_on_a_private_disk_is_told_apart(tmp_path: Pat
 def test_what_a_node_writes_must_reach_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "_FILE_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(node_questions, "_FILE_WAIT_SECONDS", 0.0)
     secret = "told by the driver"
     (tmp_path / "driver").write_text(secret)
-    unseen = preflight._read_answer(tmp_path, "node-1", secret)
+    unseen = node_questions._read_answer(tmp_path, "node-1", secret)
     assert unseen == "does not show the driver what this node writes"
     assert ask(tmp_path, secret) is None
-    assert preflight._read_answer(tmp_path, "node-1", secret) is None
+    assert node_questions._read_answer(tmp_path, "node-1", secret) is None
 
 
 def test_a_folder_that_a_node_cannot_write_is_told(tmp_path: Path) -> None:

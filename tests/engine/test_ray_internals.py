@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,7 @@ import ray
 import ray.air.execution._internal.actor_manager
 import ray.tune.execution.tune_controller
 
-import searchlab
 from searchlab.engine.ray import ray_internals
-
-PACKAGE = Path(searchlab.__file__).parent
-ALLOWED = Path(ray_internals.__file__)
 
 
 def changed(function: Any, what: str) -> str:
@@ -131,28 +125,3 @@ def test_a_token_that_is_set_after_ray_was_imported_is_found(
             )
     finally:
         function()
-
-
-# Ray's own names for what nobody else is to touch.
-def is_private(module: str) -> bool:
-    top, *rest = module.split(".")
-    return top == "ray" and any(part.startswith("_") for part in rest)
-
-
-def find_private_uses(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            used = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            used = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Attribute):
-            used = [ast.unparse(node)]
-        else:
-            continue
-        yield from (f"{path.name}:{node.lineno} {name}" for name in used if is_private(name))
-
-
-def test_ray_internals_alone_uses_private_parts_of_ray() -> None:
-    files = [path for path in PACKAGE.rglob("*.py") if path != ALLOWED]
-    assert [use for path in files for use in find_private_uses(path)] == []
-    assert list(find_private_uses(ALLOWED)), "the test sees nothing"

@@ -18,6 +18,9 @@ import pytest
 import sqlalchemy
 from small_studies import search_command, write_study
 
+from searchlab.config.loading import load_study
+from searchlab.errors import InputError
+
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
@@ -215,10 +218,15 @@ def test_the_password_of_a_storage_that_is_away_is_not_told(
 
 
 @pytest.mark.parametrize("name", ["../x", "/abs", "a/b", "..", ".hidden", "a\\b", "-x", ""])
-def test_a_name_that_is_no_slug_is_refused_and_nothing_written(tmp_path: Path, name: str) -> None:
+def test_a_name_that_is_no_slug_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="name"):
+        load_study(write_study(tmp_path), [f"name={name}"])
+
+
+def test_a_refused_name_leaves_nothing_behind(tmp_path: Path) -> None:
     study = write_study(tmp_path)
     runs = tmp_path / "deep" / "runs"
-    command = search_command("run", study, "--runs-dir", runs, "--set", f"name={name}")
+    command = search_command("run", study, "--runs-dir", runs, "--set", "name=../x")
     before = sorted(tmp_path.rglob("*"))
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2, done.stderr

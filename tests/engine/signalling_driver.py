@@ -1,4 +1,4 @@
-"""Runs ``searchlab`` and sends itself signals: ``disturbed_driver.py SIGKILL report:7 study ...``
+"""Runs ``searchlab`` and sends itself signals: ``signalling_driver.py SIGKILL report:7 study ...``
 
 ``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise, and
 ``evaluate:1`` is right after the first ensemble or correlation is recorded.
@@ -29,12 +29,12 @@ def _send(names: str) -> None:
             os.kill(os.getpid(), number)
 
 
-def _disturb(names: str, method: str, nth: int) -> None:
+def _signal_after(names: str, method: str, nth: int) -> None:
     owner, method = (Study, "set_user_attr") if method == "evaluate" else (Ledger, method)
     original = getattr(owner, method)
     count = 0
 
-    def disturbed(*arguments: Any, **options: Any) -> Any:
+    def signalling(*arguments: Any, **options: Any) -> Any:
         nonlocal count
         returned = original(*arguments, **options)
         count += owner is Ledger or arguments[1] == EVALUATIONS
@@ -42,10 +42,10 @@ def _disturb(names: str, method: str, nth: int) -> None:
             _send(names)
         return returned
 
-    setattr(owner, method, disturbed)
+    setattr(owner, method, signalling)
 
 
 if __name__ == "__main__":
     method, _, nth = sys.argv[2].partition(":")
-    _disturb(sys.argv[1], method, int(nth))
+    _signal_after(sys.argv[1], method, int(nth))
     main(sys.argv[3:])
