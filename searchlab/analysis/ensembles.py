@@ -23,4 +23,4 @@ def evaluate_ensemble(logits: Sequence[Tensor], labels: Tensor) -> dict[str, flo
     mean = torch.stack([member.double().softmax(1) for member in logits]).mean(0)
     # A probability can round to 0, whose logarithm is infinite.
     log_mean = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
-    return measure_answers(Answers(labels=labels, logits=log_mean))
+    return measure_answers(Answers(labels=labels, batches=[log_mean]))

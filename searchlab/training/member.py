@@ -202,14 +202,14 @@ class Member:
             ]
         answers = Answers(
             labels=labels[indices],
-            logits=torch.cat(logits),
-            attacked=self._predict_under_attack(images, labels, indices),
+            batches=logits,
+            attacked=self._answer_under_attack(images, labels, indices),
         )
         return measure_answers(answers, requested=self._config.measures)
 
-    def _predict_under_attack(
+    def _answer_under_attack(
         self, images: Tensor, labels: Tensor, indices: Tensor
-    ) -> Tensor | None:
+    ) -> Answers | None:
         attack = self._config.robustness
         if attack is None:
             return None
@@ -220,7 +220,7 @@ class Member:
             attacked = self._perturb(pixels, labels[batch], attack, drawing)
             with torch.inference_mode():
                 logits.append(self._predict(self._normalize_pixels(attacked)))
-        return torch.cat(logits)
+        return Answers(labels=labels[indices], batches=logits)
 
     def _evaluation_batch(self, *, with_gradients: bool = False) -> int:
         whole = evaluation_batch(self._data.image_shape, with_gradients=with_gradients)

@@ -6,7 +6,7 @@ it is read once an evaluation, because each reading waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
@@ -34,20 +34,30 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a model answered on N images: ``labels`` int64 [N], ``logits`` float32 [N, C].
+    """What a model answered on N images: ``labels`` int64 [N], and its logits [B, C] by batch.
 
-    ``attacked`` are its logits on the same images under the trial's attack, if it has one.
+    ``attacked`` is what it answered on the same images under the trial's attack, if it has one.
     """
 
     labels: Tensor
-    logits: Tensor
-    attacked: Tensor | None = None
+    batches: Sequence[Tensor]
+    attacked: Answers | None = None
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """All logits [N, C]: with hundreds of classes the copy takes longer than their loss."""
+        return torch.cat(list(self.batches))
+
+    @cached_property
+    def guesses(self) -> Tensor:
+        """The classes that the images were taken for: int64 [N]."""
+        return torch.cat([logits.argmax(1) for logits in self.batches])
 
     @cached_property
     def confusion(self) -> Tensor:
         """Images by their class and by the class that they were taken for: int64 [C, C]."""
-        num_classes = self.logits.shape[1]
-        cells = self.labels * num_classes + self.logits.argmax(1)
+        num_classes = self.batches[0].shape[1]
+        cells = self.labels * num_classes + self.guesses
         # Not bincount, which waits for the device to learn the largest cell.
         counts = cells.new_zeros(num_classes**2).index_add_(0, cells, torch.ones_like(cells))
         return counts.view(num_classes, num_classes)
@@ -125,12 +135,17 @@ def _is_wanted(metric: Metric, requested: Collection[str]) -> bool:
 
 @measures_answers("accuracy")
 def _measure_accuracy(answers: Answers) -> Tensor:
-    return answers.confusion.trace().double() / len(answers.labels)
+    return (answers.guesses == answers.labels).double().mean()
 
 
 @measures_answers("loss")
 def _measure_loss(answers: Answers) -> Tensor:
-    return cross_entropy(answers.logits, answers.labels, reduction="none").double().mean()
+    labels = torch.split(answers.labels, [len(logits) for logits in answers.batches])
+    sums = [
+        cross_entropy(logits, those, reduction="sum")
+        for logits, those in zip(answers.batches, labels, strict=True)
+    ]
+    return torch.stack(sums).double().sum() / len(answers.labels)
 
 
 @measures_answers("balanced_accuracy")
@@ -151,7 +166,7 @@ def _measure_macro_f1(answers: Answers) -> Tensor:
 @measures_answers("robust_accuracy")
 def _measure_robust_accuracy(answers: Answers) -> Tensor:
     assert answers.attacked is not None
-    return (answers.attacked.argmax(1) == answers.labels).double().mean()
+    return _measure_accuracy(answers.attacked)
 
 
 # Of a trial or its network

@@ -20,14 +20,14 @@ from searchlab.training.metrics import Answers, measure_answers, measures_answer
 def draw(labels: list[int], num_classes: int, *, seed: int = 0) -> Answers:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn((len(labels), num_classes), generator=generator)
-    return Answers(labels=torch.tensor(labels), logits=logits)
+    return Answers(labels=torch.tensor(labels), batches=logits.split(64))
 
 
 def guess(label: int, labels: list[int], num_classes: int) -> Answers:
     """Answers of a model that takes every image for the same class."""
     logits = torch.zeros((len(labels), num_classes))
     logits[:, label] = 1
-    return Answers(labels=torch.tensor(labels), logits=logits)
+    return Answers(labels=torch.tensor(labels), batches=[logits])
 
 
 ANSWERS = {
@@ -67,16 +67,19 @@ def test_a_guess_of_the_large_class_is_seen_through() -> None:
 
 
 def test_the_confusion_has_a_row_a_class_and_a_column_a_guess() -> None:
-    answers = Answers(labels=torch.tensor([0, 0, 2]), logits=torch.eye(3)[[0, 1, 1]])
+    answers = Answers(labels=torch.tensor([0, 0, 2]), batches=[torch.eye(3)[[0, 1, 1]]])
     assert answers.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0]]
 
 
 def test_what_an_attack_leaves_is_measured_if_there_was_one() -> None:
     plain = ANSWERS["all classes"]
-    attacked = Answers(labels=plain.labels, logits=plain.logits, attacked=plain.logits.flip(0))
-    expected = accuracy_score(plain.labels, attacked.logits.flip(0).argmax(1))
+    fooled = Answers(labels=plain.labels, batches=[plain.logits.flip(0)])
+    attacked = Answers(labels=plain.labels, batches=plain.batches, attacked=fooled)
     assert "robust_accuracy" not in measure_answers(plain)
-    assert measure_answers(attacked)["robust_accuracy"] == pytest.approx(expected)
+    assert measure_answers(attacked) == {
+        **measure_answers(plain),
+        "robust_accuracy": measure_answers(fooled)["accuracy"],
+    }
 
 
 def test_an_evaluation_waits_for_the_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
