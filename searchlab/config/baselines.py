@@ -34,7 +34,7 @@ class BaselineRow(Spec):
     """One fixed rival: an architecture, its own parameters, and how its training differs.
 
     What it has of the searched parameters must lie in the space, because all trials of a study are
-    recorded in the same ranges and choices (DESIGN 4).
+    recorded in the same ranges and choices (docs/design.md, decision 4).
     """
 
     name: RowName = Field(description="how leaderboards name it")

@@ -1,4 +1,4 @@
-"""Baselines are points of the space, like their peers (DESIGN 4)."""
+"""Baselines are points of the space, like their peers (docs/design.md, decision 4)."""
 
 from __future__ import annotations
 

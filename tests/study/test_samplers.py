@@ -1,4 +1,4 @@
-"""Samplers depend on the seed, the trial's number and the finished trials only (DESIGN 4, 7)."""
+"""Samplers depend on the seed, the trial's number and the finished trials only."""
 
 from __future__ import annotations
 

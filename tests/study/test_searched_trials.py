@@ -1,4 +1,4 @@
-"""Samplers are offered what the space names, and see the search's own trials only (DESIGN 4)."""
+"""Samplers are offered what the space names, and see the search's own trials only."""
 
 from __future__ import annotations
 

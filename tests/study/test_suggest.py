@@ -1,4 +1,4 @@
-"""Every point that an Optuna trial is asked for lies in the space, under the names of DESIGN."""
+"""Every point that an Optuna trial is asked for lies in the space."""
 
 from __future__ import annotations
 

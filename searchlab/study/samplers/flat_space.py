@@ -111,7 +111,7 @@ class WholeSpaceSampler(BaseSampler):
 
     ``propose`` may depend on the seed, the trial's number and the study's trials, never on what
     this object did before: it is made anew for every trial, with a ``seed`` of the trial's own
-    (DESIGN 7).
+    (docs/design.md, decision 7).
     """
 
     def __init__(self, flat: FlatSpace, seed: int, *, study_seed: int) -> None:

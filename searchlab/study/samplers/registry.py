@@ -68,7 +68,7 @@ def _make_random(seed: int) -> BaseSampler:
 def _make_tpe(seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=ExperimentalWarning)
-        # Without group, conditional parameters are sampled independently, in silence (DESIGN 4).
+        # Without group, conditional parameters are sampled independently, in silence.
         return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
 
 

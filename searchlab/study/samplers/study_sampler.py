@@ -31,7 +31,7 @@ IsNeedless = Callable[["Study", str], bool]
 
 
 class StudySampler(BaseSampler):
-    """Gives each trial a fresh sampler, which sees the search alone (DESIGN 4, 7).
+    """Gives each trial a fresh sampler, which sees the search alone.
 
     A sampler with one stream of random numbers would give trial 12 other parameters after a
     restart than without one. So the sampler's seed derives from the trial's number, and the

@@ -1,4 +1,4 @@
-"""StudySpace: what a study searches, and in what its trials are recorded (DESIGN 4).
+"""StudySpace: what a study searches, and in what its trials are recorded.
 
 The space is the user's: samplers are offered nothing else. Baselines are rows of the same study,
 so their architectures are among the recorded choices of ``family``, in every trial alike: Optuna
