@@ -179,7 +179,7 @@ def fill_database(storage: Any, study_id: int, size: int) -> None:
                     models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
                 ),
             )
-    with storage.inner._backend.engine.begin() as connection:
+    with storage.database.engine.begin() as connection:
         for table, content in rows.items():
             connection.execute(sqlalchemy.insert(table), content)
 

@@ -20,10 +20,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-from searchlab.study.storage.grpc_settings import prepare_grpc
-
-prepare_grpc()  # before a test imports grpc by itself
-
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 

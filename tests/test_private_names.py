@@ -19,19 +19,6 @@ ROOT = Path(__file__).parents[1]
 INTERNALS = {"searchlab/study/optuna_internals.py", "searchlab/engine/ray/ray_internals.py"}
 # Documented in spite of its name; the one class of all of torch's batch norms.
 ALLOWED = {"os._exit", "torch.nn.modules.batchnorm._BatchNorm"}
-# What is still to be moved into those two files.
-TO_MOVE = {
-    "searchlab/study/storage/bulk_writing.py",
-    "searchlab/study/storage/fencing.py",
-    "searchlab/study/storage/proxy.py",
-    "searchlab/study/storage/record_storage.py",
-    "searchlab/study/storage/retrying_storage.py",
-    "searchlab/study/storage/row_storage.py",
-    "searchlab/study/storage/server.py",
-    "searchlab/study/transfer/copy_mark.py",
-    "searchlab/study/transfer/copying.py",
-    "searchlab/study/transfer/deletion.py",
-}
 
 
 def is_private(name: str) -> bool:
@@ -102,7 +89,7 @@ def test_private_names_of_others_are_used_in_two_files_only() -> None:
     uses = {
         name: found
         for name, path in files.items()
-        if name not in INTERNALS | TO_MOVE and (found := find_private_uses(path.read_text()))
+        if name not in INTERNALS and (found := find_private_uses(path.read_text()))
     }
     assert uses == {}
 
@@ -147,7 +134,7 @@ def test_a_private_that_is_inherited_is_found(kind: type, found: set[str]) -> No
 def read_classes() -> Iterator[type]:
     for module in pkgutil.walk_packages(searchlab.__path__, "searchlab."):
         path = f"{module.name.replace('.', '/')}.py"
-        if path in INTERNALS | TO_MOVE or module.name == "searchlab.__main__":
+        if path in INTERNALS or module.name == "searchlab.__main__":
             continue
         for kind in vars(importlib.import_module(module.name)).values():
             if inspect.isclass(kind) and kind.__module__ == module.name:

@@ -1,4 +1,4 @@
-"""How far the copying of a study's trials is, on stderr; a log gets no lines of it."""
+"""The progress of copying a study's trials, on a terminal's stderr; a log gets none of it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["copy_progress"]
 
 
 @contextmanager
-def copy_progress(quiet: bool = False) -> Iterator[CopyProgress | None]:
-    """Give what shows a copy's progress until the block ends; None where nobody looks.
+def copy_progress() -> Iterator[CopyProgress | None]:
+    """Yield what shows a copy's progress until the block ends; None if stderr is no terminal.
 
     Optuna's own lines are silenced.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if quiet or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

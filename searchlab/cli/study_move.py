@@ -54,8 +54,8 @@ def export(
 ) -> None:
     """Write a study into a single file: its trials, its YAML and its models.
 
-    It may be running: the file holds the study as it stands. A trial in flight is RUNNING in the
-    file, without its checkpoint; where the file is imported and resumed, it begins anew under its
+    The study may be running: the file holds it as it stands. A trial in flight is RUNNING in the
+    file, without its checkpoint; once the file is imported and resumed, it begins anew under its
     own number.
     """
     from searchlab.cli.copy_progress import copy_progress
@@ -71,9 +71,9 @@ def export(
     if file.is_dir():
         raise InputError("is a folder", where=str(file), remedy="Name a file")
     if not file.parent.is_dir():
-        raise InputError("is not there", where=f"the folder {file.parent}")
+        raise InputError("does not exist", where=f"the folder {file.parent}")
     folder = _find(run, runs_dir)
-    url = read_study(folder, storage).storage_url  # creates nothing where the study is missing
+    url = read_study(folder, storage).storage_url  # creates nothing if the study is missing
     with copy_progress() as show:
         exported = export_study(folder, open_storage(url), file, on_progress=show)
     if as_json:
@@ -86,10 +86,10 @@ def export(
         }
         typer.echo(json.dumps(data, indent=2))
         return
-    typer.echo(f"exported {describe_copy(exported.copy)}")
-    typer.echo(f"file: {file} ({exported.num_artifacts} models, {exported.num_bytes:,} bytes)")
+    typer.echo(f"Exported {describe_copy(exported.copy)}")
+    typer.echo(f"File: {file} ({exported.num_artifacts} models, {exported.num_bytes:,} bytes)")
     for path in exported.left_out:
-        typer.echo(f"left out, no model: {path}", err=True)
+        typer.echo(f"skipped (not a model file): {path}", err=True)
 
 
 def import_(
@@ -102,10 +102,10 @@ def import_(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a run of an exported file, to be read or resumed here.
+    """Make a run from an exported file, to read or resume it here.
 
     The file may come from anybody: it is checked before anything is written, and nothing in it is
-    run. The images, and plugins that its study names, must be on this machine to resume it.
+    run. To resume it, this machine needs the images, and the plugins that the study names.
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
@@ -124,13 +124,13 @@ def import_(
         }
         typer.echo(json.dumps(data, indent=2))
         return
-    typer.echo(f"imported {describe_copy(imported.copy)}")
-    typer.echo(f"The study lies in {path}/. Look at it: searchlab study leaderboard {path}")
+    typer.echo(f"Imported {describe_copy(imported.copy)}")
+    typer.echo(f"Results are in {path}/. Open them with: searchlab study leaderboard {path}")
 
 
 def delete(
     run: RunArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     keep_storage: Annotated[
         bool, typer.Option("--keep-storage", help="Delete the run folder only.")
     ] = False,
@@ -140,14 +140,14 @@ def delete(
 ) -> None:
     """Delete a study: its trials in the storage and its run folder.
 
-    Files in the folder that searchlab did not write are left, and named.
+    Files in the folder that searchlab did not write are kept, and listed.
     """
-    from searchlab.report.reading import is_driven
+    from searchlab.study.locks.file_lock import is_file_held
     from searchlab.study.storage.opening import hide_password
     from searchlab.study.transfer.deletion import delete_run
 
     folder = _find(run, runs_dir)
-    if is_driven(folder):
+    if is_file_held(folder.lock_file):
         raise InputError(
             "is being run by another process",
             where=f"the run {folder.path}",
@@ -161,9 +161,9 @@ def delete(
         data = {"study": gone.study, "storage": url, "left": [str(path) for path in gone.left]}
         typer.echo(json.dumps(data, indent=2))
         return
-    typer.echo(f"deleted {gone.study}")
+    typer.echo(f"Deleted {gone.study}")
     for path in gone.left:
-        typer.echo(f"left, not searchlab's: {path}", err=True)
+        typer.echo(f"kept (not written by searchlab): {path}", err=True)
 
 
 def _find(run: str, runs_dir: Path | None) -> RunFolder:
@@ -175,7 +175,7 @@ def _find(run: str, runs_dir: Path | None) -> RunFolder:
 def _confirm(run: RunFolder, url: str | None) -> None:
     if not _can_ask():
         raise InputError(
-            "must be given where nobody can be asked", where="--yes", found=str(run.path)
+            "must be given if there is no terminal to ask on", where="--yes", found=str(run.path)
         )
     storage = f" and its study in {url}" if url is not None else ""
     typer.confirm(f"Delete {run.path}/{storage}?", abort=True, err=True)

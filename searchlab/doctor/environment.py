@@ -32,10 +32,7 @@ __all__ = [
 
 _SHOWN = ("torch", "torchvision", "optuna", "optuna-dashboard")
 # Each extra, the package that shows that it is installed, and its purpose.
-_EXTRAS: Final = (
-    ("postgres", "psycopg", "storages on PostgreSQL"),
-    ("grpc", "grpcio", "storages behind Optuna's gRPC proxy"),
-)
+_EXTRAS: Final = (("postgres", "psycopg", "storages on PostgreSQL"),)
 _DEFAULT_RAY_PORTS = {"": 6379, "ray": 10001}
 _CONNECT_SECONDS = 2.0
 

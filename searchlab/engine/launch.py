@@ -149,14 +149,7 @@ def _held(run: RunFolder, prepared: PreparedStudy, options: RunOptions) -> Itera
         driver=driver,
         shared=options.join,
     ) as lock:
-        try:
-            yield _HeldStudy(
-                run=run, prepared=prepared, options=options, storage=storage, lock=lock
-            )
-        except InfrastructureError:
-            # Releasing the lock would wait for the storage once more otherwise.
-            storage.stop_waiting()
-            raise
+        yield _HeldStudy(run=run, prepared=prepared, options=options, storage=storage, lock=lock)
 
 
 def _run(held: _HeldStudy, study: Study) -> None:

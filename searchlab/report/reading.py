@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
-from searchlab.study.locks.study_lock import is_driven_elsewhere
+from searchlab.study.locks.study_lock import is_driven
 from searchlab.study.storage.opening import hide_password, open_storage
 from searchlab.study.storage.urls import normalise
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from searchlab.config.trial import Role
     from searchlab.study.run_folder import RunFolder
 
-__all__ = ["StudyReading", "is_driven", "read_study"]
+__all__ = ["StudyReading", "read_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +59,12 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
 
     spec = run.load().spec
     url = normalise(run.storage_url(storage_option))
-    # Asked for before the trials: a driver that ends in between has written them all.
-    driven = is_driven(run)
     if _is_without_tables(url):
         raise _missing_study(spec.name, url)
     storage = open_storage(url)
+    # Asked for before the trials: a driver that ends in between has written them all.
+    driven = is_driven(url, spec.name, lock_file=run.lock_file)
     try:
-        driven = driven or is_driven_elsewhere(storage, url, spec.name, lock_file=run.lock_file)
         study = optuna.load_study(study_name=spec.name, storage=storage)
     except KeyError:
         raise _missing_study(spec.name, url) from None
@@ -83,23 +82,6 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         hosts_lost=tuple(study.user_attrs.get(HOSTS_LOST, ())),
         trials=trials,
     )
-
-
-def is_driven(run: RunFolder) -> bool:
-    """Return whether a driver on this machine holds the run's lock now."""
-    from filelock import FileLock, Timeout
-
-    if not run.lock_file.exists():
-        return False
-    lock = FileLock(run.lock_file, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    except OSError:  # another user's folder, which no driver here could lock
-        return False
-    lock.release()
-    return False
 
 
 def _missing_study(name: str, url: str) -> InputError:

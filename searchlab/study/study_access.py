@@ -16,7 +16,6 @@ from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
-from searchlab.study.transfer.copying import is_half_copied
 
 __all__ = ["create_study", "join_study", "reopen_study"]
 
@@ -130,12 +129,6 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
             where="the storage",
             remedy="If it was moved, name its storage with --storage",
         ) from None
-    if is_half_copied(storage, spec.name):
-        raise InputError(
-            "is half a copy",
-            where=f"the study {spec.name}",
-            remedy="Copy it once more, which replaces it: searchlab storage copy FROM TO",
-        )
     if _FINGERPRINT not in study.user_attrs:
         _describe_study(study, prepared)  # its driver was killed right after creating it
     _check_images(study, prepared)

@@ -43,7 +43,7 @@ def test_exported_and_imported_study_has_the_same_leaderboard(
     run: RunFolder, tmp_path: Path
 ) -> None:
     exported = invoke("study", "export", "toy", tmp_path / "toy.zip")
-    assert "exported toy: 3 trials (2 COMPLETE, 1 RUNNING)" in exported.stdout
+    assert "Exported toy: 3 trials (2 COMPLETE, 1 RUNNING)" in exported.stdout
     assert "1 models" in exported.stdout
     imported = invoke("study", "import", tmp_path / "toy.zip", "--name", "again")
     assert f"study leaderboard {run.path.parent / 'again'}" in imported.stdout
@@ -105,7 +105,7 @@ def test_import_of_a_run_that_is_there_is_refused(run: RunFolder, tmp_path: Path
 
 def test_delete_takes_the_run_and_a_second_time_says_there_is_none(run: RunFolder) -> None:
     invoke("study", "status", "toy")  # leaves SQLite's files beside the database
-    assert "deleted toy" in invoke("study", "delete", "toy", "--yes").stdout
+    assert "Deleted toy" in invoke("study", "delete", "toy", "--yes").stdout
     assert not run.path.exists()
     refused = invoke("study", "delete", "toy", "--yes", fails=True)
     assert refused.exit_code == 2
@@ -137,10 +137,10 @@ def test_delete_leaves_and_names_what_is_not_its_own(run: RunFolder, tmp_path: P
     (tmp_path / "outside" / "trial-00001.safetensors").write_text("keep")
     run.checkpoints.symlink_to(tmp_path / "outside")
     gone = invoke("study", "delete", "toy", "--yes")
-    assert f"left, not searchlab's: {run.checkpoints}" in gone.stderr
+    assert f"kept (not written by searchlab): {run.checkpoints}" in gone.stderr
     for path in mine:
         assert path.read_text() == "mine"
-        assert f"left, not searchlab's: {path}" in gone.stderr
+        assert f"kept (not written by searchlab): {path}" in gone.stderr
     assert not run.study_file.exists()
     assert (tmp_path / "outside" / "trial-00001.safetensors").read_text() == "keep"
 

@@ -52,9 +52,39 @@ class Faults:
         raise self.error
 
 
-def make_flaky_storage(faults: Faults, inner: BaseStorage | None = None) -> BaseStorage:
-    """A storage that hands on every method of Optuna's interface, if the faults let it."""
+class Claims:
+    """Stands for a database over a storage in memory: a claim is exact, however often repeated."""
+
+    def __init__(self, storage: BaseStorage, faults: Faults) -> None:
+        self._storage = storage
+        self._faults = faults
+        self._claimers: dict[int, str] = {}
+
+    def claim(self, trial_id: int, claimer: str) -> bool:
+        def act() -> bool:
+            if self._claimers.get(trial_id) == claimer:
+                return True
+            is_claimed = self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            if is_claimed:
+                self._claimers[trial_id] = claimer
+            return is_claimed
+
+        return bool(self._faults.call("set_trial_state_values", act))
+
+
+def make_retrying(
+    faults: Faults | None = None, inner: BaseStorage | None = None, **options: Any
+) -> RetryingStorage:
+    """A storage that retries calls to one that fails as the faults say."""
+    faults = faults or Faults()
     storage = inner or InMemoryStorage()
+    options = {"url": "postgresql://me:geheim@db/x", **options}
+    database: Any = Claims(storage, faults)
+    return RetryingStorage(_make_flaky(faults, storage), database=database, **options)
+
+
+def _make_flaky(faults: Faults, storage: BaseStorage) -> BaseStorage:
+    """A storage that hands on every method of Optuna's interface, if the faults let it."""
 
     def hand_on(name: str) -> Callable[..., Any]:
         def method(self: BaseStorage, *values: Any, **named: Any) -> Any:
@@ -69,7 +99,7 @@ def make_flaky_storage(faults: Faults, inner: BaseStorage | None = None) -> Base
 @contextmanager
 def flaky_commits(storage: RetryingStorage, when: When) -> Iterator[list[int]]:
     """About every third commit of a database fails; yields the list of them."""
-    dialect = storage.inner._backend.engine.dialect
+    dialect = storage.database.engine.dialect
     commit = dialect.do_commit
     struck: list[int] = []
     draws = random.Random(0)

@@ -24,9 +24,9 @@ with hold_study(open_storage(url), url, name, lock_file=Path(lock_file), driver=
     sys.stdin.read()
 """
 
-QUICK = LockTimes(acquire=0.5, ping=0.1, settle=0.5, grace=1.5, turn=30.0, refresh=0.1)
+QUICK = LockTimes(acquire=0.5, ping=0.1, settle=0.5, grace=1.5, decide=30.0)
 # What a test that takes the place of the keeping thread gives.
-UNATTENDED = LockTimes(acquire=0.5, ping=3600.0, settle=0.1, refresh=3600.0)
+UNATTENDED = LockTimes(acquire=0.5, ping=3600.0, settle=0.1)
 
 
 @contextmanager

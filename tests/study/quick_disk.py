@@ -31,7 +31,6 @@ def sync_never(storage: RDBStorage) -> None:
 def open_quickly(path: Path) -> Iterator[RetryingStorage]:
     """Open an SQLite storage as a study has it, one that does not wait for the disk."""
     storage = open_storage(sqlite_url(path))
-    assert storage.records is not None
-    sync_never(storage.records)
+    sync_never(storage.database)
     yield storage
     storage.close()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -18,10 +16,8 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
-from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
-
-from searchlab.study.storage.opening import open_storage, sqlite_url
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -29,12 +25,6 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "cnn.depth": IntDistribution(1, 9, step=2),
     "odd": CategoricalDistribution((None, True, 1.5, 3, "text")),
 }
-KINDS: dict[str, Callable[[Path], BaseStorage]] = {
-    "searchlab's": lambda folder: open_storage(sqlite_url(folder / "a.db")),
-    "plain Optuna's": lambda folder: RDBStorage(sqlite_url(folder / "a.db")),
-    "in memory": lambda folder: InMemoryStorage(),
-}
-"""Every kind of storage that a study may be copied to, made in a folder."""
 CURVES = {"train_loss": [[0.5, 0.25], [0.125, 0.1]], "seconds": [0.1, 0.30000000000000004]}
 
 
@@ -83,15 +73,13 @@ def make_rich_study(storage: BaseStorage, name: str = "rich") -> optuna.Study:
 
 
 def describe_study(storage: BaseStorage, name: str = "rich") -> str:
-    """Return all that a storage says of a study, but for its ids and the mark of a copy."""
+    """Return all that a storage says of a study, but for its ids."""
     study_id = storage.get_study_id_from_name(name)
-    system_attrs = dict(storage.get_study_system_attrs(study_id))
-    system_attrs.pop("searchlab:copying", None)
     trials = storage.get_all_trials(study_id)
     data = [
         [direction.name for direction in storage.get_study_directions(study_id)],
         storage.get_study_user_attrs(study_id),
-        system_attrs,
+        storage.get_study_system_attrs(study_id),
         [_describe_trial(trial) for trial in trials],
     ]
     return json.dumps(data, indent=1, sort_keys=True)

@@ -14,18 +14,17 @@ import optuna
 import pytest
 import sqlalchemy
 from lock_holding import QUICK, UNATTENDED, holding_process
-from optuna.storages import InMemoryStorage
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
-from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven_elsewhere
+from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven
 from searchlab.study.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
-    from searchlab.study.storage.record_storage import RecordStorage
+    from searchlab.study.storage.idempotent_storage import IdempotentStorage
 
 pytestmark = pytest.mark.postgres
 
@@ -57,10 +56,12 @@ def held(
     driver: str = "me",
     shared: bool = False,
     times: LockTimes = QUICK,
-    records: RecordStorage | None = None,
+    database: IdempotentStorage | None = None,
 ) -> Iterator[AdvisoryLock]:
+    if database is None:  # without the study: the lock alone keeps the others from deciding
+        database = open_storage(url if shared else "sqlite://").database
     with hold_advisory_lock(
-        url, NAME, driver=driver, shared=shared, times=times, records=records
+        url, NAME, driver=driver, shared=shared, times=times, database=database
     ) as lock:
         yield lock
 
@@ -97,14 +98,14 @@ def test_a_second_driver_is_refused_until_the_first_is_killed(
     postgres_url: str, tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine" / ".lock"
-    storage = InMemoryStorage()
+    storage = open_storage("sqlite://")
     with holding_process(postgres_url, NAME, tmp_path / "other" / ".lock") as other:
         with (
             pytest.raises(InputError, match=r"is being run by another process\. .*--join"),
             hold_study(storage, postgres_url, NAME, lock_file=mine, driver="me"),
         ):
             pass
-        assert is_driven_elsewhere(storage, postgres_url, NAME, lock_file=mine)
+        assert is_driven(postgres_url, NAME, lock_file=mine)
         with hold_study(storage, postgres_url, "digits", lock_file=mine, driver="me"):
             pass
         other.kill()
@@ -113,7 +114,7 @@ def test_a_second_driver_is_refused_until_the_first_is_killed(
             assert not lock.shared
             assert lock.is_alive("me")
             assert not lock.is_alive(OTHER)
-    assert not is_driven_elsewhere(storage, postgres_url, NAME, lock_file=mine)
+    assert not is_driven(postgres_url, NAME, lock_file=mine)
 
 
 def test_a_run_folder_is_driven_once_even_by_joined_drivers(
@@ -124,7 +125,12 @@ def test_a_run_folder_is_driven_once_even_by_joined_drivers(
         holding_process(postgres_url, NAME, lock_file, shared=True),
         pytest.raises(InputError, match="is being run by another process"),
         hold_study(
-            InMemoryStorage(), postgres_url, NAME, lock_file=lock_file, driver="me", shared=True
+            open_storage("sqlite://"),
+            postgres_url,
+            NAME,
+            lock_file=lock_file,
+            driver="me",
+            shared=True,
         ),
     ):
         pass
@@ -275,13 +281,13 @@ def test_one_driver_decides_at_a_time(postgres_url: str, tmp_path: Path) -> None
     assert (tmp_path / "counter").read_text() == str(4 * rounds)
 
 
-def test_a_turn_that_does_not_come_ends_the_wait(postgres_url: str) -> None:
-    hurried = LockTimes(acquire=0.5, ping=0.1, turn=0.2)
+def test_a_driver_that_decides_for_too_long_is_not_waited_for(postgres_url: str) -> None:
+    hurried = LockTimes(acquire=0.5, ping=0.1, decide=0.2)
     with (
         held(postgres_url, shared=True) as one,
         held(postgres_url, driver="second", shared=True, times=hurried) as two,
     ):
-        with one.deciding(), pytest.raises(InfrastructureError, match="did not come"):
+        with one.deciding(), pytest.raises(InfrastructureError, match=r"waited .* s to decide"):
             decide(two)
         decide(two)
 
@@ -291,7 +297,7 @@ def decide(lock: StudyLock) -> None:
         pass
 
 
-def test_an_error_in_a_decision_gives_the_turn_back(postgres_url: str) -> None:
+def test_an_error_in_a_decision_lets_the_others_decide(postgres_url: str) -> None:
     with (
         held(postgres_url, shared=True) as one,
         held(postgres_url, driver="second", shared=True) as two,
@@ -306,11 +312,11 @@ def test_an_error_in_a_decision_gives_the_turn_back(postgres_url: str) -> None:
 def test_a_decision_goes_on_after_a_restart_in_its_midst(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
-    hurried = LockTimes(acquire=0.5, ping=0.1, settle=0.5, turn=3.0)
+    hurried = LockTimes(acquire=0.5, ping=0.1, settle=0.5, decide=3.0)
     storage = open_storage(postgres_url)
     optuna.create_study(study_name=NAME, storage=storage)
     with (
-        held(postgres_url, shared=True, records=storage.records) as one,
+        held(postgres_url, shared=True, database=storage.database) as one,
         held(postgres_url, driver="second", shared=True, times=hurried) as two,
     ):
         with one.deciding():
@@ -318,27 +324,27 @@ def test_a_decision_goes_on_after_a_restart_in_its_midst(
             postgres.restart()
             wait_until(lambda: one._session not in (None, before))
             # It waits for the server, and then for the driver that was deciding.
-            with pytest.raises(InfrastructureError, match="did not come"):
+            with pytest.raises(InfrastructureError, match=r"waited .* s to decide"):
                 decide(two)
         decide(two)
         decide(one)
 
 
 def test_a_study_that_two_drivers_may_have_made_is_nobodys(postgres_url: str) -> None:
-    storage = open_storage(postgres_url)  # without the study, so no turn can be noted in it
+    storage = open_storage(postgres_url)  # without the study, so no token can be written into it
     with (
-        held(postgres_url, shared=True, times=UNATTENDED, records=storage.records) as one,
+        held(postgres_url, shared=True, times=UNATTENDED, database=storage.database) as one,
         held(postgres_url, driver="second", shared=True) as two,
     ):
-        turn = one.deciding()
-        turn.__enter__()
+        decision = one.deciding()
+        decision.__enter__()
         before = one._session
         end_sessions(postgres_url, "me")
         decide(two)
         one.tend()
         wait_until(lambda: one._session not in (None, before))
-        with pytest.raises(InfrastructureError, match="may have made it meanwhile"):
-            turn.__exit__(None, None, None)
+        with pytest.raises(InfrastructureError, match="may have created it meanwhile"):
+            decision.__exit__(None, None, None)
         decide(one)
         decide(two)
 

@@ -202,13 +202,13 @@ def test_name_must_be_a_slug(name: str, archive: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x05\x06" + 18 * b"\0"])
 def test_file_that_is_no_export_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(content)
-    refuse(tmp_path / "a.zip", tmp_path / "new", "is no export|no usable manifest")
+    refuse(tmp_path / "a.zip", tmp_path / "new", "is not an export|no usable manifest")
     refuse(tmp_path / "none.zip", tmp_path / "new", "No such file")
 
 
 def test_cut_off_file_is_refused(archive: Path, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:-200])
-    refuse(archive, tmp_path / "new", "is no export, or is damaged")
+    refuse(archive, tmp_path / "new", "is not an export, or is damaged")
 
 
 Files = dict[str, bytes]
@@ -277,7 +277,7 @@ def test_link_is_refused(archive: Path, tmp_path: Path) -> None:
         info = zipfile.ZipInfo("artifacts/models/link.safetensors")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         file.writestr(info, "/etc/passwd")
-    refuse(archive, tmp_path / "new", "no plain file")
+    refuse(archive, tmp_path / "new", "not a plain file")
 
 
 def test_two_members_of_one_name_are_refused(archive: Path, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_two_members_of_one_name_are_refused(archive: Path, tmp_path: Path) -> N
 
 def test_zip_bomb_is_refused_before_it_is_unpacked(archive: Path, tmp_path: Path) -> None:
     rewrite(archive, lambda files: files.update({MODEL: bytes(40 * 2**20)}))
-    refuse(archive, tmp_path / "new", "unpacks to implausibly much")
+    refuse(archive, tmp_path / "new", "unpacks to an implausible size")
 
 
 def test_size_that_the_table_hides_is_refused(archive: Path, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_forged_database_is_refused(
     change_database(archive, tmp_path / "forge", statement)
     url = sqlite_url(tmp_path / "shared.db")
     refuse(archive, tmp_path / "new", match, storage_url=url if shared else None)
-    assert open_storage(url).get_all_studies() == [], "not half a copy either"
+    assert open_storage(url).get_all_studies() == [], "nothing was copied"
 
 
 @pytest.mark.postgres
@@ -403,7 +403,7 @@ def test_import_that_fills_the_disk_blames_the_disk(
     def fill(*_arguments: object, **_options: object) -> None:
         raise make_outage(sqlite3.SQLITE_FULL, "database or disk is full")
 
-    monkeypatch.setattr("searchlab.study.transfer.copying.write_trials", fill)
+    monkeypatch.setattr("searchlab.study.transfer.study_rows._insert_trials", fill)
     with pytest.raises(InfrastructureError, match=r"new cannot be written: .*disk is full"):
         import_study(archive, tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

@@ -1,4 +1,4 @@
-"""The budget of joined drivers is exact even where a driver loses its turn while it decides."""
+"""The budget of joined drivers is exact even if a driver loses its lock while it decides."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from searchlab.errors import InfrastructureError
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
 from searchlab.study.locks.study_lock import LockTimes
-from searchlab.study.storage.fencing import TURN, StaleTokenError
+from searchlab.study.storage.fencing import TOKEN, StaleTokenError
+from searchlab.study.storage.idempotent_storage import IdempotentStorage
 from searchlab.study.storage.opening import open_storage
-from searchlab.study.storage.record_storage import RecordStorage
 from searchlab.study.storage.retrying_storage import CREATED_BY, RetryingStorage
 
 pytestmark = pytest.mark.postgres
 
-_QUICK = LockTimes(acquire=1.0, ping=0.05, settle=0.05, grace=3600.0, turn=60.0)
+_QUICK = LockTimes(acquire=1.0, ping=0.05, settle=0.05, grace=3600.0, decide=60.0)
 _END_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :a"
 
 
 class Driver:
     """One of several joined drivers: a ledger on a storage and a lock of its own."""
 
-    def __init__(self, spec: StudySpec, url: str, lock: AdvisoryLock, records: RetryingStorage):
+    def __init__(self, spec: StudySpec, url: str, lock: AdvisoryLock, storage: RetryingStorage):
         self.name = lock.driver
         self.lock = lock
         self._url = url
-        self.study = open_study(spec, records)
+        self.study = open_study(spec, storage)
         self.ledger = Ledger(
             plan=make_plan(spec),
             study=self.study,
@@ -85,7 +85,7 @@ def joined(spec: StudySpec, url: str, name: str) -> Iterator[Driver]:
     storage = open_storage(url, driver=name)
     open_study(spec, storage)
     with hold_advisory_lock(
-        url, spec.name, driver=name, shared=True, times=_QUICK, records=storage.records
+        url, spec.name, driver=name, shared=True, times=_QUICK, database=storage.database
     ) as lock:
         yield Driver(spec, url, lock, storage)
     storage.close()
@@ -98,29 +98,28 @@ def count_roles(driver: Driver) -> Counter[str]:
     return Counter(trial.user_attrs["role"] for trial in trials)
 
 
-def lose_the_turn(
+def lose_the_lock(
     monkeypatch: pytest.MonkeyPatch, loser: Driver, winner: Driver, write: str, *, num_asked: int
 ) -> list[TrialConfig]:
-    """Have a driver's turn go to another just before its next write of a kind; return what that
+    """Have a driver's lock go to another just before its next write of a kind; return what that
     one asks for then."""
-    records = loser.study._storage
-    assert isinstance(records, RetryingStorage)
-    assert records.records is not None
-    original = getattr(records.records, write)
+    storage = loser.study._storage
+    assert isinstance(storage, RetryingStorage)
+    original = getattr(storage.database, write)
     taken: list[TrialConfig] = []
 
     def write_late(*values: Any, **named: Any) -> Any:
         if write == "set_trial_system_attr" and CREATED_BY not in (*values, *named.values()):
             return original(*values, **named)
-        monkeypatch.setattr(records.records, write, original)
+        monkeypatch.setattr(storage.database, write, original)
         before = loser.lock._session
-        with loser.lock._tending:  # else it may have its turn back first
+        with loser.lock._tending:  # else it may have its lock back first
             loser.end_lock_session()
             taken.extend(config for _ in range(num_asked) if (config := winner.ask()))
         wait_until(lambda: loser.lock._session not in (None, before))
         return original(*values, **named)
 
-    monkeypatch.setattr(records.records, write, write_late)
+    monkeypatch.setattr(storage.database, write, write_late)
     return taken
 
 
@@ -131,16 +130,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("write", ["_create_new_trial", "claim"])
+@pytest.mark.parametrize("write", ["create_trial", "claim"])
 @pytest.mark.parametrize("num_done", [0, 1, 5])
-def test_a_turn_that_is_lost_before_a_write_costs_no_budget(
+def test_a_lock_that_is_lost_before_a_write_costs_no_budget(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, write: str, num_done: int
 ) -> None:
     spec = make_spec(search={"sampler": "random", "trials": 4})
     with joined(spec, postgres_url, "a") as a, joined(spec, postgres_url, "b") as b:
         for _ in range(num_done):
             train(a.ledger, a.ask())  # type: ignore[arg-type]
-        taken = lose_the_turn(monkeypatch, a, b, write, num_asked=8)
+        taken = lose_the_lock(monkeypatch, a, b, write, num_asked=8)
         if write == "claim" and num_done >= 2:
             a.study.enqueue_trial({})  # as a user may; the baselines are claimed, the search is not
         config = a.ask()
@@ -162,41 +161,40 @@ def test_one_dead_drivers_trial_goes_to_one_driver(
     with joined(spec, postgres_url, "a") as a, joined(spec, postgres_url, "b") as b:
         for driver in (a, b):
             monkeypatch.setattr(driver.lock, "is_alive", lambda name: name in ("a", "b"))
-        taken = lose_the_turn(monkeypatch, a, b, "set_trial_system_attr", num_asked=1)
+        taken = lose_the_lock(monkeypatch, a, b, "set_trial_system_attr", num_asked=1)
         assert a.ask() is None
         assert [config.number for config in taken] == [0]
         origin = a.study.get_trials(deepcopy=False)[0].system_attrs[CREATED_BY]
         assert origin.startswith("b/")
 
 
-def make_records(url: str, driver: str) -> tuple[RetryingStorage, RecordStorage, int]:
+def make_storage(url: str, driver: str) -> tuple[RetryingStorage, int]:
     storage = open_storage(url, driver=driver)
     study = optuna.create_study(study_name="letters", storage=storage, load_if_exists=True)
-    assert storage.records is not None
-    return storage, storage.records, study._study_id
+    return storage, study._study_id
 
 
-def test_the_latest_turn_alone_may_write_and_a_session_that_ends_does_not_end_it(
+def test_the_latest_token_alone_may_write_and_outlives_the_session_of_its_lock(
     postgres_url: str,
 ) -> None:
-    storage_a, records_a, study_id = make_records(postgres_url, "a")
-    storage_b, records_b, _ = make_records(postgres_url, "b")
+    storage_a, study_id = make_storage(postgres_url, "a")
+    storage_b, _ = make_storage(postgres_url, "b")
     waiting = optuna.trial.create_trial(state=TrialState.WAITING)
 
-    def hold(driver: str, records: RecordStorage) -> Any:
+    def hold(driver: str, database: IdempotentStorage) -> Any:
         return hold_advisory_lock(
-            postgres_url, "letters", driver=driver, shared=True, times=_QUICK, records=records
+            postgres_url, "letters", driver=driver, shared=True, times=_QUICK, database=database
         )
 
-    with hold("a", records_a) as one, hold("b", records_b) as two:
+    with hold("a", storage_a.database) as one, hold("b", storage_b.database) as two:
         with one.deciding():
-            assert records_a.turn == "a/1"
-            assert storage_a.get_study_system_attrs(study_id)[TURN] == "a/1"
+            assert storage_a.database.fencing_token == "a/1"
+            assert storage_a.get_study_system_attrs(study_id)[TOKEN] == "a/1"
             before = one._session
             end_lock_session(postgres_url, "a")
             wait_until(lambda: one._session not in (None, before))
             first = storage_a.create_new_trial(study_id, waiting)  # nobody decided meanwhile
-        assert records_a.turn is None
+        assert storage_a.database.fencing_token is None
         with one.deciding():
             end_lock_session(postgres_url, "a")
             with two.deciding():
@@ -215,18 +213,19 @@ def test_the_latest_turn_alone_may_write_and_a_session_that_ends_does_not_end_it
     assert storage_a.get_trial(first).system_attrs[CREATED_BY] == "a/0"
 
 
-def test_a_turn_waits_for_the_trial_that_an_earlier_one_is_making(postgres_url: str) -> None:
-    storage, records, study_id = make_records(postgres_url, "a")
+def test_a_decision_waits_for_the_trial_that_an_earlier_one_is_making(postgres_url: str) -> None:
+    storage, study_id = make_storage(postgres_url, "a")
+    database: Any = storage.database
     num_seen: list[int] = []
 
     def decide() -> None:
         with two.deciding():
             num_seen.append(len(other.get_all_trials(study_id)))
 
-    other, other_records, _ = make_records(postgres_url, "b")
-    original = records._get_prepared_new_trial
+    other, _ = make_storage(postgres_url, "b")
+    original = database.add_trial_rows
     with hold_advisory_lock(
-        postgres_url, "letters", driver="b", shared=True, times=_QUICK, records=other_records
+        postgres_url, "letters", driver="b", shared=True, times=_QUICK, database=other.database
     ) as two:
         decider = threading.Thread(target=decide)
 
@@ -236,25 +235,25 @@ def test_a_turn_waits_for_the_trial_that_an_earlier_one_is_making(postgres_url: 
             decider.join(0.5)
             return trial
 
-        records._get_prepared_new_trial = make_slowly  # type: ignore[method-assign]
+        database.add_trial_rows = make_slowly
         storage.create_new_trial(study_id)
         decider.join(60)
     assert num_seen == [1]
 
 
-def test_a_database_that_cannot_be_written_ends_the_wait_for_a_turn(
+def test_a_database_that_cannot_be_written_ends_the_wait_to_decide(
     postgres_url: str, postgres: Any
 ) -> None:
-    _, records, _ = make_records(postgres_url, "a")
-    database = postgres_url.partition("?")[0].rpartition("/")[2]
+    storage, _ = make_storage(postgres_url, "a")
+    name = postgres_url.partition("?")[0].rpartition("/")[2]
     with hold_advisory_lock(
-        postgres_url, "letters", driver="a", shared=True, times=_QUICK, records=records
+        postgres_url, "letters", driver="a", shared=True, times=_QUICK, database=storage.database
     ) as lock:
-        postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+        postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         before = lock._session
         end_lock_session(postgres_url, "a")
         wait_until(lambda: lock._session not in (None, before))
-        with pytest.raises(InfrastructureError, match=r"cannot be decided on: .*read-only"):
+        with pytest.raises(InfrastructureError, match=r"no decision can be recorded: .*read-only"):
             lock.deciding().__enter__()
 
 

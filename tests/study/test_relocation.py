@@ -15,7 +15,6 @@ from rich_studies import STATES, describe_study, make_rich_study, make_trial
 from searchlab.errors import InputError
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.storage.server import start_server
 from searchlab.study.transfer.copying import copy_study
 from searchlab.study.transfer.deletion import delete_run
 from searchlab.study.transfer.relocation import SET_ASIDE, plan_relocation
@@ -184,20 +183,6 @@ def test_own_database_by_its_url_stays(
     monkeypatch.chdir(run.path)
     for text in (f"{scheme}:///study.db", f"{scheme}:///{run.database}"):
         relocate(run, open_storage(sqlite_url(run.database)), text)
-    assert_unchanged(run)
-
-
-def test_own_database_behind_a_proxy_stays(run: RunFolder) -> None:
-    from searchlab.study.locks.drivers import LockTimes
-    from searchlab.study.locks.lease import hold_lease
-
-    server = start_server(open_storage(run.storage_url()), host="127.0.0.1", port=0)
-    url = f"grpc://127.0.0.1:{server.port}"
-    storage = open_storage(url)
-    with hold_lease(storage, "rich", driver="me", times=LockTimes(), url=url):
-        relocate(run, storage, url)
-    storage.close()
-    server.stop()
     assert_unchanged(run)
 
 

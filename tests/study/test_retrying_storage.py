@@ -6,7 +6,6 @@ import logging
 import threading
 from pathlib import Path
 
-import grpc
 import optuna
 import pytest
 import sqlalchemy.exc
@@ -16,20 +15,19 @@ from flaky_storages import (
     When,
     describe,
     flaky_commits,
-    make_flaky_storage,
     make_outage,
+    make_retrying,
     use_storage,
 )
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.storages._heartbeat import is_heartbeat_enabled
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from searchlab.errors import InfrastructureError
 from searchlab.study.storage import retry_policy
 from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.storage.retrying_storage import CLAIM, CREATED_BY, RetryingStorage
+from searchlab.study.storage.retrying_storage import CLAIM, CREATED_BY
 
 _WHEN: tuple[When, When] = ("before", "after")
 _MAXIMIZE = [StudyDirection.MAXIMIZE]
@@ -50,7 +48,7 @@ def _undisturbed() -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("method", METHODS)
 def test_any_method_may_fail_before_or_after_its_effect(method: str, when: When) -> None:
     faults = Faults(method, when)
-    storage = RetryingStorage(make_flaky_storage(faults))
+    storage = make_retrying(faults)
     assert use_storage(storage) == _undisturbed()
     assert faults.struck > 0
 
@@ -75,12 +73,12 @@ def test_every_trial_is_stamped_from_its_first_moment(tmp_path: Path) -> None:
     stamps = [trial.system_attrs[CREATED_BY] for trial in study.trials]
     assert len(set(stamps)) == 3
     assert all(stamp.startswith("me/") for stamp in stamps)
-    others = {RetryingStorage(InMemoryStorage()).driver for _ in range(2)}
+    others = {make_retrying().driver for _ in range(2)}
     assert len(others) == 2
 
 
 def test_a_template_is_left_as_it_was_and_keeps_a_stamp_it_bears() -> None:
-    storage = RetryingStorage(InMemoryStorage(), driver="copier")
+    storage = make_retrying(driver="copier")
     study = optuna.create_study(storage=storage)
     plain = create_trial(value=1.0)
     stamped = create_trial(value=2.0, system_attrs={CREATED_BY: "first/7"})
@@ -128,25 +126,10 @@ def test_claim_whose_answer_was_lost_is_won_by_one_driver(tmp_path: Path) -> Non
     assert not first.set_trial_state_values(1, TrialState.RUNNING)
 
 
-def test_claim_without_a_database_is_never_won_twice() -> None:
-    inner = InMemoryStorage()
-    faults = Faults("set_trial_state_values", "after")
-    first = RetryingStorage(make_flaky_storage(faults, inner), driver="first")
-    second = RetryingStorage(inner, driver="second")
-    study = optuna.create_study(storage=second)
-    for x in (1.0, 2.0):
-        study.enqueue_trial({"x": x})
-    assert first.set_trial_state_values(0, TrialState.RUNNING)
-    assert not second.set_trial_state_values(0, TrialState.RUNNING)
-    assert second.set_trial_state_values(1, TrialState.RUNNING)
-    faults.when = "before"
-    assert not first.set_trial_state_values(1, TrialState.RUNNING)
-
-
 def test_trial_told_otherwise_by_another_is_not_taken_for_ours() -> None:
     inner = InMemoryStorage()
     faults = Faults("set_trial_state_values", "before")
-    storage = RetryingStorage(make_flaky_storage(faults, inner))
+    storage = make_retrying(faults, inner)
     study_id = storage.create_new_study(_MAXIMIZE)
     trial_id = storage.create_new_trial(study_id)
     inner.set_trial_state_values(trial_id, TrialState.COMPLETE, [1.0])
@@ -159,22 +142,18 @@ def test_trial_told_otherwise_by_another_is_not_taken_for_ours() -> None:
 def test_study_of_another_is_not_taken_for_ours() -> None:
     inner = InMemoryStorage()
     optuna.create_study(storage=inner, study_name="theirs", direction="maximize").ask()
-    storage = RetryingStorage(make_flaky_storage(Faults("create_new_study", "before"), inner))
+    storage = make_retrying(Faults("create_new_study", "before"), inner)
     with pytest.raises(DuplicatedStudyError):
         storage.create_new_study(_MAXIMIZE, "theirs")
 
 
-def test_outage_beyond_the_patience_says_which_storage_and_how_to_go_on() -> None:
+def test_an_outage_that_lasts_too_long_says_which_storage_and_how_to_go_on() -> None:
     inner = InMemoryStorage()
     inner.create_new_study(_MAXIMIZE, "x")
     faults = Faults(always=True)
     faults.error = make_outage(text="lost me:geheim@db at geheim")
-    storage = RetryingStorage(
-        make_flaky_storage(faults, inner),
-        url="postgresql://me:geheim@db/x",
-        patience_seconds=0.02,
-    )
-    with pytest.raises(InfrastructureError, match=r"away.*resume the study") as error:
+    storage = make_retrying(faults, inner, retry_seconds=0.02)
+    with pytest.raises(InfrastructureError, match=r"was unreachable for .*resume the") as error:
         storage.get_all_studies()
     assert "postgresql://me:***@db/x" in str(error.value)
     assert "lost me:***@db at ***" in str(error.value)
@@ -184,58 +163,40 @@ def test_outage_beyond_the_patience_says_which_storage_and_how_to_go_on() -> Non
     assert len(storage.get_all_studies()) == 1
 
 
-def test_patience_can_be_ended_while_it_lasts() -> None:
+def test_retrying_can_be_ended_while_it_lasts() -> None:
     faults = Faults(always=True)
-    storage = RetryingStorage(make_flaky_storage(faults), patience_seconds=10_000)
+    storage = make_retrying(faults, retry_seconds=10_000)
     threading.Timer(0.05, storage.stop_waiting).start()
-    with pytest.raises(InfrastructureError, match="away"):
+    with pytest.raises(InfrastructureError, match="was unreachable"):
         storage.get_all_studies()
 
 
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     faults = Faults(always=True)
-    storage = RetryingStorage(make_flaky_storage(faults), url="postgresql://me:geheim@db/x")
+    storage = make_retrying(faults)
     with caplog.at_level(logging.INFO, logger="searchlab"):
         threading.Timer(0.1, lambda: setattr(faults, "always", False)).start()
         assert storage.get_all_studies() == []
     assert faults.struck > 2
     away, back = (record.getMessage() for record in caplog.records)
-    assert "away" in away
-    assert "back" in back
+    where = "Storage postgresql://me:***@db/x is"
+    assert away == f"{where} unreachable; retrying for up to 120 s: gone"
+    assert back.startswith(f"{where} back after")
     assert "geheim" not in caplog.text
-
-
-class _Answer(grpc.RpcError):
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        self._code, self._details = code, details
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return self._details
-
-
-_UNKNOWN = grpc.StatusCode.UNKNOWN
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        _Answer(grpc.StatusCode.UNAVAILABLE, "failed to connect"),
-        _Answer(grpc.StatusCode.DEADLINE_EXCEEDED, ""),
-        _Answer(
-            _UNKNOWN, "Exception calling application: An exception is raised during the commit"
-        ),
         sqlalchemy.exc.PendingRollbackError("rolled back"),
         sqlalchemy.exc.TimeoutError("pool"),
         make_outage(),
     ],
 )
-def test_outages_are_waited_for(error: Exception) -> None:
+def test_calls_are_retried_in_an_outage(error: Exception) -> None:
     faults = Faults("get_all_studies")
     faults.error = error
-    assert RetryingStorage(make_flaky_storage(faults)).get_all_studies() == []
+    assert make_retrying(faults).get_all_studies() == []
     assert faults.struck == 1
 
 
@@ -247,15 +208,13 @@ def test_outages_are_waited_for(error: Exception) -> None:
         make_outage(8, "attempt to write a readonly database"),
         make_outage(11, "database disk image is malformed"),
         make_outage(1, "no such table: trials"),
-        _Answer(_UNKNOWN, "Exception calling application: database or disk is full"),
-        _Answer(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"),
     ],
 )
-def test_what_waiting_cannot_mend_ends_at_once(error: Exception) -> None:
+def test_what_no_retry_can_fix_ends_at_once(error: Exception) -> None:
     faults = Faults(always=True)
     faults.error = error
     with pytest.raises(InfrastructureError, match=r"cannot be used.*resume"):
-        RetryingStorage(make_flaky_storage(faults)).get_all_studies()
+        make_retrying(faults).get_all_studies()
     assert faults.struck == 1
 
 
@@ -266,7 +225,6 @@ def test_what_waiting_cannot_mend_ends_at_once(error: Exception) -> None:
         ValueError("wrong"),
         StorageInternalError("no cause"),
         sqlalchemy.exc.IntegrityError("INSERT", None, Exception("twice")),
-        _Answer(grpc.StatusCode.NOT_FOUND, "no such study"),
         make_outage(1, "near x: syntax error"),
     ],
 )
@@ -274,15 +232,14 @@ def test_other_errors_pass_unchanged(error: Exception) -> None:
     faults = Faults(always=True)
     faults.error = error
     with pytest.raises(type(error)) as raised:
-        RetryingStorage(make_flaky_storage(faults)).get_all_studies()
+        make_retrying(faults).get_all_studies()
     assert raised.value is error
     assert faults.struck == 1
 
 
 def test_what_optuna_asks_of_a_storage_is_answered(tmp_path: Path) -> None:
     database = open_storage(sqlite_url(tmp_path / "study.db"))
-    for storage in (database, RetryingStorage(InMemoryStorage())):
-        assert not is_heartbeat_enabled(storage)
+    for storage in (database, make_retrying()):
         assert missing_methods(storage) == []
         study = optuna.create_study(storage=storage, study_name="x")
         assert study._storage is storage

@@ -63,8 +63,7 @@ def finish(study: Study, count: int) -> None:
 @contextmanager
 def statements(storage: RetryingStorage) -> Iterator[list[str]]:
     """Gather the statements that reach the database."""
-    assert storage.records is not None
-    engine = storage.records.engine
+    engine = storage.database.engine
     seen: list[str] = []
 
     def note(*arguments: object) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,19 +77,19 @@ def test_postgresql_restarted_in_mid_study(
 
 
 @pytest.mark.postgres
-def test_outage_beyond_the_patience_leaves_a_study_to_resume(
+def test_an_outage_that_lasts_too_long_leaves_a_study_to_resume(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     study = optuna.create_study(
-        storage=open_storage(postgres_url, patience_seconds=0.5), study_name="x"
+        storage=open_storage(postgres_url, retry_seconds=0.5), study_name="x"
     )
     study.tell(study.ask(), 1.0)
     trial = study.ask()
     postgres.stop()
     try:
-        with pytest.raises(InfrastructureError, match="away"):
+        with pytest.raises(InfrastructureError, match="was unreachable"):
             study.tell(trial, 2.0)
-        with pytest.raises(InfrastructureError, match="away"):
+        with pytest.raises(InfrastructureError, match="was unreachable"):
             study.ask()
     finally:
         postgres.start()
@@ -109,7 +107,7 @@ def test_outage_beyond_the_patience_leaves_a_study_to_resume(
         ("DROP DATABASE {name} WITH (FORCE)", "does not exist"),
     ],
 )
-def test_postgresql_that_waiting_cannot_mend_ends_at_once(
+def test_postgresql_that_no_retry_can_fix_ends_at_once(
     postgres: PostgresServer, damage: str, cause: str
 ) -> None:
     url = postgres.make_database("damaged")
@@ -148,68 +146,9 @@ def test_missing_tables_and_a_changed_password_end_at_once(
         postgres.execute("DROP USER guest")
 
 
-_SERVE = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from optuna.storages import run_grpc_proxy_server
-from searchlab.study.storage.opening import open_storage
-run_grpc_proxy_server(open_storage(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]))
-"""
-
-
-class _Proxy:
-    """A gRPC proxy in a process of its own."""
-
-    def __init__(self, storage_url: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._command = [sys.executable, "-c", _SERVE, storage_url, str(self._port)]
-        self.url = f"grpc://127.0.0.1:{self._port}"
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[_Proxy]:
-    pytest.importorskip("grpc")
-    server = _Proxy(sqlite_url(tmp_path / "study.db"))
-    yield server
-    server.stop()
-
-
-@pytest.mark.slow
-def test_grpc_proxy_killed_and_restarted_in_mid_study(proxy: _Proxy, tmp_path: Path) -> None:
-    storage = open_storage(proxy.url)
-    study = _drive_through_restarts(storage, proxy.restart)
-    storage.close()
-    _check_whole(study, open_storage(sqlite_url(tmp_path / "study.db")))
-
-
-@pytest.mark.slow
-def test_grpc_proxy_that_stays_away_ends_the_study(proxy: _Proxy) -> None:
-    storage = open_storage(proxy.url, patience_seconds=1.0)
-    study = optuna.create_study(storage=storage, study_name="x")
-    study.ask()
-    proxy.stop()
-    with pytest.raises(InfrastructureError, match=rf"{proxy.url} was away"):
-        study.ask()
-    proxy.start()
-    resumed = optuna.load_study(study_name="x", storage=open_storage(proxy.url))
-    assert [trial.number for trial in resumed.trials] == [0]
-
-
-def test_locked_sqlite_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_to_a_locked_sqlite_are_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(storage_module, "_BUSY_TIMEOUT_SECONDS", 0.02)
     path = tmp_path / "study.db"
     study = optuna.create_study(storage=open_storage(sqlite_url(path)))
@@ -232,7 +171,7 @@ def test_full_or_read_only_sqlite_ends_at_once(tmp_path: Path, pragma: str) -> N
     study = optuna.create_study(storage=storage, study_name="x")
     study.tell(study.ask(), 1.0)
     # Bound to this connection, which the storage keeps: a new one would be sound again.
-    with storage.inner._backend.engine.connect() as connection:
+    with storage.database.engine.connect() as connection:
         connection.exec_driver_sql(f"PRAGMA {pragma}")
     with pytest.raises(InfrastructureError, match=r"cannot be used: .*(full|readonly)"):
         _fill(study)

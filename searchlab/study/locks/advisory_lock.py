@@ -1,8 +1,9 @@
-"""The study's lock on PostgreSQL: advisory locks, which free at once when their holder dies.
+"""The study's lock on PostgreSQL: advisory locks, which are free at once when their holder dies.
 
-A driver holds two while it runs: the study's, exclusively or, with ``--join``, shared; and its
-own, by which the others see that it lives. A restart of the server drops everybody's for an
-instant, so a thread takes them again, and a missing lock means a missing driver only after a while.
+While a driver runs it holds two locks: the study's, exclusively or, with ``--join``, shared; and
+its own, by which the others see that it is alive. A restart of the server drops all locks for an
+instant. So a thread takes them again, and a driver counts as gone only if its lock stays free for
+a while.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,13 +26,13 @@ from searchlab.study.storage.faults import Fault, classify, describe_cause
 from searchlab.study.storage.urls import hide_password, scrub
 
 if TYPE_CHECKING:
-    from searchlab.study.storage.record_storage import RecordStorage
+    from searchlab.study.storage.idempotent_storage import IdempotentStorage
 
-__all__ = ["AdvisoryLock", "hold_advisory_lock", "is_study_locked"]
+__all__ = ["AdvisoryLock", "hold_advisory_lock"]
 
 logger = logging.getLogger(__name__)
 
-# The locks of a session that ended are freed one after the other.
+# The server frees the locks of a session that ended one after the other.
 _TRIES = 5
 _BETWEEN_TRIES_SECONDS = 0.2
 _RECONNECT_SECONDS = 0.5
@@ -45,17 +46,16 @@ def hold_advisory_lock(
     driver: str,
     shared: bool,
     times: LockTimes,
-    records: RecordStorage | None,
+    database: IdempotentStorage,
 ) -> Iterator[AdvisoryLock]:
     """Hold a study's lock on PostgreSQL until the block ends.
 
-    ``records``, the driver's storage on the same database, refuses what is written in a turn that
-    was lost; without it two drivers may decide at once when a connection breaks.
+    ``database``, the driver's storage at ``url``, is told the fencing token of each decision.
 
-    Raises InputError where another driver holds it in a way that excludes this one,
-    InfrastructureError where the server cannot be reached.
+    Raises InputError if another driver holds the study in a way that excludes this one,
+    InfrastructureError if the server cannot be reached.
     """
-    lock = AdvisoryLock(url, name, driver=driver, shared=shared, times=times, records=records)
+    lock = AdvisoryLock(url, name, driver=driver, shared=shared, times=times, database=database)
     lock.take()
     keeper = threading.Thread(target=lock.keep, name="searchlab-lock", daemon=True)
     keeper.start()
@@ -67,16 +67,19 @@ def hold_advisory_lock(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Turn:
-    """A turn and the session that took it; one that is ``is_noted`` in the study ends with the
-    next one's beginning, else it ends with its session."""
+class _Decision:
+    """A decision under way, and the session that held its lock at the beginning.
+
+    One that ``is_fenced``, by a token in the study, loses its right to write when another one
+    begins; any other loses it with its session.
+    """
 
     session: AdvisorySession
-    is_noted: bool
+    is_fenced: bool
 
 
 class AdvisoryLock:
-    """One driver's locks on one study. ``tend`` is one turn of the thread that keeps them."""
+    """One driver's locks on one study. ``tend`` is one round of the thread that keeps them."""
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class AdvisoryLock:
         driver: str,
         shared: bool,
         times: LockTimes,
-        records: RecordStorage | None,
+        database: IdempotentStorage,
     ) -> None:
         self.driver = driver
         self.shared = shared
@@ -95,24 +98,26 @@ class AdvisoryLock:
         self._where = f"the study {name} in {hide_password(url)}"
         self._name = name
         self._times = times
-        self._records = records
+        self._database = database
         self._study_key = lock_key("study", name)
         self._own_key = lock_key("driver", name, driver)
-        self._turn_key = lock_key("turn", name)
-        # One statement at a time; what follows is read and written under it.
+        self._decision_key = lock_key("turn", name)
+        # One statement at a time; it guards what follows.
         self._access = threading.RLock()
         self._session: AdvisorySession | None = None
         self._connected_at = 0.0
         self._settled_at = 0.0
         self._looked_at = 0.0
         self._last_held: dict[int, float] = {}
-        self._turn: _Turn | None = None
-        self._num_turns = 0
+        self._decision: _Decision | None = None
+        self._num_decisions = 0
         self._lost = False
         self._tending = threading.Lock()
-        self._turns = threading.Lock()  # a session may take its own lock twice
+        self._deciding = threading.Lock()  # a session could take its own lock twice
         self._wake = threading.Event()
         self._ending = threading.Event()
+
+    # Holding
 
     def take(self) -> None:
         """Take the locks for the first time. Raises as ``hold_advisory_lock``."""
@@ -128,12 +133,24 @@ class AdvisoryLock:
 
     def _take_in_time(self, session: AdvisorySession) -> None:
         deadline = time.monotonic() + self._times.acquire
-        while not self._take_study(session):
+        while not session.take(self._study_key, shared=self.shared):
             if time.monotonic() >= deadline:
                 held = [lock for lock in session.look() if lock.key == self._study_key]
                 session.close()
                 raise self._refusal(is_joined=any(lock.is_shared for lock in held))
             time.sleep(_BETWEEN_TRIES_SECONDS)
+
+    def _refusal(self, *, is_joined: bool) -> InputError:
+        if is_joined:
+            rule, remedy = "with --join", "Add --join to take part, or wait for the others to end"
+        elif self.shared:
+            rule = "without --join"
+            remedy = "Wait for it to end, or stop it and resume it there with --join"
+        else:
+            rule, remedy = "", "Wait for it to end, or run all its drivers with --join"
+        return InputError(
+            f"is being run by another process {rule}".rstrip(), where=self._where, remedy=remedy
+        )
 
     def keep(self) -> None:
         """Look after the locks until they are given back or lost."""
@@ -144,7 +161,7 @@ class AdvisoryLock:
             self.tend()
 
     def tend(self) -> None:
-        """See whether the locks are held still; connect and take them again where they are not."""
+        """See whether the locks are still held; if not, connect and take them again."""
         with self._tending:
             if self._ending.is_set() or self._lost:
                 return
@@ -174,10 +191,12 @@ class AdvisoryLock:
                 "connection. This driver stops; the study goes on there"
             )
 
-    def is_alive(self, driver: str) -> bool:
-        """Whether another driver's lock was held, or this one was connected, within ``grace``.
+    # The other drivers
 
-        Never waits for longer than one query; without a connection every driver is alive.
+    def is_alive(self, driver: str) -> bool:
+        """Return whether a driver's lock was held, or this one connected, within ``grace``.
+
+        Waits for one query at most; without a connection every driver counts as alive.
         """
         if driver == self.driver or not self.shared:
             return driver == self.driver
@@ -186,84 +205,6 @@ class AdvisoryLock:
             return True
         self._look()  # it may have come since the last look
         return self._seems_alive(key)
-
-    @contextmanager
-    def deciding(self) -> Iterator[None]:
-        """Wait for this driver's turn, and keep it for the block; nothing where it is alone."""
-        if not self.shared:
-            yield
-            return
-        self._await_turn()
-        try:
-            yield
-        finally:
-            is_sound = self._end_turn()
-        if not is_sound:
-            raise InfrastructureError(
-                f"{self._where}: the connection was lost while this driver made the study, and "
-                "another driver may have made it meanwhile"
-            )
-
-    def _await_turn(self) -> None:
-        deadline = time.monotonic() + self._times.turn
-        if not self._turns.acquire(timeout=self._times.turn):
-            raise self._no_turn()
-        has_turn = False
-        try:
-            while not (has_turn := self._try_turn()):
-                self.check()
-                if time.monotonic() >= deadline:
-                    raise self._no_turn()
-                # Drivers that wait in step would meet again and again.
-                time.sleep(random.uniform(0.005, 0.05))
-        finally:
-            if not has_turn:
-                self._turns.release()
-
-    def _try_turn(self) -> bool:
-        with self._access:
-            if self._session is None or time.monotonic() < self._settled_at:
-                return False
-            try:
-                if self._session.take(self._turn_key):
-                    self._turn = self._begin_turn(self._session)
-            except SQLAlchemyError as error:
-                self._drop(error)
-                if classify(error) is Fault.BROKEN:
-                    raise InfrastructureError(
-                        f"{self._where} cannot be decided on: {self._say(error)}"
-                    ) from None
-            return self._turn is not None
-
-    def _begin_turn(self, session: AdvisorySession) -> _Turn:
-        if self._records is None:
-            return _Turn(session=session, is_noted=False)
-        self._num_turns += 1
-        token = f"{self.driver}/{self._num_turns}"
-        is_noted = session.note_turn(self._name, token)
-        self._records.turn = token if is_noted else None
-        return _Turn(session=session, is_noted=is_noted)
-
-    def _end_turn(self) -> bool:
-        """Give the turn back; return whether nobody else's decision can have met with this one."""
-        with self._access:
-            turn, self._turn = self._turn, None
-            if self._records is not None:
-                self._records.turn = None
-            is_sound = turn is not None and (turn.is_noted or turn.session is self._session)
-            try:
-                if self._session is not None:
-                    self._session.give_back(self._turn_key)
-            except SQLAlchemyError as error:
-                self._drop(error)
-            self._turns.release()
-            return is_sound
-
-    def _no_turn(self) -> InfrastructureError:
-        return InfrastructureError(
-            f"{self._where}: this driver's turn to decide what to run next did not come within "
-            f"{self._times.turn:.0f} s: another driver hangs, or the server is away"
-        )
 
     def _seems_alive(self, key: int) -> bool:
         with self._access:
@@ -282,8 +223,83 @@ class AdvisoryLock:
             self._looked_at = time.monotonic()
             self._last_held.update((lock.key, self._looked_at) for lock in held)
 
+    # Deciding
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        """Wait until no other driver decides, and keep them waiting for the block."""
+        if not self.shared:
+            yield
+            return
+        self._await_decision()
+        try:
+            yield
+        finally:
+            is_sound = self._end_decision()
+        if not is_sound:
+            raise InfrastructureError(
+                f"{self._where}: the connection was lost while this driver created the study, and "
+                "another driver may have created it meanwhile"
+            )
+
+    def _await_decision(self) -> None:
+        deadline = time.monotonic() + self._times.decide
+        is_begun = False
+        if self._deciding.acquire(timeout=self._times.decide):
+            try:
+                while not (is_begun := self._try_to_begin()) and time.monotonic() < deadline:
+                    self.check()
+                    # Drivers that wait in step would meet again and again.
+                    time.sleep(random.uniform(0.005, 0.05))
+            finally:
+                if not is_begun:
+                    self._deciding.release()
+        if not is_begun:
+            raise InfrastructureError(
+                f"{self._where}: this driver waited {self._times.decide:.0f} s to decide what to "
+                "run next. Another driver hangs, or the server is unreachable"
+            )
+
+    def _try_to_begin(self) -> bool:
+        with self._access:
+            session = self._session
+            if session is None or time.monotonic() < self._settled_at:
+                return False
+            try:
+                if session.take(self._decision_key):
+                    self._num_decisions += 1
+                    token = f"{self.driver}/{self._num_decisions}"
+                    is_fenced = session.claim_token(self._name, token)
+                    self._database.fencing_token = token if is_fenced else None
+                    self._decision = _Decision(session=session, is_fenced=is_fenced)
+            except SQLAlchemyError as error:
+                self._drop(error)
+                if classify(error) is Fault.BROKEN:
+                    raise InfrastructureError(
+                        f"{self._where}: no decision can be recorded: {self._say(error)}"
+                    ) from None
+            return self._decision is not None
+
+    def _end_decision(self) -> bool:
+        """Let the others decide; return whether none can have decided at the same time."""
+        with self._access:
+            decision, self._decision = self._decision, None
+            self._database.fencing_token = None
+            is_sound = decision is not None and (
+                decision.is_fenced or decision.session is self._session
+            )
+            try:
+                if self._session is not None:
+                    self._session.give_back(self._decision_key)
+            except SQLAlchemyError as error:
+                self._drop(error)
+            self._deciding.release()
+            return is_sound
+
+    # Connections that break
+
     def _drop(self, error: SQLAlchemyError | None = None) -> None:
-        """Part with a session, and with the locks that it held."""
+        """Part with the session, and with the locks that it held."""
         if error is not None:
             logger.warning("%s: the lock's connection broke: %s", self._where, self._say(error))
         session, self._session = self._session, None
@@ -295,31 +311,27 @@ class AdvisoryLock:
         session = None
         try:
             session = AdvisorySession(self._engine)
-            outcome = self._take_again(session)
+            if self._take_again(session):
+                self._adopt(session, settled_after=self._times.settle)
+                return
         except SQLAlchemyError as error:
             logger.debug("%s: no connection yet: %s", self._where, self._say(error))
-            outcome = "again"
-        if outcome == "taken" and session is not None:
-            self._adopt(session, settled_after=self._times.settle)
-            return
-        self._lost = outcome == "lost"
         if session is not None:
             session.close()
 
-    def _take_again(self, session: AdvisorySession) -> Literal["taken", "lost", "again"]:
+    def _take_again(self, session: AdvisorySession) -> bool:
+        """Take both locks; the study is lost if another driver holds it in every try."""
         for _ in range(_TRIES):
-            # Only this driver's session before the outage can have its own lock: the server may
+            # Only this driver's session before the outage can hold its own lock: the server may
             # not know yet that it is gone.
             session.end_others(self._own_key)
             has_own = session.take(self._own_key)
-            if has_own and self._take_study(session):
-                return "taken"
+            if has_own and session.take(self._study_key, shared=self.shared):
+                return True
             if self._ending.wait(_BETWEEN_TRIES_SECONDS):
-                return "again"
-        return "lost" if has_own else "again"
-
-    def _take_study(self, session: AdvisorySession) -> bool:
-        return session.take(self._study_key, shared=self.shared)
+                return False
+        self._lost = has_own
+        return False
 
     def _adopt(self, session: AdvisorySession, *, settled_after: float) -> None:
         with self._access:
@@ -327,10 +339,10 @@ class AdvisoryLock:
                 session.close()
                 return
             try:
-                if self._turn is not None:
+                if self._decision is not None:
                     # A decision that the outage fell into goes on, unless another driver's has
                     # begun: then its writes are refused.
-                    session.take(self._turn_key)
+                    session.take(self._decision_key)
             except SQLAlchemyError:
                 session.close()
                 return
@@ -340,31 +352,3 @@ class AdvisoryLock:
 
     def _say(self, error: SQLAlchemyError) -> str:
         return scrub(describe_cause(error), self._url)
-
-    def _refusal(self, *, is_joined: bool) -> InputError:
-        if is_joined:
-            rule, remedy = "with --join", "Add --join to take part, or wait for the others to end"
-        elif self.shared:
-            rule = "without --join"
-            remedy = "Wait for it to end, or stop it and resume it there with --join"
-        else:
-            rule, remedy = "", "Wait for it to end, or run all its drivers with --join"
-        return InputError(
-            f"is being run by another process {rule}".rstrip(), where=self._where, remedy=remedy
-        )
-
-
-def is_study_locked(url: str, name: str) -> bool:
-    """Whether some driver holds a study. Raises InfrastructureError without a server."""
-    engine = make_engine(url, "status")
-    try:
-        session = AdvisorySession(engine)
-        held = session.look()
-        session.close()
-    except SQLAlchemyError as error:
-        raise InfrastructureError(
-            f"{hide_password(url)}: {scrub(describe_cause(error), url)}"
-        ) from None
-    finally:
-        engine.dispose()
-    return any(lock.key == lock_key("study", name) for lock in held)

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that holds advisory locks, and what they look like from there."""
+"""Connections to PostgreSQL that hold advisory locks and see those of others."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from searchlab.errors import InfrastructureError
+from searchlab.study.storage.faults import describe_cause
 from searchlab.study.storage.fencing import claim_token
-from searchlab.study.storage.urls import normalise
+from searchlab.study.storage.urls import hide_password, normalise, scrub
 
-__all__ = ["AdvisorySession", "HeldLock", "lock_key", "make_engine"]
+__all__ = ["AdvisorySession", "HeldLock", "is_lock_held", "lock_key", "make_engine"]
 
-# A driver whose machine or network is gone is noticed within 10 + 3 x 5 s, by both sides.
+# Both sides notice within 10 + 3 x 5 s that the other's machine or network is gone.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 _LONGEST_SILENCE_MS = 25_000
 _CONNECT_SECONDS = 5
 
-# The 64-bit key of an advisory lock is shown as two halves, objsubid 1 saying so.
+# The 64-bit key of an advisory lock is shown as two halves, which objsubid 1 says.
 _LOOK = """
 SELECT (classid::bigint << 32) | objid::bigint AS key, mode
 FROM pg_locks
@@ -36,7 +39,7 @@ WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND pid <> pg_backend_p
 
 
 def lock_key(*words: str) -> int:
-    """Return the signed 64-bit key of the lock that ``words`` name, the same on every machine."""
+    """Return the signed 64-bit key of the lock named by ``words``, the same on every machine."""
     text = "\0".join(("searchlab", *words))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), signed=True)
 
@@ -68,7 +71,7 @@ def make_engine(url: str, driver: str) -> sqlalchemy.Engine:
 
 
 class AdvisorySession:
-    """One session; its locks end with it. Every call raises SQLAlchemyError once it is broken."""
+    """One session; its locks end with it. Each call raises SQLAlchemyError if the session broke."""
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._connection = engine.connect()
@@ -76,26 +79,26 @@ class AdvisorySession:
             for name, value in _KEEPALIVE.items():
                 self._run(f"SET tcp_{name} = {value}")
             self._run(f"SET tcp_user_timeout = {_LONGEST_SILENCE_MS}")
-        except sqlalchemy.exc.SQLAlchemyError:
+        except SQLAlchemyError:
             self.close()
             raise
 
     def take(self, key: int, *, shared: bool = False) -> bool:
-        """Take a lock if it is free, and say whether it is had now."""
+        """Take a lock if it is free; return whether this session holds it now."""
         kind = "_shared" if shared else ""
         statement = f"SELECT pg_try_advisory_lock{kind}(:key)"
         return bool(self._run(statement, key=key).scalar())
 
-    def note_turn(self, name: str, token: str) -> bool:
-        """Make a turn the study's latest; return whether there is such a study."""
+    def claim_token(self, name: str, token: str) -> bool:
+        """Make a fencing token the study's latest; return whether there is such a study."""
         return self._connection.execute(claim_token(name, token)).first() is not None
 
     def give_back(self, key: int) -> None:
-        """Free a lock that was taken exclusively, if it is had."""
+        """Free a lock that was taken exclusively, if this session holds it."""
         self._run("SELECT pg_advisory_unlock(:key)", key=key)
 
     def give_all_back(self) -> None:
-        """Free every lock at once; closing alone would free them a moment later."""
+        """Free all locks at once; closing alone would free them a moment later."""
         self._run("SELECT pg_advisory_unlock_all()")
 
     def look(self) -> list[HeldLock]:
@@ -115,3 +118,20 @@ class AdvisorySession:
 
     def _run(self, statement: str, **values: int) -> sqlalchemy.CursorResult[Any]:
         return self._connection.execute(sqlalchemy.text(statement), values)
+
+
+def is_lock_held(url: str, *words: str) -> bool:
+    """Return whether anybody holds a lock. Raises InfrastructureError without a server."""
+    engine = make_engine(url, "status")
+    try:
+        session = AdvisorySession(engine)
+        held = session.look()
+        session.close()
+    except SQLAlchemyError as error:
+        raise InfrastructureError(
+            f"Storage {hide_password(url)} cannot be asked for locks: "
+            f"{scrub(describe_cause(error), url)}"
+        ) from None
+    finally:
+        engine.dispose()
+    return any(lock.key == lock_key(*words) for lock in held)

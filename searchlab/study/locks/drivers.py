@@ -27,7 +27,7 @@ class StudyLock(Protocol):
 
     @property
     def driver(self) -> str:
-        """Whose lock it is."""
+        """The driver that holds the lock."""
         ...
 
     @property
@@ -36,45 +36,41 @@ class StudyLock(Protocol):
         ...
 
     def deciding(self) -> AbstractContextManager[None]:
-        """Keep the other drivers from deciding what runs next; a shared lock waits its turn.
+        """Keep the other drivers from deciding what runs next; a shared lock waits for them.
 
-        Raises InfrastructureError when no turn comes. In the block, making, claiming and taking
+        Raises InfrastructureError if they take too long. In the block, making, claiming and taking
         over trials raises StaleTokenError once another driver decides; a new block may follow.
         """
         ...
 
     def is_alive(self, driver: str) -> bool:
-        """Whether a driver of this study still runs; in doubt it does."""
+        """Return whether a driver of this study still runs; if in doubt, it does."""
         ...
 
     def check(self) -> None:
-        """Raise InfrastructureError once the study was lost to another driver."""
+        """Raise InfrastructureError once another driver has taken the study over."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockTimes:
-    """How patient a lock is, in seconds. The defaults are for studies, shorter ones for tests."""
+    """The times of a lock, in seconds. The defaults are for studies, shorter ones for tests."""
 
     acquire: float = 2.0
     """How long a new driver tries; `study status` takes a lock for an instant."""
     ping: float = 2.0
-    """Between two looks at the lock, so that its loss is noticed."""
+    """Between two looks at the lock, by which its loss is noticed."""
     settle: float = 5.0
     """After a reconnection, until every other driver has its locks back too."""
     grace: float = 15.0
-    """How long another driver's lock must be seen free before that driver counts as gone."""
-    turn: float = 150.0
-    """How long to wait for one's turn to decide: more than a storage's patience with an outage,
-    for that is how long another driver's decision may take."""
-    refresh: float = 10.0
-    """Between two renewals of a lease."""
-    lease: float = 35.0
-    """How long a lease is honoured that nobody renews."""
+    """How long another driver's lock must be free before that driver counts as gone."""
+    decide: float = 150.0
+    """How long to wait until other drivers have decided: longer than a storage call is retried in
+    an outage, because another driver's decision may take as long."""
 
 
 class SoleDriver:
-    """The lock of a driver that is alone with its study, as another lock sees to."""
+    """The lock of a driver that is alone with its study, because another lock keeps others out."""
 
     def __init__(self, driver: str | None = None) -> None:
         self.driver = driver or new_driver_id()
@@ -90,7 +86,7 @@ class SoleDriver:
         yield
 
     def is_alive(self, driver: str) -> bool:
-        """Whoever held the study before is gone, or this driver would not have it."""
+        """Return whether it is this driver: whoever held the study before is gone."""
         return driver == self.driver
 
     def check(self) -> None:

@@ -88,5 +88,4 @@ class PeerValues(Generic[_K]):
 def _database_of(study: Study) -> RetryingStorage | None:
     """Return the study's storage if it is a database, whose rows can be read one by one."""
     storage = storage_of(study)
-    is_database = isinstance(storage, RetryingStorage) and storage.records is not None
-    return storage if is_database else None  # type: ignore[return-value]
+    return storage if isinstance(storage, RetryingStorage) else None

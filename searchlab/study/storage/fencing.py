@@ -1,9 +1,9 @@
-"""The turn to decide what a study runs next, in its database: only the latest turn's writes count.
+"""Fencing tokens: of the drivers that share a study, only the latest to decide may write.
 
-A driver may lose its turn between reading the trials and making one, without knowing it. So every
-turn leaves a token of its own in the study, under the row lock that is taken for each new trial,
-and who makes a trial in a turn compares the token under the same lock. What an earlier turn wrote
-is there before the next one reads; what it would write later is refused.
+A driver may lose its lock between reading the trials and making one, without knowing it. So each
+decision begins by writing a token into the study, under the row lock that is taken for every new
+trial, and each trial is made under the same lock after a comparison of the token. What an earlier
+decision wrote is there before the next one reads; what it would write later is refused.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from __future__ import annotations
 import json
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from searchlab.errors import InfrastructureError
+from searchlab.study.optuna_internals import models
 
-__all__ = ["TURN", "StaleTokenError", "claim_token", "require_token"]
+__all__ = ["TOKEN", "StaleTokenError", "claim_token", "require_token"]
 
-# The study's system attribute that holds the token of the latest turn.
-TURN = "searchlab:turn"
+# The study's system attribute that holds the latest token.
+TOKEN = "searchlab:turn"
 
 
 class StaleTokenError(InfrastructureError):
-    """Another driver decides meanwhile; nothing was written. The decision can be made anew."""
+    """Another driver has decided meanwhile. Nothing was written; the decision can be repeated."""
 
 
 def claim_token(study_name: str, token: str) -> sqlalchemy.Executable:
-    """Return PostgreSQL's statement that makes a turn the latest; a row is the answer that it is.
+    """Return PostgreSQL's statement that makes a token the latest.
 
-    Without the study there is none. The statement waits for the trial that an earlier turn is
-    making, so what is read after it holds that one.
+    It returns a row, or none if there is no such study. It waits for the trial that an earlier
+    decision is making, so whatever is read after it includes that trial.
     """
     attribute = models.StudySystemAttributeModel
     study = models.StudyModel
     values = (
         sqlalchemy.select(
             study.study_id,
-            sqlalchemy.literal(TURN).label("key"),
+            sqlalchemy.literal(TOKEN).label("key"),
             sqlalchemy.literal(json.dumps(token)).label("value_json"),
         )
         .where(study.study_name == study_name)
@@ -53,16 +53,16 @@ def claim_token(study_name: str, token: str) -> sqlalchemy.Executable:
 
 def require_token(session: Session, study_id: int, token: str) -> None:
     """Raise StaleTokenError unless the token is the latest, which it stays until the commit."""
-    # The lock under which numbers are given and turns begin.
+    # The lock under which trials get their numbers and tokens are claimed.
     models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
     attribute = models.StudySystemAttributeModel
     found = (
         session.query(attribute.value_json)
-        .filter(attribute.study_id == study_id, attribute.key == TURN)
+        .filter(attribute.study_id == study_id, attribute.key == TOKEN)
         .scalar()
     )
     if found != json.dumps(token):
         raise StaleTokenError(
-            "the lock's connection was lost while this driver decided what to run next, and "
+            "this driver lost the connection of its lock while it decided what to run next, and "
             "another driver has decided meanwhile"
         )

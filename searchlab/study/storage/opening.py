@@ -1,4 +1,4 @@
-"""Where a study is recorded: SQLite in its run folder, or any Optuna storage URL."""
+"""Opening the database that records a study: SQLite in its run folder, or the one of a URL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.storage.grpc_settings import prepare_grpc
 from searchlab.study.storage.urls import (
     find_sqlite_file,
     hide_password,
@@ -22,9 +21,7 @@ from searchlab.study.storage.urls import (
 )
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
-    from searchlab.study.storage.record_storage import RecordStorage
+    from searchlab.study.storage.idempotent_storage import IdempotentStorage
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
 __all__ = [
@@ -37,10 +34,10 @@ __all__ = [
 
 # How long a writer waits for another's transaction before giving up.
 _BUSY_TIMEOUT_SECONDS = 60.0
-# A wrong address is bad input, so it is not waited for as an outage is.
+# A wrong address is bad input, so it is not retried as an outage is.
 _CONNECT_TIMEOUT_SECONDS = 8
 # libpq's options. A server that vanished without a word is noticed within 30 s: by keepalives
-# while an answer is awaited, by the last one while something sent is not acknowledged.
+# while the client waits for an answer, by the last option while data sent is not acknowledged.
 _POSTGRES_OPTIONS = {
     "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
     "keepalives": 1,
@@ -51,12 +48,11 @@ _POSTGRES_OPTIONS = {
     "application_name": "searchlab",
 }
 
-
-# PostgreSQL's codes for what another driver made between our look and our making it: a table, an
-# object, a unique key.
+# PostgreSQL's codes for what another driver made between our check and our own attempt: a table,
+# an object, a unique key.
 _MADE_MEANWHILE = ("42P07", "42710", "23505")
-_MAX_RIVALS = 5
-_RIVAL_SECONDS = 0.5
+_MAX_TRIES = 6
+_BETWEEN_TRIES_SECONDS = 0.5
 
 
 def sqlite_url(path: Path) -> str:
@@ -65,36 +61,51 @@ def sqlite_url(path: Path) -> str:
 
 
 def open_storage(
-    url: str, *, driver: str | None = None, patience_seconds: float = 120.0
+    url: str, *, driver: str | None = None, retry_seconds: float = 120.0
 ) -> RetryingStorage:
-    """Open a storage, creating its tables where there are none; outages are then waited for.
+    """Open a database, creating its tables if it has none; its later outages are retried.
 
-    Takes ``grpc://host:port``, a proxy that runs, and database URLs; ``postgresql://`` means
-    psycopg 3. ``driver`` marks the trials that are created by it, a fresh id by default.
+    ``postgresql://`` means psycopg 3. ``driver`` marks the trials created through this storage, a
+    fresh id by default.
 
-    Raises InputError where it cannot be reached, InfrastructureError where its disk fails; no
+    Raises InputError if the storage cannot be reached, InfrastructureError if its disk fails; no
     message holds the password.
     """
+    from optuna.storages import get_storage
+
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
-    _require_driver(url)
-    return RetryingStorage(_open(url), url=url, driver=driver, patience_seconds=patience_seconds)
-
-
-def _require_driver(url: str) -> None:
-    needed = {"postgresql+psycopg": "psycopg", "grpc": "grpc"}.get(normalise(url).split("://")[0])
-    if needed is None or importlib.util.find_spec(needed) is not None:
-        return
-    extra = "postgres" if needed == "psycopg" else needed
-    raise InputError(
-        f"needs the package {needed}, which is not installed",
-        where=f"--storage {hide_password(url)}",
-        remedy=f"Run: pip install 'searchlab[{extra}]'",
+    _check_kind(url)
+    database = _open(url)
+    return RetryingStorage(
+        get_storage(database),  # with Optuna's cache over it: finished trials are read once
+        database=database,
+        url=url,
+        driver=driver,
+        retry_seconds=retry_seconds,
     )
 
 
-def _open(url: str) -> BaseStorage:
-    from searchlab.study.storage.faults import describe_cause, failure_types
+def _check_kind(url: str) -> None:
+    if url.startswith("grpc:"):
+        raise InputError(
+            "must name a database, because searchlab no longer reaches one through a gRPC proxy",
+            where="--storage",
+            found=hide_password(url),
+            remedy="Give the URL of the database behind the proxy, such as sqlite:///file.db or "
+            "postgresql://user@host/name",
+        )
+    is_psycopg = normalise(url).startswith("postgresql+psycopg://")
+    if is_psycopg and importlib.util.find_spec("psycopg") is None:
+        raise InputError(
+            "needs the package psycopg, which is not installed",
+            where=f"--storage {hide_password(url)}",
+            remedy="Run: pip install 'searchlab[postgres]'",
+        )
+
+
+def _open(url: str) -> IdempotentStorage:
+    from searchlab.study.storage.faults import STORAGE_ERRORS, describe_cause
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=FutureWarning)
@@ -102,49 +113,38 @@ def _open(url: str) -> BaseStorage:
             return _connect(url)
         except (sqlite3.Error, OSError, ValueError, RuntimeError, ImportError) as error:
             reason = str(error)
-        except failure_types() as error:
+        except STORAGE_ERRORS as error:
             reason = describe_cause(error)
             if _is_disk_fault(error):
                 raise InfrastructureError(
-                    f"storage {hide_password(url)} cannot be used: {scrub(reason, url)}. "
-                    "Mend it, then resume the study"
+                    f"Storage {hide_password(url)} cannot be used: {scrub(reason, url)}. Fix it, "
+                    "then resume the study"
                 ) from None
     reason = (scrub(reason, url).strip() or "no answer").splitlines()[0]
     raise InputError(
         f"cannot be reached: {reason}",
         where=f"--storage {hide_password(url)}",
-        remedy="Give a URL such as sqlite:///file.db, postgresql://user@host/name or "
-        "grpc://host:port",
+        remedy="Give a URL such as sqlite:///file.db or postgresql://user@host/name",
     )
 
 
-def _connect(url: str) -> BaseStorage:
-    if url.startswith("grpc://"):
-        prepare_grpc()
-        from searchlab.study.storage.proxy import connect_proxy
-
-        return connect_proxy(url, timeout_seconds=_CONNECT_TIMEOUT_SECONDS)
-    from optuna.storages import get_storage
-
-    # With Optuna's cache over it: finished trials are read once.
-    return get_storage(_connect_database(url))
-
-
-def _connect_database(url: str) -> RecordStorage:
-    """Open a database; one whose tables another driver makes at the same moment is opened again."""
+def _connect(url: str) -> IdempotentStorage:
+    """Open a database; try again if another driver makes its tables at the same moment."""
     from sqlalchemy.exc import DBAPIError
 
-    from searchlab.study.storage.record_storage import RecordStorage
+    from searchlab.study.storage.idempotent_storage import IdempotentStorage
 
-    for _ in range(_MAX_RIVALS):
+    num_tries = 0
+    while True:
+        num_tries += 1
         try:
-            return RecordStorage(normalise(url), engine_options=_engine_options(url))
+            return IdempotentStorage(normalise(url), engine_options=_engine_options(url))
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
-            if state not in _MADE_MEANWHILE and "already exists" not in str(error.orig):
+            is_made = state in _MADE_MEANWHILE or "already exists" in str(error.orig)
+            if not is_made or num_tries == _MAX_TRIES:
                 raise
-            time.sleep(_RIVAL_SECONDS)
-    return RecordStorage(normalise(url), engine_options=_engine_options(url))
+            time.sleep(_BETWEEN_TRIES_SECONDS)
 
 
 def _is_disk_fault(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""A storage that outlives outages: calls are tried again, and writes take effect once."""
+"""A storage that survives outages: calls are retried, and each write takes effect once."""
 
 from __future__ import annotations
 
@@ -6,86 +6,63 @@ import copy
 import itertools
 import uuid
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
-from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from searchlab.study.storage.record_storage import CLAIM, CREATED_BY, RecordStorage
+from searchlab.study.optuna_internals import FrozenStudy, trial_id_of
+from searchlab.study.storage.idempotent_storage import CLAIM, CREATED_BY, IdempotentStorage
 from searchlab.study.storage.retry_policy import RetryPolicy
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-    from optuna.study._frozen import FrozenStudy
 
 __all__ = ["CLAIM", "CREATED_BY", "RetryingStorage"]
 
 _T = TypeVar("_T")
 
 
-class RetryingStorage(BaseStorage, BaseHeartbeat):
-    """Wraps a storage so that an outage shorter than ``patience_seconds`` goes unnoticed.
+class RetryingStorage(BaseStorage):
+    """Wraps a storage so that a study does not notice outages shorter than ``retry_seconds``.
 
-    A call that fails for the storage's sake is repeated until it succeeds. Where the answer to a
-    write was lost, the repetition finds out whether the write took place: no trial is created
-    twice, told twice or lost. Each trial is stamped from its first moment with the system
-    attribute ``searchlab:origin``, ``{driver}/{n}``; a template that bears a stamp keeps it, for
-    it comes through a proxy or from a copied study.
+    A call that fails because of the storage is repeated until it succeeds. If the answer to a
+    write was lost, the retry finds out whether the write took place: no trial is created twice,
+    told twice or lost. Each trial bears from its first moment the system attribute
+    ``searchlab:origin``, ``{driver}/{n}``; a template that has one keeps it.
 
-    Claims of waiting trials are exact on databases. Through a gRPC proxy one case is open: two
-    drivers claim the same trial and the winner's answer is lost; then neither gets it, and its
-    RUNNING row is settled when the study is resumed.
-
-    Raises InfrastructureError where an outage outlasts the patience, and at once where waiting
-    mends nothing (a full disk, a read-only database, a refused password, missing tables).
-    Other errors are Optuna's own and pass through. May be used by several threads.
+    ``inner`` is Optuna's cache over ``database``. Raises InfrastructureError if an outage lasts
+    longer than ``retry_seconds``, and at once if no retry can help (a full disk, a read-only
+    database, a refused password, missing tables). Other errors are Optuna's own and pass through.
+    Several threads may use it.
     """
 
     def __init__(
         self,
         inner: BaseStorage,
         *,
-        url: str = "",
+        database: IdempotentStorage,
+        url: str,
         driver: str | None = None,
-        patience_seconds: float = 120.0,
+        retry_seconds: float = 120.0,
     ) -> None:
         self._inner = inner
+        self.database = database
         self.driver = driver or uuid.uuid4().hex
-        self._patience = RetryPolicy(url or type(inner).__name__, seconds=patience_seconds)
+        self._policy = RetryPolicy(url, seconds=retry_seconds)
         self._counter = itertools.count()
-        # The cache that Optuna lays over a database keeps it here.
-        backend = getattr(inner, "_backend", None)
-        self._records = backend if isinstance(backend, RecordStorage) else None
-
-    @property
-    def inner(self) -> BaseStorage:
-        """The storage that is wrapped."""
-        return self._inner
-
-    @property
-    def records(self) -> RecordStorage | None:
-        """The database under it; None for a storage that is none."""
-        return self._records
 
     def stop_waiting(self) -> None:
-        """End the patience for good: the call that waits, and later ones, raise when they fail.
+        """Retry nothing from now on: a call under way, and later ones, raise as soon as they fail.
 
-        May be called from a signal handler.
+        A signal handler may call this.
         """
-        self._patience.end()
+        self._policy.end()
 
     def close(self) -> None:
-        """Close the connections; the storage opens new ones when it is used again (not gRPC)."""
-        if self._records is not None:
-            self._records.scoped_session.remove()
-            self._records.engine.dispose()
-        close = getattr(self._inner, "close", None)
-        if close is not None:
-            close()
+        """Close the connections; the storage opens new ones when it is used again."""
+        self.database.scoped_session.remove()
+        self.database.engine.dispose()
 
     def remove_session(self) -> None:
         """Give this thread's connection back."""
@@ -99,9 +76,9 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
     ) -> int:
-        """Create a study; tried again, the empty one of that name counts as created."""
-        # Named here, so that a second try asks for the same one. The prefix is Optuna's.
-        name = study_name or f"no-name-{uuid.uuid4()}"
+        """Create a study; on a retry, an empty one of that name counts as created."""
+        # Named here, so that a retry asks for the same one. The prefix is Optuna's.
+        name = f"no-name-{uuid.uuid4()}" if study_name is None else study_name
 
         def create_again() -> int:
             try:
@@ -116,7 +93,7 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
         return self._call(lambda: self._inner.create_new_study(directions, name), create_again)
 
     def delete_study(self, study_id: int) -> None:
-        """Delete a study; tried again, one that is gone counts as deleted."""
+        """Delete a study; on a retry, one that is gone counts as deleted."""
 
         def delete_again() -> None:
             try:
@@ -161,28 +138,28 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
     # Trials.
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Create a trial and stamp it; tried again, the one with its stamp counts as created."""
+        """Create a trial and mark it; on a retry, the one with its mark counts as created."""
         template = self._stamp(template_trial)
         stamp = template.system_attrs[CREATED_BY]
 
         def create_again() -> int:
             for trial in reversed(self._inner.get_all_trials(study_id, deepcopy=False)):
                 if trial.system_attrs.get(CREATED_BY) == stamp:
-                    return trial._trial_id
+                    return trial_id_of(trial)
             return self._inner.create_new_trial(study_id, template)
 
         return self._call(lambda: self._inner.create_new_trial(study_id, template), create_again)
 
     def _stamp(self, template: FrozenTrial | None) -> FrozenTrial:
-        # Without a template storages make just this: a running trial that starts now.
+        # Without a template storages make the same: a running trial that starts now.
         trial = copy.copy(template) if template else create_trial(state=TrialState.RUNNING)
-        trial._system_attrs = {CREATED_BY: self._next_token()} | trial.system_attrs
+        trial.system_attrs = {CREATED_BY: self._next_token()} | trial.system_attrs
         return trial
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
-        """See Optuna; tried again, a trial that ended in just this way counts as told."""
+        """See Optuna; on a retry, a trial that ended in exactly this way counts as told."""
         if state == TrialState.RUNNING and values is None:
             return self._claim(trial_id)
 
@@ -199,23 +176,8 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
         return self._call(lambda: tell(trial_id, state, values), tell_again)
 
     def _claim(self, trial_id: int) -> bool:
-        records = self._records
-        if records is not None:
-            token = self._next_token()
-            return self._call(lambda: records.claim(trial_id, token))
-        # A storage that can't leave a mark with the claim: every claimer leaves it before.
-        mark = f"{CLAIM}:{self.driver}"
-        self._call(lambda: self._inner.set_trial_system_attr(trial_id, mark, True))
-
-        def claim_again() -> bool:
-            if self._inner.set_trial_state_values(trial_id, TrialState.RUNNING):
-                return True
-            trial = self._inner.get_trial(trial_id)
-            claimers = {key for key in trial.system_attrs if key.startswith(f"{CLAIM}:")}
-            return trial.state == TrialState.RUNNING and claimers == {mark}
-
-        claim = self._inner.set_trial_state_values
-        return self._call(lambda: claim(trial_id, TrialState.RUNNING), claim_again)
+        claimer = self._next_token()
+        return self._call(lambda: self.database.claim(trial_id, claimer))
 
     def set_trial_param(
         self,
@@ -265,44 +227,17 @@ class RetryingStorage(BaseStorage, BaseHeartbeat):
         """See Optuna."""
         return self._call(lambda: self._inner.get_best_trial(study_id))
 
-    # Rows of a database that are read one by one, beside what Optuna offers.
+    # Rows of the database that are read one by one, beside what Optuna offers.
 
     def read_states(
         self, study_id: int, *, also: Iterable[int], after: int
     ) -> dict[int, TrialState]:
         """See RowStorage."""
-        records = self._records
-        assert records is not None
-        return self._call(lambda: records.read_states(study_id, also=also, after=after))
+        return self._call(lambda: self.database.read_states(study_id, also=also, after=after))
 
     def read_system_attribute(self, trial_ids: Iterable[int], key: str) -> list[tuple[int, Any]]:
         """See RowStorage."""
-        records = self._records
-        assert records is not None
-        return self._call(lambda: records.read_system_attribute(trial_ids, key))
-
-    # Heartbeats: Optuna asks whether a storage has them by its type, then by the interval.
-
-    def record_heartbeat(self, trial_id: int) -> None:
-        """See Optuna."""
-        inner = self._inner
-        assert isinstance(inner, BaseHeartbeat)
-        self._call(lambda: inner.record_heartbeat(trial_id))
-
-    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        inner = self._inner
-        assert isinstance(inner, BaseHeartbeat)
-        return self._call(lambda: inner._get_stale_trial_ids(study_id))
-
-    def get_heartbeat_interval(self) -> int | None:
-        """See Optuna; None where the wrapped storage has no heartbeats."""
-        inner = self._inner
-        return inner.get_heartbeat_interval() if isinstance(inner, BaseHeartbeat) else None
-
-    def get_heartbeat_stale_trial_callback(self) -> Callable[[Study, FrozenTrial], None] | None:
-        """See Optuna."""
-        assert isinstance(self._inner, BaseHeartbeat)
-        return self._inner.get_heartbeat_stale_trial_callback()
+        return self._call(lambda: self.database.read_system_attribute(trial_ids, key))
 
     def _call(self, action: Callable[[], _T], again: Callable[[], _T] | None = None) -> _T:
-        return self._patience.call(action, again)
+        return self._policy.call(action, again)

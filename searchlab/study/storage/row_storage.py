@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
+
+from searchlab.study.optuna_internals import (
+    DatabaseStorage,
+    create_scoped_session,
+    models,
+    trial_id_of,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-__all__ = ["RowStorage"]
+__all__ = ["RowStorage", "load_trials"]
 
 # Databases bound how many values a statement may list; SQLite's oldest bound is 999.
 _MAX_LISTED = 500
@@ -35,37 +39,39 @@ _parse_distribution: Callable[[str], BaseDistribution] = lru_cache(4096)(json_to
 _INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
-class RowStorage(RDBStorage):
-    """What Optuna's own is, quicker to read. Trials share their equal distributions."""
+class RowStorage(DatabaseStorage):
+    """Optuna's database storage, quicker to read. Equal distributions are shared by the trials."""
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """See optuna."""
-        with _create_scoped_session(self.scoped_session) as session:
-            trials = _read(session, models.TrialModel.trial_id == trial_id)
+        """See Optuna."""
+        with create_scoped_session(self.scoped_session) as session:
+            trials = load_trials(session, models.TrialModel.trial_id == trial_id)
         if not trials:
             raise KeyError(models.NOT_FOUND_MSG)
         return trials[0]
 
-    def _get_trials(
+    def read_trials(
         self,
         study_id: int,
         states: Container[TrialState] | None,
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """See optuna: a study's trials after an id, and those of earlier ids that are named."""
+        """Return a study's trials after an id, and those of the earlier ids that are named."""
         earlier = sorted(known for known in included_trial_ids if known <= trial_id_greater_than)
-        with _create_scoped_session(self.scoped_session) as session:
+        with create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session)
-            trials = _read(session, *_choose(study_id, states, earlier, trial_id_greater_than))
-        return sorted(trials, key=lambda trial: trial._trial_id)
+            trials = load_trials(
+                session, *_choose(study_id, states, earlier, trial_id_greater_than)
+            )
+        return sorted(trials, key=trial_id_of)
 
     def read_states(
         self, study_id: int, *, also: Iterable[int], after: int
     ) -> dict[int, TrialState]:
-        """Return the states of a study's trials after an id, and of some before, by id."""
+        """Return the states of a study's trials after an id, and of ``also``, by id."""
         states: dict[int, TrialState] = {}
-        with _create_scoped_session(self.scoped_session) as session:
+        with create_scoped_session(self.scoped_session) as session:
             for condition in _choose(study_id, None, sorted(also), after):
                 columns = models.TrialModel.trial_id, models.TrialModel.state
                 query = sqlalchemy.select(*columns).where(condition)
@@ -77,7 +83,7 @@ class RowStorage(RDBStorage):
         trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
         named = sorted(trial_ids)
         found: list[tuple[int, Any]] = []
-        with _create_scoped_session(self.scoped_session) as session:
+        with create_scoped_session(self.scoped_session) as session:
             for begin in range(0, len(named), _MAX_LISTED):
                 query = (
                     sqlalchemy.select(trial.number, attribute.value_json)
@@ -95,9 +101,9 @@ class RowStorage(RDBStorage):
 def _choose(
     study_id: int, states: Container[TrialState] | None, earlier: Sequence[int], after: int
 ) -> list[_Condition]:
-    """Return conditions that choose trials after an id, and earlier ones, each trial by one.
+    """Return conditions that choose the trials after an id, and earlier ones, each by one.
 
-    Joined by OR they would make SQLite go through the whole study: two queries are quicker.
+    With one condition, joined by OR, SQLite would scan the whole study: two queries are quicker.
     """
     trial = models.TrialModel
     common: _Condition = trial.study_id == study_id
@@ -109,16 +115,12 @@ def _choose(
     return [common & part for part in parts]
 
 
-def _read(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
-    """Read the trials that meet one of some conditions on their own row."""
-    trial = models.TrialModel
-    columns = (
-        trial.trial_id,
-        trial.number,
-        trial.state,
-        trial._datetime_start_utc,
-        trial._datetime_complete_utc,
-    )
+def load_trials(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
+    """Return the trials that meet one of some conditions on their own row."""
+    columns = [
+        models.TrialModel.__table__.c[name]
+        for name in ("trial_id", "number", "state", "datetime_start", "datetime_complete")
+    ]
     trials = []
     for condition in conditions:
         heads = session.execute(sqlalchemy.select(*columns).where(condition)).all()
@@ -134,7 +136,7 @@ def _read(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
 class _Parts:
     """The rows of some trials in the other tables, by trial.
 
-    Read after the trials' own rows, so that of a trial read as finished nothing is missing.
+    They are read after the trials' own rows, so that a trial read as finished is complete.
     """
 
     def __init__(self, session: Session, trial_ids: Sequence[int], condition: _Condition) -> None:
@@ -163,7 +165,7 @@ class _Parts:
         self._system = self._gather(system.trial_system_attribute_id, system.key, system.value_json)
 
     def _gather(self, key: Any, *columns: Any) -> dict[int, list[Any]]:
-        """Read one table in the order in which it was written: the trial's id, then columns."""
+        """Return the rows of one table by trial, in the order in which they were written."""
         owner = key.class_.trial_id
         query = sqlalchemy.select(owner, *columns).order_by(key)
         if len(self._trial_ids) <= _MAX_LISTED:
@@ -215,7 +217,7 @@ def _decode(rows: Iterable[Any]) -> dict[str, Any]:
 
 
 def _number(value: float | None, kind: Any) -> float:
-    """Return a stored number; the infinite ones and NaN are stored by their names alone."""
+    """Return a stored number; infinite ones and NaN are stored by name."""
     return _INFINITE[kind.name] if value is None else value
 
 

@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 _SECRET_KEY = r"\b(?:ssl)?(?:password|passwd|pwd)\s*=\s*"
-# user:password@ up to the last @, for a password may hold @ and /. A user may hold @ too.
+# user:password@ up to the last @, because a password may hold @ and /. A user may hold @ too.
 _USER_INFO = re.compile(r"://([^/:\s]*):(.*)@", re.DOTALL)
 _QUERY_SECRET = re.compile(r"(?i)([?&](?:ssl)?(?:password|passwd|pwd)=)([^&]*)")
 # libpq's and ODBC's key=value pairs; a value in quotes may hold spaces and escaped quotes.
@@ -34,8 +34,8 @@ _QUERY_START = re.compile(r"\?[A-Za-z_]+=")
 def hide_password(url: str) -> str:
     """Return a storage's address with every password in it replaced by ``***``.
 
-    Takes URLs, libpq's and ODBC's key=value forms; where a form leaves it open what belongs to
-    the password, more is hidden rather than less.
+    Takes URLs, and the key=value forms of libpq and ODBC. If it is unclear what belongs to the
+    password, more is hidden rather than less.
     """
     url = _USER_INFO.sub(r"://\1:***@", url)
     if "://" in url:
@@ -44,7 +44,7 @@ def hide_password(url: str) -> str:
 
 
 def scrub(text: str, url: str) -> str:
-    """Return a message without the passwords of ``url``, in whatever spelling they stand there."""
+    """Return a message without the passwords of ``url``, however the message spells them."""
     for secret in sorted(_spellings(_find_passwords(url)), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = re.sub(r"(://[^/:\s]*):\S*@", r"\1:***@", text)
@@ -56,7 +56,7 @@ def _find_passwords(url: str) -> set[str]:
     found |= {match.group(2) for match in _QUERY_SECRET.finditer(url)}
     if "://" not in url:
         found |= {match.group(2).strip("'\"{}") for match in _PAIR_SECRET.finditer(url)}
-    # What a parser takes a careless password apart into ends up in messages as host or database.
+    # A parser may split a careless password; its parts show up in messages as host or database.
     parts = {part for secret in found for part in re.split(r"[@/:?#]", secret) if len(part) > 2}
     return {secret for secret in found | parts if secret and secret != "***"}
 
@@ -69,12 +69,12 @@ def _spellings(secrets: set[str]) -> set[str]:
 
 
 def is_postgres(url: str) -> bool:
-    """Whether the URL names a PostgreSQL database, by whichever driver."""
+    """Return whether the URL names a PostgreSQL database, by whichever driver."""
     return _POSTGRES.match(url) is not None
 
 
 def find_sqlite_file(url: str) -> Path | None:
-    """Return the file of an SQLite database, by whichever driver; None for another and in memory.
+    """Return the file of an SQLite database, by whichever driver; None if in memory or no SQLite.
 
     >>> find_sqlite_file("sqlite+pysqlite:///runs/all.db?timeout=5")
     PosixPath('runs/all.db')
@@ -101,7 +101,7 @@ def normalise(url: str) -> str:
     user, colon, password = user_info.partition(":")
     if not separator or not at or not colon:
         return url
-    # An encoded password stays as it is: only what would end it early is encoded.
+    # An encoded password stays as it is: only characters that would end it early are encoded.
     password = re.sub(r"[@/?#:]", lambda match: quote(match.group(), safe=""), password)
     return f"{scheme}://{user}:{password}@{place}"
 
@@ -118,9 +118,9 @@ def _split_user_info(rest: str) -> tuple[str, str, str]:
 
 
 def take_password_from_environment(url: str) -> str:
-    """Return a PostgreSQL URL that has no password with PGPASSWORD put in; others unchanged.
+    """Return the URL with PGPASSWORD put in, if it is PostgreSQL's and has no password.
 
-    So the variable can be taken out of the environment before any worker is started.
+    The variable can then be removed from the environment before any worker starts.
     """
     password = os.environ.get("PGPASSWORD")
     if not password or not is_postgres(url) or _QUERY_SECRET.search(url):

@@ -1,8 +1,8 @@
-"""Export: a run written into a single file, with everything but what only its machine needs.
+"""Export: a run written into a single file, without what only its machine needs.
 
 The file is a zip: ``manifest.json``, ``study.yaml``, ``study.db`` (the trials, as SQLite, whatever
 storage they come from) and the models. Checkpoints stay behind: a trial that is RUNNING in the
-file begins anew where its study is resumed.
+file begins anew when its study is resumed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ STUDY_FILE = "study.yaml"
 DATABASE = "study.db"
 CHUNK_BYTES = 2**20
 
-# Nothing in an artifact's place that anyone would run or import.
+# No artifact has a name that anyone would run or import.
 _ARTIFACT = re.compile(
     r"artifacts/([A-Za-z0-9][A-Za-z0-9_-]{0,63}/){0,3}"
     r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.(safetensors|json|png|jpg|svg|csv))?"
@@ -66,7 +66,7 @@ class Member(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an archive holds: pydantic, for what is read may be anybody's."""
+    """What an archive holds. It is validated, because anybody may have written it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -80,7 +80,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedStudy:
-    """What was exported; ``left_out`` are files among the artifacts that are no models."""
+    """What was exported; ``left_out`` are files among the artifacts that are not models."""
 
     copy: StudyCopy
     num_artifacts: int
@@ -93,7 +93,7 @@ def export_study(
 ) -> ArchivedStudy:
     """Write a run into the file ``path``, which is replaced whole; the run may be going on.
 
-    Raises InputError where the storage does not hold the study or the file cannot be written.
+    Raises InputError if the storage does not hold the study or the file cannot be written.
     """
     name = run.load().spec.name
     try:
@@ -122,18 +122,18 @@ def export_study(
 
 
 def is_artifact_name(name: str) -> bool:
-    """Whether a member may lie there: below ``artifacts/``, plain names, no code."""
+    """Return whether a member may have that name: below ``artifacts/``, plain, no code."""
     return _ARTIFACT.fullmatch(name) is not None
 
 
 def pack_database(source: Path, target: Path) -> None:
-    """Write an SQLite database into one file, without its journal, though it may be open."""
+    """Write an SQLite database, which may be open, into one file without a journal."""
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("VACUUM INTO ?", (str(target),))
 
 
 def _find_artifacts(run: RunFolder) -> tuple[dict[str, Path], list[Path]]:
-    """Return the artifacts by member name, and what else lies among them. Links are left out."""
+    """Return the artifacts by member name, and the other files. Links are left out."""
     found: dict[str, Path] = {}
     left_out: list[Path] = []
     for path in _walk(run.path / "artifacts"):

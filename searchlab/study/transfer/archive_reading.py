@@ -1,8 +1,8 @@
 """Import: a run made from an exported file, which anybody may have written.
 
 Nothing of it is run or unpickled. Its trials are read by Optuna and written into a database of
-our own, its study file is checked like any other, and the run folder appears only once all is
-there.
+our own, its study file is checked like any other, and the run folder appears only once it is
+complete.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydantic
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
 
 from searchlab.config.documents import read_yaml
 from searchlab.config.loading import make_study
 from searchlab.config.validation import Slug, to_input_error
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.faults import classify, describe_cause, failure_types
+from searchlab.study.storage.faults import STORAGE_ERRORS, classify, describe_cause
 from searchlab.study.storage.opening import open_storage, sqlite_url
 from searchlab.study.transfer.archive import (
     CHUNK_BYTES,
@@ -45,16 +43,14 @@ from searchlab.study.transfer.archive import (
 from searchlab.study.transfer.copying import (
     CopyProgress,
     StudyCopy,
-    check_target,
     copy_study,
-    is_half_copied,
     list_studies,
+    refuse_existing,
 )
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
-
     from searchlab.config.study import StudySpec
+    from searchlab.study.storage.retrying_storage import RetryingStorage
 
 __all__ = ["DEFAULT_MOST_BYTES", "ImportedStudy", "import_study"]
 
@@ -65,8 +61,8 @@ _MAX_TEXT_BYTES = 8 * 2**20  # of the manifest and of the study
 _MAX_RATIO = 200
 _FREE_RATIO_BYTES = 2**20
 
-# What comes of rows that Optuna never wrote.
-_FORGERIES = (ValueError, TypeError, LookupError, StorageInternalError, SQLAlchemyError)
+# What rows that Optuna never wrote lead to.
+_FORGERIES = (ValueError, TypeError, LookupError, *STORAGE_ERRORS)
 
 _REMEDY = "Import under another --name"
 _SLUG = pydantic.TypeAdapter[str](Slug)
@@ -92,7 +88,7 @@ def import_study(
 ) -> ImportedStudy:
     """Make ``runs_dir/<name>/`` from an exported file; its trials go to ``storage_url`` if given.
 
-    Raises InputError, with nothing left behind, where the file is damaged or not an export, holds
+    Raises InputError, with nothing left behind, if the file is damaged or not an export, holds
     more than ``most_bytes``, or the run or the study is there already.
     """
     try:
@@ -111,7 +107,7 @@ def import_study(
                 run.check_new(_REMEDY)
                 inside.run.path.replace(run.path)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"is no export, or is damaged ({error})", where=str(path)) from error
+        raise InputError(f"is not an export, or is damaged ({error})", where=str(path)) from error
     except OSError as error:
         where = str(error.filename or path)
         raise InputError(f"cannot be used: {error.strerror or error}", where=where) from error
@@ -129,13 +125,13 @@ class _Unpacked:
 
     @property
     def run(self) -> RunFolder:
-        """One level down, so that nobody takes it for a run yet."""
+        """The run to be; one level down, so that nobody takes it for a run yet."""
         return RunFolder(self.folder / "run")
 
     @property
     def database(self) -> Path:
-        """The stranger's."""
-        return self.folder / "stranger.db"
+        """The database as the archive has it."""
+        return self.folder / "archived.db"
 
     def place(self, name: str) -> Path:
         return self.database if name == DATABASE else self.run.path / name
@@ -158,7 +154,7 @@ def _check_room(runs_dir: Path, manifest: Manifest, path: Path) -> None:
         )
 
 
-# Checks that need no more than the zip's table
+# Checks of the zip's table
 
 
 def _read_manifest(archive: zipfile.ZipFile, path: Path, most_bytes: int) -> Manifest:
@@ -198,15 +194,15 @@ def _check_member(info: zipfile.ZipInfo, path: Path) -> None:
     if name not in (MANIFEST, STUDY_FILE, DATABASE) and not is_artifact_name(name):
         raise InputError("holds a file that no export has", where=str(path), found=name)
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise InputError("holds something that is no plain file", where=str(path), found=name)
+        raise InputError("holds something that is not a plain file", where=str(path), found=name)
     if info.flag_bits & 1:
         raise InputError("must not be encrypted", where=str(path), found=name)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError("is packed in a way that no export is", where=str(path), found=name)
+        raise InputError("is compressed in a way that no export is", where=str(path), found=name)
     if name in (MANIFEST, STUDY_FILE) and info.file_size > _MAX_TEXT_BYTES:
         raise InputError(f"may be {_MAX_TEXT_BYTES:,} bytes at most", where=f"{path}: {name}")
     if info.file_size > max(_FREE_RATIO_BYTES, _MAX_RATIO * info.compress_size):
-        raise InputError("unpacks to implausibly much", where=f"{path}: {name}")
+        raise InputError("unpacks to an implausible size", where=f"{path}: {name}")
 
 
 def _check_listing(infos: list[zipfile.ZipInfo], manifest: Manifest, path: Path) -> None:
@@ -218,7 +214,7 @@ def _check_listing(infos: list[zipfile.ZipInfo], manifest: Manifest, path: Path)
             raise InputError(f"holds no {name}", where=str(path))
 
 
-# What lies in it
+# Its members
 
 
 def _extract(archive: zipfile.ZipFile, inside: _Unpacked) -> None:
@@ -260,14 +256,14 @@ def _fill(
 ) -> StudyCopy:
     """Write the study's file and its trials under the name that it has from now on.
 
-    The trials get into a storage of the user's only once they have been read back from one of
-    ours: what a forger may have put there does its harm in a folder that goes.
+    The trials reach a storage of the user only after they have been read back from one of ours:
+    what a forger may have put there does its harm in a temporary folder.
     """
     _check_database(inside)
     inside.run.write(spec.to_data(), storage_url)
     target = None if storage_url is None else open_storage(storage_url)
     if target is not None:
-        check_target(target, spec.name)
+        refuse_existing(target, spec.name)
     path = inside.folder / "own.db"
     own = open_storage(sqlite_url(path))
     copied = _read_trials(inside, spec.name, own, on_progress if target is None else None)
@@ -280,15 +276,13 @@ def _fill(
         if not _is_refusal(error):
             raise
         # Such as a name that is too long for this database, though not for SQLite.
-        if is_half_copied(target, spec.name):
-            target.delete_study(target.get_study_id_from_name(spec.name))
         raise _unreadable(inside, describe_cause(error.__cause__ or error)) from None
 
 
 def _read_trials(
-    inside: _Unpacked, name: str, own: BaseStorage, on_progress: CopyProgress | None
+    inside: _Unpacked, name: str, own: RetryingStorage, on_progress: CopyProgress | None
 ) -> StudyCopy:
-    """Copy the stranger's study into a storage of our own. Raises InputError."""
+    """Copy the archive's study into a storage of our own. Raises InputError."""
     try:
         source = open_storage(sqlite_url(inside.database))
         if list_studies(source) != [inside.manifest.study]:
@@ -300,10 +294,10 @@ def _read_trials(
         cause = error.__cause__
         if _is_refusal(error):
             raise _unreadable(inside, describe_cause(cause or error)) from None
-        if isinstance(cause, failure_types()):
+        if isinstance(cause, STORAGE_ERRORS):
             reason = f"{inside.folder.parent} cannot be written: {describe_cause(cause)}"
             raise InfrastructureError(reason) from None
-        # The first sentence says what is wrong; the others are of storages that stay.
+        # The first sentence says what is wrong; the others do not fit a temporary storage.
         raise _unreadable(inside, str(error).partition(". ")[0]) from None
     except InputError:
         raise
@@ -312,13 +306,13 @@ def _read_trials(
 
 
 def _is_refusal(error: InfrastructureError) -> bool:
-    """Whether a copy failed by what was to be written, not by a fault of the storage."""
+    """Return whether a copy failed by what was to be written, not by a fault of the storage."""
     cause = error.__cause__
-    return isinstance(cause, failure_types()) and classify(cause) is None
+    return isinstance(cause, STORAGE_ERRORS) and classify(cause) is None
 
 
 def _check_database(inside: _Unpacked) -> None:
-    """Refuse what can do more than hold rows: views and triggers run where a table is used."""
+    """Refuse what can do more than hold rows: views and triggers run when a table is used."""
     try:
         uri = f"{inside.database.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:

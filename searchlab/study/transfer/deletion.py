@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
 from searchlab.errors import InputError
+from searchlab.study.locks.file_lock import hold_file
 from searchlab.study.locks.study_lock import LockTimes, hold_study, new_driver_id
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import hide_password, open_storage
+from searchlab.study.transfer.copying import list_studies
 from searchlab.study.transfer.relocation import SET_ASIDE
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
+    from searchlab.study.storage.retrying_storage import RetryingStorage
 
 __all__ = ["Deletion", "delete_run"]
 
-# There from before the study leaves a shared storage until the folder is gone: by it, a deletion
-# that was cut off in between can be told from a storage that never held the study.
+# There from before the study leaves a shared storage until the folder is gone. It tells a deletion
+# that was cut off in between from a storage that never held the study.
 _MARK = ".deleting"
 _DATABASE = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal")
 # The study's file last: while it is there, the deletion can be begun again.
@@ -47,8 +47,8 @@ def delete_run(
 ) -> Deletion:
     """Delete a study from its storage and its run folder; ``keep_storage`` spares the former.
 
-    Raises InputError, with nothing deleted, where a driver runs it or the storage cannot be
-    reached or does not hold it. A deletion that was cut off can be begun again.
+    Raises InputError, with nothing deleted, if a driver runs it, or if the storage cannot be
+    reached or does not hold it. A deletion that was cut off can be repeated.
     """
     name = run.load().spec.name
     _check_storage(run, storage_option, keep_storage)
@@ -75,7 +75,7 @@ def _check_storage(run: RunFolder, option: str | None, keep_storage: bool) -> No
         raise InputError(
             f"is recorded in its own folder, not in {hide_password(option)}",
             where=f"the run {run.path}",
-            remedy="Leave --storage out and unset SEARCHLAB_STORAGE",
+            remedy="Omit --storage and unset SEARCHLAB_STORAGE",
         )
     if keep_storage:
         raise InputError(
@@ -85,29 +85,25 @@ def _check_storage(run: RunFolder, option: str | None, keep_storage: bool) -> No
         )
 
 
-def _check_recorded(run: RunFolder, storage: BaseStorage, name: str, url: str) -> None:
-    if name not in _study_ids(storage) and not (run.path / _MARK).exists():
+def _check_recorded(run: RunFolder, storage: RetryingStorage, name: str, url: str) -> None:
+    if name not in list_studies(storage) and not (run.path / _MARK).exists():
         raise InputError(
             f"holds no study named {name}",
             where=hide_password(url),
-            remedy="Name its storage by --storage, or delete the folder alone by --keep-storage",
+            remedy="Name its storage with --storage, or delete only the folder with --keep-storage",
         )
 
 
-def _delete_recorded(run: RunFolder, storage: BaseStorage, name: str) -> bool:
-    """Delete the study from its storage; return whether that holds no other."""
-    studies = _study_ids(storage)
-    is_alone = not studies.keys() - {name}
+def _delete_recorded(run: RunFolder, storage: RetryingStorage, name: str) -> bool:
+    """Delete the study from its storage; return whether the storage holds no other."""
+    names = {*list_studies(storage)}
+    is_alone = names <= {name}
     if run.is_embedded() and is_alone:
         return True  # it goes with the file
     (run.path / _MARK).touch()
-    if name in studies:
-        storage.delete_study(studies[name])
+    if name in names:
+        storage.delete_study(storage.get_study_id_from_name(name))
     return is_alone
-
-
-def _study_ids(storage: BaseStorage) -> dict[str, int]:
-    return {study.study_name: study._study_id for study in storage.get_all_studies()}
 
 
 def _delete_files(run: RunFolder, *, with_database: bool) -> None:
@@ -126,20 +122,20 @@ def _delete_files(run: RunFolder, *, with_database: bool) -> None:
 
 
 def _is_linked(run: RunFolder, folder: Path) -> bool:
-    """Whether a folder of the run is elsewhere: what lies there is not known to be the run's."""
+    """Return whether a folder of the run is elsewhere: its files may not be the run's."""
     return any((run.path / part).is_symlink() for part in (folder, *folder.parents[:-1]))
 
 
 def _delete_empty(run: RunFolder) -> None:
-    """Delete the folders that are empty by now, the inner ones first."""
+    """Delete the folders that are empty now, the inner ones first."""
     for folder in (*_FOLDERS, Path("artifacts"), Path()):
         with suppress(OSError):  # not there, not empty, or a link to a folder elsewhere
             (run.path / folder).rmdir()
 
 
 @contextmanager
-def _held(run: RunFolder, storage: BaseStorage | None, name: str, url: str) -> Iterator[None]:
-    """Hold what a driver would hold. Raises InputError where one does."""
+def _held(run: RunFolder, storage: RetryingStorage | None, name: str, url: str) -> Iterator[None]:
+    """Hold what a driver would hold. Raises InputError if one does."""
     if not os.access(run.path, os.W_OK):
         raise InputError("cannot be written", where=f"the run folder {run.path}")
     if storage is not None:
@@ -147,12 +143,10 @@ def _held(run: RunFolder, storage: BaseStorage | None, name: str, url: str) -> I
         with lock:
             yield
         return
-    try:
-        with filelock.FileLock(run.lock_file, timeout=LockTimes().acquire):
-            yield
-    except filelock.Timeout:
-        raise InputError(
-            "is being run by another process",
-            where=f"the run {run.path}",
-            remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
-        ) from None
+    with hold_file(
+        run.lock_file,
+        seconds=LockTimes().acquire,
+        where=f"the run {run.path}",
+        remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
+    ):
+        yield

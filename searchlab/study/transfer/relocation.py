@@ -1,7 +1,7 @@
 """A run that carries on in another storage, to which its study was copied.
 
-From then on its folder names that storage, and the database in the folder is set aside: a study
-that goes on in two storages is two studies.
+From then on its folder names that storage, and the database in the folder is set aside, because a
+study that goes on in two storages is two studies.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.locks.lease import LEASE
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import hide_password, open_storage, sqlite_url
 from searchlab.study.storage.urls import find_sqlite_file
-from searchlab.study.transfer.comparing import is_same_end
+from searchlab.study.transfer.contents import is_same_end
 from searchlab.study.transfer.copying import list_studies
 
 __all__ = ["SET_ASIDE", "Relocation", "plan_relocation"]
@@ -34,7 +33,7 @@ _COMPANIONS = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relocation:
-    """What is to change in a run's folder once its study has been opened in ``url``."""
+    """What changes in a run's folder once its study has been opened in ``url``."""
 
     run: RunFolder
     url: str
@@ -43,8 +42,8 @@ class Relocation:
     def carry_out(self) -> None:
         """Note the storage, and rename the folder's own database; nothing is deleted.
 
-        To be called while the run is held; where it was cut off, the next one finishes it. Raises
-        InfrastructureError where the folder cannot be written.
+        Call it while the run is held; if it was cut off, the next call finishes it. Raises
+        InfrastructureError if the folder cannot be written.
         """
         try:
             # The note first: without it and without a database the study would begin anew.
@@ -52,7 +51,7 @@ class Relocation:
                 self.run.note_storage(self.url)
             if self.sets_aside:
                 kept = _set_aside(self.run.database)
-                message = "%s is recorded in %s from now on; its %s is kept as %s"
+                message = "From now on %s is recorded in %s; its %s is kept as %s"
                 where = hide_password(self.url)
                 logger.warning(message, self.run.path, where, self.run.database.name, kept.name)
         except OSError as error:
@@ -64,24 +63,22 @@ class Relocation:
 def plan_relocation(
     run: RunFolder, name: str, storage: BaseStorage, option: str | None
 ) -> Relocation | None:
-    """Return what opening the study in ``option``, else in the storage noted, is to change.
+    """Return what opening the study in ``option``, else in the storage noted, changes.
 
-    ``storage`` is the one opened, and held. None where the study stays where it is, or is not
-    there. Raises InputError where the study of that name lacks a trial that finished in the
-    folder's own database: it is an older copy, or somebody else's.
+    ``storage`` is the one opened, and held. None if the study stays where it is, or is not there.
+    Raises InputError if the study of that name lacks a trial that finished in the folder's own
+    database: it is an older copy, or another study.
     """
     url = option or run.noted_storage
     if url is None or _is_file(url, run.database) or name not in list_studies(storage):
         return None
     if not run.database.is_file():
-        # A storage noted before may be reached by another address for once, such as a proxy's.
+        # A storage noted before may be reached by another address for once.
         is_new = run.noted_storage is None
         return Relocation(run=run, url=url, sets_aside=False) if is_new else None
     with closing(open_storage(sqlite_url(run.database))) as own:
-        names = {study.study_name for study in own.get_all_studies()}
+        names = {*list_studies(own)}
         if name in names:
-            if _is_behind(url, storage, own, name):
-                return None
             _check_whole(run, name, storage, own, url)
     # Another run may be recorded in this one's database; then it stays.
     return Relocation(run=run, url=url, sets_aside=names <= {name})
@@ -92,18 +89,6 @@ def _is_file(url: str, path: Path) -> bool:
     if named is None or not named.is_file() or not path.is_file():
         return False
     return named.samefile(path)
-
-
-def _is_behind(url: str, storage: BaseStorage, own: BaseStorage, name: str) -> bool:
-    """Whether the storage is a proxy of the folder's own database: our lease shows in both."""
-    if find_sqlite_file(url) is not None:
-        return False
-    leases = [
-        one.get_study_system_attrs(one.get_study_id_from_name(name)).get(LEASE)
-        for one in (storage, own)
-    ]
-    drivers = [lease.get("driver") if isinstance(lease, dict) else None for lease in leases]
-    return drivers[0] is not None and drivers[0] == drivers[1]
 
 
 def _check_whole(
