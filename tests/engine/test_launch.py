@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +10,8 @@ from small_studies import NO_DATA, ONE_TRIAL, describe_trials, run_study, write_
 
 from searchlab.config.loading import load_study
 from searchlab.engine import launch
-from searchlab.errors import InfrastructureError, InputError
+from searchlab.errors import InputError
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.retrying_storage import RetryingStorage
 
 
 def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
@@ -89,33 +85,3 @@ def test_an_input_error_after_the_first_trial_takes_nothing_back(
     with pytest.raises(InputError, match="after all"):
         launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
     assert len(describe_trials(run)) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "events"),
-    [
-        (InfrastructureError("away"), ["stopped waiting", "given back"]),
-        (InputError("is wrong"), ["given back"]),
-    ],
-)
-def test_a_storage_that_failed_is_not_waited_for_when_the_study_is_given_back(
-    error: Exception, events: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    happened: list[str] = []
-
-    @contextmanager
-    def hold(*_arguments: object, **_options: object) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            happened.append("given back")
-
-    monkeypatch.setattr(launch, "hold_study", hold)
-    monkeypatch.setattr(
-        RetryingStorage, "stop_waiting", lambda self: happened.append("stopped waiting")
-    )
-    prepared: Any = SimpleNamespace(spec=SimpleNamespace(name="tiny"))
-    options = launch.RunOptions(data_dir=NO_DATA)
-    with pytest.raises(type(error)), launch._held(RunFolder(tmp_path), prepared, options):
-        raise error
-    assert happened == events
