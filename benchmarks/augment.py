@@ -27,18 +27,18 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 
-from searchlab.config.trial import AUGMENTATIONS, AugmentConfig
+from searchlab.config.settings import AUGMENTATIONS, TrainingSettings, split_augment
 from searchlab.training.augment import Augmenter
 from searchlab.training.process import prepare_process
 
 BATCH = 128
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 160, 160)]
-CASES: dict[str, AugmentConfig] = {
-    **{name: AugmentConfig(operations=(name,)) for name in AUGMENTATIONS},
-    "jitter with hue": AugmentConfig(operations=("jitter",), hue=0.1),
-    "flip+crop": AugmentConfig(operations=("flip", "crop")),
-    "flip+jitter": AugmentConfig(operations=("flip", "jitter")),  # report 001
-    "all": AugmentConfig(operations=AUGMENTATIONS),
+CASES: dict[str, TrainingSettings] = {
+    **{name: TrainingSettings(augment=name) for name in AUGMENTATIONS},
+    "jitter with hue": TrainingSettings(augment="jitter", jitter_hue=0.1),
+    "flip+crop": TrainingSettings(augment="flip+crop"),
+    "flip+jitter": TrainingSettings(augment="flip+jitter"),  # report 001
+    "all": TrainingSettings(augment="+".join(AUGMENTATIONS)),
 }
 
 
@@ -57,34 +57,40 @@ class Cutout:
         return image
 
 
-def compose(config: AugmentConfig, height: int, width: int) -> Callable[[Image.Image], Tensor]:
-    """Return torchvision's transforms that do what the configuration says."""
+def compose(settings: TrainingSettings, height: int, width: int) -> Callable[[Image.Image], Tensor]:
+    """Return torchvision's transforms that do what the settings say."""
     parts: dict[str, Any] = {
         "flip": transforms.RandomHorizontalFlip(),
-        "rotate": transforms.RandomRotation(config.degrees, transforms.InterpolationMode.BILINEAR),
-        "jitter": transforms.ColorJitter(
-            config.brightness, config.contrast, config.saturation, config.hue
+        "rotate": transforms.RandomRotation(
+            settings.rotate_degrees, transforms.InterpolationMode.BILINEAR
         ),
-        "crop": transforms.RandomCrop((height, width), padding=config.crop_padding),
+        "jitter": transforms.ColorJitter(
+            settings.jitter_brightness,
+            settings.jitter_contrast,
+            settings.jitter_saturation,
+            settings.jitter_hue,
+        ),
+        "crop": transforms.RandomCrop((height, width), padding=settings.crop_padding),
     }
-    chosen = [part for name, part in parts.items() if name in config.operations]
+    operations = split_augment(settings.augment)
+    chosen = [part for name, part in parts.items() if name in operations]
     chosen.append(transforms.ToTensor())
-    if "cutout" in config.operations:
-        chosen.append(Cutout(config.cutout_size))
+    if "cutout" in operations:
+        chosen.append(Cutout(settings.cutout_size))
     composed: Callable[[Image.Image], Tensor] = transforms.Compose(chosen)
     return composed
 
 
 def make_rivals(
-    config: AugmentConfig, shape: tuple[int, int, int]
+    settings: TrainingSettings, shape: tuple[int, int, int]
 ) -> dict[str, Callable[[], Tensor]]:
     """Return both ways to change one batch."""
     generator = torch.Generator().manual_seed(0)
     size = (BATCH, *shape)
     images = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
     arrays = images.permute(0, 2, 3, 1).contiguous().squeeze(3).numpy()
-    change = compose(config, shape[1], shape[2])
-    augmenter = Augmenter(config)
+    change = compose(settings, shape[1], shape[2])
+    augmenter = Augmenter(settings)
     return {
         "searchlab": lambda: augmenter(images, generator),
         "torchvision": lambda: torch.stack([change(Image.fromarray(one)) for one in arrays]),

@@ -79,8 +79,8 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
 
         def step(self) -> EpochResult:
             self._epoch += 1
-            optimizer, model = self._config.optimizer, self._config.model
-            value = make_value(optimizer.lr, model.dropout, self._epoch)
+            settings = self._config.settings
+            value = make_value(settings.lr, settings.dropout, self._epoch)
             fold = FoldMetrics(
                 fold=0,
                 training={"loss": 1.0 - value, "accuracy": value},
@@ -97,7 +97,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
                 fold_epoch=self._epoch,
                 seconds=0.0,
                 figures={"parameters": 1},
-                done=self._epoch == self._config.epochs,
+                done=self._epoch == settings.epochs,
             )
 
     def load_worker() -> type:

@@ -291,5 +291,5 @@ def make_result(config: Any, epoch: int, value: float) -> Any:
         fold_epoch=epoch,
         seconds=0.5,
         figures={"parameters": 100_000},
-        done=epoch == config.epochs,
+        done=epoch == config.settings.epochs,
     )

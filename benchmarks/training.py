@@ -38,15 +38,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from searchlab.config.trial import (
-    AugmentConfig,
-    FoldPlan,
-    ModelConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    Precision,
-    TrialConfig,
-)
+from searchlab.config.settings import Precision, TrainingSettings
+from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, TrialConfig
 from searchlab.data import ImageData, load_dataset
 from searchlab.data.subset import limit_training
 from searchlab.errors import InputError
@@ -118,12 +111,15 @@ def make_member_epoch(model: str, case: Case, data: ImageData) -> Epoch:
         number=0,
         seed=0,
         dataset=data.name,
-        epochs=10_000,  # more than are run; the rate is constant
-        batch_size=BATCH,
         model=ModelConfig(family=model),
-        optimizer=OptimizerConfig(name="adam", lr=LR),
-        augment=AugmentConfig(operations=("flip", "crop") if case.augmented else ()),
-        precision=case.precision,
+        settings=TrainingSettings(
+            epochs=10_000,  # more than are run; the rate is constant
+            batch_size=BATCH,
+            optimizer="adam",
+            lr=LR,
+            augment="flip+crop" if case.augmented else "none",
+            precision=case.precision,
+        ),
         objective=ObjectiveConfig(),
         folds=FoldPlan(num_folds=1, folds=(0,), search_folds=1, test=True),
     )
@@ -155,7 +151,7 @@ def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
     _, height, width = SHAPE
     changes = [
         transforms.RandomHorizontalFlip(),
-        transforms.RandomCrop((height, width), padding=AugmentConfig().crop_padding),
+        transforms.RandomCrop((height, width), padding=TrainingSettings().crop_padding),
     ]
     chosen: list[Any] = changes if case.augmented else []
     transform = transforms.Compose(
@@ -163,7 +159,11 @@ def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
     )
     loader = DataLoader(Pictures(data, transform), batch_size=BATCH, shuffle=True)
     network = build_model(
-        ModelConfig(family=model), image_shape=SHAPE, num_classes=NUM_CLASSES, key=(0,)
+        ModelConfig(family=model),
+        TrainingSettings(),
+        image_shape=SHAPE,
+        num_classes=NUM_CLASSES,
+        key=(0,),
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
 

@@ -9,21 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from searchlab.config.trial import (
-    INITS,
-    SCHEMES,
-    FoldPlan,
-    ModelConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrialConfig,
-)
+from searchlab.config.settings import Init, TrainingSettings
+from searchlab.config.trial import SCHEMES, FoldPlan, ModelConfig, ObjectiveConfig, TrialConfig
 from searchlab.data import DatasetFacts, ImageData, get_dataset, list_datasets
 from searchlab.errors import InputError
 from searchlab.models import check_model, count_parameters, get_family, list_families
@@ -72,7 +65,7 @@ def draw_data(facts: DatasetFacts) -> TrainingData:
 
 def claims_of(family: str) -> list[Changes]:
     """Every init, scheme and named choice that a family claims to take, one at a time."""
-    claims: list[Changes] = [*({"init": init} for init in INITS)]
+    claims: list[Changes] = [{"init": init} for init in get_args(Init)]
     if get_family(family).first_conv is not None:
         claims += [{"scheme": scheme} for scheme in SCHEMES]
     parameters = get_family(family).parameters
@@ -106,16 +99,18 @@ def is_refused(family: str, facts: DatasetFacts) -> bool:
     return True
 
 
-def train_a_step(model: ModelConfig, facts: DatasetFacts) -> tuple[Cohort, EpochResult]:
+def train_a_step(
+    model: ModelConfig, facts: DatasetFacts, init: Init = "default"
+) -> tuple[Cohort, EpochResult]:
     """Train the only batch of one epoch; what moves is what should."""
     config = TrialConfig(
         number=0,
         seed=0,
         dataset="drawn",
-        epochs=1,
-        batch_size=NUM_TRAIN,
         model=model,
-        optimizer=OptimizerConfig(name="sgd", lr=0.01, momentum=0.0),
+        settings=TrainingSettings(
+            epochs=1, batch_size=NUM_TRAIN, optimizer="sgd", lr=0.01, momentum=0.0, init=init
+        ),
         objective=ObjectiveConfig(metric="loss", direction="minimize"),
         folds=FoldPlan(num_folds=len(FOLDS), folds=(0,), search_folds=1),
     )
@@ -134,8 +129,8 @@ def train_a_step(model: ModelConfig, facts: DatasetFacts) -> tuple[Cohort, Epoch
     return cohort, result
 
 
-def check_step(model: ModelConfig, facts: DatasetFacts) -> None:
-    cohort, result = train_a_step(model, facts)
+def check_step(model: ModelConfig, facts: DatasetFacts, init: Init = "default") -> None:
+    cohort, result = train_a_step(model, facts, init)
     assert result.done
     assert not result.diverged, model
     assert np.isfinite([result.value, result.folds[0].training["loss"]]).all()
@@ -175,7 +170,8 @@ def test_every_family_trains_on_every_dataset_with_all_that_it_claims(
     ]
     if dataset in small:
         for changes in claims_of(family)[small.index(dataset) :: len(small)]:
-            check_step(ModelConfig(family=family, **changes), facts)
+            init = changes.pop("init", "default")
+            check_step(ModelConfig(family=family, **changes), facts, init)
 
 
 @pytest.mark.parametrize("family", list_families())

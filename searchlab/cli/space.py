@@ -193,12 +193,10 @@ def _draw(source: Callable[[Trial], Point], number: int, seed: int) -> list[Poin
 
 
 def _count(point: Point, shape: tuple[int, int, int], num_classes: int) -> int:
-    from searchlab.config.settings import TrainingSettings
     from searchlab.models import count_parameters
-    from searchlab.study.resolve import resolve
+    from searchlab.study.trial_config import model_at
 
-    model = resolve(point, TrainingSettings()).model
-    return count_parameters(model, image_shape=shape, num_classes=num_classes)
+    return count_parameters(model_at(point), image_shape=shape, num_classes=num_classes)
 
 
 def _images(

@@ -20,7 +20,7 @@ from searchlab.cli.tables import print_table
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.models.saved_weights import FoldMember
+    from searchlab.models.saved_weights import FoldKey
     from searchlab.report.weights_check import BaselineGrid, MemberCheck
 
 __all__ = ["app"]
@@ -148,7 +148,7 @@ def _print_checks(checks: list[MemberCheck]) -> None:
         print_table(("member", "pair", "layer", "norm of difference", "must be", ""), rows)
 
 
-def _say_member(member: FoldMember) -> str:
+def _say_member(member: FoldKey) -> str:
     return f"fold {member}" if isinstance(member, int) else member
 
 

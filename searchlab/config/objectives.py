@@ -19,7 +19,7 @@ from searchlab.config.validation import Spec
 from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from searchlab.config.robustness import RobustnessSpec
+    from searchlab.config.attacks import AttackSpec
     from searchlab.config.search import SearchSpec
 
 __all__ = ["ObjectiveSpec", "Objectives", "check_objectives"]
@@ -87,7 +87,7 @@ Objectives = Annotated[
 
 
 def check_objectives(
-    objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: RobustnessSpec | None
+    objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: AttackSpec | None
 ) -> None:
     """Raise InputError for objectives that cannot be searched together."""
     if not objectives:

@@ -1,4 +1,4 @@
-"""TrainingSettings: how a model is trained where the space does not say otherwise."""
+"""TrainingSettings: how a model is trained. Each setting is declared here, and only here."""
 
 from __future__ import annotations
 
@@ -6,27 +6,38 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from searchlab.config.trial import (
-    AUGMENTATIONS,
-    Init,
-    OptimizerName,
-    Precision,
-    Scalar,
-    ScheduleName,
-)
-from searchlab.config.validation import Spec, to_input_error
+from searchlab.config.attacks import AttackName, AttackSpec
+from searchlab.config.validation import Spec, list_choices, to_input_error
 from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["SHARED_PARAMETERS", "TrainingSettings", "refuse_patience", "split_augment"]
+__all__ = [
+    "AUGMENTATIONS",
+    "SHARED_PARAMETERS",
+    "Init",
+    "OptimizerName",
+    "Precision",
+    "ScheduleName",
+    "TrainingSettings",
+    "refuse_patience",
+    "split_augment",
+]
 
-AttackChoice = Literal["none", "fgsm", "pgd"]
+Init = Literal[
+    "default", "normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"
+]
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
+Precision = Literal["float32", "bfloat16"]
+
+AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
+"""Random changes of training images, in the order in which they are made."""
 
 
 def split_augment(text: str) -> tuple[str, ...]:
-    """Return the operations that ``flip+rotate`` names; none for ``none``. Raises ``InputError``.
+    """Return the operations that ``flip+rotate`` names, none for ``none``. Raises ``InputError``.
 
-    Their order is that of ``AUGMENTATIONS`` however they are written, so that one combination has
-    one meaning.
+    They are in the order of ``AUGMENTATIONS`` whatever the order in ``text``, so that one
+    combination has one meaning.
     """
     if text == "none":
         return ()
@@ -45,33 +56,43 @@ def _check_augment(text: str) -> str:
     return text
 
 
-AugmentName = Annotated[str, AfterValidator(_check_augment)]
+_OPERATION = f"({'|'.join(AUGMENTATIONS)})"
+
+AugmentName = Annotated[
+    str,
+    AfterValidator(_check_augment),
+    Field(json_schema_extra={"pattern": rf"^(none|{_OPERATION}(\+{_OPERATION})*)$"}),
+]
 
 
 class TrainingSettings(Spec):
-    """Fixed training settings. Those in ``SHARED_PARAMETERS`` can be searched by the same name."""
+    """How a model is trained. A space can search the settings in ``SHARED_PARAMETERS``."""
 
     epochs: int = Field(10, ge=1, le=100_000, description="epochs each model is trained")
-    optimizer: OptimizerName = Field("adam", description="sgd, adam, adamw or rmsprop")
+    optimizer: OptimizerName = Field(
+        "adam", description=f"optimizer: {list_choices(OptimizerName)}"
+    )
     lr: float = Field(1e-3, gt=0, le=1000, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and rmsprop")
     nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty (adamw: decoupled decay)")
     clip_norm: float = Field(0.0, ge=0, description="bound of the gradients' norm; 0 for none")
     schedule: ScheduleName = Field(
-        "constant", description="how lr moves: constant, cosine, step or one_cycle"
+        "constant", description=f"how lr moves: {list_choices(ScheduleName)}"
     )
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of a linear rise to lr")
     step_epochs: int = Field(10, ge=1, description="schedule step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: factor of a drop")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="images per training step")
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping an activation")
-    init: Init = Field("default", description="how weights begin; default is torch's own")
+    init: Init = Field(
+        "default", description=f"initial weights, default as torch draws them: {list_choices(Init)}"
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
     )
     augment: AugmentName = Field(
-        "none", description="none, or flip, rotate, jitter, crop, cutout, joined by +"
+        "none", description=f"none, or {', '.join(AUGMENTATIONS)}, joined by +"
     )
     rotate_degrees: float = Field(10.0, ge=0, le=180, description="rotate: largest angle")
     jitter_brightness: float = Field(0.2, ge=0, le=1, description="jitter: factor in 1 +- this")
@@ -80,8 +101,8 @@ class TrainingSettings(Spec):
     jitter_hue: float = Field(0.0, ge=0, le=0.5, description="jitter: shift of the hue, in turns")
     crop_padding: int = Field(4, ge=0, le=512, description="crop: pixels added on each side")
     cutout_size: int = Field(8, ge=1, le=1024, description="cutout: side of the square, in pixels")
-    adversarial: AttackChoice = Field(
-        "none", description="perturb training images: none, fgsm or pgd"
+    adversarial: Literal["none", AttackName] = Field(
+        "none", description=f"attack on training images: none, {list_choices(AttackName)}"
     )
     epsilon: float = Field(0.1, ge=0, le=1, description="adversarial: largest change of a pixel")
     attack_steps: int = Field(10, ge=1, le=1000, description="adversarial: steps of pgd")
@@ -89,11 +110,18 @@ class TrainingSettings(Spec):
         None, ge=1, description="end a trial after so many epochs without a better one"
     )
     precision: Precision = Field(
-        "float32", description="arithmetic of the layers; bfloat16 is faster where the CPU has it"
+        "float32", description="arithmetic of the layers; bfloat16 is faster if the CPU has it"
     )
 
+    @property
+    def attack(self) -> AttackSpec | None:
+        """The attack on training images."""
+        if self.adversarial == "none":
+            return None
+        return AttackSpec(attack=self.adversarial, epsilon=self.epsilon, steps=self.attack_steps)
+
     @classmethod
-    def check_value(cls, name: str, value: Scalar) -> None:
+    def check_value(cls, name: str, value: object) -> None:
         """Raise ``InputError``, without a place, if field ``name`` cannot take ``value``."""
         try:
             cls.model_validate({name: value})
@@ -106,7 +134,7 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
     for name in TrainingSettings.model_fields
     if name not in ("epochs", "patience", "precision")
 )
-"""The names that may stand at the top of a space, besides ``family``."""
+"""The settings that may stand at the top of a space, beside ``family``."""
 
 
 def refuse_patience(settings: TrainingSettings, *place: str) -> None:

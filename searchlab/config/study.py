@@ -16,13 +16,13 @@ from pydantic import (
     model_validator,
 )
 
+from searchlab.config.attacks import AttackSpec
 from searchlab.config.baselines import BaselineRow, BaselineSpec, ComparedPair, RowName
 from searchlab.config.dataset import DatasetSpec
 from searchlab.config.objectives import Objectives, ObjectiveSpec, check_objectives
 from searchlab.config.published import SEARCH, PublishedSpec
 from searchlab.config.references import check_ensembles, check_published, check_trial_names
 from searchlab.config.resources import ResourceSpec
-from searchlab.config.robustness import RobustnessSpec
 from searchlab.config.samplers import SAMPLERS
 from searchlab.config.search import SearchSpec
 from searchlab.config.settings import TrainingSettings, refuse_patience
@@ -93,7 +93,7 @@ class StudySpec(Spec):
         default_factory=lambda: (ObjectiveSpec(),),
         description="what the search optimises: one, or a list",
     )
-    robustness: RobustnessSpec | None = Field(
+    robustness: AttackSpec | None = Field(
         None, description="attack every trial's validation images too"
     )
     search: SearchSpec

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from searchlab.doctor.findings import RUN_ANEW, Evidence, Finding, list_trials
-from searchlab.study.configure import plan_folds
 from searchlab.study.plan import baseline_key
+from searchlab.study.trial_config import plan_folds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

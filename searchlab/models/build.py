@@ -13,6 +13,7 @@ from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.registry import ImageShape, get_family
 
 if TYPE_CHECKING:
+    from searchlab.config.settings import TrainingSettings
     from searchlab.config.trial import ModelConfig
     from searchlab.models.parameters import FamilyParameters
 
@@ -24,32 +25,41 @@ __all__ = [
     "count_parameters",
 ]
 
-# In float32, a gigabyte: what a check may take of a driver that may be smaller than its workers.
+# A gigabyte in float32: a check runs in the driver, which may have less memory than its workers.
 _MAX_WEIGHTS = 250_000_000
 
 
 def build_model(
-    config: ModelConfig, *, image_shape: ImageShape, num_classes: int, key: tuple[str | int, ...]
+    config: ModelConfig,
+    settings: TrainingSettings,
+    *,
+    image_shape: ImageShape,
+    num_classes: int,
+    key: tuple[str | int, ...],
 ) -> nn.Module:
     """Build and initialise a network on the CPU: [B, *image_shape] in, logits [B, num_classes] out.
 
-    The same ``key``, say ``(study_seed, fold, repeat)``, gives the same weights, and the global
-    random state is neither read nor moved. The family's ``finish``, which may load weights, runs
-    on the initialised network, and the scheme last; under HF the first convolution comes frozen.
-    Raises InputError where the configuration is wrong or does not suit the images.
+    Of the settings it takes ``dropout`` and ``init``. The same ``key``, say ``(study_seed, fold,
+    repeat)``, gives the same weights, and the global random state is neither read nor moved. The
+    family's ``finish``, which may load weights, runs on the initialised network, and the scheme
+    last; under HF the first convolution is frozen. Raises InputError if the configuration is wrong
+    or does not suit the images.
     """
-    model = build_unset(config, image_shape=image_shape, num_classes=num_classes)
-    initialize(model, init=config.init, key=key)  # sets every tensor, or raises TypeError
+    model = build_unset(config, settings, image_shape=image_shape, num_classes=num_classes)
+    initialize(model, init=settings.init, key=key)  # sets every tensor, or raises TypeError
     _finish(model, config)
     return model
 
 
-def build_unset(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> nn.Module:
+def build_unset(
+    config: ModelConfig, settings: TrainingSettings, *, image_shape: ImageShape, num_classes: int
+) -> nn.Module:
     """Build a network on the CPU whose tensors hold anything, for all of them to be loaded.
 
     Weights that the configuration names are not looked for. Raises InputError as ``build_model``.
     """
-    return _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu")
+    model = _build_on_meta(config, image_shape, num_classes, dropout=settings.dropout)
+    return model.to_empty(device="cpu")
 
 
 def count_parameters(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> int:
@@ -59,13 +69,13 @@ def count_parameters(config: ModelConfig, *, image_shape: ImageShape, num_classe
 
 
 def count_multiply_adds(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> int:
-    """Return the multiply-adds of one image's forward pass: a product with its addition counts one.
+    """Return the multiply-adds of one image's forward pass; a product and its sum count as one.
 
-    Those of Conv2d, Linear and LocallyConnected2d, counted while an image passes through weights
-    that nobody set; biases, norms, activations and pooling are left out, as is usual. Raises
-    InputError as ``check_model`` does.
+    Counts Conv2d, Linear and LocallyConnected2d while an image passes through uninitialised
+    weights; biases, norms, activations and pooling are left out, as is usual. Raises InputError as
+    ``check_model`` does.
     """
-    model = build_unset(config, image_shape=image_shape, num_classes=num_classes)
+    model = _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu")
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -84,9 +94,9 @@ def check_model(
 ) -> None:
     """Raise InputError unless the network suits the images, its scheme and [B, num_classes] logits.
 
-    Costs a forward pass of two images through weights that nobody set, so every family of a space
-    can be checked before a study; weights that a family loads are loaded. (On the meta device the
-    pass would import torch's compiler, which takes 1.5 s.) It is left out without ``pass_images``.
+    Costs a forward pass of two images through uninitialised weights, so every family of a space can
+    be checked before a study; weights that a family loads are loaded. (On the meta device the pass
+    would import torch's compiler, which takes 1.5 s.) Without ``pass_images`` there is no pass.
     A network whose weights would take more than a gigabyte is only described, not allocated.
     """
     model = _build_on_meta(config, image_shape, num_classes)
@@ -105,17 +115,17 @@ def check_model(
         )
 
 
-def _build_on_meta(config: ModelConfig, image_shape: ImageShape, num_classes: int) -> nn.Module:
+def _build_on_meta(
+    config: ModelConfig, image_shape: ImageShape, num_classes: int, *, dropout: float = 0.0
+) -> nn.Module:
     assert len(image_shape) == 3, f"{image_shape=}"
     assert min(image_shape) >= 1, f"{image_shape=}"
     assert num_classes >= 1, f"{num_classes=}"
-    if not 0 <= config.dropout < 1:
-        raise InputError("must be in [0, 1)", where="dropout", found=config.dropout)
     parameters = _parse(config)
     try:
         with torch.device("meta"):
             return get_family(config.family).build(
-                parameters, image_shape=image_shape, num_classes=num_classes, dropout=config.dropout
+                parameters, image_shape=image_shape, num_classes=num_classes, dropout=dropout
             )
     except InputError as error:  # a preset shares its function, which does not know its name
         raise error.at(_where(config)) from None

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from searchlab.config.seeds import derive_seed
-from searchlab.config.trial import SCHEMES, Init, Scheme
+from searchlab.config.settings import Init
+from searchlab.config.trial import SCHEMES, Scheme
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.kernels import hand_kernels
 
@@ -35,7 +36,7 @@ _RELU_GAIN = nn.init.calculate_gain("relu")
 
 # torch.nn.init reads the fans off a weight's shape, which only suits layers that share weights.
 # Operations are in torch's order, so that the values are torch's to the bit.
-_STD: dict[str, Callable[[int, int], float]] = {
+_STD: dict[Init, Callable[[int, int], float]] = {
     "default": lambda fan_in, fan_out: _DEFAULT_GAIN / math.sqrt(fan_in),
     "normal": lambda fan_in, fan_out: NORMAL_STD,
     "xavier_uniform": lambda fan_in, fan_out: math.sqrt(2.0 / float(fan_in + fan_out)),
@@ -43,7 +44,7 @@ _STD: dict[str, Callable[[int, int], float]] = {
     "kaiming_uniform": lambda fan_in, fan_out: _RELU_GAIN / math.sqrt(fan_in),
     "kaiming_normal": lambda fan_in, fan_out: _RELU_GAIN / math.sqrt(fan_in),
 }
-_UNIFORM = ("default", "xavier_uniform", "kaiming_uniform")
+_UNIFORM: tuple[Init, ...] = ("default", "xavier_uniform", "kaiming_uniform")
 
 
 @runtime_checkable
@@ -75,9 +76,6 @@ def initialize(model: nn.Module, *, init: Init, key: tuple[str | int, ...]) -> N
     float32 on the CPU, so every device starts the same. Raises TypeError for a module with
     parameters or buffers of any other type.
     """
-    if init not in _STD:
-        remedy = did_you_mean(init, _STD)
-        raise InputError("must be a known initialisation", where="init", found=init, remedy=remedy)
     for name, module in model.named_modules():
         tensors = _tensor_names(module)
         if isinstance(module, _Layer) and tensors <= {"weight", "bias"}:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FULL",
-    "FoldMember",
+    "FoldKey",
     "copy_weights",
     "describe_difference",
     "initial_weights_path",
@@ -40,13 +40,11 @@ _REMAKE = "Make it with searchlab weights save"
 FULL: Final = "full"
 """The member that trains on the whole training set; also its key for what is drawn."""
 
-FoldMember = int | Literal["full"]
-"""A member of a trial: a fold's number, or FULL."""
+FoldKey = int | Literal["full"]
+"""Which member of a cohort: the number of its fold, or FULL."""
 
 
-def initial_weights_path(
-    folder: Path, architecture: str, scheme: Scheme, member: FoldMember
-) -> Path:
+def initial_weights_path(folder: Path, architecture: str, scheme: Scheme, member: FoldKey) -> Path:
     """Return the file of a member's initial weights, say ``a1-HF-fold0.safetensors``."""
     name = member if member == FULL else f"fold{member}"
     return folder / f"{architecture}-{scheme}-{name}.safetensors"

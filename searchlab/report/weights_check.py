@@ -18,6 +18,7 @@ from searchlab.analysis.initial_weights import (
     compare_with_saved,
 )
 from searchlab.config.baselines import BaselineRow
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig
 from searchlab.data import describe_dataset
@@ -25,7 +26,7 @@ from searchlab.errors import InputError, SearchlabError
 from searchlab.models import ImageShape, build_model, get_family
 from searchlab.models.saved_weights import (
     FULL,
-    FoldMember,
+    FoldKey,
     copy_weights,
     describe_difference,
     initial_weights_path,
@@ -33,7 +34,7 @@ from searchlab.models.saved_weights import (
     save_initial_weights,
 )
 from searchlab.study.preparation.prepared_study import open_space, request_data
-from searchlab.study.resolve import resolve
+from searchlab.study.trial_config import model_at, settings_at
 
 __all__ = ["BaselineGrid", "MemberCheck", "SavedFile", "require_all_ok"]
 
@@ -42,7 +43,7 @@ __all__ = ["BaselineGrid", "MemberCheck", "SavedFile", "require_all_ok"]
 class MemberCheck:
     """The comparisons of one member: a fold's models, or those of the whole training set."""
 
-    member: FoldMember
+    member: FoldKey
     comparisons: tuple[LayerComparison, ...]
 
 
@@ -57,7 +58,8 @@ class SavedFile:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cell:
     row: BaselineRow
-    config: ModelConfig
+    model: ModelConfig
+    settings: TrainingSettings
 
 
 class BaselineGrid:
@@ -80,11 +82,11 @@ class BaselineGrid:
         self._cells = _list_cells(spec)
 
     @property
-    def members(self) -> tuple[FoldMember, ...]:
+    def members(self) -> tuple[FoldKey, ...]:
         """Every member that a baseline trains: all folds, and the whole training set."""
         return (*range(self.spec.validation.folds), FULL)
 
-    def parse_member(self, text: str) -> FoldMember:
+    def parse_member(self, text: str) -> FoldKey:
         """Read a member as ``--fold`` names it. Raises InputError."""
         for member in self.members:
             if text == str(member):
@@ -95,7 +97,7 @@ class BaselineGrid:
             found=text,
         )
 
-    def check(self, member: FoldMember, *, folder: Path | None = None) -> MemberCheck:
+    def check(self, member: FoldKey, *, folder: Path | None = None) -> MemberCheck:
         """Compare a member's weights over the grid, and with the files of a folder if given.
 
         Raises InputError for a file that is missing or cannot be read.
@@ -108,7 +110,7 @@ class BaselineGrid:
             comparisons += compare_with_saved(weights, read_initial_weights(path))
         return MemberCheck(member=member, comparisons=tuple(comparisons))
 
-    def save(self, folder: Path, members: tuple[FoldMember, ...]) -> Iterator[SavedFile]:
+    def save(self, folder: Path, members: tuple[FoldKey, ...]) -> Iterator[SavedFile]:
         """Write the files that a folder lacks, one by one; those that are there are kept.
 
         Raises InputError, before anything is written, for a file with other weights.
@@ -120,19 +122,19 @@ class BaselineGrid:
             kept = path.exists()
             if not kept:
                 model = self._build(cell, member)
-                save_initial_weights(model, path, config=cell.config, key=self._key(member))
+                save_initial_weights(model, path, config=cell.model, key=self._key(member))
             yield SavedFile(path=path, kept=kept)
 
     def _files(
-        self, folder: Path, members: tuple[FoldMember, ...]
-    ) -> Iterator[tuple[_Cell, FoldMember, Path]]:
+        self, folder: Path, members: tuple[FoldKey, ...]
+    ) -> Iterator[tuple[_Cell, FoldKey, Path]]:
         for cell in self._cells:
             for member in members:
                 row = cell.row
                 path = initial_weights_path(folder, row.architecture, row.scheme, member)
                 yield cell, member, path
 
-    def _require_same(self, cell: _Cell, member: FoldMember, path: Path) -> None:
+    def _require_same(self, cell: _Cell, member: FoldKey, path: Path) -> None:
         rebuilt = self._rebuild(cell, member).weights
         difference = describe_difference(rebuilt, read_initial_weights(path))
         if difference is not None:
@@ -142,7 +144,7 @@ class BaselineGrid:
                 remedy="It is kept and nothing was written; save to another folder with --to",
             )
 
-    def _rebuild(self, cell: _Cell, member: FoldMember) -> InitialWeights:
+    def _rebuild(self, cell: _Cell, member: FoldKey) -> InitialWeights:
         family = get_family(cell.row.architecture)
         return InitialWeights(
             architecture=cell.row.architecture,
@@ -152,15 +154,16 @@ class BaselineGrid:
             loads_weights=family.finish is not None,
         )
 
-    def _build(self, cell: _Cell, member: FoldMember) -> nn.Module:
+    def _build(self, cell: _Cell, member: FoldKey) -> nn.Module:
         return build_model(
-            cell.config,
+            cell.model,
+            cell.settings,
             image_shape=self._image_shape,
             num_classes=self._num_classes,
             key=self._key(member),
         )
 
-    def _key(self, member: FoldMember) -> tuple[str | int, ...]:
+    def _key(self, member: FoldKey) -> tuple[str | int, ...]:
         return (self.spec.search.seed, member, 0)  # repeat 0: the key of training.member
 
 
@@ -191,8 +194,9 @@ def _list_cells(spec: StudySpec) -> list[_Cell]:
     space = open_space(spec)
     cells = []
     for row in spec.baseline_grid:
-        config = resolve(space.baseline_point(row), spec.baseline_training(row)).model
-        cells.append(_Cell(row=row, config=config))
+        point = space.baseline_point(row)
+        settings = settings_at(point, spec.baseline_training(row))
+        cells.append(_Cell(row=row, model=model_at(point), settings=settings))
     return cells
 
 

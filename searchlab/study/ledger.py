@@ -18,7 +18,6 @@ from searchlab.config.trial import Role, TrialConfig
 from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import NullCallback, ProgressSnapshot, StudyCallback
-from searchlab.study.configure import make_config
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.locks.study_lock import SoleDriver, StudyLock
@@ -26,7 +25,7 @@ from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import StudyPlan
 from searchlab.study.progress import StudyProgress
-from searchlab.study.resolve import label_of
+from searchlab.study.trial_config import label_of, make_config
 from searchlab.study.trial_queue import TrialQueue
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult

@@ -152,7 +152,7 @@ class LiveTrial:
             role=self.role,
             label=self.label,
             epoch=0 if last is None else last.epoch,
-            num_epochs=self.config.epochs,
+            num_epochs=self.config.settings.epochs,
             num_models=self.config.folds.num_members,
             value=None if last is None or math.isnan(last.value) else last.value,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role
 from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
-from searchlab.study.configure import mean_epochs, plan_folds
+from searchlab.study.trial_config import mean_epochs, plan_folds
 from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["FinishedTrials", "StudyProgress"]

@@ -10,7 +10,6 @@ from typing import Any
 
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import AUGMENTATIONS
 from searchlab.data import list_datasets
 from searchlab.models import Family, get_family, list_families
 
@@ -20,8 +19,6 @@ Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SLUG = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-_OPERATION = f"({'|'.join(AUGMENTATIONS)})"
-_AUGMENT = rf"^(none|{_OPERATION}(\+{_OPERATION})*)$"
 _PLUGIN = r"(\.py$)|(^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$)"
 _SPACE_TEXT = r"(\.ya?ml$)|(^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$)"
 
@@ -40,7 +37,6 @@ def study_schema() -> Schema:
     fields = schema["properties"]
     fields["name"]["pattern"] = _SLUG
     parts["SpaceSpec"] = _space()
-    parts["TrainingSettings"]["properties"] = _training_fields()
     parts["DatasetSpec"]["properties"]["name"]["enum"] = list(list_datasets())
     fields["dataset"] = {"anyOf": [{"enum": list(list_datasets())}, fields["dataset"]]}
     fields["space"] = {
@@ -98,14 +94,8 @@ def _places(name: str, field: Schema, parts: Schema) -> Schema:
     return found
 
 
-def _training_fields() -> Schema:
-    fields: Schema = TrainingSettings.model_json_schema()["properties"]
-    fields["augment"]["pattern"] = _AUGMENT
-    return fields
-
-
 def _space() -> Schema:
-    training = _training_fields()
+    training = TrainingSettings.model_json_schema()["properties"]
     shared = {name: _searchable(training[name]) for name in SHARED_PARAMETERS}
     return _object(
         {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from searchlab.config.trial import AttackConfig
+from searchlab.config.attacks import AttackSpec
 
 __all__ = ["perturb"]
 
@@ -21,7 +21,7 @@ def perturb(
     predict: Callable[[Tensor], Tensor],
     pixels: Tensor,
     labels: Tensor,
-    config: AttackConfig,
+    attack: AttackSpec,
     generator: torch.Generator,
 ) -> Tensor:
     """Return images at most ``epsilon`` from ``pixels``, in [0, 1], that raise the cross entropy.
@@ -33,7 +33,7 @@ def perturb(
 
     Works whatever the caller's gradient mode, inference mode included.
     """
-    if config.epsilon == 0:
+    if attack.epsilon == 0:
         return pixels.detach()
     with torch.inference_mode(mode=False), torch.enable_grad():
         if pixels.is_inference():  # autograd may not keep such tensors, but copies of them
@@ -41,27 +41,27 @@ def perturb(
         if labels.is_inference():
             labels = labels.clone()
         pixels = pixels.detach()
-        if config.name == "fgsm":
+        if attack.attack == "fgsm":
             ascent = _ascent(predict, pixels, labels)
-            return pixels.add(ascent, alpha=config.epsilon).clamp_(0, 1)
-        return _project_repeatedly(predict, pixels, labels, config, generator)
+            return pixels.add(ascent, alpha=attack.epsilon).clamp_(0, 1)
+        return _project_repeatedly(predict, pixels, labels, attack, generator)
 
 
 def _project_repeatedly(
     predict: Callable[[Tensor], Tensor],
     pixels: Tensor,
     labels: Tensor,
-    config: AttackConfig,
+    attack: AttackSpec,
     generator: torch.Generator,
 ) -> Tensor:
-    lowest = (pixels - config.epsilon).clamp_(0, 1)
-    highest = (pixels + config.epsilon).clamp_(0, 1)
+    lowest = (pixels - attack.epsilon).clamp_(0, 1)
+    highest = (pixels + attack.epsilon).clamp_(0, 1)
     uniform = torch.rand(
         pixels.shape, generator=generator, device=pixels.device, dtype=pixels.dtype
     )
-    moved = pixels.add(uniform.mul_(2).sub_(1), alpha=config.epsilon).clamp_(lowest, highest)
-    step = _PGD_REACH * config.epsilon / config.steps
-    for _ in range(config.steps):
+    moved = pixels.add(uniform.mul_(2).sub_(1), alpha=attack.epsilon).clamp_(lowest, highest)
+    step = _PGD_REACH * attack.epsilon / attack.steps
+    for _ in range(attack.steps):
         ascent = _ascent(predict, moved, labels)
         moved = moved.add(ascent, alpha=step).clamp_(lowest, highest)
     return moved

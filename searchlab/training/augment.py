@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from searchlab.config.trial import AUGMENTATIONS, AugmentConfig
+from searchlab.config.settings import TrainingSettings, split_augment
 from searchlab.training.colour import JITTERS, jitter
 from searchlab.training.geometry import blank, flip, rotate, shift
 
@@ -23,16 +23,14 @@ _CACHED_PIXELS = 2**20
 
 
 class Augmenter:
-    """Changes images as an ``AugmentConfig`` says, every image by a draw of its own.
+    """Changes images as ``TrainingSettings.augment`` says, every image by a draw of its own.
 
     The operations run in the order of ``AUGMENTATIONS``; the parts of jitter run in an order drawn
-    for each image, as torchvision's ``ColorJitter`` and report 001 have it.
+    for each image, as in torchvision's ``ColorJitter`` and report 001.
     """
 
-    def __init__(self, config: AugmentConfig) -> None:
-        unknown = set(config.operations) - set(AUGMENTATIONS)
-        assert not unknown, unknown
-        self._config = config
+    def __init__(self, settings: TrainingSettings) -> None:
+        self._settings = settings
         operations: dict[str, Operation] = {
             "flip": self._flip,
             "rotate": self._rotate,
@@ -40,9 +38,7 @@ class Augmenter:
             "crop": self._crop,
             "cutout": self._cutout,
         }
-        self._operations = {
-            name: operations[name] for name in AUGMENTATIONS if name in config.operations
-        }
+        self._operations = {name: operations[name] for name in split_augment(settings.augment)}
 
     @property
     def is_active(self) -> bool:
@@ -71,13 +67,13 @@ class Augmenter:
         return flip(images, _draw(images, generator, 0, 1) < 0.5)
 
     def _rotate(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        degrees = self._config.degrees
+        degrees = self._settings.rotate_degrees
         return rotate(images, _draw(images, generator, -degrees, degrees))
 
     def _jitter(self, images: Tensor, generator: torch.Generator) -> Tensor:
         amounts: dict[str, Tensor] = {}
         for name in JITTERS if images.shape[1] == 3 else JITTERS[:2]:
-            bound: float = getattr(self._config, name)
+            bound: float = getattr(self._settings, f"jitter_{name}")
             centre = 0.0 if name == "hue" else 1.0
             if bound > 0:
                 amounts[name] = _draw(images, generator, centre - bound, centre + bound)
@@ -85,7 +81,7 @@ class Augmenter:
         return jitter(images, amounts, keys.argsort(1))
 
     def _crop(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        limit = self._config.crop_padding
+        limit = self._settings.crop_padding
         down = _draw_integers(images, generator, -limit, limit + 1)
         right = _draw_integers(images, generator, -limit, limit + 1)
         return shift(images, down, right, limit=limit)
@@ -94,7 +90,7 @@ class Augmenter:
         _, _, height, width = images.shape
         rows = _draw_integers(images, generator, 0, height)
         columns = _draw_integers(images, generator, 0, width)
-        return blank(images, rows, columns, size=self._config.cutout_size)
+        return blank(images, rows, columns, size=self._settings.cutout_size)
 
 
 def _to_floats(images: Tensor) -> Tensor:

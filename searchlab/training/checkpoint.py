@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from searchlab.config.trial import TrialConfig
 from searchlab.training.checkpoint_files import CheckpointFiles, forget_checkpoints, model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.durable_files import replace_file
@@ -58,12 +59,7 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
 
     Files that are damaged, or of another configuration, are left alone.
     """
-    description = _describe(cohort)
-
-    def is_wanted(metadata: Mapping[str, str]) -> bool:
-        return description.items() <= metadata.items()
-
-    state = files.load(is_wanted)
+    state = files.load(lambda metadata: _is_of(cohort.config, metadata))
     if state is None:
         return False
     for key, member in _members(cohort).items():
@@ -94,6 +90,14 @@ def save_model(cohort: Cohort, folder: Path) -> Path | None:
 
 def _describe(cohort: Cohort) -> dict[str, str]:
     return {"format": _FORMAT, "config": cohort.config.to_json()}
+
+
+def _is_of(config: TrialConfig, metadata: Mapping[str, str]) -> bool:
+    """Return whether a checkpoint is of this very configuration, in whatever form it is written."""
+    try:
+        return metadata["format"] == _FORMAT and TrialConfig.from_json(metadata["config"]) == config
+    except (KeyError, ValueError):  # ValueError: not a TrialConfig
+        return False
 
 
 def _members(cohort: Cohort) -> dict[str, Member]:

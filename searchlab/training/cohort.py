@@ -86,9 +86,9 @@ class Cohort:
 
     def _is_over(self, epoch: int) -> bool:
         """Return whether a trial ends after ``epoch``: its last one, or out of patience."""
-        patience = self.config.patience
-        if epoch >= self.config.epochs or patience is None or epoch == 0:
-            return epoch >= self.config.epochs
+        patience = self.config.settings.patience
+        if epoch >= self.config.settings.epochs or patience is None or epoch == 0:
+            return epoch >= self.config.settings.epochs
         history = self.history[:epoch]
         # The full member's weights go by all folds, the value by the search folds.
         latest_best = max(self._best_of_search_folds(history), self._best_of_all_folds(history))
@@ -111,7 +111,7 @@ class Cohort:
         alone would have ended it do not count, because no search trial gets that far.
         """
         values = self._values(history)
-        patience = self.config.patience
+        patience = self.config.settings.patience
         if patience is not None:
             best = 0
             for index, value in enumerate(values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from searchlab.config.trial import Precision
+from searchlab.config.settings import Precision
 
 __all__ = ["evaluation_batch", "predict"]
 

@@ -8,7 +8,7 @@ import time
 import torch
 from torch import nn
 
-from searchlab.config.trial import Precision
+from searchlab.config.settings import Precision
 from searchlab.training.inference import predict
 
 __all__ = ["measure_latency"]

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
+from searchlab.config.attacks import AttackSpec
 from searchlab.config.seeds import derive_seed
-from searchlab.config.trial import AttackConfig, TrialConfig
+from searchlab.config.trial import TrialConfig
 from searchlab.models import build_model, set_dropout_generator
 from searchlab.models.saved_weights import (
     FULL,
-    FoldMember,
+    FoldKey,
     initial_weights_path,
     load_initial_weights,
 )
@@ -61,21 +62,17 @@ class Member:
         self.fold = fold
         self._batch_split = batch_split
         self._config = config
+        self._settings = config.settings
         self._data = data
-        self._key: FoldMember = FULL if fold is None else fold
+        self._key: FoldKey = FULL if fold is None else fold
         self._training, self._validation = data.split(fold)
         self._normalize = data.normalizer(fold, config.normalize)
         self._normalize_pixels = data.normalizer(fold, config.normalize, unit=True)
         self.model = self._build().to(data.device).to(memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(config.optimizer, self.model)
-        self._augment = Augmenter(config.augment)
-        self._num_steps = len(_split(self._training, config.batch_size))
-        self._schedule = Schedule(
-            config.schedule,
-            config.optimizer.lr,
-            epochs=config.epochs,
-            steps_per_epoch=self._num_steps,
-        )
+        self.optimizer = make_optimizer(self._settings, self.model)
+        self._augment = Augmenter(self._settings)
+        self._num_steps = len(_split(self._training, self._settings.batch_size))
+        self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
         self._dropout = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
 
@@ -83,6 +80,7 @@ class Member:
         config = self._config
         model = build_model(
             config.model,
+            config.settings,
             image_shape=self._data.image_shape,
             num_classes=self._data.num_classes,
             key=(config.seed, self._key, 0),  # repeat 0
@@ -117,7 +115,7 @@ class Member:
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.int64)
         count = 0
-        batches = _split(self._training[shuffle], self._config.batch_size)[:most_batches]
+        batches = _split(self._training[shuffle], self._settings.batch_size)[:most_batches]
         for step, batch in enumerate(batches, start=(epoch - 1) * self._num_steps):
             self._schedule.apply(self.optimizer, step)
             self.optimizer.zero_grad(set_to_none=True)
@@ -139,7 +137,7 @@ class Member:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs [B, C, H, W] and labels [B] of a batch, in as many parts as asked."""
         targets, images = self._data.train_labels[batch], self._data.train_images[batch]
-        attack = self._config.adversarial
+        attack = self._settings.attack
         is_changed = self._augment.is_active or attack is not None
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
         # Augmented before the cut: its draws must be those of the whole batch.
@@ -159,20 +157,20 @@ class Member:
 
     def _backpropagate(self, logits: Tensor, targets: Tensor, *, share: float) -> Tensor:
         """Add a part's gradient, by its share of the batch; return the part's mean loss."""
-        loss = cross_entropy(logits, targets, label_smoothing=self._config.label_smoothing)
+        loss = cross_entropy(logits, targets, label_smoothing=self._settings.label_smoothing)
         torch.autograd.backward(loss if share == 1 else loss * share)
         return loss.detach()
 
     def _update(self) -> None:
-        if self._config.optimizer.clip_norm > 0:
-            clip_grad_norm_(self.model.parameters(), self._config.optimizer.clip_norm)
+        if self._settings.clip_norm > 0:
+            clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
         self.optimizer.step()
 
     def _predict(self, inputs: Tensor) -> Tensor:
-        return predict(self.model, inputs, self._config.precision)
+        return predict(self.model, inputs, self._settings.precision)
 
     def _perturb(
-        self, pixels: Tensor, labels: Tensor, attack: AttackConfig, drawing: torch.Generator
+        self, pixels: Tensor, labels: Tensor, attack: AttackSpec, drawing: torch.Generator
     ) -> Tensor:
         def predict(candidates: Tensor) -> Tensor:
             return self._predict(self._normalize_pixels(candidates))

@@ -89,7 +89,7 @@ def probe_training(
 
 def _load_kernels(config: TrialConfig, data: TrainingData, fold: int) -> None:
     """Run everything once on few images: code that is loaded then is not the trial's memory."""
-    few = replace(config, batch_size=_FEW_IMAGES)
+    few = replace(config, settings=config.settings.model_copy(update={"batch_size": _FEW_IMAGES}))
     member = Member(few, data, fold)
     with _whatever_the_loss():
         member.train_epoch(1, most_batches=1)
@@ -110,7 +110,7 @@ def _time_batches(member: Member, num_batches: int) -> float:
 
 
 def _count_images(member: Member, config: TrialConfig, num_batches: int) -> int:
-    return min(num_batches * config.batch_size, member.num_training_images)
+    return min(num_batches * config.settings.batch_size, member.num_training_images)
 
 
 def _device_bytes(device: torch.device) -> int | None:

@@ -194,5 +194,5 @@ def _measure_multiply_adds(measured: MeasuredModel) -> float:
 def _measure_latency(measured: MeasuredModel) -> float:
     data = measured.data
     return measure_latency(
-        measured.model, data.image_shape, data.device, precision=measured.config.precision
+        measured.model, data.image_shape, data.device, precision=measured.config.settings.precision
     )

@@ -33,7 +33,7 @@ class SavedModel:
         """Return [N, classes] on the test images, float32 on the CPU."""
         normalize = data.normalizer(None, self.config.normalize)
         batches = torch.split(data.test_images, evaluation_batch(data.image_shape))
-        precision = self.config.precision
+        precision = self.config.settings.precision
         return torch.cat(
             [predict(self.model, normalize(images), precision).cpu() for images in batches]
         )
@@ -72,7 +72,12 @@ def load_model(path: Path, data: TrainingData) -> SavedModel:
             f"holds no model of a finished trial ({error})", where=str(path)
         ) from error
     # Not drawn first: weights that it began from may be gone by now, or on another machine.
-    model = build_unset(config.model, image_shape=data.image_shape, num_classes=data.num_classes)
+    model = build_unset(
+        config.model,
+        config.settings,
+        image_shape=data.image_shape,
+        num_classes=data.num_classes,
+    )
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

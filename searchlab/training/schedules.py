@@ -1,14 +1,15 @@
-"""Learning rates from step to step, as functions of the step alone."""
+"""The schedules: the learning rate of each step, as a function of the step alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
-from searchlab.config.trial import ScheduleConfig
+from searchlab.config.settings import ScheduleName, TrainingSettings
 
-__all__ = ["Schedule"]
+__all__ = ["SCHEDULES", "Schedule"]
 
 # torch's defaults of OneCycleLR (Smith and Topin 2018)
 _RISE = 0.3  # share of the steps
@@ -16,55 +17,81 @@ _START_DIVISOR = 25.0
 _END_DIVISOR = 1e4
 
 
+def _keep(settings: TrainingSettings, step: int, num_steps: int, steps_per_epoch: int) -> float:
+    return settings.lr
+
+
+def _follow_cosine(
+    settings: TrainingSettings, step: int, num_steps: int, steps_per_epoch: int
+) -> float:
+    return _anneal(settings.lr, 0.0, step / num_steps)
+
+
+def _drop(settings: TrainingSettings, step: int, num_steps: int, steps_per_epoch: int) -> float:
+    return settings.lr * settings.step_factor ** (step // (settings.step_epochs * steps_per_epoch))
+
+
+def _cycle_once(
+    settings: TrainingSettings, step: int, num_steps: int, steps_per_epoch: int
+) -> float:
+    """Follow torch's OneCycleLR with ``cycle_momentum=False``.
+
+    By default torch's also moves momentum, against the rate, between 0.95 and 0.85. Here momentum
+    stays as configured.
+    """
+    start = settings.lr / _START_DIVISOR
+    peak = _RISE * num_steps - 1  # a step, not always a whole one
+    if step <= peak:
+        return _anneal(start, settings.lr, step / peak)
+    return _anneal(settings.lr, start / _END_DIVISOR, (step - peak) / (num_steps - 1 - peak))
+
+
+SCHEDULES: dict[ScheduleName, Callable[[TrainingSettings, int, int, int], float]] = {
+    "constant": _keep,
+    "cosine": _follow_cosine,
+    "step": _drop,
+    "one_cycle": _cycle_once,
+}
+"""Each schedule's rate by the settings, the step, the number of steps, and the steps of an epoch.
+
+Steps are counted from the end of the warm-up.
+"""
+
+_RISING: tuple[ScheduleName, ...] = ("one_cycle",)
+"""Schedules that rise to the highest rate themselves, so that they have no warm-up."""
+
+
 class Schedule:
     """The learning rate at every step of a trial.
 
-    It keeps no state: a trial that is taken up again needs nothing but its step. ``lr`` is the
-    highest rate. Warm-up rises linearly to it over ``warmup_epochs`` (cut at the trial's end), and
-    cosine and step run over the epochs that remain; one_cycle rises by itself, without warm-up.
-
-    one_cycle is torch's OneCycleLR with ``cycle_momentum=False``; by default torch's also moves
-    momentum, against the rate, between 0.95 and 0.85. Here momentum stays as configured.
+    It keeps no state: a resumed trial needs nothing but its step. ``lr`` is the highest rate.
+    Warm-up rises linearly to it over ``warmup_epochs`` (cut at the trial's end), and the schedule
+    runs over the epochs that remain.
     """
 
-    def __init__(
-        self, config: ScheduleConfig, lr: float, *, epochs: int, steps_per_epoch: int
-    ) -> None:
-        self._config = config
-        self._lr = lr
+    def __init__(self, settings: TrainingSettings, *, steps_per_epoch: int) -> None:
+        self._settings = settings
+        self._rate = SCHEDULES[settings.schedule]
         self._steps_per_epoch = steps_per_epoch
-        self._num_steps = epochs * steps_per_epoch
-        warmup = 0.0 if config.name == "one_cycle" else config.warmup_epochs
+        self._num_steps = settings.epochs * steps_per_epoch
+        warmup = 0.0 if settings.schedule in _RISING else settings.warmup_epochs
         self._warmup_steps = min(round(warmup * steps_per_epoch), self._num_steps)
 
     def lr_at(self, step: int) -> float:
         """Return the rate of a step, counted from 0 over all epochs of the trial."""
         assert 0 <= step < self._num_steps, (step, self._num_steps)
         if step < self._warmup_steps:
-            return self._lr * (step + 1) / self._warmup_steps
-        step -= self._warmup_steps
-        if self._config.name == "cosine":
-            return _anneal(self._lr, 0.0, step / (self._num_steps - self._warmup_steps))
-        if self._config.name == "step":
-            drops = step // (self._config.step_epochs * self._steps_per_epoch)
-            return self._lr * self._config.step_factor**drops
-        if self._config.name == "one_cycle":
-            return self._one_cycle(step)
-        return self._lr
+            return self._settings.lr * (step + 1) / self._warmup_steps
+        remaining = self._num_steps - self._warmup_steps
+        return self._rate(
+            self._settings, step - self._warmup_steps, remaining, self._steps_per_epoch
+        )
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Set the rate of all the optimizer's parameters to that of ``step``."""
         lr = self.lr_at(step)
         for group in optimizer.param_groups:
             group["lr"] = lr
-
-    def _one_cycle(self, step: int) -> float:
-        start = self._lr / _START_DIVISOR
-        peak = _RISE * self._num_steps - 1  # a step, not always a whole one
-        if step <= peak:
-            return _anneal(start, self._lr, step / peak)
-        share = (step - peak) / (self._num_steps - 1 - peak)
-        return _anneal(self._lr, start / _END_DIVISOR, share)
 
 
 def _anneal(start: float, end: float, share: float) -> float:

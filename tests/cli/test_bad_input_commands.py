@@ -91,11 +91,16 @@ def test_imagenet_weights_are_for_colour_images(tmp_path: Path) -> None:
 
 
 def test_weights_for_grey_images_do_not_go_with_a_folder(tmp_path: Path) -> None:
+    from searchlab.config.settings import TrainingSettings
     from searchlab.config.trial import ModelConfig
     from searchlab.models import build_model
 
     grey = build_model(
-        ModelConfig(family="resnet"), image_shape=(1, 16, 16), num_classes=3, key=(0,)
+        ModelConfig(family="resnet"),
+        TrainingSettings(),
+        image_shape=(1, 16, 16),
+        num_classes=3,
+        key=(0,),
     )
     torch.save(grey.state_dict(), tmp_path / "grey.pth")
     refuse(

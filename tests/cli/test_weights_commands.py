@@ -11,6 +11,7 @@ import yaml
 from command_line import assert_refused, run_searchlab
 from safetensors.torch import load_file, save_file
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.models import build_model
 from searchlab.models.saved_weights import copy_weights, describe_difference
@@ -113,7 +114,9 @@ def test_saved_files_hold_what_each_member_begins_with(run: Path, tmp_path: Path
     # The key that training/member.py builds a member's model with.
     for member, key in (("fold2", (5, 2, 0)), ("full", (5, "full", 0))):
         config = ModelConfig(family="a2", scheme="HT")
-        model = build_model(config, image_shape=(1, 8, 8), num_classes=10, key=key)
+        model = build_model(
+            config, TrainingSettings(), image_shape=(1, 8, 8), num_classes=10, key=key
+        )
         saved = load_file(folder / f"a2-HT-{member}.safetensors")
         assert describe_difference(copy_weights(model), saved) is None
 
@@ -188,6 +191,6 @@ def test_initial_scheme_of_the_baselines_training_is_used(run: Path, tmp_path: P
     folder = tmp_path / "weights"
     run_searchlab("weights", "save", run, "--to", folder, "--fold", 0)
     saved = load_file(folder / "a1-DT-fold0.safetensors")
-    config = ModelConfig(family="a1", init="normal")
-    model = build_model(config, image_shape=(1, 8, 8), num_classes=10, key=(5, 0, 0))
+    config, settings = ModelConfig(family="a1"), TrainingSettings(init="normal")
+    model = build_model(config, settings, image_shape=(1, 8, 8), num_classes=10, key=(5, 0, 0))
     assert describe_difference(copy_weights(model), saved) is None

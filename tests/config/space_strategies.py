@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
 from searchlab.config.nodes import Range
+from searchlab.config.settings import Init, OptimizerName
 from searchlab.config.space import SpaceSpec
-from searchlab.config.trial import INITS, OPTIMIZERS
 
 INTS = st.integers(-(10**12), 10**12)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -79,8 +79,9 @@ _SHARED: dict[str, st.SearchStrategy[Any]] = {
     "momentum": st.floats(0, 1, exclude_max=True) | float_ranges(0, 1, exclude_max=True),
     "weight_decay": st.just(0) | choices(st.floats(0, 1)) | float_ranges(0, 1),
     "dropout": choices(st.floats(0, 0.9)) | float_ranges(0, 0.9),
-    "optimizer": st.sampled_from(OPTIMIZERS) | choices(st.sampled_from(OPTIMIZERS)),
-    "init": st.sampled_from(INITS) | choices(st.sampled_from(INITS)),
+    "optimizer": st.sampled_from(get_args(OptimizerName))
+    | choices(st.sampled_from(get_args(OptimizerName))),
+    "init": st.sampled_from(get_args(Init)) | choices(st.sampled_from(get_args(Init))),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,10 +15,10 @@ from space_strategies import SCALARS, space_data
 from searchlab.config.documents import dump_yaml, parse_yaml
 from searchlab.config.loading import load_study
 from searchlab.config.nodes import Choice, Fixed
-from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
+from searchlab.config.settings import SHARED_PARAMETERS, Init, OptimizerName, TrainingSettings
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import CallableRef, StudySpec
-from searchlab.config.trial import INITS, OPTIMIZERS, SCHEMES, ObjectiveConfig
+from searchlab.config.trial import SCHEMES, ObjectiveConfig
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
 
@@ -30,13 +30,13 @@ def training_data() -> st.SearchStrategy[dict[str, Any]]:
         {},
         optional={
             "epochs": st.integers(1, 100),
-            "optimizer": st.sampled_from(OPTIMIZERS),
+            "optimizer": st.sampled_from(get_args(OptimizerName)),
             "lr": st.floats(1e-8, 1000),
             "momentum": _PROBABILITIES,
             "weight_decay": st.floats(0, 10),
             "batch_size": st.integers(1, 4096),
             "dropout": _PROBABILITIES,
-            "init": st.sampled_from(INITS),
+            "init": st.sampled_from(get_args(Init)),
         },
     )
 

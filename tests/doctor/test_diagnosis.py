@@ -97,7 +97,7 @@ def test_a_study_that_was_trained_to_its_end_has_no_damage(trained: StudyReading
 
 def _train_variously(ledger: Ledger, config: TrialConfig) -> None:
     """Let every fifth search trial diverge, and the others do as the pruner says."""
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, config.settings.epochs + 1):
         if config.role == "search" and config.number % 5 == 4 and epoch == 2:
             ledger.report(make_result(config, epoch, math.nan, folds=(), diverged=True, done=True))
             break

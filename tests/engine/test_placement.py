@@ -10,13 +10,8 @@ from small_studies import NO_DATA, write_study
 
 from searchlab.config.loading import load_study
 from searchlab.config.resources import ResourceSpec
-from searchlab.config.trial import (
-    FoldPlan,
-    ModelConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrialConfig,
-)
+from searchlab.config.settings import TrainingSettings
+from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, TrialConfig
 from searchlab.engine.ray.memory_check import describe_probe
 from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts
 from searchlab.engine.ray.placement import least_request, place_workers
@@ -61,10 +56,8 @@ CONFIG = TrialConfig(
     seed=0,
     role="search",
     dataset="digits",
-    epochs=1,
-    batch_size=64,
     model=ModelConfig(family="a2"),
-    optimizer=OptimizerConfig(),
+    settings=TrainingSettings(epochs=1, batch_size=64),
     folds=FoldPlan(num_folds=2, folds=(0,), search_folds=1, test=False),
     objective=ObjectiveConfig(),
 )
@@ -175,7 +168,7 @@ def test_the_largest_model_has_the_space_s_greatest_values(tmp_path: Path) -> No
     prepared = prepare_study(file, data_dir=NO_DATA)
     largest = find_largest_model(prepared)
     assert largest is not None
-    assert (largest.model.family, largest.batch_size) == ("cnn", 512)
+    assert (largest.model.family, largest.settings.batch_size) == ("cnn", 512)
     assert largest.model.parameters["width"] in (8, (8,))
     data = TrainingData.from_images(prepared.images, prepared.folds, _cpu())
     probe = probe_training(largest, data)

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from searchlab.config import plugins
 from searchlab.config.loading import load_study
 from searchlab.config.plugins import load_plugins
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.data import registry as datasets
 from searchlab.models import build_model, list_families
@@ -62,6 +63,7 @@ def published() -> Any:
     nets = {
         name: build_model(
             ModelConfig(family=f"{name}_as_published"),
+            TrainingSettings(),
             image_shape=(1, 28, 28),
             num_classes=10,
             key=KEY,
@@ -83,6 +85,7 @@ def test_published_networks_have_the_reports_layers_and_the_right_ones_weights(
     for name, net in published.nets.items():
         right = build_model(
             ModelConfig(family=f"{name}_report002"),
+            TrainingSettings(),
             image_shape=(1, 28, 28),
             num_classes=10,
             key=KEY,

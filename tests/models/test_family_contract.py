@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from searchlab.config.trial import INITS, SCHEMES, ModelConfig, Scheme
+from searchlab.config.settings import Init, TrainingSettings
+from searchlab.config.trial import SCHEMES, ModelConfig, Scheme
 from searchlab.errors import InputError
 from searchlab.models import (
     build_model,
@@ -39,8 +41,14 @@ WITH_ACTIVATION = [
 families = pytest.mark.parametrize("family", list_families())
 
 
-def build(config: ModelConfig, image_shape: ImageShape = SMALL) -> nn.Module:
-    return build_model(config, image_shape=image_shape, num_classes=NUM_CLASSES, key=KEY)
+def build(config: ModelConfig, image_shape: ImageShape = SMALL, **settings: Any) -> nn.Module:
+    return build_model(
+        config,
+        TrainingSettings(**settings),
+        image_shape=image_shape,
+        num_classes=NUM_CLASSES,
+        key=KEY,
+    )
 
 
 def draw_images(num_images: int, image_shape: ImageShape = SMALL) -> torch.Tensor:
@@ -109,9 +117,9 @@ def assert_refuses(config: ModelConfig, image_shape: ImageShape) -> None:
 
 
 @families
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", get_args(Init))
 def test_every_init_sets_every_tensor_on_the_cpu(family: str, init: str) -> None:
-    model = build(ModelConfig(family=family, init=init))
+    model = build(ModelConfig(family=family), init=init)
     for tensor in model.state_dict().values():
         assert tensor.device.type == "cpu"
         assert tensor.isfinite().all()
@@ -159,9 +167,9 @@ def test_every_activation_is_accepted_and_changes_the_output(family: str) -> Non
 
 @families
 def test_dropout_probability_reaches_the_network(family: str) -> None:
-    config = ModelConfig(family=family, dropout=0.5)
+    model = build(ModelConfig(family=family), dropout=0.5)
     with pytest.raises(RuntimeError, match="set_dropout_generator"):
-        build(config).train()(draw_images(2))
+        model.train()(draw_images(2))
 
 
 @families

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model, check_model, get_family, list_families, register_preset
@@ -81,7 +82,7 @@ def preset() -> str:
 
 def build(family: str, **parameters: object) -> nn.Module:
     config = ModelConfig(family=family, parameters=parameters)
-    return build_model(config, image_shape=(1, 8, 8), num_classes=3, key=(0,))
+    return build_model(config, TrainingSettings(), image_shape=(1, 8, 8), num_classes=3, key=(0,))
 
 
 def widths_of(model: nn.Module) -> list[int]:
@@ -176,7 +177,9 @@ def test_finish_runs_on_drawn_weights_before_the_scheme() -> None:
 
     try:
         config = ModelConfig(family="finished", scheme="HF")
-        model = build_model(config, image_shape=(1, 8, 8), num_classes=3, key=(0,))
+        model = build_model(
+            config, TrainingSettings(), image_shape=(1, 8, 8), num_classes=3, key=(0,)
+        )
     finally:
         del _FAMILIES["finished"]
     assert seen == [True]

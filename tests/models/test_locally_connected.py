@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from searchlab.config.trial import INITS
+from searchlab.config.settings import Init
 from searchlab.models.initialisation import initialize
 from searchlab.models.locally_connected import LocallyConnected2d
 
@@ -87,7 +88,7 @@ def test_positions_start_with_unlike_weights() -> None:
     assert len(layer.bias.unique(dim=0)) == math.prod(layer.output_size)
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", get_args(Init))
 def test_weights_spread_as_in_a_convolution_of_the_same_kernel(init: str) -> None:
     layer = LocallyConnected2d(8, 16, 3, input_size=(14, 14))
     conv = nn.Conv2d(8, 16, 3)

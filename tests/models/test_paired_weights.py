@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model, check_model, get_family, list_families
@@ -15,9 +18,14 @@ WITH_CONV = [name for name in list_families() if get_family(name).first_conv]
 WITHOUT_CONV = [name for name in list_families() if not get_family(name).first_conv]
 
 
-def build(family: str, scheme: str, channels: int = 1, **more: object) -> nn.Module:
-    config = ModelConfig(family=family, scheme=scheme, **more)
-    return build_model(config, image_shape=(channels, 16, 16), num_classes=10, key=(0, 0, 0))
+def build(family: str, scheme: str, channels: int = 1, **settings: Any) -> nn.Module:
+    return build_model(
+        ModelConfig(family=family, scheme=scheme),
+        TrainingSettings(**settings),
+        image_shape=(channels, 16, 16),
+        num_classes=10,
+        key=(0, 0, 0),
+    )
 
 
 def differences(one: nn.Module, other: nn.Module) -> dict[str, float]:

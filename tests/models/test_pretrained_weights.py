@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError, SearchlabError
 from searchlab.models import build_model, check_model, count_parameters, pretrained
@@ -23,7 +24,9 @@ def config_of(weights: object, **more: object) -> ModelConfig:
 
 
 def build(config: ModelConfig, num_classes: int = 4) -> nn.Module:
-    return build_model(config, image_shape=SHAPE, num_classes=num_classes, key=(0,))
+    return build_model(
+        config, TrainingSettings(), image_shape=SHAPE, num_classes=num_classes, key=(0,)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +77,16 @@ def test_the_scheme_comes_after_the_loaded_weights(
 def test_a_network_of_this_project_can_be_taken_on(tmp_path: Path) -> None:
     source = build_model(
         ModelConfig(family="resnet", parameters={"stem": "small"}),
+        TrainingSettings(),
         image_shape=(1, 16, 16),
         num_classes=9,
         key=(1,),
     )
     save_file(source.state_dict(), tmp_path / "mine.safetensors")
     config = config_of(tmp_path / "mine.safetensors", stem="small")
-    model = build_model(config, image_shape=(1, 16, 16), num_classes=2, key=(0,))
+    model = build_model(
+        config, TrainingSettings(), image_shape=(1, 16, 16), num_classes=2, key=(0,)
+    )
     assert torch.equal(model.conv1.weight, source.conv1.weight)
 
 
@@ -89,7 +95,7 @@ def assert_refused(config: ModelConfig, message: str, shape: tuple[int, int, int
         check_model(config, image_shape=shape, num_classes=4)
     assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(InputError, match=message):
-        build_model(config, image_shape=shape, num_classes=4, key=(0,))
+        build_model(config, TrainingSettings(), image_shape=shape, num_classes=4, key=(0,))
 
 
 def test_file_of_another_network_is_refused_by_its_first_differences(folder: Path) -> None:

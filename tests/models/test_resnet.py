@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import (
@@ -24,7 +25,9 @@ def build(
     image_shape: ImageShape = (3, 16, 16), scheme: str = "DT", **parameters: object
 ) -> nn.Module:
     config = ModelConfig(family="resnet", parameters=parameters, scheme=scheme)
-    return build_model(config, image_shape=image_shape, num_classes=10, key=(0,))
+    return build_model(
+        config, TrainingSettings(), image_shape=image_shape, num_classes=10, key=(0,)
+    )
 
 
 def count(variant: int) -> int:
@@ -119,8 +122,8 @@ def test_first_layer_is_set_by_hand_and_frozen_or_trained(stem: str) -> None:
 
 
 def test_dropout_comes_before_the_head() -> None:
-    config = ModelConfig(family="resnet", dropout=0.5)
-    model = build_model(config, image_shape=(1, 8, 8), num_classes=3, key=(0,)).train()
+    config, settings = ModelConfig(family="resnet"), TrainingSettings(dropout=0.5)
+    model = build_model(config, settings, image_shape=(1, 8, 8), num_classes=3, key=(0,)).train()
     set_dropout_generator(model, torch.Generator().manual_seed(0))
     seen: list[torch.Tensor] = []
     model.fc.fc1.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))

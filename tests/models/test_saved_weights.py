@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model
@@ -31,7 +32,9 @@ KEY = (7, 0, 0)
 
 def build(family: str = "a1", scheme: str = "DT", *, side: int = 8, fold: int = 0) -> nn.Module:
     config = ModelConfig(family=family, scheme=scheme)
-    return build_model(config, image_shape=(1, side, side), num_classes=10, key=(7, fold, 0))
+    return build_model(
+        config, TrainingSettings(), image_shape=(1, side, side), num_classes=10, key=(7, fold, 0)
+    )
 
 
 def save(model: nn.Module, path: Path) -> Path:

@@ -16,6 +16,7 @@ from searchlab.analysis.initial_weights import (
     compare_grid,
     compare_with_saved,
 )
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig, Scheme
 from searchlab.errors import InputError, SearchlabError
 from searchlab.models import build_model, get_family
@@ -28,8 +29,9 @@ Weights = dict[str, torch.Tensor]
 def rebuild(
     architecture: str, scheme: Scheme, *, fold: int = 0, init: str = "default"
 ) -> InitialWeights:
-    config = ModelConfig(family=architecture, scheme=scheme, init=init)  # type: ignore[arg-type]
-    model = build_model(config, image_shape=(1, 12, 12), num_classes=4, key=(3, fold, 0))
+    config = ModelConfig(family=architecture, scheme=scheme)
+    settings = TrainingSettings(init=init)  # type: ignore[arg-type]
+    model = build_model(config, settings, image_shape=(1, 12, 12), num_classes=4, key=(3, fold, 0))
     return InitialWeights(
         architecture=architecture,
         scheme=scheme,

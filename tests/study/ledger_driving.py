@@ -92,7 +92,7 @@ def open_ledger(spec: StudySpec, study: Study | None = None) -> Ledger:
 
 def score(config: TrialConfig, epoch: int) -> float:
     """A value in [0, 1) that depends on the settings and the epoch, not on the trial's number."""
-    settings = f"{config.model} {config.optimizer} {config.batch_size}"
+    settings = f"{config.model} {config.settings.lr} {config.settings.batch_size}"
     return derive_seed("score", settings, epoch) / 2**63
 
 
@@ -103,7 +103,7 @@ def make_result(
     value = score(config, epoch) if value is None else value
     values = {past: score(config, past) for past in range(1, epoch)} | {epoch: value}
     best_epoch = max(values, key=lambda past: (values[past], -past))
-    done = epoch == config.epochs
+    done = epoch == config.settings.epochs
     fields: dict[str, Any] = {
         "number": config.number,
         "epoch": epoch,
@@ -130,7 +130,7 @@ def make_result(
 
 def train(ledger: Ledger, config: TrialConfig) -> None:
     """Train a trial to its end, or until it is pruned."""
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, config.settings.epochs + 1):
         if ledger.report(make_result(config, epoch)):
             break
     ledger.tell(config.number)

@@ -20,11 +20,11 @@ from ledger_driving import (
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
-from searchlab.study.configure import mean_epochs
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation.prepared_study import prepare_study
 from searchlab.study.samplers.study_sampler import StudySampler
 from searchlab.study.space.study_space import SpecSpace
+from searchlab.study.trial_config import mean_epochs
 
 ROWS: list[dict[str, Any]] = [
     {"name": "slow a1", "architecture": "a1", "training": {"lr": 2e-4, "epochs": 5}},
@@ -49,11 +49,13 @@ def test_rows_train_as_they_say_and_else_as_the_other_baselines() -> None:
     study = open_study(spec)
     _, _, slow, by_hand, gelu, wide = run_to_end(open_ledger(spec, study))[:6]
     assert (slow.model.family, slow.model.scheme) == ("a1", "DT")
-    assert (slow.optimizer.lr, slow.epochs) == (2e-4, 5)
-    assert (by_hand.model.scheme, by_hand.optimizer.lr, by_hand.epochs) == ("HF", 0.02, 3)
+    assert (slow.settings.lr, slow.settings.epochs) == (2e-4, 5)
+    assert by_hand.model.scheme == "HF"
+    assert (by_hand.settings.lr, by_hand.settings.epochs) == (0.02, 3)
     assert gelu.model.parameters == {"depth": 2, "width": (8, 8), "activation": "gelu"}
-    assert (gelu.model.dropout, gelu.label_smoothing, gelu.patience) == (0.5, 0.1, 2)
-    assert gelu.augment.operations == ("flip",)
+    settings = gelu.settings
+    assert (settings.dropout, settings.label_smoothing, settings.patience) == (0.5, 0.1, 2)
+    assert settings.augment == "flip"
     assert wide.model.parameters["width"] == 64
     assert [config.role for config in (slow, by_hand, gelu, wide)] == ["baseline"] * 4
     names = ["a2/HF", "a2/DT", *(row["name"] for row in ROWS)]

@@ -36,7 +36,8 @@ def test_a_baseline_has_its_fixed_settings() -> None:
     ]
     for config, scheme in zip(configs, ("HF", "DT"), strict=True):
         assert (config.role, config.model.family, config.model.scheme) == ("baseline", "a2", scheme)
-        assert (config.optimizer.lr, config.model.dropout, config.batch_size) == (0.02, 0.25, 128)
+        settings = config.settings
+        assert (settings.lr, settings.dropout, settings.batch_size) == (0.02, 0.25, 128)
 
 
 def test_a_baseline_family_of_the_space_takes_the_first_of_its_own_values() -> None:

@@ -72,7 +72,7 @@ def test_a_callable_space_runs_a_study_with_baselines(sampler: str) -> None:
         assert trial.params.keys() >= {"family", "lr", "batch_size"}
         for name, distribution in trial.distributions.items():
             assert known.setdefault(name, distribution) == distribution
-        assert config.model.dropout == 0.1 or config.role == "baseline"
+        assert config.settings.dropout == 0.1 or config.role == "baseline"
         if config.model.family == "cnn":
             depth = trial.params["cnn.depth"]
             widths = tuple(trial.params[f"cnn.layer{layer}.width"] for layer in range(depth))

@@ -232,7 +232,7 @@ def test_results_delivered_twice_or_after_the_end_change_nothing() -> None:
     study, once = open_study(spec), open_study(make_spec(name="once"))
 
     def train_and_repeat(ledger: Ledger, config: TrialConfig) -> None:
-        results = [make_result(config, epoch) for epoch in range(1, config.epochs + 1)]
+        results = [make_result(config, epoch) for epoch in range(1, config.settings.epochs + 1)]
         for result in results:
             ledger.report(result)
             ledger.report(result)

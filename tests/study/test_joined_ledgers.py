@@ -150,7 +150,7 @@ def test_a_driver_taken_for_dead_does_not_end_a_trial_that_is_anothers_now() -> 
     train(b, again)
     finish(a, b)
     assert drivers.roles == {"search": 2, "finalist": 2}
-    assert len(drivers.study.trials[config.number].intermediate_values) == config.epochs
+    assert len(drivers.study.trials[config.number].intermediate_values) == config.settings.epochs
 
 
 def test_a_lost_trial_of_one_driver_is_run_again_once_by_any() -> None:

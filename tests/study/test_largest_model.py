@@ -64,7 +64,7 @@ def test_a_function_s_largest_model_is_found(tmp_path: Path, architectures: list
     )
     assert largest is not None
     assert largest.model.family == "cnn"
-    assert largest.batch_size == 512
+    assert largest.settings.batch_size == 512
     assert largest.model.parameters["width"] == 8
 
 

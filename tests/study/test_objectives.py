@@ -26,10 +26,10 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
-from searchlab.study.configure import make_config
 from searchlab.study.ledger import Ledger
 from searchlab.study.objective_values import objective_values
 from searchlab.study.plan import choose_finalists
+from searchlab.study.trial_config import make_config
 from searchlab.training.results import EpochResult
 
 ROBUSTNESS = {"attack": "fgsm", "epsilon": 0.1}
@@ -66,7 +66,7 @@ def result_with_costs(config: TrialConfig, epoch: int) -> EpochResult:
 
 
 def train(ledger: Ledger, config: TrialConfig) -> None:
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, config.settings.epochs + 1):
         assert not ledger.report(result_with_costs(config, epoch))
     ledger.tell(config.number)
 
@@ -156,8 +156,10 @@ def test_values_are_of_the_best_epochs_search_folds_in_the_order_asked_for() -> 
     ledger = open_ledger(spec, study)
     [config, *_] = run_to_end(ledger, train)
     trial = study.trials[config.number]
-    results = {epoch: result_with_costs(config, epoch) for epoch in range(1, config.epochs + 1)}
-    last = results[config.epochs]
+    results = {
+        epoch: result_with_costs(config, epoch) for epoch in range(1, config.settings.epochs + 1)
+    }
+    last = results[config.settings.epochs]
     first, second, *_ = results[last.best_epoch].folds  # of three, two are search folds
     assert trial.values == pytest.approx([
         last.best_value,
@@ -194,7 +196,7 @@ def test_workers_measure_only_what_is_an_objective() -> None:
     robust = config_of(spec_of("loss", "robust_accuracy"))
     assert robust.measures == ()
     assert robust.robustness is not None
-    assert (robust.robustness.name, robust.robustness.epsilon) == ("fgsm", 0.1)
+    assert (robust.robustness.attack, robust.robustness.epsilon) == ("fgsm", 0.1)
     assert (robust.objective.metric, robust.objective.direction) == ("loss", "minimize")
 
 
@@ -270,7 +272,7 @@ def test_finalists_come_from_the_front_first() -> None:
     def train_to(ledger: Ledger, config: TrialConfig) -> None:
         if config.role == "search":
             accuracy, size = values[config.number - 2]
-            for epoch in range(1, config.epochs + 1):
+            for epoch in range(1, config.settings.epochs + 1):
                 ledger.report(
                     make_result(config, epoch, figures={"parameters": size}, best_value=accuracy)
                 )

@@ -207,7 +207,7 @@ def test_search_trials_are_pruned_among_themselves_not_by_strong_baselines(prune
     """Baselines are near 1, search trials anywhere below 0.5."""
 
     def train(ledger: Ledger, config: TrialConfig) -> None:
-        for epoch in range(1, config.epochs + 1):
+        for epoch in range(1, config.settings.epochs + 1):
             value = 0.99
             if config.role == "search":
                 value = derive_seed("value", config.number, epoch) / 2**64

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from searchlab.config.trial import AttackConfig, AttackName
+from searchlab.config.attacks import AttackName, AttackSpec
 from searchlab.training.adversarial import perturb
 
 ATTACKS: list[AttackName] = ["fgsm", "pgd"]
@@ -36,7 +36,7 @@ def make_network() -> nn.Sequential:
 
 
 def attack(
-    predict: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, config: AttackConfig
+    predict: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor, config: AttackSpec
 ) -> Tensor:
     return perturb(predict, pixels, labels, config, make_generator())
 
@@ -54,7 +54,7 @@ def test_the_worst_case_of_a_linear_model_is_found(name: AttackName) -> None:
 
     direction = torch.where(labels == 0, -1.0, 1.0)[:, None, None, None] * weight.sign()
     expected = (pixels + EPSILON * direction).clamp(0, 1)
-    found = attack(predict, pixels, labels, AttackConfig(name=name, epsilon=EPSILON))
+    found = attack(predict, pixels, labels, AttackSpec(attack=name, epsilon=EPSILON))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
@@ -62,7 +62,7 @@ def test_pgd_is_at_least_as_strong_as_fgsm_and_both_harm() -> None:
     network, (pixels, labels) = make_network(), make_batch(64)
     losses = [cross_entropy(network(pixels), labels).item()]
     for name in ATTACKS:
-        moved = attack(network, pixels, labels, AttackConfig(name=name, epsilon=0.2, steps=20))
+        moved = attack(network, pixels, labels, AttackSpec(attack=name, epsilon=0.2, steps=20))
         losses.append(cross_entropy(network(moved), labels).item())
     clean, fgsm, pgd = losses
     assert clean < fgsm < pgd
@@ -73,7 +73,7 @@ def test_pgd_is_at_least_as_strong_as_fgsm_and_both_harm() -> None:
 def test_perturbed_pixels_stay_near_and_in_range(name: AttackName, steps: int) -> None:
     pixels, labels = make_batch()
     before = pixels.clone()
-    config = AttackConfig(name=name, epsilon=EPSILON, steps=steps)
+    config = AttackSpec(attack=name, epsilon=EPSILON, steps=steps)
     moved = attack(make_network(), pixels, labels, config)
     assert 0 <= float(moved.min()) <= float(moved.max()) <= 1
     assert 0 < float((moved - pixels).abs().max()) <= EPSILON + 1e-6
@@ -84,7 +84,7 @@ def test_perturbed_pixels_stay_near_and_in_range(name: AttackName, steps: int) -
 @pytest.mark.parametrize("name", ATTACKS)
 def test_epsilon_zero_changes_nothing(name: AttackName) -> None:
     pixels, labels = make_batch()
-    config = AttackConfig(name=name, epsilon=0.0)
+    config = AttackSpec(attack=name, epsilon=0.0)
     assert torch.equal(attack(make_network(), pixels, labels, config), pixels)
 
 
@@ -95,7 +95,7 @@ def test_the_model_is_left_as_it_was(name: AttackName) -> None:
     first.requires_grad_(False)
     others[0].grad = torch.ones_like(others[0])
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    attack(network, pixels, labels, AttackConfig(name=name, steps=3))
+    attack(network, pixels, labels, AttackSpec(attack=name, steps=3))
     assert [parameter.requires_grad for parameter in network.parameters()] == (
         [False] + [True] * len(others)
     )
@@ -110,7 +110,7 @@ def test_an_attack_works_where_gradients_are_off(
     name: AttackName, mode: Callable[[], torch.no_grad]
 ) -> None:
     network, (pixels, labels) = make_network(), make_batch()
-    config = AttackConfig(name=name, steps=3)
+    config = AttackSpec(attack=name, steps=3)
     expected = attack(network, pixels, labels, config)
     with mode():
         copies = pixels + 0, labels + 0  # under inference mode: tensors that autograd refuses
@@ -120,7 +120,7 @@ def test_an_attack_works_where_gradients_are_off(
 
 def test_the_generator_alone_decides_where_pgd_starts() -> None:
     network, (pixels, labels) = make_network(), make_batch()
-    config = AttackConfig(name="pgd", steps=1)
+    config = AttackSpec(attack="pgd", steps=1)
     torch.manual_seed(1)
     first = perturb(network, pixels, labels, config, make_generator(5))
     torch.manual_seed(2)

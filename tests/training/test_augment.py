@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as reference
 
-from searchlab.config.trial import AUGMENTATIONS, AugmentConfig
+from searchlab.config.settings import AUGMENTATIONS, TrainingSettings
 from searchlab.training import augment
 from searchlab.training.augment import Augmenter
 from searchlab.training.colour import (
@@ -135,7 +135,7 @@ def test_a_clipped_square_is_blanked(
 
 
 def test_without_operations_images_are_only_scaled() -> None:
-    augmenter = Augmenter(AugmentConfig())
+    augmenter = Augmenter(TrainingSettings())
     assert not augmenter.is_active
     images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
     scaled = augmenter(images, make_generator())
@@ -147,7 +147,9 @@ def test_without_operations_images_are_only_scaled() -> None:
 def test_augmented_images_are_floats_in_range_and_unlike_each_other(
     operations: tuple[str, ...], shape: tuple[int, int, int]
 ) -> None:
-    augmenter = Augmenter(AugmentConfig(operations=operations, hue=0.1, cutout_size=4))
+    augmenter = Augmenter(
+        TrainingSettings(augment="+".join(operations), jitter_hue=0.1, cutout_size=4)
+    )
     assert augmenter.is_active
     images = make_bytes(shape, count=1).repeat(16, 1, 1, 1)
     before = images.clone()
@@ -163,7 +165,7 @@ def test_augmented_images_are_floats_in_range_and_unlike_each_other(
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
 def test_the_generator_decides(shape: tuple[int, int, int]) -> None:
-    augmenter = Augmenter(AugmentConfig(operations=AUGMENTATIONS, hue=0.1))
+    augmenter = Augmenter(TrainingSettings(augment="+".join(AUGMENTATIONS), jitter_hue=0.1))
     images = make_bytes(shape)
     torch.manual_seed(1)
     first = augmenter(images, make_generator(3))
@@ -174,59 +176,61 @@ def test_the_generator_decides(shape: tuple[int, int, int]) -> None:
 
 def test_operations_run_in_the_fixed_order_whatever_order_is_written() -> None:
     images = make_bytes((3, 12, 12))
-    forwards = Augmenter(AugmentConfig(operations=AUGMENTATIONS))
-    backwards = Augmenter(AugmentConfig(operations=AUGMENTATIONS[::-1]))
+    forwards = Augmenter(TrainingSettings(augment="+".join(AUGMENTATIONS)))
+    backwards = Augmenter(TrainingSettings(augment="+".join(AUGMENTATIONS[::-1])))
     assert torch.equal(forwards(images, make_generator()), backwards(images, make_generator()))
 
 
 def test_bounds_are_kept_and_reached() -> None:
     count = 4000
     grey = torch.full((count, 1, 2, 2), 100, dtype=torch.uint8)
-    config = AugmentConfig(operations=("jitter",), brightness=0.2, contrast=0.0)
-    factors = Augmenter(config)(grey, make_generator())[:, 0, 0, 0] * 2.55
+    settings = TrainingSettings(augment="jitter", jitter_brightness=0.2, jitter_contrast=0.0)
+    factors = Augmenter(settings)(grey, make_generator())[:, 0, 0, 0] * 2.55
     assert float(factors.min()) == pytest.approx(0.8, abs=2e-3)
     assert float(factors.max()) == pytest.approx(1.2, abs=2e-3)
     assert float(factors.mean()) == pytest.approx(1.0, abs=2e-2)
 
     dot = torch.zeros(count, 1, 7, 7, dtype=torch.uint8)
     dot[:, :, 3, 3] = 255
-    moved = Augmenter(AugmentConfig(operations=("crop",), crop_padding=2))(dot, make_generator())
+    moved = Augmenter(TrainingSettings(augment="crop", crop_padding=2))(dot, make_generator())
     places, counts = moved.flatten(1).argmax(1).unique(return_counts=True)
     assert places.tolist() == [7 * y + x for y in range(1, 6) for x in range(1, 6)]
     assert counts.min() > count / 25 / 2
 
     white = torch.full((count, 1, 3, 5), 255, dtype=torch.uint8)
-    cut = Augmenter(AugmentConfig(operations=("cutout",), cutout_size=1))(white, make_generator())
+    cut = Augmenter(TrainingSettings(augment="cutout", cutout_size=1))(white, make_generator())
     assert cut.flatten(1).argmin(1).unique().tolist() == list(range(15))
     assert cut.sum().item() == count * 14
 
     pair = torch.tensor([0, 255], dtype=torch.uint8).expand(count, 1, 1, 2)
-    flipped = Augmenter(AugmentConfig(operations=("flip",)))(pair, make_generator())[:, 0, 0, 0]
+    flipped = Augmenter(TrainingSettings(augment="flip"))(pair, make_generator())[:, 0, 0, 0]
     assert float(flipped.mean()) == pytest.approx(0.5, abs=0.03)
 
 
 def test_jitter_without_amounts_changes_nothing() -> None:
-    config = AugmentConfig(operations=("jitter",), brightness=0, contrast=0, saturation=0)
+    settings = TrainingSettings(
+        augment="jitter", jitter_brightness=0, jitter_contrast=0, jitter_saturation=0
+    )
     images = make_bytes((3, 8, 8))
-    assert torch.equal(Augmenter(config)(images, make_generator()), images.float() / 255)
+    assert torch.equal(Augmenter(settings)(images, make_generator()), images.float() / 255)
 
 
 def test_a_grey_image_draws_no_colours() -> None:
     images = make_bytes((1, 8, 8))
-    plain = AugmentConfig(operations=("jitter",), saturation=0.0)
-    coloured = AugmentConfig(operations=("jitter",), saturation=0.5, hue=0.3)
-    changed = [Augmenter(config)(images, make_generator()) for config in (plain, coloured)]
+    plain = TrainingSettings(augment="jitter", jitter_saturation=0.0)
+    coloured = TrainingSettings(augment="jitter", jitter_saturation=0.5, jitter_hue=0.3)
+    changed = [Augmenter(settings)(images, make_generator()) for settings in (plain, coloured)]
     assert torch.equal(*changed)
 
 
 def test_a_batch_beyond_the_cache_is_changed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augment, "_CACHED_PIXELS", 3 * 8 * 8 * 5)
     images = make_bytes((3, 8, 8))
-    plain = AugmentConfig(operations=("rotate",), degrees=0.0)
+    plain = TrainingSettings(augment="rotate", rotate_degrees=0.0)
     assert_close(Augmenter(plain)(images, make_generator()), images.float() / 255, atol=1e-5)
-    config = AugmentConfig(operations=("rotate", "jitter"))
+    settings = TrainingSettings(augment="rotate+jitter")
     repeated = images[:1].repeat(NUM_IMAGES, 1, 1, 1)
-    changed = Augmenter(config)(repeated, make_generator())
+    changed = Augmenter(settings)(repeated, make_generator())
     assert len(torch.unique(changed.flatten(1), dim=0)) == NUM_IMAGES
 
 

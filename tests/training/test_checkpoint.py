@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,25 +8,20 @@ from typing import Any
 import pytest
 from trial_configs import load_digits, make_trial, untimed
 
-from searchlab.config.trial import (
-    OPTIMIZERS,
-    AttackConfig,
-    AugmentConfig,
-    FoldPlan,
-    ModelConfig,
-    OptimizerConfig,
-    OptimizerName,
-    ScheduleConfig,
-    TrialConfig,
-)
+from searchlab.config.attacks import AttackSpec
+from searchlab.config.settings import OptimizerName, TrainingSettings
+from searchlab.config.trial import FoldPlan, ModelConfig, TrialConfig
 from searchlab.models import build_model
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint
 from searchlab.training.checkpoint_files import CheckpointFiles, model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
+from searchlab.training.optimizers import OPTIMIZERS
 from searchlab.training.results import EpochResult
 from searchlab.training.run import STOP_MARKER, TrialFolders, TrialRun
+
+RECORDED_RUNS = Path(__file__).parents[1] / "fixtures/recorded_runs.tar.gz"
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +50,14 @@ def data_files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
-    "model", [ModelConfig(family="cnn", dropout=0.3), ModelConfig(family="a2", scheme="HF")]
+    "model", [ModelConfig(family="cnn"), ModelConfig(family="a2", scheme="HF")]
 )
 def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     digits: TrainingData, tmp_path: Path, name: OptimizerName, model: ModelConfig
 ) -> None:
-    trial = make_trial(optimizer=OptimizerConfig(name=name, lr=0.01), model=model)
+    trial = make_trial(optimizer=name, lr=0.01, model=model)
     whole = Cohort(trial, digits)
-    expected = [untimed(whole.run_epoch()) for _ in range(trial.epochs)]
+    expected = [untimed(whole.run_epoch()) for _ in range(trial.settings.epochs)]
     cut = Cohort(trial, digits)
     for _ in range(2):
         cut.run_epoch()
@@ -73,22 +69,34 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     assert forget_replay(replayed) + [untimed(continued.run_epoch()) for _ in range(2)] == expected
 
 
-MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
+def test_a_checkpoint_of_an_earlier_format_is_left_alone(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    with tarfile.open(RECORDED_RUNS) as archive:
+        archive.extractall(tmp_path, filter="data")
+    saved = CheckpointFiles(tmp_path / "interrupted/checkpoints", 10)
+    assert saved.load(lambda metadata: True) is not None
+    assert not load_checkpoint(Cohort(make_trial(), digits), saved)
+
+
+MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True})
 SETTINGS: dict[str, dict[str, Any]] = {
     "augmentation, warm-up, fgsm": {
-        "augment": AugmentConfig(
-            operations=("flip", "rotate", "jitter", "crop", "cutout"), cutout_size=2
-        ),
-        "schedule": ScheduleConfig(name="cosine", warmup_epochs=1.5),
-        "adversarial": AttackConfig(),
-        "robustness": AttackConfig(),
+        "augment": "flip+rotate+jitter+crop+cutout",
+        "cutout_size": 2,
+        "schedule": "cosine",
+        "warmup_epochs": 1.5,
+        "adversarial": "fgsm",
+        "robustness": AttackSpec(),
     },
     "one cycle, pgd, smoothing, clipping": {
-        "schedule": ScheduleConfig(name="one_cycle"),
-        "adversarial": AttackConfig(name="pgd", steps=2),
-        "robustness": AttackConfig(name="pgd", steps=2),
+        "schedule": "one_cycle",
+        "adversarial": "pgd",
+        "attack_steps": 2,
+        "robustness": AttackSpec(attack="pgd", steps=2),
         "label_smoothing": 0.1,
-        "optimizer": OptimizerConfig(lr=0.01, clip_norm=0.5),
+        "lr": 0.01,
+        "clip_norm": 0.5,
     },
     "bfloat16, patience": {"precision": "bfloat16", "patience": 1},
 }
@@ -210,7 +218,9 @@ def test_a_saved_model_gives_the_test_accuracy_that_was_reported(
     with safe_open(model_path(folders.models, 7), framework="pt") as file:
         trial = TrialConfig.from_json(file.metadata()["config"])
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    model = build_model(trial.model, image_shape=(1, 8, 8), num_classes=10, key=(0,))
+    model = build_model(
+        trial.model, TrainingSettings(), image_shape=(1, 8, 8), num_classes=10, key=(0,)
+    )
     model.load_state_dict(weights)
     model.eval()
     logits = model(digits.normalizer(None, trial.normalize)(digits.test_images))

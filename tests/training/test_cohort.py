@@ -7,13 +7,8 @@ import pytest
 import torch
 from trial_configs import load_digits, make_trial, untimed
 
-from searchlab.config.trial import (
-    AttackConfig,
-    FoldPlan,
-    ModelConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-)
+from searchlab.config.attacks import AttackSpec
+from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
@@ -26,7 +21,7 @@ def digits() -> TrainingData:
 
 
 def run_all(cohort: Cohort) -> list[EpochResult]:
-    return [cohort.run_epoch() for _ in range(cohort.config.epochs)]
+    return [cohort.run_epoch() for _ in range(cohort.config.settings.epochs)]
 
 
 def test_value_is_the_mean_over_the_search_folds_at_the_best_epoch(digits: TrainingData) -> None:
@@ -117,16 +112,16 @@ def test_only_the_full_member_meets_the_test_set_and_only_at_the_end(
 
 def test_the_test_set_is_met_with_the_weights_of_the_best_epoch(digits: TrainingData) -> None:
     # A rate that is too high makes the best epoch another than the last.
-    trial = make_trial(epochs=8, optimizer=OptimizerConfig(lr=0.08))
+    trial = make_trial(epochs=8, lr=0.08)
     cohort = Cohort(trial, digits)
     results, weights = [], []
-    for _ in range(trial.epochs):
+    for _ in range(trial.settings.epochs):
         assert cohort.full is not None
         results.append(cohort.run_epoch())
         weights.append(cohort.best_weights)
     best = results[-1].fold_epoch
-    assert best < trial.epochs, "the case needs a best epoch before the last"
-    replayed = Cohort(replace(trial, epochs=best), digits)
+    assert best < trial.settings.epochs, "the case needs a best epoch before the last"
+    replayed = Cohort(make_trial(epochs=best, lr=0.08), digits)
     last = run_all(replayed)[-1]
     assert last.fold_epoch == best
     assert results[-1].test == last.test
@@ -136,8 +131,7 @@ def test_the_test_set_is_met_with_the_weights_of_the_best_epoch(digits: Training
 def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(
     digits: TrainingData, name: str
 ) -> None:
-    optimizer = OptimizerConfig(name=name, lr=1e30)  # type: ignore[arg-type]
-    cohort = Cohort(make_trial(optimizer=optimizer, epochs=50), digits)
+    cohort = Cohort(make_trial(optimizer=name, lr=1e30, epochs=50), digits)
     result = cohort.run_epoch()
     while not result.done:
         result = cohort.run_epoch()
@@ -161,8 +155,7 @@ def test_a_frozen_first_layer_stays_as_it_was(digits: TrainingData) -> None:
 
 def test_weight_decay_of_adamw_shrinks_weights(digits: TrainingData) -> None:
     def norm(weight_decay: float) -> float:
-        optimizer = OptimizerConfig(name="adamw", lr=0.01, weight_decay=weight_decay)
-        cohort = Cohort(make_trial(optimizer=optimizer), digits)
+        cohort = Cohort(make_trial(optimizer="adamw", weight_decay=weight_decay), digits)
         run_all(cohort)
         return float(cohort.members[0].snapshot()["fc1.weight"].norm())
 
@@ -186,7 +179,7 @@ def test_normalisation_uses_the_training_images_of_the_fold_only(digits: Trainin
 def test_robust_accuracy_is_measured_of_every_fold_and_once_of_the_test_set(
     digits: TrainingData,
 ) -> None:
-    trial = make_trial(model=ModelConfig(family="a1"), robustness=AttackConfig(epsilon=0.05))
+    trial = make_trial(model=ModelConfig(family="a1"), robustness=AttackSpec(epsilon=0.05))
     results = run_all(Cohort(trial, digits))
     for result in results:
         for fold in result.folds:
@@ -198,7 +191,7 @@ def test_robust_accuracy_is_measured_of_every_fold_and_once_of_the_test_set(
 
 def test_an_attack_in_evaluation_changes_nothing_else(digits: TrainingData) -> None:
     trial = make_trial(epochs=2)
-    attacked = replace(trial, robustness=AttackConfig(name="pgd", steps=2))
+    attacked = replace(trial, robustness=AttackSpec(attack="pgd", steps=2))
     for plain, with_attack in zip(
         run_all(Cohort(trial, digits)), run_all(Cohort(attacked, digits)), strict=True
     ):

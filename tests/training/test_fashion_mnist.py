@@ -6,7 +6,7 @@ import pytest
 import torch
 from trial_configs import make_trial
 
-from searchlab.config.trial import FoldPlan, ModelConfig, OptimizerConfig
+from searchlab.config.trial import FoldPlan, ModelConfig
 from searchlab.data import load_dataset, stratified_folds
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
@@ -24,11 +24,13 @@ def test_a2_reaches_88_percent_on_the_real_test_set_in_10_epochs(real_root: Path
         epochs=10,
         batch_size=128,
         model=ModelConfig(family="a2"),
-        optimizer=OptimizerConfig(name="adam", lr=1e-3),
+        optimizer="adam",
+        lr=0.001,
+        dropout=0.0,
         folds=FoldPlan(num_folds=5, folds=(0,), search_folds=1, test=True),
     )
     cohort = Cohort(trial, data)
-    for _ in range(trial.epochs):
+    for _ in range(trial.settings.epochs):
         result = cohort.run_epoch()
     assert result.test is not None
     assert result.test["accuracy"] >= 0.88

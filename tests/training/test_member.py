@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ import torch
 from torch import Tensor
 from trial_configs import load_digits, make_trial
 
-from searchlab.config.trial import AttackConfig, AttackName, AugmentConfig, ModelConfig
+from searchlab.config.attacks import AttackName, AttackSpec
+from searchlab.config.settings import TrainingSettings
+from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model
 from searchlab.models.saved_weights import initial_weights_path, save_initial_weights
@@ -20,11 +21,14 @@ from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.member import Member
 
-AUGMENT = AugmentConfig(operations=("flip", "rotate", "crop", "cutout"), cutout_size=2)
+AUGMENT = {"augment": "flip+rotate+crop+cutout", "cutout_size": 2}
 ATTACKS: tuple[AttackName, ...] = ("fgsm", "pgd")
 PLAIN = ModelConfig(family="cnn", parameters={"width": 4})
 # With batch normalisation and dropout: both differ between training and evaluation.
-MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
+MOODY = {
+    "model": ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}),
+    "dropout": 0.3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,8 @@ def digits() -> TrainingData:
 
 
 def make_member(digits: TrainingData, fold: int | None = 0, **changes: Any) -> Member:
-    return Member(make_trial(**{"model": PLAIN, "batch_size": 256, **changes}), digits, fold)
+    plain = {"model": PLAIN, "dropout": 0.0, "batch_size": 256}
+    return Member(make_trial(**{**plain, **changes}), digits, fold)
 
 
 def record_inputs(member: Member, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
@@ -56,7 +61,7 @@ def test_augmentation_depends_on_seed_fold_and_epoch_alone(
     digits: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def inputs(fold: int = 0, *, epoch: int = 2, first: int = 2, **changes: Any) -> Tensor:
-        member = make_member(digits, fold, augment=AUGMENT, **changes)
+        member = make_member(digits, fold, **AUGMENT, **changes)
         for past in range(first, epoch):
             member.train_epoch(past)
         seen = record_inputs(member, monkeypatch)
@@ -67,9 +72,9 @@ def test_augmentation_depends_on_seed_fold_and_epoch_alone(
     same = [
         inputs(first=1),
         inputs(number=99),
-        inputs(model=MOODY),
-        inputs(adversarial=AttackConfig(name="pgd", steps=1)),
-        inputs(robustness=AttackConfig()),
+        inputs(**MOODY),
+        inputs(adversarial="pgd", attack_steps=1),
+        inputs(robustness=AttackSpec()),
     ]
     assert all(torch.equal(other, expected) for other in same)
     for other in (inputs(epoch=3, first=3), inputs(seed=1), inputs(1)):
@@ -96,9 +101,9 @@ def test_every_epoch_sees_every_training_image_once(
 def test_crafting_leaves_running_statistics_and_dropout_draws_alone(
     digits: TrainingData, name: AttackName
 ) -> None:
-    clean = make_member(digits, model=MOODY)
-    attacked = make_member(digits, model=MOODY)
-    attack = AttackConfig(name=name, epsilon=0.1, steps=2)
+    clean = make_member(digits, **MOODY)
+    attacked = make_member(digits, **MOODY)
+    attack = AttackSpec(attack=name, epsilon=0.1, steps=2)
     attacked.model.train()
     before, draws = attacked.snapshot(), attacked._dropout.get_state()
     pixels = digits.train_images[:32].float() / 255
@@ -116,14 +121,16 @@ def test_crafting_leaves_running_statistics_and_dropout_draws_alone(
 def test_adversarial_training_differs_and_withstands_the_attack_better(
     digits: TrainingData, name: AttackName
 ) -> None:
-    attack = AttackConfig(name=name, epsilon=0.08, steps=3)
+    attack = AttackSpec(attack=name, epsilon=0.08, steps=3)
     figures = []
-    for adversarial in (None, attack):
+    for adversarial in ("none", name):
         member = make_member(
             digits,
             model=ModelConfig(family="cnn", parameters={"width": 8}),
             robustness=attack,
             adversarial=adversarial,
+            epsilon=0.08,
+            attack_steps=3,
             epochs=8,
             batch_size=64,
         )
@@ -137,7 +144,7 @@ def test_adversarial_training_differs_and_withstands_the_attack_better(
 
 
 def test_an_attack_of_no_size_finds_the_clean_accuracy(digits: TrainingData) -> None:
-    member = make_member(digits, robustness=AttackConfig(epsilon=0.0))
+    member = make_member(digits, robustness=AttackSpec(epsilon=0.0))
     member.train_epoch(1)
     figures = member.validate()
     assert figures["robust_accuracy"] == figures["accuracy"]
@@ -145,7 +152,7 @@ def test_an_attack_of_no_size_finds_the_clean_accuracy(digits: TrainingData) -> 
 
 
 def test_pgd_in_evaluation_starts_from_the_same_place_every_time(digits: TrainingData) -> None:
-    member = make_member(digits, robustness=AttackConfig(name="pgd", steps=2))
+    member = make_member(digits, robustness=AttackSpec(attack="pgd", steps=2))
     member.train_epoch(1)
     assert member.validate() == member.validate()
 
@@ -154,7 +161,7 @@ def test_a_last_image_alone_joins_the_batch_before(
     digits: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training, _ = digits.split(0)
-    member = make_member(digits, model=MOODY, batch_size=len(training) - 1)
+    member = make_member(digits, **MOODY, batch_size=len(training) - 1)
     seen = record_inputs(member, monkeypatch)
     member.train_epoch(1)
     assert [len(batch) for batch in seen] == [len(training)]
@@ -166,7 +173,7 @@ def test_bfloat16_trains_to_finite_figures_near_those_of_float32(digits: Trainin
     figures = []
     for precision in ("float32", "bfloat16"):
         member = make_member(
-            digits, model=MOODY, precision=precision, robustness=AttackConfig(epsilon=0.05)
+            digits, **MOODY, precision=precision, robustness=AttackSpec(epsilon=0.05)
         )
         for epoch in range(1, 4):
             member.train_epoch(epoch)
@@ -180,12 +187,11 @@ def test_bfloat16_trains_to_finite_figures_near_those_of_float32(digits: Trainin
 
 
 def test_label_smoothing_and_clipping_change_the_weights(digits: TrainingData) -> None:
-    trial = make_trial()
     changes: list[dict[str, Any]] = [
         {},
         {"label_smoothing": 0.2},
-        {"optimizer": replace(trial.optimizer, clip_norm=1e-3, name="sgd")},
-        {"optimizer": replace(trial.optimizer, name="sgd")},
+        {"optimizer": "sgd", "clip_norm": 1e-3},
+        {"optimizer": "sgd"},
     ]
     weights = []
     for change in changes:
@@ -201,7 +207,7 @@ def test_initial_weights_are_loaded_from_their_folder(digits: TrainingData, tmp_
     for fold in (0, "full"):
         path = initial_weights_path(tmp_path, "cnn", "DT", fold)
         shape, key = digits.image_shape, (123, fold, 0)
-        model = build_model(PLAIN, image_shape=shape, num_classes=10, key=key)
+        model = build_model(PLAIN, TrainingSettings(), image_shape=shape, num_classes=10, key=key)
         save_initial_weights(model, path, config=PLAIN, key=key)
         member = make_member(digits, None if fold == "full" else 0, initial_weights=str(tmp_path))
         for name, value in model.state_dict().items():

@@ -16,14 +16,8 @@ import torch
 from torch import Tensor, nn
 from trial_configs import load_digits, make_trial, untimed
 
-from searchlab.config.trial import (
-    AttackConfig,
-    AugmentConfig,
-    FoldPlan,
-    ModelConfig,
-    OptimizerConfig,
-    TrialConfig,
-)
+from searchlab.config.attacks import AttackSpec
+from searchlab.config.trial import FoldPlan, ModelConfig, TrialConfig
 from searchlab.training import member as member_module
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure
@@ -40,16 +34,18 @@ from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialFolders, TrialRun
 
 PLAIN = ModelConfig(family="cnn", parameters={"width": 4})
-SMOOTH = OptimizerConfig(name="sgd", lr=0.05, clip_norm=0.5)  # no sign of a gradient near zero
+SMOOTH = {"optimizer": "sgd", "lr": 0.05, "clip_norm": 0.5}  # no sign of a gradient near zero
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "augmentation and smoothing": {
-        "augment": AugmentConfig(operations=("flip", "rotate", "jitter", "crop")),
+        "augment": "flip+rotate+jitter+crop",
         "label_smoothing": 0.1,
     },
     "attacks": {
-        "adversarial": AttackConfig(name="pgd", steps=1, epsilon=0.05),
-        "robustness": AttackConfig(epsilon=0.05),
+        "adversarial": "pgd",
+        "attack_steps": 1,
+        "epsilon": 0.05,
+        "robustness": AttackSpec(epsilon=0.05),
     },
     "batches that four does not divide": {"batch_size": 37},
     "batches of few": {"batch_size": 3, "epochs": 1},
@@ -68,7 +64,7 @@ def folders(tmp_path: Path) -> TrialFolders:
 
 def configure(**changes: Any) -> TrialConfig:
     plan = FoldPlan(num_folds=5, folds=(0,), search_folds=1, test=True)
-    defaults = {"model": PLAIN, "optimizer": SMOOTH, "epochs": 3, "folds": plan}
+    defaults = {"model": PLAIN, "dropout": 0.0, **SMOOTH, "epochs": 3, "folds": plan}
     return make_trial(**{**defaults, **changes})
 
 
@@ -97,8 +93,8 @@ def test_batches_in_parts_teach_the_same(digits: TrainingData, name: str) -> Non
     trial = configure(**SETTINGS[name])
     whole = run_all(Cohort(trial, digits))
     parts = run_all(Cohort(trial, digits, batch_split=BATCH_SPLIT))
-    assert [result.batch_split for result in whole] == [1] * trial.epochs
-    assert [result.batch_split for result in parts] == [BATCH_SPLIT] * trial.epochs
+    assert [result.batch_split for result in whole] == [1] * trial.settings.epochs
+    assert [result.batch_split for result in parts] == [BATCH_SPLIT] * trial.settings.epochs
     for found, expected in zip(parts, whole, strict=True):
         assert_near(found, expected)
     assert parts[-1].test is not None
@@ -144,7 +140,7 @@ def test_a_trial_too_big_for_the_device_completes_in_parts(
     assert list(map(untimed, results)) == list(map(untimed, expected))
     assert memory.failures == 1
     assert count_memory_failures(folders.checkpoints, trial.number) == 1
-    assert [result.batch_split for result in results] == [BATCH_SPLIT] * trial.epochs
+    assert [result.batch_split for result in results] == [BATCH_SPLIT] * trial.settings.epochs
     # Wherever it is taken up again, it is not tried whole.
     memory.sizes.clear()
     TrialRun(trial, digits, folders).step()
@@ -180,7 +176,7 @@ def test_memory_that_runs_out_twice_fails_the_trial_and_is_let_go(
     digits: TrainingData, folders: TrialFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Memory(monkeypatch, most=0)
-    run = TrialRun(configure(adversarial=AttackConfig()), digits, folders)
+    run = TrialRun(configure(adversarial="fgsm"), digits, folders)
     with pytest.raises(torch.OutOfMemoryError) as error:
         run.step()
     assert describe_failure(error.value).kind == "oom"

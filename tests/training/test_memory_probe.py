@@ -9,7 +9,8 @@ import pytest
 import torch
 from trial_configs import load_digits, make_trial
 
-from searchlab.config.trial import AttackConfig, ModelConfig, OptimizerConfig, TrialConfig
+from searchlab.config.attacks import AttackSpec
+from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.training import member as member_module
 from searchlab.training import memory_check as probe_module
 from searchlab.training.images import TrainingData
@@ -69,8 +70,7 @@ def test_frozen_weights_and_sgd_keep_less(digits: TrainingData) -> None:
         model = ModelConfig(family="a2", scheme=changes.pop("scheme", "DT"))
         return probe_training(configure(model=model, **changes), digits).bytes_per_member
 
-    plain = OptimizerConfig(name="sgd", momentum=0.0)
-    assert kept(optimizer=plain) < kept(optimizer=OptimizerConfig(name="sgd")) < kept()
+    assert kept(optimizer="sgd", momentum=0.0) < kept(optimizer="sgd") < kept()
     assert kept(scheme="HF") < kept()
 
 
@@ -88,7 +88,7 @@ def test_a_probe_changes_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     images, draws = digits.train_images.clone(), torch.get_rng_state()
-    probe_training(configure(adversarial=AttackConfig(), robustness=AttackConfig()), digits)
+    probe_training(configure(adversarial="fgsm", robustness=AttackSpec()), digits)
     assert torch.equal(digits.train_images, images)
     assert torch.equal(torch.get_rng_state(), draws)
     assert not list(tmp_path.iterdir())
@@ -102,7 +102,7 @@ def test_only_the_batches_asked_for_are_timed(
 
     def note(member: Member, epoch: int, *, most_batches: int | None = None) -> tuple[float, float]:
         assert most_batches is not None
-        asked.append((member._config.batch_size, most_batches))
+        asked.append((member._settings.batch_size, most_batches))
         return train_epoch(member, epoch, most_batches=most_batches)
 
     monkeypatch.setattr(Member, "train_epoch", note)
@@ -121,7 +121,7 @@ def test_more_batches_than_there_are_count_the_images_that_there_are(
 
 
 def test_a_diverging_configuration_is_probed_all_the_same(digits: TrainingData) -> None:
-    result = probe_training(configure(optimizer=OptimizerConfig(name="sgd", lr=1e30)), digits)
+    result = probe_training(configure(optimizer="sgd", lr=1e30), digits)
     assert result.images_per_second > 0
 
 

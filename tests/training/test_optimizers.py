@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from searchlab.config.trial import OPTIMIZERS, OptimizerConfig, OptimizerName
-from searchlab.training.optimizers import make_optimizer
+from searchlab.config.settings import OptimizerName, TrainingSettings
+from searchlab.training.optimizers import OPTIMIZERS, make_optimizer
 
 PLAIN = {
     "sgd": lambda weights: torch.optim.SGD(
@@ -38,10 +38,12 @@ def train(model: nn.Linear, optimizer: torch.optim.Optimizer) -> Tensor:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizer_steps_as_torchs_plain_one_with_the_same_settings(name: OptimizerName) -> None:
-    config = OptimizerConfig(name=name, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01)
+    settings = TrainingSettings(
+        optimizer=name, lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01
+    )
     model, plain = make_model(), make_model()
     torch.testing.assert_close(
-        train(model, make_optimizer(config, model)), train(plain, PLAIN[name](plain.parameters()))
+        train(model, make_optimizer(settings, model)), train(plain, PLAIN[name](plain.parameters()))
     )
 
 
@@ -50,16 +52,16 @@ def test_momentum_matters(name: OptimizerName) -> None:
     weights = []
     for momentum in (0.0, 0.9):
         model = make_model()
-        config = OptimizerConfig(name=name, lr=0.01, momentum=momentum)
-        weights.append(train(model, make_optimizer(config, model)))
+        settings = TrainingSettings(optimizer=name, lr=0.01, momentum=momentum)
+        weights.append(train(model, make_optimizer(settings, model)))
     assert not torch.allclose(*weights)
 
 
 def test_nesterov_matters_with_momentum_and_is_ignored_without() -> None:
     def run(momentum: float, nesterov: bool) -> Tensor:
         model = make_model()
-        config = OptimizerConfig(name="sgd", lr=0.01, momentum=momentum, nesterov=nesterov)
-        return train(model, make_optimizer(config, model))
+        settings = TrainingSettings(optimizer="sgd", lr=0.01, momentum=momentum, nesterov=nesterov)
+        return train(model, make_optimizer(settings, model))
 
     assert not torch.allclose(run(0.9, True), run(0.9, False))
     assert torch.equal(run(0.0, True), run(0.0, False))
@@ -69,6 +71,6 @@ def test_nesterov_matters_with_momentum_and_is_ignored_without() -> None:
 def test_a_frozen_layer_is_left_out(name: OptimizerName) -> None:
     model = make_model()
     model.weight.requires_grad_(False)
-    optimizer = make_optimizer(OptimizerConfig(name=name), model)
+    optimizer = make_optimizer(TrainingSettings(optimizer=name), model)
     (group,) = optimizer.param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(model.bias)]

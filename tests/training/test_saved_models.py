@@ -12,6 +12,7 @@ from torch import nn
 from trial_configs import load_digits, make_trial
 
 from searchlab.config.metrics import Figures
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import build_model
@@ -20,7 +21,7 @@ from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import SavedModel, load_model
 
-MODEL = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True}, dropout=0.3)
+MODEL = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True})
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,18 @@ def test_the_file_that_a_model_began_from_is_not_needed_again(
     origin = tmp_path / "origin.safetensors"
     shape = digits.image_shape
     resnet = ModelConfig(family="resnet")
-    save_file(build_model(resnet, image_shape=shape, num_classes=3, key=(0,)).state_dict(), origin)
+    save_file(
+        build_model(
+            resnet, TrainingSettings(), image_shape=shape, num_classes=3, key=(0,)
+        ).state_dict(),
+        origin,
+    )
     carried = ModelConfig(
         family="resnet",
         parameters={"weights": str(origin), "stem": "small", "trainable": "head"},
         scheme="HF",
     )
-    model = build_model(carried, image_shape=shape, num_classes=10, key=(0,))
+    model = build_model(carried, TrainingSettings(), image_shape=shape, num_classes=10, key=(0,))
     path = model_path(tmp_path, 7)
     save_file(model.state_dict(), path, {"config": make_trial(model=carried).to_json()})
     origin.unlink()

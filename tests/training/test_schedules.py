@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from searchlab.config.trial import SCHEDULES, ScheduleConfig, ScheduleName
-from searchlab.training.schedules import Schedule
+from searchlab.config.settings import ScheduleName, TrainingSettings
+from searchlab.training.schedules import SCHEDULES, Schedule
 
 LR = 0.3
 LENGTHS = {"epochs": st.integers(1, 12), "steps_per_epoch": st.integers(1, 9)}
@@ -38,7 +38,8 @@ def run(schedule: Schedule, num_steps: int) -> list[float]:
 @given(**LENGTHS)
 @settings(deadline=None, max_examples=40)
 def test_constant_stays(epochs: int, steps_per_epoch: int) -> None:
-    schedule = Schedule(ScheduleConfig(), LR, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    settings = TrainingSettings(lr=LR, epochs=epochs)
+    schedule = Schedule(settings, steps_per_epoch=steps_per_epoch)
     assert set(run(schedule, epochs * steps_per_epoch)) == {LR}
 
 
@@ -46,8 +47,8 @@ def test_constant_stays(epochs: int, steps_per_epoch: int) -> None:
 @settings(deadline=None, max_examples=40)
 def test_cosine_is_torchs(epochs: int, steps_per_epoch: int) -> None:
     total = epochs * steps_per_epoch
-    config = ScheduleConfig(name="cosine")
-    schedule = Schedule(config, LR, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    settings = TrainingSettings(lr=LR, epochs=epochs, schedule="cosine")
+    schedule = Schedule(settings, steps_per_epoch=steps_per_epoch)
     expected = run_torch(lr_scheduler.CosineAnnealingLR(make_optimizer(), total), total)
     assert run(schedule, total) == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
@@ -56,8 +57,10 @@ def test_cosine_is_torchs(epochs: int, steps_per_epoch: int) -> None:
 @settings(deadline=None, max_examples=40)
 def test_step_is_torchs(epochs: int, steps_per_epoch: int, step_epochs: int, factor: float) -> None:
     total = epochs * steps_per_epoch
-    config = ScheduleConfig(name="step", step_epochs=step_epochs, step_factor=factor)
-    schedule = Schedule(config, LR, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    settings = TrainingSettings(
+        lr=LR, epochs=epochs, schedule="step", step_epochs=step_epochs, step_factor=factor
+    )
+    schedule = Schedule(settings, steps_per_epoch=steps_per_epoch)
     reference = lr_scheduler.StepLR(make_optimizer(), step_epochs * steps_per_epoch, factor)
     assert run(schedule, total) == pytest.approx(run_torch(reference, total), rel=1e-9)
 
@@ -68,8 +71,10 @@ def test_one_cycle_is_torchs_and_has_no_warm_up(
     epochs: int, steps_per_epoch: int, warmup_epochs: float
 ) -> None:
     total = epochs * steps_per_epoch
-    config = ScheduleConfig(name="one_cycle", warmup_epochs=warmup_epochs)
-    schedule = Schedule(config, LR, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    settings = TrainingSettings(
+        lr=LR, epochs=epochs, schedule="one_cycle", warmup_epochs=warmup_epochs
+    )
+    schedule = Schedule(settings, steps_per_epoch=steps_per_epoch)
     reference = lr_scheduler.OneCycleLR(
         make_optimizer(), LR, total_steps=total, cycle_momentum=False
     )
@@ -83,8 +88,10 @@ def test_warm_up_comes_before_the_schedule_as_torchs(
     name: ScheduleName, steps_per_epoch: int, warmup_epochs: float
 ) -> None:
     total = 8 * steps_per_epoch
-    config = ScheduleConfig(name=name, warmup_epochs=warmup_epochs, step_epochs=2)
-    schedule = Schedule(config, LR, epochs=8, steps_per_epoch=steps_per_epoch)
+    settings = TrainingSettings(
+        lr=LR, epochs=8, schedule=name, warmup_epochs=warmup_epochs, step_epochs=2
+    )
+    schedule = Schedule(settings, steps_per_epoch=steps_per_epoch)
     warmup = round(warmup_epochs * steps_per_epoch)
     optimizer = make_optimizer()
     rise = lr_scheduler.LinearLR(optimizer, 1 / warmup, total_iters=warmup - 1)
@@ -101,8 +108,8 @@ def test_warm_up_comes_before_the_schedule_as_torchs(
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_warm_up_longer_than_the_trial_is_cut(name: ScheduleName) -> None:
-    config = ScheduleConfig(name=name, warmup_epochs=50.0)
-    rates = run(Schedule(config, LR, epochs=2, steps_per_epoch=5), 10)
+    settings = TrainingSettings(lr=LR, epochs=2, schedule=name, warmup_epochs=50.0)
+    rates = run(Schedule(settings, steps_per_epoch=5), 10)
     if name != "one_cycle":
         assert rates == pytest.approx([LR * (step + 1) / 10 for step in range(10)])
     assert max(rates) <= LR
@@ -110,7 +117,8 @@ def test_a_warm_up_longer_than_the_trial_is_cut(name: ScheduleName) -> None:
 
 def test_apply_sets_every_group() -> None:
     optimizer = make_optimizer()
-    schedule = Schedule(ScheduleConfig(name="cosine"), LR, epochs=2, steps_per_epoch=2)
+    settings = TrainingSettings(schedule="cosine", lr=LR, epochs=2)
+    schedule = Schedule(settings, steps_per_epoch=2)
     schedule.apply(optimizer, 2)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([LR / 2, LR / 2])
 
@@ -118,4 +126,4 @@ def test_apply_sets_every_group() -> None:
 @pytest.mark.parametrize("step", [-1, 4])
 def test_a_step_outside_the_trial_is_a_bug(step: int) -> None:
     with pytest.raises(AssertionError):
-        Schedule(ScheduleConfig(), LR, epochs=2, steps_per_epoch=2).lr_at(step)
+        Schedule(TrainingSettings(epochs=2), steps_per_epoch=2).lr_at(step)

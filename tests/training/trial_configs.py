@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import (
     FoldPlan,
     ModelConfig,
     ObjectiveConfig,
-    OptimizerConfig,
     TrialConfig,
 )
 from searchlab.data import load_dataset, stratified_folds
@@ -29,19 +29,20 @@ def load_digits() -> TrainingData:
 
 
 def make_trial(**changes: Any) -> TrialConfig:
+    """Return a trial with other fields or settings, which are not checked: lr may be 1e30."""
     config = TrialConfig(
         number=7,
         seed=0,
         role="baseline",
         dataset="digits",
-        epochs=4,
-        batch_size=64,
-        model=ModelConfig(family="cnn", parameters={"width": 8}, dropout=0.3),
-        optimizer=OptimizerConfig(lr=0.01),
+        model=ModelConfig(family="cnn", parameters={"width": 8}),
+        settings=TrainingSettings(epochs=4, batch_size=64, dropout=0.3, lr=0.01),
         objective=ObjectiveConfig(),
         folds=FoldPlan(num_folds=NUM_FOLDS, folds=(0, 1), search_folds=1, test=True),
     )
-    return replace(config, **changes)
+    names = changes.keys() & TrainingSettings.model_fields.keys()
+    settings = config.settings.model_copy(update={name: changes.pop(name) for name in names})
+    return replace(config, settings=settings, **changes)
 
 
 def untimed(result: EpochResult) -> EpochResult:

@@ -128,6 +128,6 @@ def describe_probe(config: TrialConfig, probe: ProbeResult) -> str:
     parts = f" in {probe.batch_split} parts" if probe.batch_split > 1 else ""
     return (
         f"largest model: {config.model.family}, {probe.num_parameters:,} parameters, batch "
-        f"{config.batch_size}{parts}, {config.folds.num_members} at once: {need:,.0f} MB, "
+        f"{config.settings.batch_size}{parts}, {config.folds.num_members} at once: {need:,.0f} MB, "
         f"{probe.images_per_second:,.0f} images/s"
     )

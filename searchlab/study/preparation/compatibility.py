@@ -22,9 +22,9 @@ from searchlab.data import DatasetFacts
 from searchlab.errors import InputError, Location
 from searchlab.models import check_model
 from searchlab.study.plan import StudyPlan
-from searchlab.study.resolve import resolve
 from searchlab.study.space.points import Point, reference_point, walk
 from searchlab.study.space.study_space import SpecSpace
+from searchlab.study.trial_config import model_at
 
 __all__ = ["check_models_fit"]
 
@@ -42,12 +42,10 @@ def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> N
     check = _Check(file, facts)
     space = plan.space
     for row, planned in zip(file.spec.baseline_rows, plan.baselines, strict=True):
-        model = resolve(planned.point, file.spec.training).model
+        model = model_at(planned.point)
         check.require(model, _baseline_place(file.spec, row))
     if isinstance(space, SpecSpace):
-        families = [
-            _FamilySpace(name, space.searched, file.spec) for name in space.searched.families
-        ]
+        families = [_FamilySpace(name, space.searched) for name in space.searched.families]
         for family in families:
             check.require_reference(family)
         for num_changed in (1, 2):
@@ -58,10 +56,9 @@ def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> N
 class _FamilySpace:
     """One family's part of a space."""
 
-    def __init__(self, name: str, space: SpaceSpec, spec: StudySpec) -> None:
+    def __init__(self, name: str, space: SpaceSpec) -> None:
         self.own = space.families[name]
         self._space = space.with_families({name: self.own})
-        self._training = spec.training
         self._name = name
         self._reference = reference_point(self._space, {})
 
@@ -77,7 +74,7 @@ class _FamilySpace:
             return node.middle()  # a further layer
 
         point: Point = walk(self._space, choose)
-        return resolve(point, self._training).model
+        return model_at(point)
 
     def changes(self, num_changed: int) -> Iterator[Change]:
         """Yield every change of so many parameters to other choices or ends of ranges."""
@@ -155,7 +152,6 @@ class _Check:
         )
 
     def _find_fault(self, model: ModelConfig, *, pass_images: bool = True) -> InputError | None:
-        # How weights are drawn, and dropout, do not matter to the fit.
         key = repr((model.family, sorted(model.parameters.items()), model.scheme))
         if key in self._done:
             return None

@@ -10,9 +10,9 @@ from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models import count_multiply_adds
-from searchlab.study.configure import make_config
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.space.points import Choose
+from searchlab.study.trial_config import make_config
 
 __all__ = ["find_largest_model"]
 
@@ -80,4 +80,4 @@ def _count_cost(config: TrialConfig, prepared: PreparedStudy) -> float | None:
     except Exception:  # a plugin's model may raise whatever it likes; such a trial says so
         logger.debug("%s was left out", config.model, exc_info=True)
         return None
-    return float(multiply_adds) * config.batch_size
+    return float(multiply_adds) * config.settings.batch_size

@@ -1,0 +1,108 @@
+"""From a trial's point to the one thing that is sent to a worker."""
+
+from __future__ import annotations
+
+import re
+
+from searchlab.config.baselines import BaselineRow
+from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
+from searchlab.config.study import StudySpec
+from searchlab.config.trial import (
+    FoldPlan,
+    ModelConfig,
+    Role,
+    Scalar,
+    Scheme,
+    TrialConfig,
+)
+from searchlab.study.plan import baseline_key
+from searchlab.study.space.points import Point
+
+__all__ = ["label_of", "make_config", "mean_epochs", "model_at", "plan_folds", "settings_at"]
+
+_LAYER = re.compile(r"layer(\d+)\.(.+)")
+
+
+def make_config(
+    spec: StudySpec, point: Point, *, number: int, role: Role, plan_key: object
+) -> TrialConfig:
+    """Return what a worker trains for ``point``; ``plan_key`` tells which baseline it is."""
+    row = _find_row(spec, plan_key) if role == "baseline" else None
+    training = spec.training if row is None else spec.baseline_training(row)
+    return TrialConfig(
+        number=number,
+        seed=spec.search.seed,
+        role=role,
+        dataset=spec.dataset.name,
+        normalize=spec.dataset.normalize,
+        model=model_at(point),
+        settings=settings_at(point, training),
+        robustness=spec.robustness,
+        measures=tuple(one.metric for one in spec.objective if one.entry.on_request),
+        initial_weights=spec.baselines.weights if row in spec.baseline_grid else None,
+        objective=spec.primary.to_config(),
+        folds=plan_folds(spec, role, row),
+    )
+
+
+def settings_at(point: Point, training: TrainingSettings) -> TrainingSettings:
+    """Return ``training`` with the settings that the point chooses."""
+    chosen = {name: point[name] for name in SHARED_PARAMETERS if name in point}
+    # The space checked every value by these same rules, so this cannot fail on a point of it.
+    return TrainingSettings.model_validate({**training.model_dump(), **chosen})
+
+
+def model_at(point: Point) -> ModelConfig:
+    """Return the model that the point chooses."""
+    family = str(point["family"])
+    own = _own_parameters(point, family)
+    scheme: Scheme = own.pop("scheme", "DT")  # type: ignore[assignment]
+    return ModelConfig(family=family, parameters=own, scheme=scheme)
+
+
+def label_of(model: ModelConfig, *, with_scheme: bool) -> str:
+    """Name a configuration for people: ``a2/DT``, or the family alone."""
+    return f"{model.family}/{model.scheme}" if with_scheme else model.family
+
+
+def plan_folds(spec: StudySpec, role: Role, row: BaselineRow | None = None) -> FoldPlan:
+    """Return the members of a role's trials: search trials train on the search folds alone."""
+    validation = spec.validation
+    asked = spec.baselines.folds if row is None or row.folds is None else row.folds
+    has_all = role == "finalist" or (role == "baseline" and asked == "all")
+    return FoldPlan(
+        num_folds=validation.folds,
+        folds=tuple(range(validation.folds if has_all else validation.search_folds)),
+        search_folds=validation.search_folds,
+        test=role != "search",
+    )
+
+
+def mean_epochs(spec: StudySpec, role: Role) -> float:
+    """Return how many epochs a trial of ``role`` trains, on average over the baselines."""
+    rows = spec.baseline_rows
+    if role != "baseline" or not rows:
+        return spec.training.epochs
+    return sum(spec.baseline_training(row).epochs for row in rows) / len(rows)
+
+
+def _find_row(spec: StudySpec, plan_key: object) -> BaselineRow:
+    return next(row for row in spec.baseline_rows if baseline_key(row) == plan_key)
+
+
+def _own_parameters(point: Point, family: str) -> dict[str, Scalar | tuple[Scalar, ...]]:
+    """Strip the family's name; gather ``layer0.width``, ``layer1.width`` into one tuple."""
+    own: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    layers: dict[str, dict[int, Scalar]] = {}
+    for name, value in point.items():
+        place, dot, rest = name.partition(".")
+        if not dot or place != family:
+            continue
+        match = _LAYER.fullmatch(rest)
+        if match:
+            layers.setdefault(match[2], {})[int(match[1])] = value
+        else:
+            own[rest] = value
+    for name, by_layer in layers.items():
+        own[name] = tuple(by_layer[index] for index in sorted(by_layer))
+    return own
