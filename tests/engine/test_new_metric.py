@@ -130,7 +130,6 @@ def test_a_new_metric_stands_beside_the_objective(top2_accuracy: str, tmp_path: 
         assert row["accuracy"] < row[top2_accuracy] <= 1
 
 
-@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])
-def test_what_an_imbalanced_folder_needs_can_be_the_objective(metric: str, tmp_path: Path) -> None:
-    progress = io.StringIO()
+def test_what_an_imbalanced_folder_needs_can_be_the_objective(tmp_path: Path) -> None:
+    metric, progress = "balanced_accuracy", io.StringIO()
     check_objective(metric, run_by(metric, tmp_path, progress), progress.getvalue())

@@ -11,7 +11,7 @@ from torch import Tensor
 from trial_configs import load_digits, make_trial
 
 from searchlab.config.metrics import list_metrics
-from searchlab.config.trial import FoldPlan, ObjectiveConfig
+from searchlab.config.trial import AttackConfig, FoldPlan, ObjectiveConfig
 from searchlab.training import metrics
 from searchlab.training.cohort import Cohort
 from searchlab.training.metrics import Answers, measure_answers, measures_answers
@@ -108,11 +108,13 @@ def test_every_metric_of_the_table_has_its_function() -> None:
         measures_answers("loss")
 
 
-@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1", "robust_accuracy"])
 def test_a_trial_goes_by_any_metric_of_its_folds(metric: str) -> None:
 
     folds = FoldPlan(num_folds=5, folds=(0, 1), search_folds=2, test=True)
-    trial = make_trial(objective=ObjectiveConfig(metric=metric), folds=folds, epochs=3)
+    attack = AttackConfig(epsilon=0.05) if metric == "robust_accuracy" else None
+    objective = ObjectiveConfig(metric=metric)
+    trial = make_trial(objective=objective, folds=folds, epochs=3, robustness=attack)
     cohort = Cohort(trial, load_digits())
     results = [cohort.run_epoch() for _ in range(3)]
     values = [sum(fold.validation[metric] for fold in result.folds) / 2 for result in results]
