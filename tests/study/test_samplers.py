@@ -32,8 +32,11 @@ from sampler_driving import (
     search_spec,
 )
 
-from searchlab.config.samplers import check_sampler
+from searchlab.config.samplers import SAMPLERS, SamplerTraits, check_sampler
+from searchlab.study.samplers.flat_space import WholeSpaceSampler
+from searchlab.study.samplers.registry import WHOLE_SPACE_SAMPLERS
 from searchlab.study.samplers.study_sampler import StudySampler
+from searchlab.study.space.points import Point
 from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
 
 
@@ -231,3 +234,23 @@ def test_other_samplers_take_several_objectives(sampler: str) -> None:
     )
     once = _points(run_study(spec))
     assert _points(run_study(spec, restart=True)) == once
+
+
+class _MiddleSampler(WholeSpaceSampler):
+    """Proposes the middle of everything."""
+
+    def propose(self, study: Study, trial: FrozenTrial) -> Point:
+        return self.flat.impute({})
+
+
+def test_a_new_sampler_is_a_class_and_an_entry_in_two_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SAMPLERS, "middle", SamplerTraits(whole_space=True))
+    monkeypatch.setitem(WHOLE_SPACE_SAMPLERS, "middle", _MiddleSampler)
+    spec = search_spec("random", 2, confirm={"top": 0})
+    search = spec.search.model_copy(update={"sampler": "middle"})
+    configs = run_to_end(open_ledger(spec.model_copy(update={"search": search})))
+    searched = [config for config in configs if config.role == "search"]
+    assert [config.batch_size for config in searched] == [64, 64]
+    assert [config.model.dropout for config in searched] == pytest.approx([0.25, 0.25])
