@@ -54,16 +54,18 @@ def copy(
     ],
     study: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="This study only.", show_default="all, or the run's"),
+        typer.Option(
+            metavar="NAME", help="Copy only this study.", show_default="all, or the run's"
+        ),
     ] = None,
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy studies whole, and compare each copy with its original.
+    """Copy whole studies, and compare each copy with its original.
 
     A copy has every trial with its number, state, times, parameters, values and learning curves.
-    The original stays. A copy that is cut off leaves nothing behind. Giving the command again
-    brings an earlier copy up to date; any other study of that name is never touched.
+    The original stays. An interrupted copy leaves nothing behind. Running the command again
+    updates an earlier copy; it never touches another study of that name.
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.study.run_folder import default_runs_dir
@@ -92,7 +94,7 @@ def copy(
         typer.echo(f"No study in {hide_password(origin.url)}")
     elif origin.run is not None:
         command = ["searchlab", "study", "resume", str(origin.run.path), "--storage", goal.url]
-        typer.echo(f"Carry on there: {hide_password(shlex.join(command))}")
+        typer.echo(f"Resume it there with: {hide_password(shlex.join(command))}")
 
 
 def describe_copy(copied: StudyCopy) -> str:

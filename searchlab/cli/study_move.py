@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.options import ForceOption, JsonOption, RunsDirOption, StorageOption, examples
+from searchlab.cli.options import (
+    ForceOption,
+    JsonOption,
+    RunArgument,
+    RunsDirOption,
+    StorageOption,
+    examples,
+)
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.study.run_folder import RunFolder
 
 __all__ = ["delete", "export", "import_", "register"]
-
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or its name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +31,7 @@ def register(app: typer.Typer) -> None:
         "export",
         epilog=examples(
             "searchlab study export quickstart quickstart.zip",
-            "searchlab study export runs/shared shared.zip --storage postgresql+psycopg://me@host/db",
+            "searchlab study export shared shared.zip --storage postgresql://me@host/db",
         ),
     )(export)
     app.command(
@@ -93,10 +98,12 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What study export wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.zip", help="File that `study export` wrote.")
+    ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Another name for the study.", show_default=False),
+        typer.Option(metavar="NAME", help="New name for the study.", show_default=False),
     ] = None,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,

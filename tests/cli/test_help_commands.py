@@ -74,6 +74,7 @@ def test_every_command_has_a_summary_help_for_its_options_and_examples(
     start = next(index for index, line in enumerate(lines) if line.strip() == "Examples:")
     # Each on a line of its own, not run together into a paragraph.
     assert lines[start + 1].split()[: 1 + len(path)] == ["searchlab", *path]
+    assert all(len(line) <= 80 for line in lines[start:])
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["space", "show"], ["schema", "trial"]])
