@@ -10,8 +10,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, l
 from torch import Tensor
 from trial_configs import load_digits, make_trial
 
+from searchlab.config.attacks import AttackSpec
 from searchlab.config.metrics import list_metrics
-from searchlab.config.trial import AttackConfig, FoldPlan, ObjectiveConfig
+from searchlab.config.trial import FoldPlan, ObjectiveConfig
 from searchlab.training import metrics
 from searchlab.training.cohort import Cohort
 from searchlab.training.metrics import Answers, measure_answers, measures_answers
@@ -112,7 +113,7 @@ def test_every_metric_of_the_table_has_its_function() -> None:
 def test_a_trial_goes_by_any_metric_of_its_folds(metric: str) -> None:
 
     folds = FoldPlan(num_folds=5, folds=(0, 1), search_folds=2, test=True)
-    attack = AttackConfig(epsilon=0.05) if metric == "robust_accuracy" else None
+    attack = AttackSpec(epsilon=0.05) if metric == "robust_accuracy" else None
     objective = ObjectiveConfig(metric=metric)
     trial = make_trial(objective=objective, folds=folds, epochs=3, robustness=attack)
     cohort = Cohort(trial, load_digits())
