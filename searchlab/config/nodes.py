@@ -203,7 +203,7 @@ class Range(Spec):
         return (self.low, self.high)
 
     def spread(self, count: int) -> tuple[Scalar, ...]:
-        """Return at most ``count`` values, ends included, even in the logarithm where log."""
+        """Return at most ``count`` values, ends included, even in the logarithm if log."""
         size = self.count()
         if size is not None and size <= count:
             return self.values() or ()
@@ -211,7 +211,7 @@ class Range(Spec):
         return tuple(dict.fromkeys(self._at(fraction) for fraction in fractions))
 
     def middle(self) -> Scalar:
-        """Return the middle value (geometric where log)."""
+        """Return the middle value (geometric if log)."""
         return self._at(0.5)
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:

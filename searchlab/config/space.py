@@ -86,7 +86,7 @@ Node = Annotated[
 class SpaceSize:
     """How many configurations a space holds.
 
-    ``discrete`` counts the combinations of everything countable; where ``num_continuous`` > 0,
+    ``discrete`` counts the combinations of everything countable; if ``num_continuous`` > 0,
     each of them comes in infinitely many settings of that many continuous parameters.
     """
 
@@ -217,7 +217,7 @@ def _product(nodes: Any) -> tuple[int, int]:
 
 
 def _depths(own: dict[str, Any]) -> tuple[int, ...]:
-    """Return the depths that a ``depth`` node can take; 1 where it isn't given, unknown here."""
+    """Return the depths that a ``depth`` node can take; 1 if it isn't given, unknown here."""
     node = own.get("depth")
     values = (node.values() if isinstance(node, (Fixed, Choice, Range)) else None) or ()
     # What is no depth at all is for the family to refuse, not for the count.

@@ -37,7 +37,7 @@ def from_unit(node: Choice | Range, fraction: float) -> Scalar:
 
 
 def to_unit(node: Choice | Range, value: Scalar) -> float:
-    """Return the place of a value: the middle of its bin where the parameter has bins."""
+    """Return the place of a value: the middle of its bin if the parameter has bins."""
     if isinstance(node, Choice):
         return (node.root.index(value) + 0.5) / len(node.root)
     assert not isinstance(value, str), value

@@ -96,10 +96,9 @@ def _choose_first(_name: str, node: Choice | Range) -> Scalar:
 class _Proxy:
     """The trial that a space function sees.
 
-    The family is settled before the function runs. Where it is a baseline's, which the function
-    does not know, the function runs for its shared parameters' sake: its own family's parameters
-    are not asked of Optuna. What is not asked of Optuna is what ``choose`` says of it, else its
-    first value.
+    The family is settled before the function runs. If it is a baseline's, which the function does
+    not know, the function still runs, but only its shared parameters are asked of Optuna. Any
+    parameter that Optuna is not asked for has the value that ``choose`` picks.
     """
 
     def __init__(
@@ -201,7 +200,7 @@ class CallableSpace:
         return {**shared, "family": family, f"{family}.scheme": scheme}
 
     def family_points(self, choose: Choose) -> Iterator[Point]:
-        """Yield the point of each family that ``choose`` picks, where the function takes it."""
+        """Yield the point of each family that ``choose`` picks, if the function takes it."""
         for family in self.families:
             with suppress(InputError):  # values that exclude each other
                 yield self._call(_Proxy(None, str(family), choose=choose))
@@ -216,7 +215,7 @@ class CallableSpace:
         return to_point(self._reference, returned)
 
     def baseline_point(self, row: BaselineRow) -> Point:
-        """Return a baseline's point; InputError where its settings lie outside the space."""
+        """Return a baseline's point; InputError if its settings lie outside the space."""
         if row.parameters:
             raise InputError(
                 "cannot go with a space function, which does not tell what it searches",

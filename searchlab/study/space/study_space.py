@@ -87,7 +87,7 @@ class SpecSpace:
             yield walk(self.searched.with_families({family: own}), choose)
 
     def baseline_point(self, row: BaselineRow) -> Point:
-        """Return a baseline's point; InputError where its settings lie outside the space."""
+        """Return a baseline's point; InputError if its settings lie outside the space."""
         unused = dict(row.parameters)
 
         def choose(name: str, node: Choice | Range) -> Scalar:
