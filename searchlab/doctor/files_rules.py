@@ -75,9 +75,9 @@ def _find_missing_models(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _find_others(evidence: Evidence, missing: set[int], present: set[int]) -> set[int]:
-    """Return the missing trials of drivers that have no model here: each keeps a folder of its own.
+    """Return the missing trials of drivers without a model here: each may have its own folder.
 
-    Which drivers wrote into a folder is nowhere noted but in the models that lie in it.
+    Only the models in a folder tell which drivers wrote into it.
     """
     drivers = _find_drivers(evidence)
     at_home = {drivers[number] for number in present} | {None}
@@ -98,10 +98,9 @@ def _describe_elsewhere(evidence: Evidence, numbers: set[int]) -> Finding:
         rule="stale-files",
         severity="warning",
         message=f"{list_trials(sorted(numbers))} {was} trained by {driver} "
-        f"{', '.join(names[:_MAX_LISTED])}{more}, of whose models none is in "
-        f"{evidence.reading.run.models}",
-        remedy="Models lie in the run folder of the driver that trained them, which under --join "
-        "is another for each: look there. If this is that folder, they are lost",
+        f"{', '.join(names[:_MAX_LISTED])}{more}, without a model in {evidence.reading.run.models}",
+        remedy="Each driver that runs with --join keeps its models in its own run folder: look "
+        "there. If this is that folder, the models are lost",
         trials=tuple(sorted(numbers)),
     )
 
@@ -109,7 +108,7 @@ def _describe_elsewhere(evidence: Evidence, numbers: set[int]) -> Finding:
 def _find_half_written(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.reading.run.path
     if evidence.reading.is_driven:
-        return  # its driver and workers may be writing them
+        return  # its driver and workers may still write them
     found = sorted(str(path.relative_to(run)) for path in run.rglob("*.tmp"))
     if found:
         more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""

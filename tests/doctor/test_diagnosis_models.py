@@ -109,8 +109,8 @@ def test_models_of_another_driver_are_no_damage(joined: list[Driver]) -> None:
         [finding] = _examine(one.run)
         assert (finding.severity, finding.command) == ("warning", None)
         assert finding.trials == tuple(_models_of(other.run, other.name))
-        assert f"by the driver {other.name}, of whose models none is in" in finding.message
-        assert one.name not in finding.message.partition(" of whose ")[0]
+        assert f"by the driver {other.name}, without a model in" in finding.message
+        assert one.name not in finding.message.partition(", without ")[0]
         assert "run anew" not in finding.remedy
 
 
@@ -118,7 +118,7 @@ def test_a_driver_that_trained_no_model_has_lost_none(joined: list[Driver], tmp_
     idle = _make_run(tmp_path / "c-3" / "s", tmp_path / "shared.db")
     [finding] = _examine(idle)
     assert finding.severity == "warning"
-    assert "by the drivers a-1, b-2, of whose models none" in finding.message
+    assert "by the drivers a-1, b-2, without a model in" in finding.message
     assert len(finding.trials) == sum(len(_models_of(one.run, one.name)) for one in joined)
 
 
