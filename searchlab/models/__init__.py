@@ -1,4 +1,4 @@
-"""Image classifiers: families of architectures, their parameters, and how their weights begin."""
+"""Image classifiers: families of architectures, their parameters, and weight initialisation."""
 
 from searchlab.models import (  # noqa: F401 (each registers its families)
     cnn,

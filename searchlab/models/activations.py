@@ -1,4 +1,4 @@
-"""The activations that families offer: a registry, and the type of a parameter that chooses one."""
+"""The registry of activations, and the type of a family parameter that names one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {}
 def register_activation(
     name: str,
 ) -> Callable[[Callable[[], nn.Module]], Callable[[], nn.Module]]:
-    """Register a class or function that makes an activation; InputError for a name taken."""
+    """Register a class or function that makes an activation; InputError if the name is taken."""
 
     def register(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
         if name in _ACTIVATIONS:
@@ -43,7 +43,7 @@ def list_activations() -> list[str]:
 
 
 def make_activation(name: str) -> nn.Module:
-    """Return a new activation without parameters; InputError for an unknown name."""
+    """Return a new activation without parameters; InputError if the name is unknown."""
     return _ACTIVATIONS[_check_name(name)]()
 
 
@@ -56,7 +56,7 @@ def _check_name(name: str) -> str:
 
 
 class _EnumOfActivations:
-    """Lists the names in the JSON Schema when it is asked for: a project may register its own."""
+    """Lists the names when the JSON Schema is made, because a project may register its own."""
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

@@ -1,4 +1,4 @@
-"""Batch normalisation that can be frozen for good, and stands a batch of one image."""
+"""Batch normalisation that can be frozen for good and accepts a batch of one image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BatchNorm1d", "BatchNorm2d"]
 
 
 class _Freezable(_BatchNorm):
-    """What both classes add to torch's own; names and values of tensors stay torch's."""
+    """What both classes add to torch's; the tensors keep torch's names and values."""
 
     frozen = False
 
@@ -27,9 +27,9 @@ class _Freezable(_BatchNorm):
         return super().train(mode and not self.frozen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise [B, C, ...]; one value per channel while training: by running statistics.
+        """Normalise [B, C, ...]; in training, use running statistics if a channel has one value.
 
-        An epoch's last batch may hold a single image, of which torch refuses to take statistics.
+        An epoch's last batch may hold a single image, and torch refuses to compute its statistics.
         """
         if self.training and x.numel() == x.shape[1]:
             return batch_norm(

@@ -1,4 +1,4 @@
-"""From a ModelConfig to a network that is ready to train, and checks and counts before that."""
+"""Building, checking and counting the network that a ModelConfig describes."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def build_model(
 ) -> nn.Module:
     """Build and initialise a network on the CPU: [B, *image_shape] in, logits [B, num_classes] out.
 
-    Of the settings it takes ``dropout`` and ``init``. The same ``key``, say ``(study_seed, fold,
-    repeat)``, gives the same weights, and the global random state is neither read nor moved. The
-    family's ``finish``, which may load weights, runs on the initialised network, and the scheme
-    last; under HF the first convolution is frozen. Raises InputError if the configuration is wrong
-    or does not suit the images.
+    It uses the settings ``dropout`` and ``init``. The same ``key``, such as ``(study_seed, fold,
+    repeat)``, gives the same weights; the global random state is neither read nor changed. The
+    family's ``finish``, which may load weights, runs after initialisation, and the scheme is
+    applied last; under HF the first convolution is frozen. Raises InputError if the configuration
+    is wrong or does not suit the images.
     """
     model = build_unset(config, settings, image_shape=image_shape, num_classes=num_classes)
     initialize(model, init=settings.init, key=key)  # sets every tensor, or raises TypeError
@@ -54,9 +54,9 @@ def build_model(
 def build_unset(
     config: ModelConfig, settings: TrainingSettings, *, image_shape: ImageShape, num_classes: int
 ) -> nn.Module:
-    """Build a network on the CPU whose tensors hold anything, for all of them to be loaded.
+    """Build a network on the CPU with uninitialised tensors, all of which are to be loaded.
 
-    Weights that the configuration names are not looked for. Raises InputError as ``build_model``.
+    It does not look for weights that the configuration names. Raises InputError as ``build_model``.
     """
     model = _build_on_meta(config, image_shape, num_classes, dropout=settings.dropout)
     return model.to_empty(device="cpu")
@@ -109,7 +109,7 @@ def check_model(
     logits = _forward(model, config, torch.zeros((2, *image_shape)))
     if tuple(logits.shape) != (2, num_classes):
         raise InputError(
-            f"must give logits of shape {(2, num_classes)} for two images",
+            f"must return logits of shape {(2, num_classes)} for two images",
             where=_where(config),
             found=tuple(logits.shape),
         )
@@ -127,7 +127,9 @@ def _build_on_meta(
             return get_family(config.family).build(
                 parameters, image_shape=image_shape, num_classes=num_classes, dropout=dropout
             )
-    except InputError as error:  # a preset shares its function, which does not know its name
+    except (
+        InputError
+    ) as error:  # a preset shares its base's function, which does not know the preset's name
         raise error.at(_where(config)) from None
 
 
@@ -149,7 +151,7 @@ def _forward(model: nn.Module, config: ModelConfig, images: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             logits: Tensor = model.eval()(images)
-    except RuntimeError as error:  # how torch reports shapes that do not meet
+    except RuntimeError as error:  # torch reports mismatched shapes like this
         raise InputError(
             f"does not fit images of shape {tuple(images.shape[1:])}: {error}", where=_where(config)
         ) from error

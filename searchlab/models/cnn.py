@@ -18,26 +18,30 @@ PoolSize = Annotated[int, Field(ge=1, le=2)]
 
 
 class CnnParameters(FamilyParameters):
-    """What makes one cnn differ from another."""
+    """The parameters of a cnn."""
 
     depth: int = Field(2, ge=1, le=8, description="number of convolution blocks")
     width: PerLayer[NumFilters] = Field(32, description="filters of a convolution")
     width_factor: float = Field(
         1.0, gt=0, le=4, description="multiplies every width and hidden layer (MobileNet's alpha)"
     )
-    kernel: PerLayer[OddKernel] = Field(3, description="side of a convolution's kernel, odd")
+    kernel: PerLayer[OddKernel] = Field(3, description="side of a convolution's kernel; odd")
     activation: ActivationName = Field("relu", description="activation after every layer")
     pool: PerLayer[PoolSize] = Field(
-        2, description="2 for 2x2 max-pooling while the map allows it, 1 for none"
+        2, description="2 for 2x2 max-pooling while the feature map is large enough; 1 for none"
     )
     batch_norm: bool = Field(
-        False, description="normalise before activations: every convolution, first hidden layer"
+        False,
+        description="normalise every convolution and the first hidden layer before the activation",
     )
     hidden: int = Field(
-        0, ge=0, le=4096, description="units of a layer before the classifier; 0 for none"
+        0, ge=0, le=4096, description="units of a layer before the classifier; 0 for no such layer"
     )
     hidden2: int = Field(
-        0, ge=0, le=4096, description="units of a second such layer, after hidden; 0 for none"
+        0,
+        ge=0,
+        le=4096,
+        description="units of a second such layer, after hidden; 0 for no such layer",
     )
     block_dropout: float = Field(
         0.0, ge=0, lt=1, description="dropout at the end of every block, after its pooling"
@@ -54,10 +58,10 @@ def cnn(
 ) -> nn.Module:
     """Convolution blocks with 2x2 max-pooling, then fully connected layers.
 
-    A block is convolution (padded to keep the size), batch norm if any, activation, pooling; it
-    pools only while the smaller side of its feature map is at least 2, so that any depth takes any
-    image. The fully connected layers are those of hidden and hidden2 that have units, and the
-    classifier. Where norm and dropout go is report 001's.
+    A block is convolution (padded to keep the size), optional batch norm, activation, pooling. It
+    pools only while the smaller side of its feature map is at least 2, so any depth accepts any
+    image. The fully connected layers are hidden and hidden2, if they have units, and the
+    classifier. Norm and dropout are placed as in report 001.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     num_features = _add_blocks(layers, parameters, image_shape)
@@ -87,7 +91,7 @@ def _scaled(width: int, parameters: CnnParameters) -> int:
 def _add_blocks(
     layers: OrderedDict[str, nn.Module], parameters: CnnParameters, image_shape: ImageShape
 ) -> int:
-    """Add the convolution blocks; return the number of features that they give."""
+    """Add the convolution blocks; return the number of features they produce."""
     channels, height, width = image_shape
     depth = parameters.depth
     filters, kernels, pools = (

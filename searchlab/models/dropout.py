@@ -1,4 +1,4 @@
-"""Dropout whose draws come from a generator given to it, never from the global one."""
+"""Dropout that draws from a generator it is given, never from the global one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["SeededDropout", "set_dropout_generator"]
 
 
 class SeededDropout(nn.Module):
-    """Zero each value with ``probability`` while training, and scale the rest by 1 / (1 - p).
+    """In training, zero each value with ``probability`` p and scale the rest by 1 / (1 - p).
 
-    The identity in eval mode and for p = 0. Training with p > 0 before ``set_dropout_generator``
-    raises RuntimeError. The generator lives on the device of the inputs.
+    It is the identity in eval mode and for p = 0. Training with p > 0 raises RuntimeError unless
+    ``set_dropout_generator`` was called. The generator must be on the device of the inputs.
     """
 
     def __init__(self, probability: float) -> None:
@@ -33,12 +33,12 @@ class SeededDropout(nn.Module):
         return x * mask.div_(keep)
 
     def extra_repr(self) -> str:
-        """Show the probability where the model is printed."""
+        """Show the probability when the model is printed."""
         return f"probability={self.probability}"
 
 
 def set_dropout_generator(model: nn.Module, generator: torch.Generator) -> None:
-    """Let every SeededDropout in ``model`` draw from ``generator``."""
+    """Make every SeededDropout in ``model`` draw from ``generator``."""
     for module in model.modules():
         if isinstance(module, SeededDropout):
             module.generator = generator

@@ -1,4 +1,4 @@
-"""The family fcn: fully connected layers only, blind to where a pixel lies."""
+"""The family fcn: fully connected layers only, which ignore the positions of pixels."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
 
 import math
@@ -17,7 +17,7 @@ from searchlab.models.registry import ImageShape, register_family
 
 
 class FcnParameters(FamilyParameters):
-    """What makes one fcn differ from another."""
+    """The parameters of an fcn."""
 
     depth: int = Field(2, ge=1, le=6, description="number of hidden layers")
     width: PerLayer[NumUnits] = Field(128, description="units of a hidden layer")

@@ -1,4 +1,4 @@
-"""What a family's first layer holds when it is set by hand, without building all of the network."""
+"""The kernels of a family's first layer when they are set by hand."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from searchlab.models.registry import ImageShape, get_family, list_families
 
 __all__ = ["first_layer_kernels"]
 
-# Which kernels a layer has depends on its own shape only, so any images do that suit the family.
+# The kernels depend only on the shape of the layer, so any images that suit the family will do.
 _ANY_SHAPE: ImageShape = (1, 64, 64)
 
 
 def first_layer_kernels(name: str, *, image_shape: ImageShape = _ANY_SHAPE) -> Tensor:
     """Return the 0/1 kernels [F, kh, kw] of a family's first layer, one for each filter.
 
-    The family has its default parameters. Raises InputError where there is no such family, it has
-    no convolution, or the images do not suit it.
+    The family has its default parameters. Raises InputError if the family is unknown, has no
+    convolution, or does not suit the images.
     """
     family = get_family(name)
     if family.first_conv is None:
@@ -38,4 +38,4 @@ def first_layer_kernels(name: str, *, image_shape: ImageShape = _ANY_SHAPE) -> T
     assert isinstance(conv, nn.Conv2d), f"{name}.{family.first_conv} is not a Conv2d"
     conv.to_empty(device="cpu")
     apply_scheme(model, family, "HF")
-    return conv.weight.detach()[:, 0]  # the same on every channel
+    return conv.weight.detach()[:, 0]  # every channel has the same kernel

@@ -1,7 +1,7 @@
-"""How weights begin: every parameter from its own derived seed, and the schemes HF, HT and DT.
+"""Initial weights: each parameter from its own derived seed, and the schemes HF, HT and DT.
 
-A layer's seed depends on the study, the layer's name and the shape, not on the other layers. So
-HF and HT start equal, DT differs in the first layer only, and a1 and a2 share conv1 (report 000).
+A layer's seed depends on the study and on the layer's name and shape, not on other layers. So HF
+and HT start equal, DT differs only in the first layer, and a1 and a2 share conv1 (report 000).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["NORMAL_STD", "apply_scheme", "initialize"]
 
 NORMAL_STD = 0.05
-"""Standard deviation of the init ``normal``, whatever the layer's size."""
+"""Standard deviation of the init ``normal``, for layers of any size."""
 
 _Fill = Callable[[Tensor, torch.Generator], object]
 _Fans = tuple[int, int]
@@ -34,8 +34,8 @@ _Fans = tuple[int, int]
 _DEFAULT_GAIN = nn.init.calculate_gain("leaky_relu", math.sqrt(5))
 _RELU_GAIN = nn.init.calculate_gain("relu")
 
-# torch.nn.init reads the fans off a weight's shape, which only suits layers that share weights.
-# Operations are in torch's order, so that the values are torch's to the bit.
+# torch.nn.init takes the fans from a weight's shape, which is right only for shared weights.
+# The operations are in torch's order, so the values equal torch's to the bit.
 _STD: dict[Init, Callable[[int, int], float]] = {
     "default": lambda fan_in, fan_out: _DEFAULT_GAIN / math.sqrt(fan_in),
     "normal": lambda fan_in, fan_out: NORMAL_STD,
@@ -49,7 +49,7 @@ _UNIFORM: tuple[Init, ...] = ("default", "xavier_uniform", "kaiming_uniform")
 
 @runtime_checkable
 class _OwnFans(Protocol):
-    """A layer with ``weight`` and ``bias`` whose fans cannot be read off its weight's shape."""
+    """A layer with ``weight`` and ``bias`` whose fans do not follow from its weight's shape."""
 
     weight: Tensor
     bias: Tensor | None
@@ -67,14 +67,14 @@ _CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.Gr
 
 
 def initialize(model: nn.Module, *, init: Init, key: tuple[str | int, ...]) -> None:
-    """Set every parameter and buffer of ``model`` in place, without any global random state.
+    """Set every parameter and buffer of ``model`` in place, without the global random state.
 
-    Conv2d, Linear and layers that tell their ``fans``: ``default`` is what torch itself
-    gives the first two (weight and bias uniform within 1 / sqrt(fan_in)); ``normal`` is
-    N(0, 0.05^2); ``xavier_*`` have gain 1; ``kaiming_*`` have the gain of ReLU and count fan_in;
-    all but ``default`` start biases at zero. Norm layers start as torch starts them. Draws are
-    float32 on the CPU, so every device starts the same. Raises TypeError for a module with
-    parameters or buffers of any other type.
+    For Conv2d, Linear and layers with a property ``fans``: ``default`` is torch's default for the
+    first two (weight and bias uniform within 1 / sqrt(fan_in)); ``normal`` is N(0, 0.05^2);
+    ``xavier_*`` have gain 1; ``kaiming_*`` have the gain of ReLU and use fan_in; all but
+    ``default`` start biases at zero. Norm layers start as in torch. Draws are float32 on the CPU,
+    so all devices start equal. Raises TypeError if any other type of module has parameters or
+    buffers.
     """
     for name, module in model.named_modules():
         tensors = _tensor_names(module)
@@ -117,7 +117,7 @@ def apply_scheme(model: nn.Module, family: Family, scheme: Scheme) -> None:
         conv.weight.copy_(kernels[:, None].expand(conv.weight.shape))
         if conv.bias is not None:
             conv.bias.zero_()
-    conv.requires_grad_(scheme != "HF")  # HT trains it in a network that is else frozen, too
+    conv.requires_grad_(scheme != "HF")  # HT trains it even if the rest of the network is frozen
 
 
 def _initialize_layer(layer: _Layer, init: Init, key: tuple[str | int, ...]) -> None:

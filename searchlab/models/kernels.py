@@ -18,7 +18,7 @@ __all__ = ["hand_kernels"]
 Pattern = tuple[int, ...]
 """The cells of a kernel row by row, each 0 or 1."""
 
-# Figure 1 of report 002, in its order. As there: symmetric, with about as many ones as zeros.
+# Figure 1 of report 002, in its order: symmetric, with about as many ones as zeros.
 _REPORT002 = (
     "10001 01010 00100 01010 10001",
     "00100 11011 00100 11011 00100",
@@ -30,10 +30,10 @@ _REPORT002 = (
 def hand_kernels(num_filters: int, kernel_size: tuple[int, int]) -> Tensor:
     """Return distinct 0/1 kernels [num_filters, height, width] in float32, always the same ones.
 
-    In a 5x5 kernel report 002's four come first, in its order. Then, in any size, report 000's five
-    in its order (main diagonal, secondary diagonal, top edge, left edge, all ones), then further
-    named patterns, then the other nonzero patterns in a scattered order. Raises InputError for more
-    filters than there are distinct nonzero patterns.
+    For 5x5 kernels, report 002's four come first, in its order. Then, for any size, come report
+    000's five in its order (main diagonal, secondary diagonal, top edge, left edge, all ones), then
+    other named patterns, then the remaining nonzero patterns in a scattered order. Raises
+    InputError if ``num_filters`` exceeds the number of distinct nonzero patterns.
     """
     height, width = kernel_size
     assert height >= 1, f"{height=}"
@@ -50,7 +50,7 @@ def hand_kernels(num_filters: int, kernel_size: tuple[int, int]) -> Tensor:
 
 
 def _named_patterns(height: int, width: int) -> dict[str, Tensor]:
-    """Return bool masks [height, width]; in a small kernel some may coincide, or be empty."""
+    """Return bool masks [height, width]; in a small kernel some may be equal or empty."""
     rows = torch.arange(height, device="cpu")[:, None].expand(height, width)
     columns = torch.arange(width, device="cpu")[None, :].expand(height, width)
     top, bottom = rows == 0, rows == height - 1
@@ -63,7 +63,7 @@ def _named_patterns(height: int, width: int) -> dict[str, Tensor]:
     secondary = diagonal.flip(1)
     even = (rows + columns) % 2 == 0
     return {
-        "main diagonal": diagonal,  # the first five are report 000's kernels 0 to 4, there 3x3
+        "main diagonal": diagonal,  # the first five are report 000's kernels 0 to 4, 3x3 there
         "secondary diagonal": secondary,
         "top edge": top,
         "left edge": left,
@@ -107,10 +107,10 @@ def _all_patterns(height: int, width: int) -> Iterator[Pattern]:
 
 
 def _scattered_integers(num_bits: int) -> Iterator[int]:
-    """Yield 1 .. 2**num_bits - 1, each once, so that any prefix is spread over all of them.
+    """Yield 1 .. 2**num_bits - 1, each once, with any prefix spread over the whole range.
 
-    Multiplying by an odd number and xor-ing the upper half into the lower are both one to one
-    modulo 2**num_bits, and both keep 0 at 0: nothing has to be listed, not even for 11x11.
+    Multiplying by an odd number and xor-ing the upper half into the lower are both one-to-one
+    modulo 2**num_bits, and both map 0 to 0, so no list is needed, not even for 11x11.
     """
     modulus = 1 << num_bits
     odd = int("9e3779b97f4a7c15f39cc0605cedc835", 16) % modulus | 1  # the golden ratio's bits

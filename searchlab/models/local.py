@@ -18,15 +18,15 @@ Stride = Annotated[int, Field(ge=1, le=4)]
 
 
 class LocalParameters(FamilyParameters):
-    """What makes one local network differ from another."""
+    """The parameters of a local network."""
 
     depth: int = Field(2, ge=1, le=4, description="number of locally connected layers")
     width: PerLayer[NumFilters] = Field(16, description="outputs at each position of a layer")
-    kernel: PerLayer[OddKernel] = Field(3, description="side of the patch that an output sees, odd")
+    kernel: PerLayer[OddKernel] = Field(3, description="side of the patch that an output sees; odd")
     stride: PerLayer[Stride] = Field(2, description="pixels between two positions of a layer")
     activation: ActivationName = Field("relu", description="activation after every layer")
     hidden: int = Field(
-        0, ge=0, le=4096, description="units of a layer before the classifier; 0 for none"
+        0, ge=0, le=4096, description="units of a layer before the classifier; 0 for no such layer"
     )
 
 
@@ -36,9 +36,9 @@ def local(
 ) -> nn.Module:
     """Locally connected layers, each position with its own weights, then fully connected layers.
 
-    Layers are padded by half a kernel, so they take images of any size; stride stands in the place
-    of pooling. Dropout comes before each fully connected layer. No weights are shared between
-    positions, so there is no kernel to set by hand. Source: report 004.
+    Layers are padded by half a kernel, so they accept images of any size; stride replaces pooling.
+    Dropout precedes each fully connected layer. Positions share no weights, so there is no kernel
+    to set by hand. Source: report 004.
     """
     channels, height, width = image_shape
     depth = parameters.depth

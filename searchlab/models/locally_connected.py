@@ -10,12 +10,12 @@ __all__ = ["LocallyConnected2d"]
 
 
 class LocallyConnected2d(nn.Module):
-    """Maps [B, in, H, W] to [B, out, H', W'], each position by a kernel of its own.
+    """Maps [B, in, H, W] to [B, out, H', W'], with a separate kernel at each position.
 
-    ``input_size`` is (H, W); H' and W' are those of a Conv2d of the same kernel, stride and zero
-    padding. ``weight`` is [positions, out, in * kernel * kernel], positions row by row and inputs
-    as in Conv2d's flattened weight; ``bias`` is [positions, out]. The weights are left unset:
-    ``initialize`` draws them.
+    ``input_size`` is (H, W); H' and W' are as for a Conv2d with the same kernel, stride and zero
+    padding. ``weight`` is [positions, out, in * kernel * kernel], with positions row by row and
+    inputs as in Conv2d's flattened weight; ``bias`` is [positions, out]. The constructor leaves the
+    weights uninitialised; ``initialize`` draws them.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class LocallyConnected2d(nn.Module):
     def fans(self) -> tuple[int, int]:
         """Inputs that one output sees, and outputs that one input reaches at stride 1.
 
-        The same as in a Conv2d of this kernel: the number of positions does not enter.
+        They equal those of a Conv2d with this kernel and do not depend on the number of positions.
         """
         return self.in_channels * self.kernel_size**2, self.out_channels * self.kernel_size**2
 
@@ -55,14 +55,14 @@ class LocallyConnected2d(nn.Module):
                 f"expected images of {(self.in_channels, *self.input_size)}, got {tuple(x.shape)}"
             )
         patches = unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)
-        # [L, B, F] @ [L, F, out]: one matrix product a position, all in one call
+        # [L, B, F] @ [L, F, out]: one matrix product per position, all in one call
         outputs = torch.baddbmm(
             self.bias[:, None], patches.permute(2, 0, 1), self.weight.transpose(1, 2)
         )
         return outputs.permute(1, 2, 0).reshape(len(x), self.out_channels, *self.output_size)
 
     def extra_repr(self) -> str:
-        """Show the sizes where the model is printed."""
+        """Show the sizes when the model is printed."""
         return (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"input_size={self.input_size}, stride={self.stride}, padding={self.padding}"

@@ -1,7 +1,7 @@
-"""What a family's own parameters are: one pydantic class per family, with checks of single values.
+"""The base class of a family's parameters: one pydantic class per family.
 
-A space lists candidate values long before a model is built, so the class can also be asked about
-one value at a time: ``CnnParameters.validate_value("depth", 0)`` says which rule it breaks.
+A space lists candidate values long before a model is built, so the class can also check one value
+at a time: ``CnnParameters.validate_value("depth", 0)`` says which rule the value breaks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class _PerLayerMarker:
-    """Marks a field as one value for all layers, or a tuple of one per layer."""
+    """Marks a field that takes one value for all layers or a tuple with one per layer."""
 
 
 PerLayer = Annotated[T | tuple[T, ...], _PerLayerMarker()]
@@ -40,18 +40,18 @@ _CONFIG = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=Fal
 
 
 class FamilyParameters(BaseModel):
-    """Base of every family's parameters: frozen, strict (an int is no float and no bool).
+    """Base of every family's parameters: frozen and strict (an int is not a float or a bool).
 
     Each field needs a default and a description, its help text. A class with ``PerLayer`` fields
-    needs an int field ``depth``: a tuple must have exactly ``depth`` values. Where only ``depth``
-    is chosen, a default that is a tuple is cut to it, or goes on with its last value.
+    needs an int field ``depth``, and a tuple must have exactly ``depth`` values. A default that is
+    a tuple is cut to ``depth`` or extended with its last value.
     """
 
     model_config = _CONFIG
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a badly declared class where it is declared."""
+        """Refuse a badly declared class as soon as it is declared."""
         super().__pydantic_init_subclass__(**kwargs)
         for name, info in cls.model_fields.items():
             if info.is_required() or not info.description:
@@ -93,7 +93,7 @@ class FamilyParameters(BaseModel):
 
     @classmethod
     def with_defaults(cls, name: str, doc: str, defaults: Mapping[str, object]) -> type[Self]:
-        """Return a subclass called ``name``; InputError for defaults that break a rule."""
+        """Return a subclass called ``name``; InputError if a default breaks a rule."""
         cls.parse(defaults, where=name)
         fields: dict[str, Any] = {}
         for field, value in defaults.items():
@@ -106,7 +106,7 @@ class FamilyParameters(BaseModel):
     def validate_value(cls, field: str, value: object) -> None:
         """Check one value of ``field`` (of one layer, for a PerLayer field).
 
-        Raises InputError without a place, which the caller gives it: ``error.at(where)``.
+        Raises InputError without a location; the caller adds it: ``error.at(where)``.
         """
         cls._require_field(field)
         try:
@@ -116,7 +116,7 @@ class FamilyParameters(BaseModel):
 
     @classmethod
     def parse(cls, values: Mapping[str, object], *, where: str) -> Self:
-        """Build the parameters from what was chosen; InputError at ``where`` for what is wrong."""
+        """Build the parameters from ``values``; InputError located at ``where`` if one is wrong."""
         for name, value in values.items():
             if name not in cls.model_fields:
                 raise InputError(
@@ -132,7 +132,7 @@ class FamilyParameters(BaseModel):
                     raise error.at(f"{where}.{name}") from None
         try:
             return cls.model_validate(dict(values))
-        except ValidationError as error:  # each value is fine, so a rule over several is broken
+        except ValidationError as error:  # each value is valid, so this is a rule about several
             raise to_input_error(error.errors()[0]).at(f"{where}:") from None
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class FamilyParameters(BaseModel):
             if not isinstance(value, tuple) or len(value) == depth:
                 continue
             if name not in self.model_fields_set:
-                self.__dict__[name] = (value + value[-1:] * depth)[:depth]  # frozen for others
+                self.__dict__[name] = (value + value[-1:] * depth)[:depth]  # the model is frozen
             else:
                 raise InputError(
                     f"{name} must have one value, or one for each of the {depth} layers, "

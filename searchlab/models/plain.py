@@ -1,7 +1,7 @@
 """The published networks of reports 000 and 002: convolutions without padding or pooling.
 
-ReLU after each convolution, then a classifier that gives raw logits; softmax lives in the loss.
-The shared ``dropout``, 0 in the published networks, comes before fc1.
+ReLU follows each convolution; a classifier then returns raw logits, and the loss applies softmax.
+The shared ``dropout``, 0 in the published networks, precedes fc1.
 """
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
 
@@ -31,7 +31,7 @@ _REPORT002 = (
 
 
 class PublishedParameters(FamilyParameters):
-    """None: the published networks are fixed."""
+    """No parameters: the published networks are fixed."""
 
 
 @register_family(first_conv="conv1")

@@ -1,6 +1,6 @@
-"""The architectures of reports 001, 003 and 004: known families with the reports' sizes.
+"""The architectures of reports 001, 003 and 004: other families with the reports' sizes.
 
-Those of reports 000 and 002, which leave nothing to choose, are in ``plain``.
+Those of reports 000 and 002, which have no parameters, are in ``plain``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ register_preset(
     depth=3,
     width=(128, 256, 512),
     hidden=1024,
-    dropout_at="hidden",  # its dropout follows fc1, and the pooling where block_dropout says so
+    dropout_at="hidden",  # dropout follows fc1, and the pooling if block_dropout is set
 )
 
 register_preset(
@@ -46,9 +46,9 @@ register_preset(
     width=(64, 128, 256),
 )
 
-# The report tells of one pooling, after the third convolution, yet of 128 * 7 * 7 inputs to the
-# classifier from images of 28x28: the side was halved twice. The inputs are what its figures hold
-# for, so a second pooling stands after the second convolution, where its 2conv1fc pools too.
+# The report describes one pooling, after the third convolution, but gives the classifier
+# 128 * 7 * 7 inputs for 28x28 images, so the side was halved twice. Its figures belong to those
+# inputs, so this preset also pools after the second convolution, as the report's 2conv1fc does.
 register_preset(
     "3conv",
     family="cnn",
@@ -66,8 +66,8 @@ register_preset(
     width=(512, 256, 128),
 )
 
-# The report gives its LocalNet no sizes. This is its CNN with weights that are not shared, and a
-# stride of 2 for each pooling: without, the second layer would have 4.7 million on 16x16 images.
+# The report gives no sizes for its LocalNet. This is its CNN with unshared weights, and a stride of
+# 2 for each pooling; without it, the second layer would have 4.7 million weights on 16x16 images.
 register_preset(
     "local_report004",
     family="local",

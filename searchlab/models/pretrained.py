@@ -20,7 +20,7 @@ __all__ = ["SUFFIXES", "fetch_imagenet_weights", "load_body", "read_weights"]
 
 SUFFIXES = WEIGHT_SUFFIXES
 
-# What torch.load is known to raise for a file that is not one of its own, or was cut short.
+# What torch.load raises for a file that it did not write or that was cut short.
 _UNREADABLE = (
     RuntimeError, pickle.UnpicklingError, struct.error, EOFError, OSError,
     ValueError, TypeError, LookupError, AttributeError, AssertionError,
@@ -30,17 +30,17 @@ _MAX_SHOWN = 3
 
 Tensors = Mapping[str, Tensor]
 
-# A cohort's members and a study's checks ask for the same file over and over, and a process keeps
-# what is here: two files, say of resnet18 and of resnet50, take 0.15 GB.
+# A cohort's members and a study's checks read the same file many times, so the process keeps the
+# last two: those of resnet18 and resnet50 together take 0.15 GB.
 _MAX_KEPT = 2
 _kept: dict[tuple[str, int, int], Tensors] = {}
 
 
 def read_weights(file: str) -> Tensors:
-    """Read tensors by their names; InputError for a file that is missing or holds anything else.
+    """Read tensors by name; InputError if the file is missing or holds anything else.
 
-    Nothing is unpickled but tensors, so a file may come from a stranger. The last two files are
-    kept until they change: copy from the tensors, and leave them as they are.
+    Only tensors are unpickled, so a file from a stranger is safe. The last two files are kept until
+    they change: copy the tensors, do not modify them.
     """
     path = Path(file).expanduser()
     if not path.is_file():
@@ -52,14 +52,14 @@ def read_weights(file: str) -> Tensors:
 
 
 def _read_once(path: Path, read: Callable[[], Tensors]) -> Tensors:
-    """Return what ``read`` makes of a file, or made of it before the file last changed."""
+    """Return what ``read`` returns for a file, from memory if the file has not changed."""
     version = _describe_version(path)
     if version is None:
         return read()
     tensors = _kept.pop(version, None)
     if tensors is None:
         tensors = MappingProxyType(read())
-    _kept[version] = tensors  # the latest last
+    _kept[version] = tensors  # the most recent last
     for oldest in list(_kept)[:-_MAX_KEPT]:
         _kept.pop(oldest, None)
     return tensors
@@ -68,7 +68,7 @@ def _read_once(path: Path, read: Callable[[], Tensors]) -> Tensors:
 def _describe_version(path: Path) -> tuple[str, int, int] | None:
     try:
         status = path.stat()
-    except OSError:  # reading says what is wrong with it
+    except OSError:  # reading it raises the error
         return None
     return str(path.absolute()), status.st_mtime_ns, status.st_size
 
@@ -85,26 +85,26 @@ def _read(path: Path, file: str) -> Tensors:
         reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise InputError(
             f"cannot read weights from {file}: {reason}",
-            remedy="Give a file of tensors by their names, as torch.save(model.state_dict()) or "
-            "safetensors write it",
+            remedy="Give a file of named tensors, as written by torch.save(model.state_dict()) or "
+            "safetensors",
         ) from error
     if isinstance(tensors, dict) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()
     ):
         return tensors
     raise InputError(
-        f"must find tensors by their names in {file}",
+        f"must find named tensors in {file}",
         found=type(tensors).__name__,
         remedy="Save model.state_dict(), not the model or a checkpoint around it",
     )
 
 
 def fetch_imagenet_weights(name: str) -> Tensors:
-    """Return torchvision's weights of the network ``name``, from torch's cache or the network.
+    """Return torchvision's weights of the network ``name``, from torch's cache or a download.
 
-    The first release for every network, one recipe for all, so that variants compare. A download's
-    hash is checked. They are kept as by ``read_weights``. Raises SearchlabError where they cannot
-    be had.
+    It uses the first release of every network: all were trained by one recipe, so variants are
+    comparable. A download's hash is checked. The weights are kept as by ``read_weights``. Raises
+    SearchlabError if they cannot be fetched.
     """
     from torchvision.models import get_model_weights
 
@@ -112,7 +112,7 @@ def fetch_imagenet_weights(name: str) -> Tensors:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
 
     def fetch() -> Tensors:
-        with redirect_stdout(sys.stderr):  # torch tells of the download, and stdout is for results
+        with redirect_stdout(sys.stderr):  # torch reports the download, and stdout is for results
             tensors: Tensors = weights.get_state_dict(
                 progress=False, check_hash=True, map_location="cpu", weights_only=True
             )
@@ -128,9 +128,9 @@ def fetch_imagenet_weights(name: str) -> Tensors:
 
 
 def load_body(model: nn.Module, tensors: Tensors, *, head: str, origin: str) -> None:
-    """Copy ``tensors`` into ``model``, but for those under ``head``, whose classes are others.
+    """Copy ``tensors`` into ``model``, except those under ``head``, whose classes differ.
 
-    Raises InputError that names ``origin`` and the first tensors that differ by name or shape.
+    Raises InputError with ``origin`` and the first tensors that differ in name or shape.
     """
     wanted = {
         name: value for name, value in model.state_dict().items() if not _is_under(head, name)
@@ -153,7 +153,7 @@ def _compare(wanted: Tensors, given: Tensors) -> list[str]:
     differences = []
     for name, value in wanted.items():
         if name not in given:
-            if not name.endswith("num_batches_tracked"):  # older files are without
+            if not name.endswith("num_batches_tracked"):  # older files lack it
                 differences.append(f"{name} is missing")
         elif given[name].shape != value.shape:
             shapes = f"{list(given[name].shape)}, not {list(value.shape)}"

@@ -1,4 +1,4 @@
-"""The families: a decorator registers a function, whose name is the name in a space."""
+"""The registry of families: a decorator registers a function under the name used in a space."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ ImageShape = tuple[int, int, int]
 
 
 class BuildFunction(Protocol):
-    """Makes a family's network; ``parameters`` is of the family's own class.
+    """Makes a family's network; ``parameters`` is an instance of the family's own class.
 
-    Images [B, *image_shape] in, logits [B, num_classes] out. It is called under the meta device,
-    so it must not depend on the values of any tensor; the weights are set afterwards.
+    The network takes images [B, *image_shape] and returns logits [B, num_classes]. The call runs
+    under the meta device, so it must not depend on tensor values; the weights are set afterwards.
     """
 
     def __call__(
         self, parameters: Any, *, image_shape: ImageShape, num_classes: int, dropout: float
     ) -> nn.Module:
-        """Make the network; InputError where the images do not suit it (``where`` is added)."""
+        """Make the network; InputError if the images do not suit it (``where`` is added)."""
         ...
 
 
 FinishFunction = Callable[[nn.Module, Any], None]
-"""Changes a network whose weights are drawn, given the family's parameters, before the scheme."""
+"""Changes an initialised network, given the family's parameters, before the scheme is applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,9 @@ class Family:
     """A family of architectures.
 
     ``first_conv`` is the attribute of the first convolution, which the schemes HF and HT set by
-    hand; None in a family that has none. ``summary`` is one line. ``finish`` runs on the
-    initialised network, say to load weights. ``base`` is the family that a preset gives other
-    defaults to; None for a family with a build function of its own.
+    hand; None if the family has none. ``summary`` is one line. ``finish`` runs on the initialised
+    network, for example to load weights. ``base`` is the family whose defaults a preset changes;
+    None for a family with its own build function.
     """
 
     name: str
@@ -90,8 +90,8 @@ def register_family(
 ) -> Callable[[_F], _F]:
     """Register a build function under its own name.
 
-    Its class of parameters is read from the annotation of ``parameters``, its summary from the
-    docstring. Raises InputError for a name already taken, TypeError for a function without these.
+    The annotation of ``parameters`` gives the parameter class, the docstring's first line the
+    summary. Raises InputError if the name is taken, TypeError if either is missing.
     """
 
     def register(function: _F) -> _F:
@@ -101,7 +101,7 @@ def register_family(
         if not (isinstance(parameters, type) and issubclass(parameters, FamilyParameters)):
             raise TypeError(f"{name}: annotate `parameters` with a subclass of FamilyParameters")
         if not function.__doc__:
-            raise TypeError(f"{name}: write a docstring, its first line is the family's summary")
+            raise TypeError(f"{name}: write a docstring; its first line is the family's summary")
         _FAMILIES[name] = Family(
             name=name,
             parameters=parameters,
@@ -120,9 +120,9 @@ def register_preset(
 ) -> Family:
     """Register ``family`` once more as ``name``, with other defaults for its parameters.
 
-    It is a family like any other: what it does not fix is the base family's default, and all of it
-    can be searched. Raises InputError for a name that is taken or has other characters than
-    letters, digits and _, and for defaults that the family refuses.
+    The preset is a family like any other: the base family supplies the other defaults, and every
+    parameter can be searched. Raises InputError if the name is taken or has characters other than
+    letters, digits and _, or if the family refuses a default.
     """
     _require_free(name)
     base = get_family(family)
@@ -140,7 +140,7 @@ def register_preset(
 
 
 def get_family(name: str) -> Family:
-    """Return the family called ``name``; InputError with the nearest names where there is none."""
+    """Return the family called ``name``; InputError with the nearest names if there is none."""
     if name not in _FAMILIES:
         raise InputError(
             "must be a known family",
@@ -157,9 +157,9 @@ def list_families() -> list[str]:
 
 
 def _require_free(name: str) -> None:
-    if not _NAME.fullmatch(name):  # a dot would part the family from its parameters in Optuna
+    if not _NAME.fullmatch(name):  # in Optuna's names a dot separates family and parameter
         raise InputError(
-            "must have letters, digits and _ only", where="a family's name", found=name
+            "must contain only letters, digits and _", where="a family's name", found=name
         )
     if name in _FAMILIES:
         raise InputError(f"the family {name!r} is already registered", remedy="Choose another name")

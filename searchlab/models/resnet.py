@@ -16,17 +16,17 @@ from searchlab.models.registry import ImageShape, register_family
 
 HEAD = "fc"
 LARGE_IMAGE = 64
-"""Side in pixels from which stem auto is the large one."""
+"""From this side in pixels, stem auto is the large stem."""
 
 
 def _check_weights(value: str) -> str:
     if value not in ("none", "imagenet") and not value.endswith(SUFFIXES):
-        raise InputError(f"must be none, imagenet, or a file's path ending in {SUFFIXES}")
+        raise InputError(f"must be none, imagenet, or the path of a file ending in {SUFFIXES}")
     return value
 
 
 class ResnetParameters(FamilyParameters):
-    """What makes one resnet differ from another."""
+    """The parameters of a resnet."""
 
     variant: Literal[18, 34, 50] = Field(18, description="number of layers: 18, 34 or 50")
     stem: Literal["auto", "small", "large"] = Field(
@@ -35,15 +35,15 @@ class ResnetParameters(FamilyParameters):
         "(large); auto is small from scratch below 64 pixels",
     )
     weights: Annotated[str, AfterValidator(_check_weights)] = Field(
-        "none", description="start: none (from scratch), imagenet, or a .pth, .pt, .safetensors"
+        "none", description="initial weights: none, imagenet, or a .pth, .pt or .safetensors file"
     )
     trainable: Literal["head", "bn+head", "layer4+head", "all"] = Field(
-        "all", description="what is trained; other batch norm keeps its statistics as well"
+        "all", description="what is trained; frozen batch norm also keeps its statistics"
     )
 
 
 def finish_resnet(model: nn.Module, parameters: ResnetParameters) -> None:
-    """Load the weights that ``parameters`` name, the head's left out; see ``pretrained``."""
+    """Load the weights that ``parameters`` name, except the head's; see ``pretrained``."""
     name = f"resnet{parameters.variant}"
     if parameters.weights == "imagenet":
         load_body(model, fetch_imagenet_weights(name), head=HEAD, origin="imagenet")
@@ -58,25 +58,26 @@ def resnet(
 ) -> nn.Module:
     """Residual network of 18, 34 or 50 layers, from scratch or from trained weights.
 
-    From scratch, weights begin as ``init`` says and images may have any number of channels. With
-    trained weights all but the head are loaded, and ``trainable`` says what is trained: a frozen
-    batch norm layer keeps weights and running statistics, even in training mode; report 001 asked
-    what thawing them brings (``head`` against ``bn+head``). The scheme has the last word on conv1:
-    HT trains it whatever is frozen. Dropout comes before the head. Raises InputError for images
-    that imagenet's weights do not take.
+    From scratch, ``init`` sets the weights and images may have any number of channels. Trained
+    weights are loaded into all but the head, and ``trainable`` says what is trained: a frozen batch
+    norm layer keeps its weights and running statistics even in training mode; report 001 asked
+    what training them gains (``head`` against ``bn+head``). The scheme overrides this for conv1:
+    HT always trains it. Dropout precedes the head. Raises InputError if the imagenet weights do not
+    suit the images.
     """
-    from torchvision.models import get_model  # 1.6 s, which the other families need not pay
+    from torchvision.models import get_model  # takes 1.6 s, and other families do not need it
 
     channels, height, width = image_shape
     if parameters.weights == "imagenet" and channels != 3:
         raise InputError(
-            "takes weights imagenet for images of 3 channels only",
+            "accepts the imagenet weights only for images of 3 channels",
             found=channels,
-            remedy="Set weights to none, or to a file of such images' weights",
+            remedy="Set weights to none, or to a file trained on such images",
         )
     if parameters.weights == "imagenet" and parameters.stem == "small":
         raise InputError(
-            "takes weights imagenet with the large stem only", remedy="Set stem to auto or large"
+            "accepts the imagenet weights only with the large stem",
+            remedy="Set stem to auto or large",
         )
     model: nn.Module = get_model(
         f"resnet{parameters.variant}",
@@ -98,7 +99,7 @@ def resnet(
 
 
 def _freeze(model: nn.Module, trainable: str) -> None:
-    """Freeze what ``trainable`` leaves out."""
+    """Freeze everything that ``trainable`` does not name."""
     if trainable == "all":
         return
     places = tuple(f"{part}." for part in trainable.replace("head", HEAD).split("+"))

@@ -53,12 +53,12 @@ def initial_weights_path(folder: Path, architecture: str, scheme: Scheme, member
 def save_initial_weights(
     model: nn.Module, path: Path, *, config: ModelConfig, key: tuple[str | int, ...]
 ) -> None:
-    """Write a model's weights and buffers to a new file, and to the folder above it.
+    """Write a model's weights and buffers to a new file, and make its folder.
 
-    ``config`` and ``key`` (study seed, fold, repeat) are those of ``build_model``; they go into
-    the metadata, with every shape. The file is whole or not there, even after a kill, which may
-    leave a hidden ``.partial`` beside it; only where there are no hard links may a kill in the last
-    instant leave an empty file. Raises InputError where it exists or cannot be written.
+    ``config`` and ``key`` (study seed, fold, repeat) are those of ``build_model``; the metadata
+    holds them and every shape. The file is complete or absent, even after a kill, which may leave a
+    hidden ``.partial`` beside it; only a file system without hard links may keep an empty file if
+    the kill comes at the very end. Raises InputError if the file exists or cannot be written.
     """
     weights = copy_weights(model)
     metadata = {
@@ -76,7 +76,7 @@ def save_initial_weights(
         _write_new(content, path)
     except FileExistsError as error:
         raise InputError(
-            "exists already, and initial weights are never overwritten",
+            "already exists, and initial weights are never overwritten",
             where=str(path),
             remedy="Choose another folder",
         ) from error
@@ -85,10 +85,10 @@ def save_initial_weights(
 
 
 def load_initial_weights(model: nn.Module, path: Path) -> None:
-    """Set every parameter and buffer of ``model`` in place from a file, whatever its device.
+    """Set every parameter and buffer of ``model`` in place from a file, on any device.
 
-    What is frozen stays frozen. Raises InputError where the file is missing, is no safetensors
-    file, or holds another network's weights; the model is then as it was.
+    Frozen parameters stay frozen. Raises InputError, and leaves the model unchanged, if the file is
+    missing, is not a safetensors file, or holds another network's weights.
     """
     own = model.state_dict()
     saved = read_initial_weights(path)
@@ -97,7 +97,7 @@ def load_initial_weights(model: nn.Module, path: Path) -> None:
         raise InputError(
             f"holds the weights of another network: {difference}",
             where=str(path),
-            remedy="Name the folder that was saved for this study, or save a new one",
+            remedy="Give the folder saved for this study, or save a new one",
         )
     with torch.no_grad():
         for name, value in own.items():
@@ -105,17 +105,17 @@ def load_initial_weights(model: nn.Module, path: Path) -> None:
 
 
 def read_initial_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file on the CPU; InputError where that cannot be done."""
+    """Return the tensors of a file on the CPU; InputError if it cannot be read."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise InputError("is not there", where=str(path), remedy=_REMAKE) from error
+        raise InputError("does not exist", where=str(path), remedy=_REMAKE) from error
     except SafetensorError as error:
         raise InputError(
-            f"is no whole safetensors file: {error}",
+            f"is not a complete safetensors file: {error}",
             where=str(path),
-            remedy=f"Remove it. {_REMAKE}",
+            remedy=f"Delete it. {_REMAKE}",
         ) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
@@ -130,7 +130,7 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def describe_difference(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str | None:
-    """Name the first tensor in which ``saved`` differs from ``own``; None if all values agree."""
+    """Name the first tensor that differs in ``saved`` and ``own``; None if all values agree."""
     other_shape = _find_other_shape(own, saved)
     if other_shape is not None:
         return other_shape
@@ -142,7 +142,7 @@ def describe_difference(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) 
 
 
 def _write_new(content: bytes, path: Path) -> None:
-    """Write a file that is whole as soon as it is there; FileExistsError where it is already."""
+    """Write a file that is complete as soon as it exists; FileExistsError if it already does."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:
@@ -155,12 +155,12 @@ def _write_new(content: bytes, path: Path) -> None:
 
 
 def _move_to_new(partial: Path, path: Path) -> None:
-    """Give a finished file its name; FileExistsError where that is taken, even just now."""
+    """Give a finished file its name; FileExistsError if the name is taken, even just now."""
     try:
-        os.link(partial, path)  # unlike a rename it refuses a name that is taken
+        os.link(partial, path)  # unlike a rename, it refuses a name that is taken
     except FileExistsError:
         raise
-    except OSError:  # FAT and many a network's file system have no links, each with its own error
+    except OSError:  # FAT and many network file systems have no links, each with its own error
         path.open("xb").close()
         try:
             partial.replace(path)

@@ -163,7 +163,7 @@ def test_check_finds_a_saved_weight_that_is_off(run: Path, tmp_path: Path) -> No
     assert outcome.out.count("OFF") == 1
     printed = json.loads(run_searchlab(*check, "--json").out)
     assert not printed["ok"]
-    assert_refused(run_searchlab(*check, "--fold", 1), "a1-HF-fold1.safetensors is not there")
+    assert_refused(run_searchlab(*check, "--fold", 1), "a1-HF-fold1.safetensors does not exist")
 
 
 def test_check_compares_with_the_folder_that_the_study_begins_from(

@@ -139,7 +139,7 @@ def test_unknown_preset_is_an_unknown_family() -> None:
     ("name", "defaults", "message"),
     [
         ("cnn", {}, "'cnn' is already registered"),
-        ("cnn.wide", {}, "letters, digits and _ only, got 'cnn.wide'"),
+        ("cnn.wide", {}, "only letters, digits and _, got 'cnn.wide'"),
         ("wide", {"widht": 3}, r"wide\.widht is not a parameter .* Did you mean width"),
         ("wide", {"width": 0}, r"wide\.width must be greater than or equal to 1"),
         ("wide", {"width": (1, 2, 3)}, "2 layers, got 3 values"),

@@ -233,7 +233,7 @@ def test_pickled_code_is_never_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3, "state_dict": {}}])
 def test_file_without_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pt")
-    assert_refused(config_of(tmp_path / "other.pt"), "must find tensors by their names")
+    assert_refused(config_of(tmp_path / "other.pt"), "must find named tensors")
 
 
 def test_imagenet_weights_that_cannot_be_fetched_are_one_error(

@@ -137,10 +137,10 @@ def test_dropout_comes_before_the_head() -> None:
         ({"variant": 19}, r"resnet\.variant must be 18, 34 or 50, got 19"),
         ({"variant": "18"}, r"resnet\.variant must be 18, 34 or 50, got '18'"),
         ({"trainable": "heads"}, r"resnet\.trainable .* Did you mean head"),
-        ({"weights": "imagent"}, r"resnet\.weights must be none, imagenet, or a file's path"),
+        ({"weights": "imagent"}, r"resnet\.weights must be none, imagenet, or the path of a file"),
         (
             {"weights": "imagenet"},
-            r"family resnet takes weights imagenet for .* 3 channels.* got 1",
+            r"family resnet accepts the imagenet weights only for .* 3 channels.* got 1",
         ),
     ],
 )
@@ -153,7 +153,7 @@ def test_wrong_parameters_are_input_errors(parameters: dict, message: str) -> No
 def test_imagenet_and_the_small_stem_exclude_each_other() -> None:
     parameters = {"weights": "imagenet", "stem": "small"}
     config = ModelConfig(family="resnet", parameters=parameters)
-    with pytest.raises(InputError, match="takes weights imagenet with the large stem only"):
+    with pytest.raises(InputError, match="accepts the imagenet weights only with the large stem"):
         check_model(config, image_shape=(3, 32, 32), num_classes=10)
 
 

@@ -85,14 +85,14 @@ def test_file_says_what_it_is(tmp_path: Path) -> None:
 def test_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     path = save(build(), tmp_path / "a.safetensors")
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"a\.safetensors exists already"):
+    with pytest.raises(InputError, match=r"a\.safetensors already exists"):
         save(build(fold=1), path)
     assert path.read_bytes() == before
 
 
 def test_nothing_but_the_file_is_left_in_the_folder(tmp_path: Path) -> None:
     path = save(build(), tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         save(build(fold=1), path)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -114,7 +114,7 @@ def test_without_links_a_file_is_written_whole_and_never_overwritten(
     path = save(build(), tmp_path / "a.safetensors")
     assert describe_difference(copy_weights(build()), read_initial_weights(path)) is None
     before = path.read_bytes()
-    with pytest.raises(InputError, match=r"a\.safetensors exists already"):
+    with pytest.raises(InputError, match=r"a\.safetensors already exists"):
         save(build(fold=1), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -149,7 +149,7 @@ def test_a_kill_in_mid_write_does_not_take_the_name(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_an_input_error_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.safetensors is not there.*weights save"):
+    with pytest.raises(InputError, match=r"gone\.safetensors does not exist.*weights save"):
         load_initial_weights(build(), tmp_path / "gone.safetensors")
 
 
@@ -157,19 +157,19 @@ def test_missing_file_is_an_input_error_with_the_remedy(tmp_path: Path) -> None:
 def test_damaged_or_foreign_file_is_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.safetensors is no whole safetensors file"):
+    with pytest.raises(InputError, match=r"a\.safetensors is not a complete safetensors file"):
         load_initial_weights(build(), path)
 
 
 def test_truncated_file_is_an_input_error(tmp_path: Path) -> None:
     path = save(build(), tmp_path / "a.safetensors")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match="is no whole safetensors file"):
+    with pytest.raises(InputError, match="is not a complete safetensors file"):
         load_initial_weights(build(), path)
 
 
 def test_folder_in_place_of_a_file_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be read|is no whole"):
+    with pytest.raises(InputError, match=r"cannot be read|is not a complete"):
         read_initial_weights(tmp_path)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="file cannot be written"):

@@ -214,7 +214,7 @@ def test_initial_weights_are_loaded_from_their_folder(digits: TrainingData, tmp_
             assert torch.equal(member.snapshot()[name], value)
     drawn = make_member(digits).snapshot()
     assert not torch.equal(drawn["conv1.weight"], member.snapshot()["conv1.weight"])
-    with pytest.raises(InputError, match=r"cnn-DT-fold1.safetensors is not there"):
+    with pytest.raises(InputError, match=r"cnn-DT-fold1.safetensors does not exist"):
         make_member(digits, 1, initial_weights=str(tmp_path))
 
 
