@@ -27,7 +27,7 @@ def _register(
     num_classes: int,
     summary: str,
 ) -> None:
-    """Register what lies in ``folder``; ``kind`` is torchvision's class, which knows the MD5s."""
+    """Register the dataset in ``folder``; ``kind`` is torchvision's class, which has the MD5s."""
 
     def download(root: Path) -> None:
         from torchvision import datasets
@@ -77,7 +77,7 @@ def _read_batch(file: Path, md5: str, root: Path, name: str) -> tuple[Images, La
     with reading(file, name=name, root=root):
         content = file.read_bytes()
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        # Unpickling runs what the file says, so only these very bytes, as published, get there.
+        # Unpickling runs code from the file, so only the published bytes are unpickled.
         if found != md5:
             raise ValueError(f"its MD5 is {found}, not {md5}")
         batch = pickle.loads(content, encoding="latin1")
@@ -93,7 +93,7 @@ _register(
     files=(*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"),
     archive="cifar-10-python.tar.gz",
     num_classes=10,
-    summary="small colour photographs, ten kinds",
+    summary="small colour photographs, ten classes",
 )
 _register(
     "cifar100",
@@ -102,5 +102,5 @@ _register(
     files=("train", "test", "meta"),
     archive="cifar-100-python.tar.gz",
     num_classes=100,
-    summary="small colour photographs, a hundred kinds",
+    summary="small colour photographs, a hundred classes",
 )

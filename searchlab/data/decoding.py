@@ -1,4 +1,4 @@
-"""Image files to square RGB arrays, by several threads: PIL lets go of the GIL as it decodes."""
+"""Decoding image files to square RGB arrays in several threads: PIL releases the GIL to decode."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["BrokenImageError", "Progress", "decode_files", "decode_image"]
 
 Progress = Callable[[int, int], None]
-"""Called with the number of images done so far, and of all."""
+"""Called with the number of images done so far and the total."""
 
-# By content, whatever the ending says. Others stay shut: PIL hands EPS to a PostScript interpreter.
+# By content, not by ending. Other formats are refused: PIL passes EPS to a PostScript interpreter.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-# A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves this many times the size that is wanted.
+# A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size.
 _DRAFT_FACTOR = 3
 _MAX_ASPECT = 100
-# Of the machine, not of the file: it may well be read a moment later. PIL's own errors have no
-# number, and what a damaged file can provoke, such as EINVAL of a seek, is not among these.
+# Faults of the machine, not the file: reading it again may succeed. PIL's own errors have no
+# number, and this set has none that a damaged file can cause, such as EINVAL from a seek.
 _PASSING_FAULTS = frozenset(
     {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 )
@@ -38,15 +38,15 @@ _MAX_THREADS = 16
 
 
 class BrokenImageError(Exception):
-    """A file that cannot be decoded; says why."""
+    """A file cannot be decoded; the message says why."""
 
 
 def decode_image(path: Path, size: int) -> Images:
-    """Decode a file to uint8 [3, size, size]: short side to ``size``, then the middle.
+    """Decode a file to uint8 [3, size, size]: resize the short side to ``size``, crop the middle.
 
-    Turned as its EXIF orientation says; resized bilinearly with antialiasing, as torchvision's
-    Resize and CenterCrop do it. Raises ``BrokenImageError``, or ``OSError`` with the file's name
-    where the machine failed rather than the file: no permission, a disk's fault, too many files.
+    The image is turned by its EXIF orientation and resized bilinearly with antialiasing, like
+    torchvision's Resize and CenterCrop. Raises ``BrokenImageError``, or ``OSError`` with the file's
+    name if the machine failed, not the file: no permission, a disk fault, too many open files.
     """
     from PIL import Image, ImageOps
 
@@ -72,7 +72,7 @@ def decode_image(path: Path, size: int) -> Images:
 def _to_rgb(image: Image) -> Image:
     from PIL.Image import fromarray
 
-    if image.mode.startswith("I;16"):  # PIL would clip it to 255 rather than scale it
+    if image.mode.startswith("I;16"):  # PIL would clip it to 255, not scale it
         return fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError(f"its pixels have no known range (mode {image.mode})")
@@ -96,13 +96,13 @@ def _to_square(image: Image, size: int) -> Images:
 def decode_files(
     paths: Sequence[Path], images: Images, *, on_progress: Progress
 ) -> Iterator[tuple[int, str]]:
-    """Fill ``images`` [N, 3, S, S] row by row; yield index and reason of the broken, in order.
+    """Fill ``images`` [N, 3, S, S]; yield the index and fault of each broken file, in order.
 
     Raises ``OSError`` as ``decode_image`` does.
     """
     from PIL import Image
 
-    Image.init()  # here, not in several threads at once
+    Image.init()  # once here, not in each thread
     size = images.shape[-1]
 
     def decode_some(start: int) -> list[tuple[int, str]]:
@@ -121,7 +121,7 @@ def decode_files(
             yield from broken
             on_progress(min(start + _FILES_PER_TASK, len(paths)), len(paths))
     finally:
-        # Where the caller gives up at the first broken file, the rest is not decoded.
+        # If the caller gives up at the first broken file, the rest is not decoded.
         pool.shutdown(cancel_futures=True)
 
 

@@ -13,7 +13,7 @@ __all__ = ["load_digits"]
 
 _NUM_TEST = 360
 _MAX_VALUE = 16
-# Part of the dataset's definition: another number is another test set, whatever the study's seed.
+# Part of the dataset's definition: another number would give another test set.
 _SPLIT_SEED = 20_240_101
 
 
@@ -27,9 +27,9 @@ _SPLIT_SEED = 20_240_101
     source="scikit-learn",
 )
 def load_digits(_root: Path) -> ImageData:
-    """Load the digits, 0..16 scaled to 0..255, in a fixed stratified 80/20 split.
+    """Load the digits, scaled from 0..16 to 0..255, in a fixed stratified 80/20 split.
 
-    They come with the package: nothing is read from the data folder.
+    They come with scikit-learn; the data folder is not read.
     """
     from sklearn.datasets import load_digits as load_bunch
     from sklearn.model_selection import train_test_split

@@ -1,4 +1,4 @@
-"""Dataset files on disk: reading them with errors that name the file, and fetching them whole."""
+"""Dataset files on disk: reading them with errors that name the file, and downloading them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def fetch_command(name: str, root: Path) -> str:
 
 @contextmanager
 def reading(file: Path, *, name: str, root: Path) -> Iterator[None]:
-    """Turn what goes wrong while ``file`` of dataset ``name`` is read into an ``InputError``."""
+    """Turn errors in reading ``file`` of dataset ``name`` into an ``InputError``."""
     try:
         yield
     except PermissionError as error:
-        raise InputError("is not readable", where=str(file), remedy="Check its mode") from error
-    # AssertionError: torchvision's readers check the magic number of a file with assert.
+        raise InputError(
+            "is not readable", where=str(file), remedy="Check its permissions"
+        ) from error
+    # AssertionError: torchvision's readers assert a file's magic number.
     except (
         OSError,
         EOFError,
@@ -38,7 +40,7 @@ def reading(file: Path, *, name: str, root: Path) -> Iterator[None]:
     ) as error:
         cause = str(error) or type(error).__name__
         raise InputError(
-            f"is damaged, or no file of {name} ({cause})",
+            f"is damaged, or is not a file of {name} ({cause})",
             where=str(file),
             remedy=f"Delete it, then run: {fetch_command(name, root)}",
         ) from error
@@ -53,11 +55,11 @@ def fetch_files(
     archives: tuple[str, ...] = (),
     source: str,
 ) -> None:
-    """Bring the missing ``files`` (relative to ``root``) there; a failure leaves nothing behind.
+    """Download the missing ``files`` (relative to ``root``); a failure leaves nothing behind.
 
-    ``download`` fills an empty folder; ``archives`` that already lie under ``root`` are put there
-    before, so that it need not download them. Raises ``SearchlabError`` where the download fails,
-    ``InputError`` where ``root`` cannot be written.
+    ``download`` fills a new folder, into which ``archives`` that already exist under ``root`` are
+    copied first, so it need not download them. Raises ``SearchlabError`` if the download fails,
+    ``InputError`` if ``root`` cannot be written.
     """
     from http.client import HTTPException  # a tenth of this package's import time
 
@@ -82,8 +84,8 @@ def fetch_files(
 
 @contextmanager
 def _staging_folder(root: Path) -> Iterator[Path]:
-    # Beside its destination, so that moving a finished file there is one atomic rename: a killed
-    # download never leaves half a file under its final name.
+    # Beside the destination, so a finished file moves there by one atomic rename: a killed download
+    # never leaves half a file under its final name.
     try:
         root.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".fetch-", dir=root)

@@ -1,4 +1,4 @@
-"""The datasets that are trees of image files: Imagenette, and whatever folder a user has."""
+"""The datasets made of image files: Imagenette, and a user's own folder."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ register_image_tree(
 
 register_image_tree(
     name="folder",
-    summary="your own image files, a folder for each class; give its root and a size",
+    summary="your own image files, one folder per class; give the root folder and a size",
     tree=TreeSource(folder=None, default_size=None),
 )

@@ -1,4 +1,4 @@
-"""Cross-validation folds: stratified, disjoint, and the same wherever the seed is.
+"""Cross-validation folds: stratified, disjoint, and always the same for one seed.
 
 See docs/design.md, decision 5.
 """
@@ -23,8 +23,8 @@ def stratified_folds(
 ) -> tuple[Indices, ...]:
     """Split 0..len(labels)-1 into the folds' validation indices, each sorted.
 
-    They are disjoint, together they are all, and the count of a class differs by one at most
-    between folds. Raises ``InputError`` when num_folds < 2 or a class has fewer images than that.
+    The folds are disjoint and together hold every index; the count of a class differs by at most
+    one between folds. Raises ``InputError`` if num_folds < 2 or a class has fewer images than that.
     """
     _check_num_folds(labels, num_folds)
     from sklearn.model_selection import StratifiedKFold
@@ -63,5 +63,5 @@ def _check_num_folds(labels: NDArray[np.int64], num_folds: int) -> None:
             f"(class {classes[smallest]} has {counts[smallest]})",
             where=where,
             found=num_folds,
-            remedy="Use fewer folds, or more images (a greater dataset.limit, where it is set)",
+            remedy="Use fewer folds or more images (raise dataset.limit if it is set)",
         )

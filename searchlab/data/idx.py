@@ -1,4 +1,4 @@
-"""The idx files of MNIST and its kin, read with torchvision: 28x28 grey images, ten classes."""
+"""The idx files of MNIST and similar datasets, read with torchvision: 28x28 grey, ten classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_idx_files(folder: str) -> tuple[str, str, str, str]:
 def load_idx(name: str, folder: str, root: Path) -> ImageData:
     """Load dataset ``name`` from ``root/folder/raw``.
 
-    Raises ``InputError`` naming the file that is damaged.
+    Raises ``InputError`` naming a damaged file.
     """
     train_images, train_labels, test_images, test_labels = list_idx_files(folder)
     return ImageData(
@@ -41,8 +41,7 @@ def load_idx(name: str, folder: str, root: Path) -> ImageData:
     )
 
 
-# File by file rather than through torchvision's dataset classes, so that an error can name the
-# file.
+# File by file, not through torchvision's dataset classes, so that an error can name the file.
 def _read_images(root: Path, file: str, count: int, *, name: str) -> Images:
     from torchvision.datasets.mnist import read_image_file
 

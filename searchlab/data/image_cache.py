@@ -1,8 +1,8 @@
-"""Decoded images on disk, mapped into memory: files are decoded once, however many studies.
+"""Decoded images on disk, mapped into memory, so that files are decoded once for all studies.
 
-An entry is a folder of arrays in ``.cache`` of the data folder, or of the user's cache where that
-cannot be written. Its name changes with any file of the tree, so that an entry is never out of
-date; deleting one is always safe. ``stale_entries`` removes those of an older tree.
+An entry is a folder of arrays in the data folder's ``.cache``, or in the user's cache if that
+cannot be written. Its name changes if any file of the tree changes, so an entry is never out of
+date, and deleting one is always safe. ``stale_entries`` removes those of an older tree.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1  # to be raised whenever other pixels come out
+_FORMAT = 1  # raise it whenever the decoded pixels change
 _PARTS = ("train", "test")
 _ARRAYS = tuple(f"{part}_{content}.npy" for part in _PARTS for content in ("images", "labels"))
 _INDEX = "index.json"
 _SOURCE = "source.json"
 PARTIAL = ".partial"
-"""Ending of the folder beside an entry in which it is made, or what a killed process left."""
+"""Ending of the folder beside an entry in which it is made; a killed process may leave one."""
 _CHUNK_BYTES = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecodedImages:
-    """The images of a tree: uint8 [N, 3, S, S], read-only, in the memory of the page cache.
+    """The images of a tree: uint8 [N, 3, S, S], read-only, in the page cache.
 
     ``skipped`` are the broken files, relative to the tree's root.
     """
@@ -64,12 +64,12 @@ class DecodedImages:
 def load_decoded(
     tree: ImageTree, *, size: int, skip_broken: bool, data_dir: Path, on_progress: Progress
 ) -> DecodedImages:
-    """Return the images from the cache, after decoding them into it where they are not there.
+    """Return the images from the cache, decoding them into it first if they are missing.
 
-    Of several processes one decodes, the others wait for it. Raises ``InputError`` naming a broken
-    file unless ``skip_broken``, or the cache where it cannot be written.
+    One process decodes, others wait for it. Raises ``InputError`` naming a broken file, unless
+    ``skip_broken``, or naming the cache if it cannot be written.
     """
-    import filelock  # it loads asyncio
+    import filelock  # filelock loads asyncio
 
     name = entry_name(tree, size=size, skip_broken=skip_broken)
     places = list_cache_roots(data_dir)
@@ -78,7 +78,7 @@ def load_decoded(
             return decoded
     entry = _first_writable(places) / name
     try:
-        # The lock dies with its holder, so what a killed one left can be thrown away.
+        # The lock ends with the process that holds it, so files of a killed one can be deleted.
         with filelock.FileLock(lock_path(entry)):
             if (decoded := _read_entry(entry)) is None:
                 decoded = _build(tree, entry, size, skip_broken, on_progress)
@@ -92,12 +92,12 @@ def load_decoded(
 
 
 def entry_name(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
-    """Return the name of the folder that holds a tree's images; another one for another tree."""
+    """Return the name of the folder for a tree's images; it is different for every tree."""
     return f"{_slug(tree.root.name)}-{size}-{_key(tree, size=size, skip_broken=skip_broken)}"
 
 
 def lock_path(entry: Path) -> Path:
-    """Return the file that is locked while an entry is made or removed."""
+    """Return the file to lock while an entry is made or removed."""
     return entry.with_name(f"{entry.name}.lock")
 
 
@@ -117,7 +117,7 @@ def _key(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
 
 
 def list_cache_roots(data_dir: Path) -> tuple[Path, Path]:
-    """Return the folders of entries, the preferred one first; they need not be there."""
+    """Return the folders of entries, the preferred one first; they need not exist."""
     from platformdirs import user_cache_path
 
     return data_dir / ".cache", user_cache_path("searchlab") / "images"
@@ -135,7 +135,7 @@ def _first_writable(places: tuple[Path, ...]) -> Path:
             return place
         problems.append(f"{place}: not writable")
     raise InputError(
-        "must have a writable place",
+        "must have a writable folder",
         where="the cache of decoded images",
         found=problems,
         remedy="Choose another folder with --data-dir",
@@ -143,7 +143,7 @@ def _first_writable(places: tuple[Path, ...]) -> Path:
 
 
 def _read_entry(entry: Path) -> DecodedImages | None:
-    """Map an entry; None where there is none, or it is not what was written."""
+    """Map an entry; None if there is none or it is damaged."""
     try:
         index = json.loads((entry / _INDEX).read_bytes())
         arrays = [_open_array(entry / file, index["crc32"][file]) for file in _ARRAYS]
@@ -151,7 +151,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is damaged (%s): decoding again", entry, error)
+        logger.warning("%s is damaged (%s); decoding again", entry, error)
         return None
     train_images, train_labels, test_images, test_labels = arrays
     return DecodedImages(
@@ -166,7 +166,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
 def _open_array(file: Path, crc: int) -> NDArray[Any]:
     if _checksum(file) != crc:
         raise ValueError(f"{file.name} has another checksum")
-    # A plain array: memmap, a subclass, is copied on its way into Ray's object store.
+    # A plain array: Ray would copy a memmap, a subclass, into its object store.
     return np.asarray(np.load(file, mmap_mode="r"))
 
 
@@ -181,7 +181,7 @@ def _checksum(file: Path) -> int:
 def _build(
     tree: ImageTree, entry: Path, size: int, skip_broken: bool, on_progress: Progress
 ) -> DecodedImages:
-    """Decode beside the entry, then move it there whole."""
+    """Decode into a folder beside the entry, then rename it."""
     total = len(tree.train) + len(tree.test)
     logger.info("decoding %d images of %s", total, tree.root)
     partial = entry.with_name(f"{entry.name}{PARTIAL}")
@@ -214,10 +214,10 @@ def _describe_source(tree: ImageTree, size: int) -> dict[str, Any]:
 
 
 def is_of(folder: Path, tree: ImageTree, size: int) -> bool:
-    """Tell whether an entry, or a part of one, was decoded from this root at this size."""
+    """Return whether an entry, or part of one, was decoded from this root at this size."""
     try:
         source = json.loads((folder / _SOURCE).read_bytes())
-    except (OSError, ValueError):  # gone, or not written here
+    except (OSError, ValueError):  # deleted, or not made by this cache
         return False
     return bool(source == _describe_source(tree, size))
 
@@ -225,7 +225,7 @@ def is_of(folder: Path, tree: ImageTree, size: int) -> bool:
 def _decode_part(
     tree: ImageTree, part: str, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
 ) -> list[str]:
-    """Write images and labels of one part; return the broken files."""
+    """Write the images and labels of one part; return the broken files."""
     files = tree.train if part == "train" else tree.test
     target = folder / f"{part}_images.npy"
     images = _make_array(target, len(files), size)
@@ -238,13 +238,13 @@ def _decode_part(
             broken[index] = reason
     except PermissionError as error:
         raise InputError(
-            "is not readable", where=str(error.filename), remedy="Check its mode"
+            "is not readable", where=str(error.filename), remedy="Check its permissions"
         ) from error
-    except OSError as error:  # to leave the file out for good would be wrong
+    except OSError as error:  # skipping the file for good would be wrong
         raise InputError(
-            f"could not be read this time ({error.strerror})",
+            f"could not be read ({error.strerror})",
             where=str(error.filename),
-            remedy="The machine failed, not the file, which is not skipped as broken: try again",
+            remedy="The machine failed, not the file, so it is not skipped as broken. Try again",
         ) from error
     kept = [index for index in range(len(files)) if index not in broken]
     _check_classes(tree, part, [files[index] for index in kept])
@@ -274,7 +274,7 @@ def _broken_error(path: Path, reason: str) -> InputError:
     return InputError(
         f"is a broken image file ({reason})",
         where=str(path),
-        remedy="Repair or delete it, or leave out all such files: --skip-broken, or in a study "
+        remedy="Repair or delete it, or skip all broken files: --skip-broken, or in a study "
         "dataset.skip_broken: true",
     )
 

@@ -1,4 +1,4 @@
-"""ImageData: a labelled image set, whole and in memory, as the rest of searchlab sees it."""
+"""ImageData: a complete labelled image set in memory, the form that all other layers use."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
-# eq=False: comparing arrays gives arrays; contents are compared by fingerprint.
+# eq=False: comparing arrays returns arrays; use the fingerprint to compare contents.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageData:
-    """Training and test images with their labels; what is built is consistent.
+    """Training and test images with their labels, checked for consistency.
 
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
-    read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the broken
-    files left out. Raises ``ValueError`` naming the array that breaks a rule.
+    read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the skipped
+    broken files. Raises ``ValueError`` naming an array that breaks a rule.
     """
 
     name: str
@@ -54,9 +54,9 @@ class ImageData:
         return sum(array.nbytes for array in arrays)
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits that change with any pixel, label, shape or the number of classes.
+        """Return 16 hex digits that change with any pixel, label or shape, or the class count.
 
-        The name is left out: the same content under another name is the same data.
+        The name does not count: the same content under another name is the same data.
         """
         digest = hashlib.blake2b(f"{self.num_classes}".encode(), digest_size=8)
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):

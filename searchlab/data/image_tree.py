@@ -1,8 +1,8 @@
-"""A folder of image files, a folder for each class, as training set and test set.
+"""Image files in one folder per class, as a training set and a test set.
 
-``ROOT/train/CLASS/*`` with ``ROOT/test/CLASS/*``, or ``ROOT/val/CLASS/*`` where there is no test
-folder; else ``ROOT/CLASS/*``, of which a fifth of each class becomes the test set. Names that
-begin with a dot, and files that are no images by their ending, are passed over.
+The layout is ``ROOT/train/CLASS/*`` with ``ROOT/test/CLASS/*``, or with ``ROOT/val/CLASS/*`` if
+there is no test folder; or it is ``ROOT/CLASS/*``, and a fifth of each class becomes the test set.
+Names that begin with a dot, and files without an image's ending, are ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TEST_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeLayout:
-    """The folders that hold the class folders; without ``test``, a fifth of ``train`` is kept."""
+    """The folders that hold the class folders; no ``test`` means a fifth of ``train``."""
 
     train: Path
     test: Path | None
@@ -36,7 +36,7 @@ class TreeLayout:
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file: ``path`` is relative to the tree's root, its parts joined by ``/``."""
+    """One file: ``path`` is relative to the tree's root, with ``/`` between its parts."""
 
     path: str
     label: int
@@ -55,12 +55,12 @@ class ImageTree:
 
 
 def find_layout(root: Path) -> TreeLayout:
-    """Find the class folders, and no more: cheap however many images there are.
+    """Find the class folders only, which is cheap for any number of images.
 
-    Raises ``InputError`` where there are none, one only, or others for training than for test.
+    Raises ``InputError`` if there are none or only one, or if those of training and test differ.
     """
     train = root / "train"
-    # A folder `train` of images only is a class: trains, beside planes and ships.
+    # A folder `train` that holds only images is a class: trains, beside planes and ships.
     if not (train.is_dir() and _folder_names(train)):
         return TreeLayout(train=root, test=None, classes=_find_classes(root))
     test = _find_test_folder(root)
@@ -69,13 +69,13 @@ def find_layout(root: Path) -> TreeLayout:
         lacking, extra = set(classes) - set(others), set(others) - set(classes)
         found = [f"no {name}" for name in sorted(lacking)] + sorted(extra)
         raise InputError(
-            f"must have the class folders that {train} has", where=str(test), found=found
+            f"must have the same class folders as {train}", where=str(test), found=found
         )
     return TreeLayout(train=train, test=test, classes=classes)
 
 
 def scan_tree(root: Path) -> ImageTree:
-    """List the images of every class. Raises ``InputError`` naming a class folder without any."""
+    """List the images of every class. Raises ``InputError`` naming an empty class folder."""
     layout = find_layout(root)
     train = [_scan_class(layout.train, layout, label, root) for label in _labels(layout)]
     if layout.test is None:
@@ -99,10 +99,10 @@ def _find_test_folder(root: Path) -> Path:
     found = [root / name for name in ("test", "val") if (root / name).is_dir()]
     if not found:
         raise InputError(
-            "must have a folder test or val beside train",
+            "must have a test or val folder beside train",
             where=str(root),
-            remedy=f"Add one, or give {root / 'train'} as the root: a fifth of each class is then "
-            "kept as the test set",
+            remedy=f"Add one, or give {root / 'train'} as the root; a fifth of each class then "
+            "becomes the test set",
         )
     if len(found) > 1:
         logger.warning("%s is not used: the test set is %s", found[1], found[0])
@@ -113,7 +113,9 @@ def _find_classes(folder: Path) -> tuple[str, ...]:
     names = _folder_names(folder)
     if len(names) < 2:
         raise InputError(
-            "must have a folder for each class, two or more", where=str(folder), found=list(names)
+            "must have one folder per class, and two or more classes",
+            where=str(folder),
+            found=list(names),
         )
     return names
 
@@ -143,7 +145,7 @@ def _scan_class(part: Path, layout: TreeLayout, label: int, root: Path) -> list[
         )
         if not images:
             raise InputError(
-                f"must hold images ({', '.join(_ENDINGS)})",
+                f"must contain images ({', '.join(_ENDINGS)})",
                 where=f"class folder {folder}",
                 remedy="Add some, or remove the folder",
             )
@@ -158,19 +160,19 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
 def _describe(entry: os.DirEntry[str], prefix: str, label: int) -> ImageFile:
     try:
         status = entry.stat()
-    except OSError as error:  # a link that leads nowhere
+    except OSError as error:  # a broken link
         raise InputError(f"cannot be read ({error.strerror})", where=entry.path) from error
     return ImageFile(f"{prefix}/{entry.name}", label, status.st_size, status.st_mtime_ns)
 
 
 def _split(files: list[ImageFile], folder: Path) -> tuple[list[ImageFile], list[ImageFile]]:
-    """Keep a fifth of a class for the test set, one image at least.
+    """Keep a fifth of a class for the test set, at least one image.
 
-    Each file draws by its class and name, so that a file more hardly changes who else is kept.
+    Each file's draw depends on its class and name, so one more file hardly changes the rest.
     """
     if len(files) < 2:
         raise InputError(
-            "must hold two images or more, one to train on and one to test",
+            "must contain at least two images, one for training and one for the test",
             where=f"class folder {folder}",
             found=len(files),
         )

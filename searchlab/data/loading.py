@@ -1,4 +1,4 @@
-"""From a request to images in memory, or to the little that models must know beforehand."""
+"""Loading the images of a request, or only the facts that models must know beforehand."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def load_dataset(
 ) -> ImageData:
     """Load a dataset from ``data_dir``, or an image folder from its root; nothing is downloaded.
 
-    Image files are decoded the first time only, with ``on_progress`` told how far it is. Raises
-    ``InputError`` where the name is unknown, the request does not suit it, files are missing, or a
-    file is damaged.
+    Image files are decoded only the first time; ``on_progress`` is told how far. Raises
+    ``InputError`` if the name is unknown, the request does not suit the dataset, or a file is
+    missing or damaged.
     """
     request = _as_request(request)
     dataset = get_dataset(request.name)
@@ -45,10 +45,10 @@ def load_dataset(
 
 
 def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, ...]:
-    """Remove what was decoded from the request's image files, at its size, before they changed.
+    """Remove images decoded at the request's size from files that have changed since.
 
-    Other folders and sizes are left alone, and so is a dataset without image files. Raises
-    ``InputError`` as ``load_dataset`` does.
+    Other folders and sizes are untouched, and a dataset without image files has nothing to remove.
+    Raises ``InputError`` as ``load_dataset`` does.
     """
     dataset = get_dataset(request.name)
     _check_request(dataset, request)
@@ -60,10 +60,10 @@ def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, 
 
 
 def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFacts:
-    """Tell shape and classes without reading an image; a named dataset need not be there.
+    """Return shape and classes without reading an image; a named dataset need not be downloaded.
 
-    Raises ``InputError`` where the request does not suit the dataset, or a folder's classes cannot
-    be told.
+    Raises ``InputError`` if the request does not suit the dataset, or if a folder's classes cannot
+    be found.
     """
     request = _as_request(request)
     dataset = get_dataset(request.name)
@@ -79,13 +79,13 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
 
 
 def count_images(name: str, data_dir: Path) -> tuple[int | None, int | None]:
-    """Tell how many training and test images a dataset has; None where that cannot be told."""
+    """Return how many training and test images a dataset has; None if that is unknown."""
     dataset = get_dataset(name)
     if dataset.tree is None or dataset.tree.folder is None:
         return dataset.num_train, dataset.num_test
     try:
         tree = scan_tree(data_dir / dataset.tree.folder)
-    except InputError:  # not there, or not as it should be: loading it says what is wrong
+    except InputError:  # missing or invalid; loading it raises the error
         return None, None
     return len(tree.train), len(tree.test)
 
@@ -95,7 +95,7 @@ def _as_request(request: DatasetRequest | str) -> DatasetRequest:
 
 
 def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
-    """Raise InputError for a choice that the dataset does not offer, or one that it demands."""
+    """Raise InputError if a choice does not suit the dataset or a required one is missing."""
     if request.limit is not None and request.limit < 1:
         raise InputError("must be at least 1", where=("dataset", "limit"), found=request.limit)
     if dataset.tree is None:
@@ -105,7 +105,7 @@ def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
         raise InputError(
             f"is required with dataset {dataset.name}",
             where=("dataset", "root"),
-            remedy="Give the folder that holds a folder for each class",
+            remedy="Give the folder that contains one folder per class",
         )
     if dataset.tree.folder is not None:
         _refuse_root(dataset, request)
@@ -113,7 +113,7 @@ def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
         raise InputError(
             f"is required with dataset {dataset.name}",
             where=("dataset", "size"),
-            remedy="Give the side in pixels that all images are brought to, such as 64",
+            remedy="Give the side in pixels to which all images are resized, such as 64",
         )
     if request.size is not None and not _MIN_SIZE <= request.size <= _MAX_SIZE:
         raise InputError(
@@ -129,23 +129,23 @@ def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
             f"cannot be chosen for {dataset.name}, whose images are {height}x{width}",
             where=("dataset", "size"),
             found=request.size,
-            remedy="Leave it out",
+            remedy="Omit it",
         )
     if request.skip_broken:
         raise InputError(
-            f"is for datasets of image files, and {dataset.name} is none",
+            f"is only for datasets of image files, and {dataset.name} is not one",
             where=("dataset", "skip_broken"),
-            remedy="Leave it out",
+            remedy="Omit it",
         )
 
 
 def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
     if request.root is not None:
         raise InputError(
-            f"is for dataset folder only: {dataset.name} is looked for in the data folder",
+            f"is only for dataset folder; {dataset.name} is read from the data folder",
             where=("dataset", "root"),
             found=str(request.root),
-            remedy="Leave it out, and name the data folder with --data-dir",
+            remedy="Omit it, and set the data folder with --data-dir",
         )
 
 
@@ -167,9 +167,9 @@ def _load_fixed(dataset: Dataset, data_dir: Path) -> ImageData:
     data = dataset.load(data_dir)
     for field in ("image_shape", "num_classes"):
         registered, found = getattr(dataset, field), getattr(data, field)
-        if found != registered:  # models were checked against what was registered
+        if found != registered:  # models were checked against the registered facts
             raise InputError(
-                f"{dataset.name} must have the {field} that it was registered with, {registered}",
+                f"{dataset.name} must have the {field} it was registered with, {registered}",
                 where=("dataset",),
                 found=found,
             )
@@ -221,9 +221,7 @@ def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> P
     assert request.root is not None, "the request was checked"
     root = request.root.expanduser().absolute()
     if not root.is_dir():
-        raise InputError(
-            "must be a folder that is there", where=("dataset", "root"), found=str(root)
-        )
+        raise InputError("must be an existing folder", where=("dataset", "root"), found=str(root))
     return root
 
 
@@ -231,7 +229,7 @@ def _warn_of_skipped(skipped: tuple[str, ...], root: Path) -> None:
     if skipped:
         more = len(skipped) - _NAMED_FILES
         logger.warning(
-            "%d broken image file%s of %s skipped: %s%s",
+            "skipped %d broken image file%s of %s: %s%s",
             len(skipped),
             "s" if len(skipped) > 1 else "",
             root,

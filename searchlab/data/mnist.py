@@ -1,4 +1,4 @@
-"""MNIST and the two datasets made in its likeness."""
+"""MNIST and two datasets of the same format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__: list[str] = []
 
 
 def _register(name: str, folder: str, *, summary: str, source: str) -> None:
-    """Register what lies in ``folder``, which is also the name of torchvision's class."""
+    """Register the dataset in ``folder``, which is also the name of torchvision's class."""
 
     def download(root: Path) -> None:
         from torchvision import datasets
@@ -48,13 +48,13 @@ _register(
 _register(
     "fashion_mnist",
     "FashionMNIST",
-    summary="clothes in grey, ten kinds (Zalando)",
+    summary="clothes in grey, ten classes (Zalando)",
     source="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
 )
 # Clanuwat et al. 2018, arXiv:1812.01718
 _register(
     "kmnist",
     "KMNIST",
-    summary="cursive Japanese characters (Kuzushiji), ten kinds",
+    summary="cursive Japanese characters (Kuzushiji), ten classes",
     source="http://codh.rois.ac.jp/kmnist",
 )

@@ -1,4 +1,4 @@
-"""The datasets by name: a loader under a decorator, or a tree of image files."""
+"""The registry of datasets: each is a decorated loader or a tree of image files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _DATASETS: dict[str, Dataset] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeSource:
-    """Where a tree of image files lies: ``folder`` of the data folder, or the request's root.
+    """The place of a tree of image files: ``folder`` in the data folder, or the request's root.
 
-    ``default_size`` is the side of the images where a request names none; None demands one.
+    ``default_size`` is the side of the images if a request gives none; None requires one.
     """
 
     folder: str | None
@@ -39,13 +39,13 @@ class TreeSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """What is known of a dataset without loading it, and how to load and fetch it.
+    """What is known about a dataset without loading it, and how to load and fetch it.
 
-    Its content comes from ``load``, given the data folder, or from ``tree``. ``facts`` is None
-    where they follow from the request. ``files`` (or folders) are what loading needs, relative to
-    the data folder; a dataset without any comes with an installed package or from the request's
-    root. ``download`` fills an empty folder with the files, from ``source``; ``archives`` are what
-    it downloads and unpacks, where that differs from the files.
+    Its content comes from ``load``, given the data folder, or from ``tree``. ``facts`` is None if
+    they follow from the request. ``files`` (or folders) are what loading needs, relative to the
+    data folder; a dataset without any comes with an installed package or from the request's root.
+    ``download`` fills an empty folder with the files, from ``source``; ``archives`` are what it
+    downloads and unpacks, if they differ from the files.
     """
 
     name: str
@@ -65,26 +65,26 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of a dataset that says it by itself; raises ``InputError`` for ``folder``."""
+        """(C, H, W) of a dataset that has a fixed one; raises ``InputError`` for ``folder``."""
         return self._own_facts().image_shape
 
     @property
     def num_classes(self) -> int:
-        """Classes of a dataset that says it by itself; raises ``InputError`` for ``folder``."""
+        """Classes of a dataset that has a fixed number; raises ``InputError`` for ``folder``."""
         return self._own_facts().num_classes
 
     def _own_facts(self) -> DatasetFacts:
         if self.facts is None:
             raise InputError(
-                f"{self.name} has no shape or classes of its own: they follow from the root and "
-                "size of a study",
+                f"{self.name} has no fixed shape or classes: they follow from the "
+                "root and size in a study",
                 where=("dataset",),
             )
         return self.facts
 
     @property
     def downloadable(self) -> bool:
-        """Whether ``fetch`` may have something to do."""
+        """Whether ``fetch`` can download it."""
         return self.download is not None
 
     def find_missing(self, root: Path) -> tuple[str, ...]:
@@ -92,14 +92,14 @@ class Dataset:
         return tuple(file for file in self.files if not (root / file).exists())
 
     def is_present(self, root: Path) -> bool:
-        """Tell whether all that loading needs of the data folder ``root`` is there."""
+        """Return whether the data folder ``root`` has all the files that loading needs."""
         return not self.find_missing(root)
 
     def fetch(self, root: Path) -> None:
-        """Download what is missing under ``root``; present files are neither read nor replaced.
+        """Download what is missing under ``root``; existing files are neither read nor replaced.
 
-        Raises ``SearchlabError`` where the source cannot be reached, ``InputError`` where
-        ``root`` cannot be written.
+        Raises ``SearchlabError`` if the source cannot be reached, ``InputError`` if ``root`` cannot
+        be written.
         """
         if self.download is None or self.is_present(root):
             return
@@ -126,10 +126,10 @@ def register_dataset(
     source: str = "",
     download: Callable[[Path], None] | None = None,
 ) -> Callable[[Loader], Loader]:
-    """Register the decorated loader as dataset ``name``; a taken name raises ``InputError``.
+    """Register the decorated loader as dataset ``name``; ``InputError`` if the name is taken.
 
-    The loader is given the data folder, and returns images of that shape in that many classes.
-    The fields are those of ``Dataset``.
+    The loader is given the data folder and returns images of that shape in that many classes.
+    ``Dataset`` describes the arguments.
     """
 
     def register(load: Loader) -> Loader:
@@ -163,7 +163,7 @@ def register_image_tree(
     source: str = "",
     download: Callable[[Path], None] | None = None,
 ) -> None:
-    """Register a tree of image files as dataset ``name``; a taken name raises ``InputError``.
+    """Register a tree of image files as dataset ``name``; ``InputError`` if the name is taken.
 
     ``image_tree`` describes the layout. Images are RGB and square; the number of classes is
     counted unless given.
@@ -196,7 +196,7 @@ def _add(dataset: Dataset) -> None:
 
 
 def get_dataset(name: str) -> Dataset:
-    """Return the dataset of that name; an unknown name raises ``InputError`` with the nearest."""
+    """Return the dataset of that name; ``InputError`` with the nearest names if there is none."""
     if name not in _DATASETS:
         raise InputError(
             "must be a known dataset",

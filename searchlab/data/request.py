@@ -1,4 +1,4 @@
-"""What is asked of a dataset, and what is known of it before it is loaded."""
+"""A request for a dataset, and what is known about the dataset before it is loaded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["DatasetFacts", "DatasetRequest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRequest:
-    """A dataset by name, with what may be chosen about it; checked where it is used.
+    """A dataset by name, with the user's choices; checked when it is used.
 
-    ``root`` is the image folder of dataset ``folder``. ``size`` is the side in pixels that image
-    files are brought to. ``skip_broken`` leaves out files that cannot be decoded. ``limit`` keeps
-    at most so many training images, by class; the test set stays whole.
+    ``root`` is the image folder of dataset ``folder``. ``size`` is the side in pixels to which
+    image files are resized. ``skip_broken`` skips files that cannot be decoded. ``limit`` keeps at
+    most that many training images, stratified by class; the test set is not reduced.
     """
 
     name: str
@@ -28,7 +28,7 @@ class DatasetRequest:
 class DatasetFacts:
     """What models must suit: ``image_shape`` is (C, H, W).
 
-    ``class_names`` are in the order of the labels, where folders name the classes; else empty.
+    ``class_names`` are in the order of the labels if folders name the classes, else empty.
     """
 
     image_shape: tuple[int, int, int]

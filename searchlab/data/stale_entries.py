@@ -1,4 +1,4 @@
-"""Removing decoded images of a tree that has changed since; only ever when asked."""
+"""Removing decoded images of a tree that has changed since, only on request."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedEntry:
-    """A folder of the cache that was, and what it took on disk."""
+    """A removed folder of the cache, and its size on disk."""
 
     path: Path
     num_bytes: int
 
 
 def remove_stale_entries(tree: ImageTree, *, size: int, data_dir: Path) -> tuple[RemovedEntry, ...]:
-    """Remove the entries of the tree's root and ``size`` that no longer match its files.
+    """Remove the entries for the tree's root and ``size`` that no longer match its files.
 
-    What a killed process left of one goes too. An entry that another process is making is left,
-    and one that cannot be removed is told of by a warning.
+    This includes entries that a killed process left incomplete. An entry that another process is
+    making stays, and one that cannot be removed is logged as a warning.
     """
     import filelock
 
@@ -42,7 +42,7 @@ def remove_stale_entries(tree: ImageTree, *, size: int, data_dir: Path) -> tuple
             with filelock.FileLock(lock_path(entry), timeout=0):
                 removed.append(_remove(folder))
         except filelock.Timeout:
-            logger.warning("%s is kept: another process is making it", entry)
+            logger.warning("keeping %s: another process is making it", entry)
         except OSError as error:
             logger.warning("%s cannot be removed (%s)", folder, error.strerror or error)
     return tuple(removed)
@@ -61,7 +61,7 @@ def _find_folders(data_dir: Path) -> Iterator[Path]:
 def _remove(folder: Path) -> RemovedEntry:
     num_bytes = sum(file.stat().st_size for file in folder.iterdir())
     if not folder.name.endswith(PARTIAL):
-        # Out of sight first: whoever looks for it meanwhile finds all of it or nothing.
+        # Renamed first, so that a reader finds all of the entry or nothing.
         aside = folder.with_name(f"{folder.name}{PARTIAL}")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(folder.rename(aside))

@@ -1,4 +1,4 @@
-"""Mean and standard deviation per channel of any subset of the images, without a float copy."""
+"""Mean and standard deviation per channel of a subset of the images, without a float copy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["ChannelSums"]
 
 # 1 MiB stays in the cache: 32 MiB takes five times as long on 1,500 images of 3x160x160.
 _CHUNK_BYTES = 2**20
-# One grey level, the smallest step there is: constant images are centred, not blown up.
+# One grey level, the smallest step: constant images are centred, not amplified.
 _MIN_STD = 1 / 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChannelSums:
-    """Sums and sums of squares, one row an image: int64 [N, C] each, in grey levels 0..255.
+    """Sums and sums of squares, one row per image: int64 [N, C] each, in grey levels 0..255.
 
-    Built once for a training set; then each fold's model gets the figures of its own training
-    images only, so that nothing of the validation fold leaks into the normalisation.
+    They are built once for a training set; each fold's model then gets the figures of its own
+    training images, so nothing of the validation fold leaks into the normalisation.
     """
 
     sums: NDArray[np.int64]
@@ -50,7 +50,7 @@ class ChannelSums:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean [C] and population standard deviation [C] of those images, in units of 0..1.
 
-        Exact up to one rounding. The deviation is 1/255 at least.
+        Both are exact up to one rounding. The deviation is at least 1/255.
         """
         assert len(indices), "no images, no mean"
         count = len(indices) * self.pixels_per_image

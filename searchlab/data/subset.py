@@ -1,4 +1,4 @@
-"""A part of the training images, for a quick look: stratified, and the same every time."""
+"""A subset of the training images, for a quick look: stratified, and always the same."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["limit_training"]
 
 
 def limit_training(data: ImageData, limit: int) -> ImageData:
-    """Keep at most ``limit`` training images, of each class its share and one at least.
+    """Keep at most ``limit`` training images: of each class its share, and at least one.
 
-    The draw is fixed: it belongs to the data, not to a study's seed. The test set stays whole, so
-    that test figures of any limit compare. Raises ``InputError`` for a limit below the number of
+    The draw is fixed: it does not depend on a study's seed. The test set is not reduced, so test
+    figures are comparable for any limit. Raises ``InputError`` if the limit is below the number of
     classes.
     """
     classes, counts = np.unique(data.train_labels, return_counts=True)
     if limit < len(classes):
         raise InputError(
-            f"must be at least one image a class ({len(classes)})",
+            f"must be at least one image per class ({len(classes)})",
             where=("dataset", "limit"),
             found=limit,
         )
@@ -42,7 +42,7 @@ def limit_training(data: ImageData, limit: int) -> ImageData:
 
 
 def _share_out(limit: int, counts: NDArray[np.int64]) -> list[int]:
-    """Return one for each class, and the rest in proportion, by largest remainder."""
+    """Give one to each class, and the rest in proportion, by largest remainder."""
     rest, others = limit - len(counts), int(counts.sum()) - len(counts)
     # Python integers: exact, so the same on every machine.
     wholes, remainders = zip(

@@ -37,9 +37,9 @@ def _download(folder: Path) -> None:
     download=_download,
 )
 def load_usps(root: Path) -> ImageData:
-    """Load the images, -1..1 scaled to 0..255, from torchvision's layout under ``root``.
+    """Load the images, scaled from -1..1 to 0..255, from torchvision's layout under ``root``.
 
-    Raises ``InputError`` naming the file that is damaged.
+    Raises ``InputError`` naming a damaged file.
     """
     train_images, train_labels = _read_part(root, _TRAIN_FILE, _NUM_TRAIN, train=True)
     test_images, test_labels = _read_part(root, _TEST_FILE, _NUM_TEST, train=False)

@@ -84,7 +84,7 @@ def test_weights_for_other_channels_are_refused(tmp_path: Path, weights: Path) -
 def test_imagenet_weights_are_for_colour_images(tmp_path: Path) -> None:
     refuse(
         tmp_path,
-        "family.resnet.weights cannot be 'imagenet'", "of 3 channels only, got 1", "Set weights",
+        "family.resnet.weights cannot be 'imagenet'", "of 3 channels, got 1", "Set weights",
         dataset="digits",
         space=one_family("resnet", weights=["none", "imagenet"]),
     )  # fmt: skip
@@ -194,7 +194,7 @@ def test_a_plugin_that_fails_is_one_message(tmp_path: Path) -> None:
         ),
         (
             {"dataset": {"name": "folder", "root": "imges", "size": 16}},
-            ["bad.yaml:", "dataset.root must be a folder that is there", "imges"],
+            ["bad.yaml:", "dataset.root must be an existing folder", "imges"],
         ),
         (
             {"dataset": {"name": "digits", "size": 16}},
@@ -203,11 +203,11 @@ def test_a_plugin_that_fails_is_one_message(tmp_path: Path) -> None:
         (
             {"dataset": {"name": "digits", "limit": 30}, "validation": {"folds": 5}},
             ["bad.yaml:", "validation.folds must not exceed the training images of the smallest",
-             "got 5", "greater dataset.limit"],
+             "got 5", "raise dataset.limit"],
         ),
         (
             {"dataset": {"name": "digits", "limit": 7}},
-            ["bad.yaml:", "dataset.limit must be at least one image a class (10), got 7"],
+            ["bad.yaml:", "dataset.limit must be at least one image per class (10), got 7"],
         ),
         (
             {"space": one_family("a2_report002"), "dataset": "digits"},
@@ -241,5 +241,5 @@ def test_a_broken_image_is_named_and_can_be_skipped_and_is_counted(
         outcome = run(tmp_path, "--set", "dataset.skip_broken=true", "--quiet")
     assert outcome.code == 0, outcome.err
     warnings = [record.getMessage() for record in caplog.records]
-    assert f"1 broken image file of {tmp_path / 'images'} skipped: bee/3.png" in warnings
+    assert f"skipped 1 broken image file of {tmp_path / 'images'}: bee/3.png" in warnings
     assert (tmp_path / "runs" / "bad").is_dir()

@@ -171,7 +171,7 @@ def test_check_compares_with_the_folder_that_the_study_begins_from(
 ) -> None:
     folder = tmp_path / "weights"
     with_baselines(run, architectures=["a1"], weights=str(folder))
-    assert_refused(run_searchlab("weights", "check", run), "is not there")
+    assert_refused(run_searchlab("weights", "check", run), "does not exist")
     run_searchlab("weights", "save", run, "--to", folder)
     assert " - saved " in run_searchlab("weights", "check", run).out
 

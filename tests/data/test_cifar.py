@@ -91,7 +91,9 @@ def test_a_strangers_pickle_is_refused_before_it_runs(
             return Path.touch, (marker,)
 
     (cifar_root / file).write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(InputError, match=r"is damaged, or no file of .* \(its MD5 is \w{32}, not"):
+    with pytest.raises(
+        InputError, match=r"is damaged, or is not a file of .* \(its MD5 is \w{32}, not"
+    ):
         load_dataset(name, cifar_root)
     assert not marker.exists()
     pickle.loads((cifar_root / file).read_bytes())

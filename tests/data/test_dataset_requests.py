@@ -20,15 +20,18 @@ IMAGENETTE = DatasetRequest(name="imagenette")
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (replace(USPS, size=32), r"dataset\.size cannot be chosen for usps, .* 16x16, got 32\. Le"),
-        (replace(USPS, root=Path("x")), r"dataset\.root is for dataset folder only: usps .* 'x'"),
-        (replace(USPS, skip_broken=True), r"dataset\.skip_broken is for datasets of image files"),
+        (replace(USPS, size=32), r"dataset\.size cannot be chosen for usps, .* 16x16, got 32\. Om"),
+        (replace(USPS, root=Path("x")), r"dataset\.root is only for dataset folder; usps .* 'x'"),
+        (
+            replace(USPS, skip_broken=True),
+            r"dataset\.skip_broken is only for datasets of image files",
+        ),
         (replace(USPS, limit=0), r"dataset\.limit must be at least 1, got 0"),
-        (replace(IMAGENETTE, root=Path("x")), r"dataset\.root is for dataset folder only"),
+        (replace(IMAGENETTE, root=Path("x")), r"dataset\.root is only for dataset folder"),
         (replace(IMAGENETTE, size=7), r"dataset\.size must be in 8\.\.1024, got 7"),
         (replace(FOLDER, root=None), r"dataset\.root is required with dataset folder\. Give"),
         (replace(FOLDER, size=None), r"dataset\.size is required with dataset folder\. Give"),
-        (FOLDER, r"dataset\.root must be a folder that is there, got '.*/pictures'"),
+        (FOLDER, r"dataset\.root must be an existing folder, got '.*/pictures'"),
         (replace(USPS, name="usp"), r"dataset\.name must be a known dataset.*mean usps"),
     ],
 )
@@ -132,7 +135,9 @@ class TestLimit:
             assert data.fingerprint() == whole.fingerprint()
 
     def test_fewer_than_the_classes_are_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"dataset\.limit must be at least one image a class"):
+        with pytest.raises(
+            InputError, match=r"dataset\.limit must be at least one image per class"
+        ):
             load_dataset(DatasetRequest(name="digits", limit=9), tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_every_dataset_has_a_summary_of_one_line_and_a_source(name: str) -> None
 
 
 def test_the_folder_dataset_has_no_shape_of_its_own() -> None:
-    with pytest.raises(InputError, match="dataset folder has no shape or classes of its own"):
+    with pytest.raises(InputError, match="dataset folder has no fixed shape or classes"):
         _ = get_dataset("folder").image_shape
 
 

@@ -94,7 +94,7 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         find_layout(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'test'} must have the class folders that {tmp_path / 'train'} has, "
+        f"{tmp_path / 'test'} must have the same class folders as {tmp_path / 'train'}, "
         "got ['no cat', 'cats']"
     )
 
@@ -105,7 +105,7 @@ def test_an_empty_class_folder_is_named(part: str, tmp_path: Path) -> None:
     for file in (tmp_path / part / "bee").iterdir():
         file.unlink()
     with pytest.raises(
-        InputError, match=rf"class folder {tmp_path / part / 'bee'} must hold image"
+        InputError, match=rf"class folder {tmp_path / part / 'bee'} must contain images"
     ):
         scan_tree(tmp_path)
 
@@ -113,13 +113,13 @@ def test_an_empty_class_folder_is_named(part: str, tmp_path: Path) -> None:
 def test_a_class_of_one_image_cannot_be_split(tmp_path: Path) -> None:
     write_tree(tmp_path, per_class=3)
     write_picture(tmp_path / "dog" / "only.png")
-    with pytest.raises(InputError, match=r"dog must hold two images or more.*, got 1"):
+    with pytest.raises(InputError, match=r"dog must contain at least two images.*, got 1"):
         scan_tree(tmp_path)
 
 
 def test_train_alone_asks_for_a_test_folder(tmp_path: Path) -> None:
     write_tree(tmp_path / "train", per_class=3)
-    with pytest.raises(InputError, match=r"must have a folder test or val beside train\. Add one"):
+    with pytest.raises(InputError, match=r"must have a test or val folder beside train\. Add one"):
         scan_tree(tmp_path)
 
 
@@ -127,5 +127,7 @@ def test_train_alone_asks_for_a_test_folder(tmp_path: Path) -> None:
 def test_fewer_than_two_classes_are_no_dataset(classes: tuple[str, ...], tmp_path: Path) -> None:
     for name in classes:
         write_picture(tmp_path / name / "0.png")
-    with pytest.raises(InputError, match=r"must have a folder for each class, two or more, got \["):
+    with pytest.raises(
+        InputError, match=r"must have one folder per class, and two or more classes, got \["
+    ):
         find_layout(tmp_path)
