@@ -1,4 +1,4 @@
-"""docs/extending.md: each example's patch applies, touches no more files than it says, and works."""
+"""docs/extending.md: every example's patch applies, touches few files, and works."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ DEFAULT_MAX_FILES = 3
 SHORT = (
     "--engine serial --quiet --set search.trials=3 --set training.epochs=2 --set confirm.top=1 "
     "--set validation.folds=2 --set validation.search_folds=1 --set training.batch_size=256 "
-    "--set space.parameters.batch_size=256 --set baselines.architectures=[a2] --set baselines.schemes=[DT]"
+    "--set space.parameters.batch_size=256 --set baselines.architectures=[a2] "
+    "--set baselines.schemes=[DT]"
 )
 
 

@@ -64,7 +64,7 @@ class FoldPlan:
 
     ``folds`` are the validation folds trained here, out of ``num_folds``; the first
     ``search_folds`` of them give the trial's value. ``test`` adds one more member, trained on the
-    whole training set, that meets the test set once, at the end (DESIGN 6).
+    whole training set, that meets the test set once, at the end (docs/design.md, decision 6).
     """
 
     num_folds: int

@@ -1,4 +1,4 @@
-"""The ledger: asks, records and tells; the only thing that touches the storage (DESIGN 1 to 4).
+"""The ledger: asks, records and tells; the only thing that touches the storage.
 
 The engines are thin: they take a TrialConfig from ``ask``, hand every EpochResult to ``report``
 and end each trial with ``tell``. The ledger decides, once for all engines, what runs next (by its
@@ -196,7 +196,7 @@ class Ledger:
     def tell(
         self, number: int, failure: TrialOutcome | None = None, *, node: str | None = None
     ) -> None:
-        """End a trial in its one honest state (DESIGN 3); one that has ended stays as it is.
+        """End a trial in its one honest state; one that has ended stays as it is.
 
         ``failure`` says why it failed; without it, the trial's last result decides how it ended.
         Raises InfrastructureError once too many trials in a row failed for the same cause, or

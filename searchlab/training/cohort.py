@@ -1,4 +1,4 @@
-"""A cohort: the models of one trial, trained in lockstep, one epoch each in turn (DESIGN 5)."""
+"""A cohort: the models of one trial, trained in lockstep, one epoch each in turn."""
 
 from __future__ import annotations
 

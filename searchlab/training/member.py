@@ -186,7 +186,7 @@ class Member:
         return self._evaluate(self._data.train_images, self._data.train_labels, indices)
 
     def test(self) -> dict[str, float]:
-        """Measure on the test set. Once a trial, at its end (DESIGN 6)."""
+        """Measure on the test set. Once a trial, at its end (docs/design.md, decision 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
         return self._evaluate(self._data.test_images, self._data.test_labels, everything)

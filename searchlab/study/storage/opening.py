@@ -164,7 +164,7 @@ def _engine_options(url: str) -> dict[str, Any]:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_SECONDS, check_same_thread=False)
-        # WAL with NORMAL survives a killed writer and doubles the rate of commits (DESIGN 3).
+        # WAL with NORMAL survives a killed writer and doubles the rate of commits.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
