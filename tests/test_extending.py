@@ -88,7 +88,7 @@ def test_an_addition_works_as_the_page_says(example: Example, tmp_path: Path) ->
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
     subprocess.run(
-        ["git", "apply", "--recount", "-"],
+        ["git", "apply", "-"],
         input=example.patch,
         text=True,
         cwd=tmp_path,
