@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -74,3 +76,7 @@ def test_a_frozen_layer_is_left_out(name: OptimizerName) -> None:
     optimizer = make_optimizer(TrainingSettings(optimizer=name), model)
     (group,) = optimizer.param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(model.bias)]
+
+
+def test_every_optimizer_that_a_study_may_name_is_made() -> None:
+    assert set(OPTIMIZERS) == set(get_args(OptimizerName))

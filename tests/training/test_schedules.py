@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import get_args
 
 import pytest
 import torch
@@ -127,3 +128,7 @@ def test_apply_sets_every_group() -> None:
 def test_a_step_outside_the_trial_is_a_bug(step: int) -> None:
     with pytest.raises(AssertionError):
         Schedule(TrainingSettings(epochs=2), steps_per_epoch=2).lr_at(step)
+
+
+def test_every_schedule_that_a_study_may_name_is_made() -> None:
+    assert set(SCHEDULES) == set(get_args(ScheduleName))
