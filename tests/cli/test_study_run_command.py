@@ -93,7 +93,7 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a baseline without a convolution set by hand": (
         {"baselines": {"architectures": ["fcn"], "schemes": ["HF", "DT"]}},
         ["bad.yaml:", "baselines.architectures", "fcn has no first conv layer",
-         "refuses schemes HF", "[DT]"],
+         "cannot have schemes HF", "[DT]"],
     ),
     "a baseline outside the space": (
         {"baselines": {"architectures": ["a2"], "training": {"lr": 0.5}}},
