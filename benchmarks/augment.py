@@ -1,10 +1,10 @@
-"""What augmentation costs: a batch at a time against torchvision's transforms, image by image.
+"""What augmentation costs: a batch at a time, against torchvision's transforms image by image.
 
-Both change the same batches of 128 uint8 images in memory, with the same operations and bounds and
-a random draw per image, into float32 tensors in [0, 1], on one thread and in one process. The rival
-is what a data loader would run: PIL images, one after the other, through a composition of
-torchvision's transforms, and stacked. The two are timed in turn, in seconds of the processor, so
-that what else runs on the machine disturbs both as little as it can.
+Both turn the same batches of 128 uint8 images in memory into float32 tensors in [0, 1], with the
+same operations and bounds and a random draw per image, on one thread and in one process. The
+alternative is what a data loader would run: PIL images, one by one, through a composition of
+torchvision's transforms, then stacked. The two are timed in turn, in CPU seconds, so that other
+programs on the machine disturb both as little as possible.
 
     python benchmarks/augment.py
     python benchmarks/augment.py --repeats 30 --json
@@ -43,13 +43,13 @@ CASES: dict[str, TrainingSettings] = {
 
 
 class Cutout:
-    """Blanks a square of a tensor, which torchvision has no transform for."""
+    """Blanks a square of a tensor; torchvision has no such transform."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return the image with the square at 0."""
+        """Return the image with the square set to 0."""
         _, height, width = image.shape
         top = int(torch.randint(height, ())) - self._size // 2
         left = int(torch.randint(width, ())) - self._size // 2
@@ -58,7 +58,7 @@ class Cutout:
 
 
 def compose(settings: TrainingSettings, height: int, width: int) -> Callable[[Image.Image], Tensor]:
-    """Return torchvision's transforms that do what the settings say."""
+    """Return torchvision's transforms for the settings."""
     parts: dict[str, Any] = {
         "flip": transforms.RandomHorizontalFlip(),
         "rotate": transforms.RandomRotation(
@@ -81,10 +81,10 @@ def compose(settings: TrainingSettings, height: int, width: int) -> Callable[[Im
     return composed
 
 
-def make_rivals(
+def make_variants(
     settings: TrainingSettings, shape: tuple[int, int, int]
 ) -> dict[str, Callable[[], Tensor]]:
-    """Return both ways to change one batch."""
+    """Return both ways to augment one batch."""
     generator = torch.Generator().manual_seed(0)
     size = (BATCH, *shape)
     images = torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
@@ -97,16 +97,16 @@ def make_rivals(
     }
 
 
-def measure(rivals: dict[str, Callable[[], Tensor]], repeats: int) -> dict[str, list[float]]:
-    """Time the rivals in turn; return the milliseconds of every batch after the first."""
-    taken: dict[str, list[float]] = {name: [] for name in rivals}
+def measure(variants: dict[str, Callable[[], Tensor]], repeats: int) -> dict[str, list[float]]:
+    """Time both ways in turn; return the milliseconds of every batch after the first."""
+    taken: dict[str, list[float]] = {name: [] for name in variants}
     for repeat in range(repeats + 1):
-        for name, change in rivals.items():
+        for name, change in variants.items():
             begin = time.thread_time()
             changed = change()
             if repeat > 0:
                 taken[name].append(1000 * (time.thread_time() - begin))
-            # Work left undone is not speed.
+            # Skipping work is not speed.
             assert changed.dtype == torch.float32
             assert changed.shape[0] == BATCH
             assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
@@ -120,7 +120,7 @@ def compare(repeats: int) -> list[dict[str, Any]]:
         for case, config in CASES.items():
             if case == "jitter with hue" and shape[0] == 1:
                 continue  # a grey image has no hue
-            taken = measure(make_rivals(config, shape), repeats)
+            taken = measure(make_variants(config, shape), repeats)
             medians = {name: statistics.median(values) for name, values in taken.items()}
             row = {
                 "shape": "x".join(map(str, shape)),
@@ -147,8 +147,8 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def profile() -> None:
-    """Print what torch does in the largest case."""
-    change = make_rivals(CASES["all"], SHAPES[-1])["searchlab"]
+    """Print torch's profile of the largest case."""
+    change = make_variants(CASES["all"], SHAPES[-1])["searchlab"]
     change()
     with torch.profiler.profile() as profiler:
         change()
@@ -156,13 +156,15 @@ def profile() -> None:
 
 
 def main() -> None:
-    """Compare, or profile."""
+    """Compare or profile."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=10, help="the median of so many batches")
+    parser.add_argument(
+        "--repeats", type=int, default=10, help="take the median of this many batches"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", action="store_true", help="profile the largest case instead")
     options = parser.parse_args()
-    prepare_process(num_threads=1)  # as the workers of a study are
+    prepare_process(num_threads=1)  # as in a study's workers
     torch.manual_seed(0)  # torchvision draws from the global generator
     if options.profile:
         profile()

@@ -1,15 +1,15 @@
-"""What a trial costs on top of its training: this engine against what one would use instead.
+"""What a trial costs on top of its training: this engine against what you would use instead.
 
-The same trivial trial of ten epochs, over the same five parameters, with two workers and every
-epoch written to an SQLite file, in one run:
+Each runs the same trivial trial of ten epochs, over the same five parameters, with two workers, and
+writes every epoch to an SQLite file:
 
-- searchlab: its ledger, its adapters of Ray Tune, its storage; only the training is taken out;
-- tune_optuna: Ray Tune with OptunaSearch and a function trainable, all as they come;
+- searchlab: its ledger, its adapters to Ray Tune, its storage; only the training is removed;
+- tune_optuna: Ray Tune with OptunaSearch and a function trainable, all with their defaults;
 - optimize: plain ``study.optimize(n_jobs=2)``, without Ray.
 
 All three write to SQLite with searchlab's settings (WAL), which favours the other two. Each runs in
-a process of its own. The time of an experiment goes from its first ask to its last tell, as the
-storage has it; starting Ray is left out, starting workers is not.
+its own process. The time of an experiment is from its first ask to its last tell, as recorded in
+the storage; it excludes starting Ray but includes starting workers.
 
     python benchmarks/engine.py
     python benchmarks/engine.py --repeats 3 --json
@@ -47,7 +47,7 @@ INITS = ["default", "kaiming_normal", "xavier_normal"]
 
 
 def make_value(lr: float, dropout: float, epoch: int) -> float:
-    """Stand in for training: some accuracy that the parameters and the epoch decide."""
+    """Replace training: return an accuracy computed from the parameters and the epoch."""
     return (1.0 - dropout) * (1.0 - lr) * epoch / (epoch + 1.0)
 
 
@@ -71,7 +71,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     from searchlab.training.run import TrialFolders
 
     class TrivialRun:
-        """What TrialRun is to the engine, without the training."""
+        """Replaces TrialRun in the engine, without training."""
 
         def __init__(self, config: TrialConfig) -> None:
             self._config = config
@@ -104,7 +104,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
         from searchlab.engine.ray.worker import TrialActor
 
         class TrivialActor(TrialActor):  # type: ignore[misc]  # Ray ships no types
-            """The engine's worker, whose trials train nothing."""
+            """The engine's worker, with trials that train nothing."""
 
             def _begin(self) -> Any:
                 return TrivialRun(TrialConfig.from_json(self._config_json))
@@ -144,7 +144,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     return lambda: run_on_ray(session, load_worker=load_worker)
 
 
-# What one would use instead
+# What you would use instead
 
 
 def run_tune_optuna(num_trials: int, storage: Any, folder: Path) -> Callable[[], None]:
@@ -213,7 +213,7 @@ VARIANTS: dict[str, Callable[[int, Any, Path], Callable[[], None]]] = {
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open SQLite as searchlab does; a function that OptunaSearch can pickle, as it must."""
+    """Open SQLite as searchlab does; a function, because OptunaSearch must pickle it."""
     connection = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -221,7 +221,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def open_benchmark_storage(variant: str, path: Path) -> Any:
-    """Open searchlab's storage for searchlab, its equal for the others."""
+    """Open searchlab's storage for searchlab, an equal one for the others."""
     from optuna.storages import RDBStorage
 
     from searchlab.study.storage.opening import open_storage, sqlite_url
@@ -247,7 +247,7 @@ def measure(variant: str, num_trials: int, profile: bool) -> float:
         else:
             experiment()
         trials = optuna.load_study(study_name=STUDY, storage=storage).trials
-    # Work left undone is not speed.
+    # Skipping work is not speed.
     assert len(trials) == num_trials, len(trials)
     for trial in trials:
         assert trial.state == optuna.trial.TrialState.COMPLETE, trial
@@ -259,7 +259,7 @@ def measure(variant: str, num_trials: int, profile: bool) -> float:
 
 
 def measure_apart(variant: str, num_trials: int) -> float:
-    """Run one experiment in a process of its own; return its seconds per trial."""
+    """Run one experiment in its own process; return its seconds per trial."""
     command = [sys.executable, __file__, "--variant", variant, "--trials", str(num_trials)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -268,7 +268,7 @@ def measure_apart(variant: str, num_trials: int) -> float:
 
 
 def compare(num_trials: int, repeats: int) -> dict[str, Any]:
-    """Measure all variants in turn, ``repeats`` times over."""
+    """Measure all variants in turn, ``repeats`` times."""
     seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
     for _ in range(repeats):
         for variant, taken in seconds.items():
@@ -296,12 +296,12 @@ def print_table(outcome: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Compare, or run one variant for ``compare``."""
+    """Compare the variants, or run one for ``compare``."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--repeats", type=int, default=1, help="the median of so many runs")
+    parser.add_argument("--repeats", type=int, default=1, help="take the median of this many runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--variant", choices=VARIANTS, help="run this one only, in this process")
+    parser.add_argument("--variant", choices=VARIANTS, help="run only this one, in this process")
     parser.add_argument("--profile", action="store_true", help="with --variant: profile the driver")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

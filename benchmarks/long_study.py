@@ -1,4 +1,4 @@
-"""A study of many finished trials, made up for ``scale.py``: in a run folder, and in memory."""
+"""A synthetic study of many finished trials for ``scale.py``, in a run folder and in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUDY = "scale-benchmark"
 
 
 def describe_study(pruner: str = "none") -> dict[str, Any]:
-    """Return the study: twelve parameters in every trial, six of them its family's own."""
+    """Return the study: every trial has twelve parameters, six of them its family's own."""
     layers = {"each_layer": [16, 32, 64]}
     return {
         "name": STUDY,
@@ -45,11 +45,11 @@ def describe_study(pruner: str = "none") -> dict[str, Any]:
     }
 
 
-# Finished trials, made up
+# Synthetic finished trials
 
 
 class DrawnTrial:
-    """Draws what it is asked for, as a trial of a random search, without any study."""
+    """Draws parameters like a trial of a random search, without a study."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -57,7 +57,7 @@ class DrawnTrial:
         self.distributions: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """Draw one of a list."""
+        """Draw one of the choices."""
         from optuna.distributions import CategoricalDistribution
 
         return self._note(name, self._rng.choice(choices), CategoricalDistribution(choices))
@@ -85,7 +85,7 @@ class DrawnTrial:
 
 
 def make_templates(size: int) -> Iterator[Any]:
-    """Yield finished trials with all that the ledger writes of a search trial."""
+    """Yield finished trials with everything that the ledger writes for a search trial."""
     from optuna.trial import FrozenTrial, TrialState
 
     from searchlab.study import trial_record as attr
@@ -128,7 +128,7 @@ def make_templates(size: int) -> Iterator[Any]:
 
 
 def fill_database(storage: Any, study_id: int, size: int) -> None:
-    """Insert finished trials: storing them one by one through Optuna takes minutes."""
+    """Insert finished trials; storing them one by one through Optuna takes minutes."""
     import sqlalchemy
     from optuna.distributions import distribution_to_json
     from optuna.storages._rdb import models
@@ -195,7 +195,7 @@ def make_spec(pruner: str = "none") -> Any:
 
 
 def make_space(spec: Any) -> Any:
-    """Return what it searches."""
+    """Return the study's space."""
     from searchlab.study.space.study_space import SpecSpace
 
     return SpecSpace(spec)
@@ -257,7 +257,7 @@ def open_ledger(folder: Path, study: Any, pruner: str = "none") -> Any:
 
 
 def open_in_memory(size: int) -> Any:
-    """Return Optuna's own study of the same trials, with the sampler that the project uses."""
+    """Return a plain Optuna study of the same trials, with the sampler that the project uses."""
     import optuna
 
     study = optuna.create_study(
@@ -272,7 +272,7 @@ def open_in_memory(size: int) -> Any:
 
 
 def make_result(config: Any, epoch: int, value: float) -> Any:
-    """Return what a worker would send."""
+    """Return the result that a worker would send."""
     from searchlab.training.results import EpochResult, FoldMetrics
 
     fold = FoldMetrics(

@@ -1,9 +1,9 @@
-"""What a long study costs its driver: every step at 100, 1,000 and 10,000 finished trials.
+"""What a long study costs its driver: every step with 100, 1,000 and 10,000 finished trials.
 
-Trials of 20 epochs in a space of families, 12 parameters each, in SQLite as a run folder has it.
-Beside ask and prune stands Optuna alone, the same sampler and pruner on an in-memory study of as
-many trials, the two taking turns in one process. Each size is measured in a process of its own,
-whose first act is to resume the study. Then 64 simulated workers report twice a second each.
+Trials have 20 epochs and 12 parameters in a space of families, in SQLite as in a run folder. Ask
+and prune are compared with Optuna alone, the same sampler and pruner on an in-memory study of as
+many trials; the two take turns in one process. Each size is measured in its own process, which
+first resumes the study. Then 64 simulated workers each report twice a second.
 
     python benchmarks/scale.py
     python benchmarks/scale.py --trials 100 1000 --quick
@@ -46,32 +46,32 @@ from long_study import (
 )
 
 PRUNERS = ("median", "successive_halving", "hyperband")
-REPORTS_PER_SECOND = 2.0  # of each simulated worker
+REPORTS_PER_SECOND = 2.0  # by each simulated worker
 
 
 # Measuring
 
 
 class Stopwatch:
-    """Seconds by what they were spent on."""
+    """Seconds by the step they were spent on."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
 
     def time(self, name: str, act: Callable[..., Any], *arguments: Any) -> Any:
-        """Do something and note what it took."""
+        """Run a step and record its time."""
         begin = time.perf_counter()
         outcome = act(*arguments)
         self.seconds.setdefault(name, []).append(time.perf_counter() - begin)
         return outcome
 
     def milliseconds(self) -> dict[str, float]:
-        """Return the median of each."""
+        """Return the median of each step."""
         return {name: 1e3 * statistics.median(taken) for name, taken in self.seconds.items()}
 
 
 def measure_steps(folder: Path, size: int, repeats: int) -> dict[str, Any]:
-    """Resume the study, then time every step, ours and Optuna's in turn."""
+    """Resume the study, then time every step, searchlab's and Optuna's in turn."""
     before = peak_megabytes()
     begin = time.perf_counter()
     study = open_recorded(folder)
@@ -93,10 +93,10 @@ def measure_steps(folder: Path, size: int, repeats: int) -> dict[str, Any]:
 
 
 def measure_trials(ledger: Any, config: Any, alone: Any, watch: Stopwatch, repeats: int) -> None:
-    """Time ask, report and tell; and Optuna's ask on its own."""
+    """Time ask, report and tell, and Optuna's ask alone."""
     space = make_space(make_spec())
     for repeat in range(repeats + 1):
-        used = Stopwatch() if repeat == 0 else watch  # the first turn warms up
+        used = Stopwatch() if repeat == 0 else watch  # the first round warms up
         for epoch in range(1, EPOCHS + 1):
             used.time("report", ledger.report, make_result(config, epoch, 0.5))
         used.time("tell", ledger.tell, config.number)
@@ -113,7 +113,7 @@ def ask_alone(study: Any, space: Any) -> Any:
 
 
 def measure_pruner(name: str, folder: Path, alone: Any, watch: Stopwatch, repeats: int) -> None:
-    """Time the decisions on trials that live to their end, which take the longest."""
+    """Time the decisions on trials that train to their end, which take the longest."""
     import optuna
 
     study = open_recorded(folder, name)
@@ -154,17 +154,17 @@ def measure_reading(folder: Path, size: int) -> dict[str, Any]:
 
 
 def measure_load(folder: Path, workers: int, seconds: float, pruner: str) -> dict[str, Any]:
-    """Let simulated workers report on time, and see how late the ledger records it.
+    """Make simulated workers report on time, and measure how late the ledger records it.
 
-    Every worker reports twice a second; when its trial ends it takes the next and goes on. As in
-    the engine, one thread does it all, in the order in which the reports are due.
+    Every worker reports twice a second and starts the next trial when its own ends. As in the
+    engine, one thread does everything, in the order in which the reports are due.
     """
     study = open_recorded(folder, pruner)
     ledger = open_ledger(folder, study, pruner)
     configs = [ledger.ask() for _ in range(workers)]
     period = 1.0 / REPORTS_PER_SECOND
     begin = time.perf_counter()
-    # Each at another epoch: of a long study's trials no two begin together.
+    # Each starts at another epoch, because trials of a long study do not start together.
     due = [
         (begin + period * worker / workers, worker, 1 + EPOCHS * worker // workers)
         for worker in range(workers)
@@ -208,9 +208,9 @@ def measure_load(folder: Path, workers: int, seconds: float, pruner: str) -> dic
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process has had."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage counts what the parent had when it forked
+    if status.exists():  # getrusage includes the parent's memory at the fork
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -220,7 +220,7 @@ def peak_megabytes() -> float:
 
 
 def run_apart(*options: object) -> dict[str, Any]:
-    """Measure in a process of its own."""
+    """Measure in a separate process."""
     command = [sys.executable, __file__, *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -255,7 +255,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
             begin = time.perf_counter()
             make_run(folder, size)
             filled = time.perf_counter() - begin
-            print(f"{size} trials made up in {filled:.1f} s", file=sys.stderr)
+            print(f"{size} trials generated in {filled:.1f} s", file=sys.stderr)
             shared = ("--folder", folder, "--size", size)
             reading = run_apart(*shared, "--part", "reading")
             steps = run_apart(*shared, "--part", "steps", "--repeats", options.repeats)
@@ -276,7 +276,7 @@ def print_tables(outcome: dict[str, Any]) -> None:
             print(f"{name + unit:26}" + "".join(f"{row[name]:>10.2f}" for row in sizes))
     for row in outcome["load"]:
         print(
-            f"\n{row['workers']} workers beside {row['size']:,} finished trials, {row['pruner']}: "
+            f"\n{row['workers']} workers with {row['size']:,} finished trials, {row['pruner']}: "
             f"{row['reports']} reports of {row['trials']} trials in {row['seconds']:.1f} s, "
             f"{row['trials_with_loss']} trials with a loss; lag median {row['lag_median_ms']:.1f}, "
             f"p95 {row['lag_p95_ms']:.1f}, max {row['lag_max_ms']:.1f} ms; "
@@ -285,13 +285,17 @@ def print_tables(outcome: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Compare, or measure one part for ``run_apart``."""
+    """Compare everything, or measure one part for ``run_apart``."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--repeats", type=int, default=10, help="trials timed at each size")
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the simulated workers")
-    parser.add_argument("--pruner", choices=PRUNERS, default="hyperband", help="of those workers")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="duration of the simulated reports"
+    )
+    parser.add_argument(
+        "--pruner", choices=PRUNERS, default="hyperband", help="the pruner of the simulated trials"
+    )
     parser.add_argument("--quick", action="store_true", help="3 repeats, 10 s, up to 1,000 trials")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--part", choices=("steps", "reading", "load"), help=argparse.SUPPRESS)

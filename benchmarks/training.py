@@ -1,11 +1,11 @@
 """What an epoch of training costs: searchlab's member against a data loader and a plain loop.
 
-Both train the same networks by Adam in batches of 128, on the same images in memory, on one thread
-and without further processes. The rival is what one would write: a data loader that brings PIL
-images through torchvision's transforms one after the other, and the usual loop in float32. Each
-side has a process of its own, since the worker's allocator is a setting of the whole process. The
-two are timed in turn, in seconds of the processor, so that what else runs on the machine disturbs
-both as little as it can.
+Both train the same networks with Adam in batches of 128, on the same images in memory, on one
+thread and without further processes. The alternative is what you would write: a data loader that
+passes PIL images through torchvision's transforms one by one, and the usual loop in float32. Each
+side has its own process, because the worker's allocator is a setting of the whole process. The two
+are timed in turn, in CPU seconds, so that other programs on the machine disturb both as little as
+possible.
 
     python benchmarks/training.py
     python benchmarks/training.py --data-dir ~/datasets --images 12800 --repeats 7 --json
@@ -51,7 +51,7 @@ from searchlab.training.process import prepare_process
 BATCH = 128
 FEWEST_IMAGES = 10 * BATCH
 LR = 1e-3
-MEAN, STD = 0.2860, 0.3530  # FashionMNIST's, as one would write them down
+MEAN, STD = 0.2860, 0.3530  # FashionMNIST's, as you would write them
 SHAPE = (1, 28, 28)
 NUM_CLASSES = 10
 MODELS = {"a2": "report 000", "2conv1fc": "report 003"}
@@ -59,24 +59,24 @@ MODELS = {"a2": "report 000", "2conv1fc": "report 003"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One way to train; ``rival`` names the case that its speed is divided by."""
+    """One way to train; its speed is divided by that of the case ``reference``."""
 
     searchlab: bool
     precision: Precision = "float32"
     augmented: bool = False
-    rival: str
+    reference: str
 
 
 CASES = {
-    "loader": Case(searchlab=False, rival="loader"),
-    "float32": Case(searchlab=True, rival="loader"),
-    "bfloat16": Case(searchlab=True, precision="bfloat16", rival="loader"),
-    "loader flip+crop": Case(searchlab=False, augmented=True, rival="loader flip+crop"),
-    "float32 flip+crop": Case(searchlab=True, augmented=True, rival="loader flip+crop"),
+    "loader": Case(searchlab=False, reference="loader"),
+    "float32": Case(searchlab=True, reference="loader"),
+    "bfloat16": Case(searchlab=True, precision="bfloat16", reference="loader"),
+    "loader flip+crop": Case(searchlab=False, augmented=True, reference="loader flip+crop"),
+    "float32 flip+crop": Case(searchlab=True, augmented=True, reference="loader flip+crop"),
 }
 
 Epoch = Callable[[int], float]
-"""Trains the epoch of this number, from 1; returns its mean loss."""
+"""Trains the epoch with this number, from 1, and returns its mean loss."""
 
 
 # The images
@@ -84,7 +84,7 @@ Epoch = Callable[[int], float]
 
 @functools.cache
 def load_images(data_dir: Path | None, num_images: int) -> ImageData:
-    """Return FashionMNIST's first images, or noise with a bright bar that tells the class."""
+    """Return FashionMNIST's first images, or noise with a bright bar that shows the class."""
     if data_dir is not None:
         return limit_training(load_dataset("fashion_mnist", data_dir), num_images)
     generator = np.random.default_rng(0)
@@ -106,14 +106,14 @@ def load_images(data_dir: Path | None, num_images: int) -> ImageData:
 
 
 def make_member_epoch(model: str, case: Case, data: ImageData) -> Epoch:
-    """Return the epoch of the member that trains on all images, as a worker runs it."""
+    """Return an epoch of the member that trains on all images, as a worker runs it."""
     config = TrialConfig(
         number=0,
         seed=0,
         dataset=data.name,
         model=ModelConfig(family=model),
         settings=TrainingSettings(
-            epochs=10_000,  # more than are run; the rate is constant
+            epochs=10_000,  # more than are run; the learning rate is constant
             batch_size=BATCH,
             optimizer="adam",
             lr=LR,
@@ -127,11 +127,11 @@ def make_member_epoch(model: str, case: Case, data: ImageData) -> Epoch:
     return lambda number: member.train_epoch(number)[0]
 
 
-# What one would write instead
+# What you would write instead
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's own datasets give them: made into PIL's, then transformed."""
+    """Images as torchvision's datasets return them: converted to PIL, then transformed."""
 
     def __init__(self, data: ImageData, transform: Callable[[Image.Image], Tensor]) -> None:
         self._images = data.train_images[:, 0]
@@ -142,12 +142,12 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return len(self._labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return image and label."""
+        """Return an image and its label."""
         return self._transform(Image.fromarray(self._images[index])), self._labels[index]
 
 
 def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
-    """Return the epoch of the usual loop, on a network of the same family."""
+    """Return an epoch of the usual loop, on a network of the same family."""
     _, height, width = SHAPE
     changes = [
         transforms.RandomHorizontalFlip(),
@@ -188,7 +188,7 @@ def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
 
 @functools.cache
 def make_epoch(model: str, name: str, data_dir: Path | None, num_images: int) -> Epoch:
-    """Return a case's epoch in this process; its network and images stay from call to call."""
+    """Return a case's epoch in this process; its network and images stay between calls."""
     case, data = CASES[name], load_images(data_dir, num_images)
     return (make_member_epoch if case.searchlab else make_loader_epoch)(model, case, data)
 
@@ -196,20 +196,20 @@ def make_epoch(model: str, name: str, data_dir: Path | None, num_images: int) ->
 def measure_epoch(
     model: str, name: str, data_dir: Path | None, num_images: int, number: int
 ) -> float:
-    """Train one epoch in this process; return its images per second of the processor."""
+    """Train one epoch in this process; return its images per CPU second."""
     train = make_epoch(model, name, data_dir, num_images)
     num_trained = len(load_images(data_dir, num_images).train_labels)
     begin = time.process_time()
     loss = train(number)
     rate = num_trained / (time.process_time() - begin)
-    # Work left undone is not speed, and a network that learns is well below a guess.
+    # Skipping work is not speed, and a network that learns has a loss well below guessing.
     assert math.isfinite(loss), loss
     assert number < 3 or loss < math.log(NUM_CLASSES), loss
     return rate
 
 
 def start_process(searchlab: bool) -> ProcessPoolExecutor:
-    """Return a process to train in: with a worker's settings, or with one thread and no more."""
+    """Return a process to train in: with a worker's settings, or only with one thread."""
     prepare, argument = (prepare_process, 1) if searchlab else (torch.set_num_threads, 1)
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=prepare, initargs=(argument,))
@@ -218,7 +218,7 @@ def start_process(searchlab: bool) -> ProcessPoolExecutor:
 def compare(
     models: list[str], data_dir: Path | None, num_images: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """Measure every case in turn, ``repeats`` times over and once before, which does not count."""
+    """Measure every case in turn, ``repeats`` times after one run that does not count."""
     rates: dict[tuple[str, str], list[float]] = {
         (model, name): [] for model in models for name in CASES
     }
@@ -238,9 +238,9 @@ def compare(
             "images_per_second": statistics.median(taken),
             "lowest": min(taken),
             "highest": max(taken),
-            "rival": CASES[name].rival,
-            "times_rival": statistics.median(taken)
-            / statistics.median(rates[model, CASES[name].rival]),
+            "reference": CASES[name].reference,
+            "times_reference": statistics.median(taken)
+            / statistics.median(rates[model, CASES[name].reference]),
         }
         for (model, name), taken in rates.items()
     ]
@@ -253,11 +253,11 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         label = f"{row['model']} {row['training']}"
         rates = (row["images_per_second"], row["lowest"], row["highest"])
         cells = " ".join(f"{rate:8,.0f}" for rate in rates)
-        print(f"{label:30} {cells} {row['times_rival']:9.2f}")
+        print(f"{label:30} {cells} {row['times_reference']:9.2f}")
 
 
 def profile(model: str, data_dir: Path | None, num_images: int) -> None:
-    """Print what torch does in searchlab's epoch in float32."""
+    """Print torch's profile of searchlab's epoch in float32."""
     prepare_process(num_threads=1)
     train = make_epoch(model, "float32", data_dir, num_images)
     train(1)
@@ -267,23 +267,27 @@ def profile(model: str, data_dir: Path | None, num_images: int) -> None:
 
 
 def main() -> None:
-    """Compare, or profile."""
+    """Compare or profile."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--data-dir", type=Path, help="train on FashionMNIST, which is there")
-    parser.add_argument("--images", type=int, default=3200, help="so many an epoch")
-    parser.add_argument("--repeats", type=int, default=5, help="the median of so many epochs")
+    parser.add_argument(
+        "--data-dir", type=Path, help="train on FashionMNIST, which this folder holds"
+    )
+    parser.add_argument("--images", type=int, default=3200, help="images per epoch")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="take the median of this many epochs"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", action="store_true", help="profile the first model instead")
     options = parser.parse_args()
     if options.images < FEWEST_IMAGES:
-        parser.error(f"--images must be at least {FEWEST_IMAGES}, in which a network learns")
+        parser.error(f"--images must be at least {FEWEST_IMAGES}, so that a network learns")
     if options.profile:
         profile(options.models[0], options.data_dir, options.images)
         return
     try:
         rows = compare(options.models, options.data_dir, options.images, options.repeats)
-    except InputError as error:  # of the data folder
+    except InputError as error:  # errors of the data folder
         parser.error(str(error))
     if options.json:
         environment = {

@@ -1,13 +1,13 @@
-"""A dataset of one's own: four shapes, drawn by numpy, so that it needs no files.
+"""Your own dataset: four shapes, drawn with numpy, so it needs no files.
 
 A dataset is a function under ``register_dataset`` that takes the data folder and returns
-``ImageData``: uint8 images [N, C, H, W] and int64 labels [N], training and test. What is known
-without loading them (shape, classes, counts) stands in the decorator, for `searchlab data list`
-and the checks before a study. A dataset with files names them in ``files``, relative to the data
-folder; see searchlab/data/usps.py for one that can be fetched.
+``ImageData``: uint8 images [N, C, H, W] and int64 labels [N], training and test. The decorator
+gives what is known without loading them (shape, classes, counts), for `searchlab data list` and the
+checks before a study. A dataset with files names them in ``files``, relative to the data folder;
+see searchlab/data/usps.py for one that can be fetched.
 
-Draw from generators with fixed seeds: images that differ between two calls are refused by
-`searchlab study resume`.
+Draw from generators with fixed seeds: `searchlab study resume` refuses images that differ between
+two calls.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NUM_TEST = 400
     num_classes=NUM_CLASSES,
     num_train=NUM_TRAIN,
     num_test=NUM_TEST,
-    summary="squares, discs, crosses and rings in noise, drawn on the spot",
+    summary="squares, discs, crosses and rings in noise, drawn when loaded",
 )
 def load_shapes(_root: Path) -> ImageData:
-    """Draw the shapes; nothing is read from the data folder."""
+    """Draw the shapes; the data folder is not read."""
     train_images, train_labels = _draw_images(NUM_TRAIN, seed=1)
     test_images, test_labels = _draw_images(NUM_TEST, seed=2)
     return ImageData(
@@ -49,7 +49,7 @@ def load_shapes(_root: Path) -> ImageData:
 
 
 def _draw_images(count: int, *, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return images [count, 1, SIDE, SIDE] and their labels, as many of each class."""
+    """Return images [count, 1, SIDE, SIDE] and their labels, equally many of each class."""
     generator = np.random.default_rng(seed)
     labels = generator.permutation(np.arange(count, dtype=np.int64) % NUM_CLASSES)
     masks = np.stack([_draw_mask(int(label), generator) for label in labels])

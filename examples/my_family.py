@@ -1,18 +1,18 @@
-"""A family of one's own: depthwise-separable convolutions, after MobileNet (Howard et al. 2017).
+"""Your own family: depthwise-separable convolutions, after MobileNet (Howard et al. 2017).
 
 Run it with:
 
     searchlab study run examples/my_family.yaml --plugin examples/my_family.py
 
-What a family is:
+A family has two parts:
 - a class of parameters. Each field has a default and a description; its bounds are checked in
   every space. A ``PerLayer`` field may have one value for each of the ``depth`` layers.
-- a function that builds the network, under ``register_family``. Its name is the family's name in
-  a space, the first line of its docstring the family's summary. ``first_conv`` names the layer
+- a function under ``register_family`` that builds the network. Its name is the family's name in a
+  space; the first line of its docstring is the family's summary. ``first_conv`` names the layer
   that the schemes HF and HT set by hand; None for a family without one.
 
-A space puts these parameters under the family, so that they are searched only where it is chosen,
-and those of layer 3 only where depth is at least 3.
+A space lists these parameters under the family, so they are searched only if it is chosen, and
+those of layer 3 only if depth is at least 3.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Channels = Annotated[int, Field(ge=1, le=512)]
 
 
 class SeparableParameters(FamilyParameters):
-    """What makes one separable network differ from another."""
+    """The parameters of a separable network."""
 
     depth: int = Field(2, ge=1, le=6, description="number of separable blocks")
     width: PerLayer[Channels] = Field(16, description="channels after a block")
@@ -39,7 +39,7 @@ class SeparableParameters(FamilyParameters):
     stem: int = Field(8, ge=1, le=64, description="filters of the first convolution")
     norm: Literal["none", "batch"] = Field("batch", description="normalisation after a block")
     head: Literal["flatten", "average"] = Field(
-        "flatten", description="what the classifier sees: every place of the map, or their mean"
+        "flatten", description="what the classifier sees: the whole feature map, or its mean"
     )
 
 
@@ -58,7 +58,7 @@ def separable(
     kernels = each_layer(parameters.kernel, depth)
     for number, (out, kernel) in enumerate(zip(widths, kernels, strict=True), start=1):
         layers[f"block{number}"] = _make_block(channels, out, kernel, norm=parameters.norm)
-        if min(height, width) >= 4:  # any depth takes any image
+        if min(height, width) >= 4:  # so any depth accepts any image
             layers[f"pool{number}"] = nn.MaxPool2d(2)
             height, width = height // 2, width // 2
         channels = out
@@ -66,14 +66,14 @@ def separable(
         layers["average"] = nn.AdaptiveAvgPool2d(1)
         height = width = 1
     layers["flatten"] = nn.Flatten()
-    # searchlab's own dropout: torch's draws from the global generator, and would not repeat.
+    # searchlab's own dropout: torch's draws from the global generator and would not repeat.
     layers["dropout1"] = SeededDropout(dropout)
     layers["fc1"] = nn.Linear(channels * height * width, num_classes)
     return nn.Sequential(layers)
 
 
 def _make_block(channels: int, out: int, kernel: int, *, norm: str) -> nn.Module:
-    """[B, channels, H, W] to [B, out, H, W]: filter each channel, then mix the channels."""
+    """Map [B, channels, H, W] to [B, out, H, W]: filter each channel, then mix the channels."""
     return nn.Sequential(
         nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels),
         nn.Conv2d(channels, out, 1),

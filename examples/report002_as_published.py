@@ -1,26 +1,26 @@
 """Report 002's two networks as its listing prints them, mistakes included, as a plugin.
 
 The report trains them with Adam, lr 3.35e-4, batches of 128, 60 epochs, and prints peaks of
-34.9 / 38.0 / 39.4 % (NetA1: HF, HT, DT) and 70.3 / 70.6 / 79.6 % (NetA2). It puts the gap between
-the two down to the second convolution. The end of ``forward`` matters more:
+34.9 / 38.0 / 39.4 % (NetA1: HF, HT, DT) and 70.3 / 70.6 / 79.6 % (NetA2). It attributes the gap
+between the two to the second convolution. The end of ``forward`` matters more:
 
 1. ``relu(linear1(x))``: ReLU on the logits. A class whose logit is negative for an image gets no
    gradient from it, and one that is negative for every image is dead: it is never learned.
-2. ``Softmax(dim=0)``: dimension 0 is the batch. Each *class* is normalised over the *images*, so
-   what an image is taken for depends on which others share its batch. Alone, it gets 1.0 for every
+2. ``Softmax(dim=0)``: dimension 0 is the batch. Each *class* is normalised over the *images*, so an
+   image's prediction depends on which others share its batch. An image alone gets 1.0 for every
    class, whatever the weights.
-3. ``CrossEntropyLoss`` on that, which applies log-softmax once more. Its inputs are positive and
-   sum to 1 over the images of a batch: with 10 classes in batches of 128, the most that all images
-   of a class can have there is about 1/13 each. So the loss stays between ln 10 = 2.303, which is
-   guessing, and about 2.23, and gradients are small throughout.
+3. ``CrossEntropyLoss`` then applies log-softmax once more. Its inputs are positive and sum to 1
+   over the images of a batch: with 10 classes in batches of 128, if all images of a class are to
+   have an equal value, it is at most about 1/13. So the loss stays between ln 10 = 2.303, which is
+   guessing, and about 2.23, and gradients are always small.
 
 Measured on FashionMNIST (DT, 4 epochs, 4 seeds): NetA1 33 to 42 % with 6 to 9 of 10 classes alive,
-NetA2 25 to 34 % with 4 or 5; the accuracy follows the number of classes that survive the first
-steps, which is luck, rather than the architecture. Shuffling the test images changes 5 to 16 % of
-the predictions. One image at a time, accuracy is 10 %. The same convolutions with raw logits and
+NetA2 25 to 34 % with 4 or 5. The accuracy follows the number of classes that survive the first
+steps, which is luck, not the architecture. Shuffling the test images changes 5 to 16 % of the
+predictions. With one image at a time, accuracy is 10 %. The same convolutions with raw logits and
 an ordinary cross-entropy reach 80 % (NetA1) and 76 % (NetA2) after 2 epochs.
 
-report002_as_published.yaml puts them side by side, from the same initial weights.
+report002_as_published.yaml compares them, starting from the same initial weights.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PUBLISHED_BATCH = 128
 
 
 class PublishedParameters(FamilyParameters):
-    """None: the published networks are fixed."""
+    """No parameters: the published networks are fixed."""
 
 
 @register_family(first_conv="conv1")
 def a1_as_published(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
 ) -> nn.Module:
-    """Report 002's NetA1 with softmax over the batch: a mistake kept on purpose."""
+    """Report 002's NetA1 with softmax over the batch, a mistake kept on purpose."""
     return _PublishedNetwork(image_shape, num_classes, num_convolutions=1)
 
 
@@ -51,7 +51,7 @@ def a1_as_published(
 def a2_as_published(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
 ) -> nn.Module:
-    """Report 002's NetA2 with softmax over the batch: a mistake kept on purpose."""
+    """Report 002's NetA2 with softmax over the batch, a mistake kept on purpose."""
     return _PublishedNetwork(image_shape, num_classes, num_convolutions=2)
 
 
@@ -81,7 +81,7 @@ class _PublishedNetwork(nn.Module):
         self.fc1 = nn.Linear(num_filters * height * width, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, num_classes], each column of which sums to 1 over a batch of 128."""
+        """Map [B, C, H, W] to [B, num_classes]; each column sums to 1 over a batch of 128."""
         x = self.relu(self.conv1(images))
         if self.conv2 is not None:
             x = self.relu(self.conv2(x))
@@ -90,9 +90,9 @@ class _PublishedNetwork(nn.Module):
 
 
 def softmax_over_batch(logits: Tensor) -> Tensor:
-    """Mistake 2, softmax over dimension 0, in batches of 128 as the report evaluated too.
+    """Apply mistake 2, softmax over dimension 0, in batches of 128, as in the report's evaluation.
 
-    searchlab evaluates in larger batches, where the figures would differ: that alone shows that
-    they are not a property of the network. Mistake 3 is that this goes into a cross-entropy.
+    searchlab evaluates in larger batches, in which the figures would differ: that alone shows that
+    they are not a property of the network. Mistake 3 is to pass the result to a cross-entropy.
     """
     return torch.cat([torch.softmax(batch, dim=0) for batch in logits.split(PUBLISHED_BATCH)])

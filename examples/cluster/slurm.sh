@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A study on the nodes of a Slurm job: sbatch examples/cluster/slurm.sh STUDY.yaml
-# Whenever the job is started again, by hand or by Slurm, the study goes on where it was.
+# If you or Slurm start the job again, the study continues where it stopped.
 #SBATCH --job-name=searchlab
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1
@@ -9,19 +9,19 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=searchlab-%j.log
-# Two minutes before the time is up: save everything, and queue again.
+# Two minutes before the time limit: save everything and requeue.
 #SBATCH --signal=B:USR1@120
 # For GPUs: --gpus-per-node=4
 set -euo pipefail
 
 study=${1:?usage: sbatch slurm.sh STUDY.yaml}
-# A folder that all nodes see. The storage is SEARCHLAB_STORAGE where that is set, else SQLite in
-# the run folder. While the job runs, no other machine may open that, not even to read: watch it
-# from this node, as README.md shows.
+# A folder that all nodes see. The storage is SEARCHLAB_STORAGE if it is set, else SQLite in the run
+# folder. While the job runs, no other machine may open the SQLite file, not even to read it: watch
+# the study from this node, as README.md shows.
 runs_dir=${SEARCHLAB_RUNS:-$PWD/runs}
-most_restarts=20
+max_restarts=20
 
-# --- Being stopped: USR1 when the time is nearly up, TERM by `scancel --batch --signal=TERM` ---
+# --- Stopping: USR1 shortly before the time limit, TERM from `scancel --batch --signal=TERM` ---
 driver='' requeue=no signalled=no
 end_early() {
   signalled=yes
@@ -34,7 +34,7 @@ clean_up() {
   local code=$?
   # 3: a machine failed, not the study.
   if [ "$code" -eq 3 ] || { [ "$requeue" = yes ] && [ "$code" -ne 0 ]; }; then
-    if [ "${SLURM_RESTART_COUNT:-0}" -lt "$most_restarts" ]; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt "$max_restarts" ]; then
       scontrol requeue "$SLURM_JOB_ID"
     fi
   fi
@@ -46,17 +46,17 @@ trap clean_up EXIT
 trap 'requeue=yes; end_early' USR1
 trap end_early TERM INT
 
-# --- The token: without it nobody, on whatever node, can talk to the cluster ---
+# --- The token: without it nobody on any node can use the cluster ---
 (umask 077 && mkdir -p "$job_dir" && openssl rand -hex 32 >"$job_dir/token")
 chmod 600 "$job_dir/token"
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$job_dir/token
 export RAY_TMPDIR=${TMPDIR:-/tmp} RAY_USAGE_STATS_ENABLED=0
 
-# The steps inherit the environment, but need no password of a database.
+# The steps inherit the environment but do not need the database's password.
 storage=${SEARCHLAB_STORAGE:-}
 unset SEARCHLAB_STORAGE
 
-# --- Ray: the head on the first node, which is where this script runs ---
+# --- Ray: the head runs on the first node, as this script does ---
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 head_ip=$(getent ahostsv4 "$head" | awk 'NR == 1 { print $1 }')
 address=$head_ip:$((20000 + SLURM_JOB_ID % 10000))
@@ -91,7 +91,7 @@ while seen < wanted and time.monotonic() < deadline:
     ray.shutdown()
 if seen < wanted:
     print(f"only {seen} of {wanted} nodes came up", file=sys.stderr)
-    sys.exit(3)  # as searchlab does where a machine failed: queue again
+    sys.exit(3)  # the code that searchlab uses if a machine failed: requeue
 PYTHON
 
 # --- The study ---
@@ -109,7 +109,7 @@ driver=$!
 while :; do
   signalled=no code=0
   wait "$driver" || code=$?
-  # A signal to this script ends `wait` before the driver has ended.
+  # A signal to this script interrupts `wait` while the driver still runs.
   if [ "$signalled" = no ]; then
     break
   fi
