@@ -1,4 +1,4 @@
-"""BaselineSpec: the fixed rivals of a study, as a grid and as single rows."""
+"""BaselineSpec: the baselines of a study, as a grid and as separate rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _check_row_name(value: str) -> str:
     if not value.strip() or len(value) > 64 or not value.isprintable():
         raise InputError("must be 1 to 64 printable characters", found=value)
     if value == SEARCH:
-        raise InputError(f"is taken: {value!r} stands for the search's best trial")
+        raise InputError(f"is reserved: {value!r} means the search's best trial")
     return value
 
 
@@ -31,23 +31,23 @@ ComparedPair = Annotated[tuple[str, str], BeforeValidator(to_tuple)]
 
 
 class BaselineRow(Spec):
-    """One fixed rival: an architecture, its own parameters, and how its training differs.
+    """One baseline: an architecture, its own parameters, and how its training differs.
 
-    What it has of the searched parameters must lie in the space, because all trials of a study are
-    recorded in the same ranges and choices (docs/design.md, decision 4).
+    Its values for searched parameters must be in the space, because all trials of a study are
+    recorded with the same ranges and choices (docs/design.md, decision 4).
     """
 
-    name: RowName = Field(description="how leaderboards name it")
+    name: RowName = Field(description="its name in leaderboards")
     architecture: str = Field(description="a family or preset; see `searchlab space families`")
     scheme: Scheme = Field("DT", description="HF, HT or DT")
     parameters: dict[str, Value] = Field(
-        default_factory=dict, description="the family's own parameters, which its space searches"
+        default_factory=dict, description="values for the family's own parameters"
     )
     training: TrainingSettings = Field(
         default_factory=TrainingSettings, description="what differs from the other baselines"
     )
     folds: Literal["all", "search"] | None = Field(
-        None, description="as for all baselines, where this one differs"
+        None, description="overrides baselines.folds for this baseline"
     )
 
 
@@ -55,7 +55,7 @@ _INHERITED = TrainingSettings()
 
 
 class BaselineSpec(Spec):
-    """The fixed rivals: every architecture with every scheme, and rows of their own."""
+    """The baselines: every architecture with every scheme, and separate rows."""
 
     architectures: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
         ("a1", "a2"), description="families of `searchlab space families`; empty for no grid"
@@ -63,13 +63,13 @@ class BaselineSpec(Spec):
     schemes: Annotated[tuple[Scheme, ...], BeforeValidator(to_tuple)] = Field(
         SCHEMES,
         json_schema_extra={"minItems": 1},
-        description="how the first convolution of each begins and whether it is trained",
+        description="how each one's first convolution is initialised and whether it is trained",
     )
     rows: Annotated[tuple[BaselineRow, ...], BeforeValidator(to_tuple)] = Field(
-        (), description="rivals beside the grid, each with a name"
+        (), description="baselines outside the grid, each with a name"
     )
     only: Annotated[tuple[str, ...] | None, BeforeValidator(to_tuple)] = Field(
-        None, description="run only the baselines of these names"
+        None, description="run only the baselines with these names"
     )
     training: TrainingSettings = Field(
         default_factory=TrainingSettings, description="what differs from the study's training"
@@ -78,7 +78,7 @@ class BaselineSpec(Spec):
         "all", description="cross-validate on all folds, or train on the search folds only"
     )
     weights: str | None = Field(
-        None, description="a folder of `searchlab weights save` to begin the grid's models from"
+        None, description="a folder of initial weights for the grid, from `searchlab weights save`"
     )
 
     @field_validator("schemes")
@@ -103,9 +103,7 @@ class BaselineSpec(Spec):
         names = self.names
         for index, name in enumerate(names):
             if name in names[:index]:
-                raise InputError(
-                    f"must have names of their own, got {name!r} twice", where=("rows",)
-                )
+                raise InputError(f"must have distinct names, got {name!r} twice", where=("rows",))
         check_trial_names(self.only or (), names, "only")
         return self
 
@@ -118,7 +116,7 @@ class BaselineSpec(Spec):
     def grid(self) -> tuple[BaselineRow, ...]:
         """Every architecture with every scheme, named ``a2/DT``."""
         return tuple(
-            # Constructed, for an architecture may be any text until the families are at hand.
+            # Not validated, because an architecture may be any text until the families are known.
             BaselineRow.model_construct(
                 name=f"{architecture}/{scheme}",
                 architecture=architecture,

@@ -11,20 +11,22 @@ __all__ = ["DatasetSpec"]
 
 
 class DatasetSpec(Spec):
-    """Which images, and how pixels are scaled.
+    """Which images to use, and how to scale pixels.
 
-    ``normalize: standard`` scales each channel to mean 0 and deviation 1 over the images that a
-    model is trained on; ``unit`` leaves pixels in [0, 1], as report 000 did; ``half`` maps them to
-    [-1, 1], as report 003 did; ``imagenet`` uses ImageNet's means, for transferred weights.
+    ``normalize: standard`` scales each channel to mean 0 and deviation 1 over a model's training
+    images; ``unit`` leaves pixels in [0, 1], like report 000; ``half`` maps them to [-1, 1], like
+    report 003; ``imagenet`` uses ImageNet's statistics, for pretrained weights.
     """
 
     name: str = Field(description="a registered dataset; see `searchlab data list`")
     normalize: Normalization = Field("standard", description="how pixels are scaled")
-    root: str | None = Field(None, description="dataset folder: the folder of its class folders")
+    root: str | None = Field(
+        None, description="for dataset folder: the folder that contains the class folders"
+    )
     size: int | None = Field(
         None, ge=8, le=1024, description="side of the images in pixels, for datasets of image files"
     )
-    skip_broken: bool = Field(False, description="skip and count image files that are broken")
+    skip_broken: bool = Field(False, description="skip and count broken image files")
     limit: int | None = Field(
-        None, ge=1, description="train on so many of the training images, drawn by class"
+        None, ge=1, description="use only this many training images, stratified by class"
     )

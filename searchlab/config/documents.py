@@ -1,4 +1,4 @@
-"""YAML documents that know where each value stands, so that an error can point at it."""
+"""YAML documents that know the line of each value, so that an error can point at it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["Document", "dump_yaml", "parse_yaml", "read_yaml"]
 class Document:
     """A parsed YAML mapping, the file it came from, and the line of every value in it.
 
-    ``overrides`` maps a location to what put a value there, a ``--set`` option or a preset;
-    ``embedded`` the location of a part that was read from a file of its own to that file.
+    ``overrides`` maps a location to the ``--set`` option or preset that set its value;
+    ``embedded`` maps the location of a part that has its own file to that file's document.
     """
 
     source: str
@@ -30,10 +30,10 @@ class Document:
     embedded: Mapping[Location, Document] = field(default_factory=dict)
 
     def where(self, location: Location) -> str:
-        """Name a place for an error message: ``spaces/cnn.yaml:4: parameters.lr.low``."""
+        """Return a location for an error message: ``spaces/cnn.yaml:4: parameters.lr.low``."""
         dotted = ".".join(str(part) for part in location)
         for end in range(len(location), 0, -1):
-            # A file that --set itself named comes first: the fault stands in it, on a line.
+            # A file that --set named comes first: it has a line with the fault.
             if location[:end] in self.embedded:
                 return self.embedded[location[:end]].where(location[end:])
             if location[:end] in self.overrides:
@@ -66,9 +66,9 @@ class Document:
         return replace(self, data=data, overrides=overrides)
 
     def with_preset(self, name: str) -> Document:
-        """Apply ``presets.<name>``, whose keys are places such as ``search.trials``.
+        """Apply ``presets.<name>``, whose keys are locations such as ``search.trials``.
 
-        Raises ``InputError`` where there is no such preset.
+        Raises ``InputError`` if there is no such preset.
         """
         presets = self.data.get("presets")
         known = [str(known) for known in presets] if isinstance(presets, dict) else []
@@ -96,13 +96,13 @@ class Document:
         return replace(self, data=data, overrides=overrides)
 
     def with_embedded(self, field_name: str, part: Document) -> Document:
-        """Put another file's content in place of the field that named the file."""
+        """Replace a field that named a file by the file's content."""
         data = {**self.data, field_name: part.data}
         return replace(self, data=data, embedded={**self.embedded, (field_name,): part})
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with the scalars people expect: ``1e-4`` is a number, ``on`` and dates are text."""
+    """Safe YAML with the expected scalars: ``1e-4`` is a number, ``on`` and dates are text."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -118,8 +118,8 @@ _FLOAT = (
     list("-+0123456789."),
 )
 
-# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), yes/no/on/off as booleans, 010 as 8 and 1:30 as
-# 90: each has bitten the configuration formats that kept it.
+# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), yes/no/on/off as booleans, 010 as 8 and 1:30 as 90.
+# Each has caused errors in configuration formats that kept it.
 _Loader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
@@ -135,14 +135,14 @@ _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
 )
 _Loader.add_implicit_resolver(*_FLOAT)
-# What either dialect takes for a number is written in quotes when it is text.
+# Text that either dialect would read as a number is written in quotes.
 _Dumper.add_implicit_resolver(*_FLOAT)
 
 
 def read_yaml(path: Path, *, source: str | None = None) -> Document:
-    """Read a YAML mapping from a file. Raises ``InputError`` naming file, line and remedy.
+    """Read a YAML mapping from a file. Raises ``InputError`` with file, line and remedy.
 
-    Messages name ``source`` in place of the path.
+    Messages give ``source`` instead of the path.
     """
     source = source or str(path)
     try:
@@ -155,11 +155,11 @@ def read_yaml(path: Path, *, source: str | None = None) -> Document:
 
 
 def parse_yaml(text: str, *, source: str) -> Document:
-    """Parse a YAML mapping. Duplicate keys, which YAML libraries let pass, are an error."""
+    """Parse a YAML mapping. Duplicate keys, which YAML libraries accept, are an error."""
     data, lines = _load(text, source)
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
-        raise InputError(f"must hold a mapping of fields, got {found}", where=source)
+        raise InputError(f"must contain a mapping of fields, got {found}", where=source)
     return Document(source=source, data=data, lines=lines)
 
 
@@ -184,12 +184,12 @@ def _load(text: str, source: str) -> tuple[Any, dict[Location, int]]:
         raise InputError(f"is not valid YAML: {error.problem}", where=place) from error
     except InputError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # characters, or digits, beyond what is allowed
+    except (yaml.YAMLError, ValueError) as error:  # forbidden characters, or too many digits
         reason = str(error).splitlines()[0]
         raise InputError(f"is not valid YAML: {reason}", where=source) from error
     except RecursionError:
-        # Deep nesting, or an alias inside what it stands for.
-        raise InputError("must not be nested without end", where=source) from None
+        # Deep nesting, or an alias that contains itself.
+        raise InputError("is nested too deeply", where=source) from None
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
@@ -198,7 +198,7 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
 
 
 def _represent_text(dumper: yaml.SafeDumper, data: str) -> yaml.Node:
-    # PyYAML writes these line breaks as they are, and they read back as spaces.
+    # PyYAML writes these line breaks unchanged and reads them back as spaces.
     style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
@@ -232,7 +232,7 @@ def _record_lines(
             name = str(key.value)
             if name in seen:
                 raise InputError(
-                    "stands twice", where=f"{source}:{key.start_mark.line + 1}: {name}",
+                    "appears twice", where=f"{source}:{key.start_mark.line + 1}: {name}",
                     remedy="Keep one",
                 )  # fmt: skip
             seen.add(name)
@@ -259,7 +259,7 @@ def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, source:
             child = data[part] = {}
         if not isinstance(child, dict):
             raise InputError(
-                f"goes below {'.'.join(map(str, location[: index + 1]))}, which is no mapping",
+                f"goes below {'.'.join(map(str, location[: index + 1]))}, which is not a mapping",
                 where=source,
                 found=child,
             )

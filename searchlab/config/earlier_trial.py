@@ -1,7 +1,7 @@
 """The earlier form of a TrialConfig, which old checkpoints and finished models hold.
 
-Its settings stood at the top, in the model, and in a part each for the optimizer, the schedule, the
-augmentation and the attack.
+Its settings were at the top, in the model, and in separate parts for the optimizer, the schedule,
+the augmentation and the attack.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RENAMED = {
 
 
 def gather_settings(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the data of a TrialConfig in its present form. Raises ``ValueError``."""
+    """Return the data of a TrialConfig in its current form. Raises ``ValueError``."""
     try:
         rest = {**data, "model": dict(data["model"])}
         settings = {name: rest.pop(name) for name in _AT_THE_TOP}
@@ -41,5 +41,5 @@ def gather_settings(data: dict[str, Any]) -> dict[str, Any]:
             rest["robustness"] = {**robustness, "attack": robustness["name"]}
             del rest["robustness"]["name"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"is not the configuration of a trial ({error!r})") from error
+        raise ValueError(f"is not a trial's configuration ({error!r})") from error
     return {**rest, "settings": settings}

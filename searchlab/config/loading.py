@@ -37,7 +37,7 @@ class StudyFile:
 def load_space(path: Path) -> SpaceFile:
     """Read and check ``spaces/*.yaml``. Raises ``InputError``.
 
-    Files of weights that it names are looked up beside it.
+    Paths of weights files start at the space file's folder.
     """
     document = anchor_space(read_yaml(path), path.parent)
     return SpaceFile(space=validate_document(SpaceSpec, document), document=document)
@@ -52,9 +52,9 @@ def load_study(
 ) -> StudyFile:
     """Read ``studies/*.yaml`` and the space it names, apply a preset and overrides, check.
 
-    Relative paths are looked up beside the file they stand in; those of overrides, and
-    ``plugins``, which are added to the study's own, in the current folder. No plugin is imported
-    here. Raises ``InputError``.
+    Relative paths start at the folder of their file; those of overrides, and of ``plugins``, which
+    are added to the study's own, start at the current folder. This imports no plugin. Raises
+    ``InputError``.
     """
     document = read_yaml(path)
     if preset is not None:
@@ -72,12 +72,12 @@ def make_study(
 ) -> StudyFile:
     """Return the study that a document describes, as ``load_study`` does.
 
-    Relative paths are looked up in ``folder``, which may have to be made yet; those that overrides
-    put there in ``option_folder``, else in the current one.
+    Relative paths start at ``folder``, which may not exist yet; those of overrides start at
+    ``option_folder``, by default the current folder.
     """
     option_folder = option_folder or Path()
     overrides = list(overrides)
-    # An override of the space itself decides which file is read; one below it changes its content.
+    # An override of the space decides which file is read; one below it changes the content.
     whole = [text for text in overrides if text.partition("=")[0].strip() == "space"]
     document = document.with_overrides(whole)
     base = option_folder if is_set_by_option(document, ("space",)) else folder
@@ -91,7 +91,7 @@ def make_study(
 
 def _add_plugins(spec: StudySpec, folder: Path, more: Iterable[str]) -> StudySpec:
     named = (*resolve_plugins(spec.plugins, base=folder), *resolve_plugins(more))
-    # Absolute, so that the study as run can be read from its run folder.
+    # Absolute, so that the recorded study can be read from its run folder.
     return spec.model_copy(update={"plugins": tuple(dict.fromkeys(named))}) if named else spec
 
 
@@ -100,11 +100,11 @@ def _embed_space(document: Document, *, folder: Path) -> Document:
     if not isinstance(space, str) or not space.endswith((".yaml", ".yml")):
         return document
     path = folder / space
-    if not folder.is_dir():  # it is to be made yet, and below it .. leads nowhere
+    if not folder.is_dir():  # the folder does not exist yet, so .. below it would fail
         path = Path(os.path.normpath(path))
     if not path.is_file():
         raise InputError(
-            "must name a file that exists",
+            "must name an existing file",
             where=document.where(("space",)),
             found=space,
             remedy=f"Looked for {path}",

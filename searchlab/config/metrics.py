@@ -1,6 +1,6 @@
-"""The table of metrics: what a figure is called, how it is written, and which way is better.
+"""The table of metrics: each figure's name, its format, and which direction is better.
 
-``training/metrics.py`` holds the functions that measure them, under the same names.
+``training/metrics.py`` has the functions that measure them, under the same names.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ __all__ = [
 Direction = Literal["maximize", "minimize"]
 
 Figures = Mapping[str, float]
-"""Figures by the names of their metrics. Counts are ints."""
+"""Figures by the name of their metric. Counts are ints."""
 
 DEFAULT_METRIC = "accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """How a figure is written: times ``scale``, with so many decimals, before ``symbol``.
+    """How to write a figure: times ``scale``, with ``decimals``, followed by ``symbol``.
 
-    A standard deviation has ``spread_decimals``; a difference is in ``points`` or without a word.
+    A standard deviation has ``spread_decimals``; a difference is in ``points``, if that is set.
     """
 
     symbol: str = ""
@@ -59,16 +59,16 @@ MILLISECONDS = Unit(symbol="ms", decimals=3, spread_decimals=3)
 class Metric:
     """One figure of a trial.
 
-    ``measured`` says when: ``fold`` is of every fold in every epoch, and once of the test set by
-    a trial that meets it; ``trial`` is once, when a trial has trained to its end; ``model`` is a
-    property of the network, whatever its weights. Only the first kind can be a study's first
-    objective, by which epochs, finalists and the verdict go.
+    ``measured`` says when: ``fold`` on every fold in every epoch, and once on the test set if the
+    trial meets it; ``trial`` once, when a trial has trained to its end; ``model`` is a property of
+    the network, whatever its weights. Only the first kind can be a study's first objective, which
+    decides epochs, finalists and the verdict.
 
-    ``column`` heads it in tables, and ``note`` explains it under them. ``key`` is its name in the
-    storage and in JSON if that is not ``name``. ``needs`` is the part of the study without which
-    it is not measured; if ``on_request``, it is measured only as an objective. ``shown`` says when
-    the leaderboard has it beside the objectives: ``always`` if measured, ``never``, or
-    ``if_telling``: if some trial's figure is far from its default metric's.
+    ``column`` is its heading in tables, and ``note`` explains it below them. ``key`` is its name in
+    the storage and in JSON if that is not ``name``. ``needs`` is the part of the study required to
+    measure it; with ``on_request``, it is measured only as an objective. ``shown`` says when the
+    leaderboard shows it beside the objectives: ``always`` if measured, ``never``, or
+    ``if_telling``: if a trial's figure is far from that of the default metric.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Metric:
 
     @property
     def is_of_folds(self) -> bool:
-        """Whether it is measured of every fold in every epoch."""
+        """Whether it is measured on every fold in every epoch."""
         return self.measured == "fold"
 
     @property
@@ -101,13 +101,13 @@ class Metric:
 
     @property
     def test_key(self) -> str:
-        """The same for its figure on the test set."""
+        """The name of its figure on the test set."""
         return f"test_{self.stored_key}"
 
     @property
     def curve_key(self) -> str:
         """Its name among a trial's learning curves."""
-        # Figures under an attack came in without a prefix, and users' scripts read them so.
+        # Figures under an attack have no prefix, because users' scripts read them under that name.
         return self.stored_key if self.needs else f"validation_{self.stored_key}"
 
 
@@ -134,7 +134,7 @@ _TABLE = (
         column="balanced",
         unit=PERCENT,
         shown="if_telling",
-        note="mean of the classes' accuracies, which a guess of the largest class does not raise",
+        note="mean of the classes' accuracies; always guessing the largest class does not raise it",
     ),
     Metric(
         name="macro_f1",
@@ -199,7 +199,7 @@ def register_metric(metric: Metric) -> None:
 
 
 def get_metric(name: str) -> Metric:
-    """Return the metric of that name. Raises KeyError."""
+    """Return the metric called ``name``. Raises KeyError."""
     return _metrics[name]
 
 
@@ -209,7 +209,7 @@ def list_metrics() -> tuple[Metric, ...]:
 
 
 def list_objectives(*, first: bool = False) -> tuple[str, ...]:
-    """Return the names of the metrics that may be objectives, or a study's first objective."""
+    """Return the names of the metrics that can be objectives; ``first``: a study's first one."""
     return tuple(
         metric.name
         for metric in _metrics.values()

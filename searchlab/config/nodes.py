@@ -1,4 +1,4 @@
-"""The parameters of a space: one value, a list of them, or a range, and what each can tell."""
+"""The parameters of a space: a single value, a list of values, or a range."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Choice", "Fixed", "Range", "Suggester", "write_value"]
 
 
 class Suggester(Protocol):
-    """What a parameter needs of an Optuna trial to be asked for."""
+    """What a parameter needs from an Optuna trial to draw a value."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of the choices."""
@@ -111,7 +111,7 @@ class Choice(RootModel[tuple[Value, ...]]):
         return self.root[0]
 
     def spread(self, count: int) -> tuple[Scalar, ...]:
-        """Return all choices, however many: there is no order by which to leave some out."""
+        """Return all choices, however many, because without an order none can be left out."""
         return self.root
 
     def suggest(self, trial: Suggester, name: str) -> Scalar:
@@ -124,7 +124,7 @@ class Choice(RootModel[tuple[Value, ...]]):
 
 
 class Range(Spec):
-    """``{low, high, step?, log?}``, both ends included; whole numbers when both ends are."""
+    """``{low, high, step?, log?}``, both ends included; whole numbers if both ends are."""
 
     low: Number
     high: Number
@@ -152,7 +152,7 @@ class Range(Spec):
         if step <= 0:
             raise InputError("must be > 0", where=("step",), found=step)
         if self.is_int and not isinstance(step, int):
-            raise InputError("must be whole when low and high are", where=("step",), found=step)
+            raise InputError("must be whole if low and high are", where=("step",), found=step)
         if not self._is_on_step(self.high, step):
             raise InputError(
                 f"must be low ({self.low!r}) plus a whole number of steps ({step!r})",
@@ -192,7 +192,7 @@ class Range(Spec):
         count = self.count()
         if count is None or self.step is None:
             return None
-        # Rounding may carry the last one beside high: 0.1 + 2 * 0.1 > 0.3.
+        # Rounding may move the last one past high: 0.1 + 2 * 0.1 > 0.3.
         return (
             *(float(self.low + index * self.step) for index in range(count - 1)),
             float(self.high),

@@ -1,4 +1,4 @@
-"""What a search optimises: one figure of a trial, or several against each other."""
+"""The objectives of a search: one metric of a trial, or several."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _check_metric(name: str) -> str:
 
 
 class ObjectiveSpec(Spec):
-    """One metric that the search optimises; those of images are measured on validation folds."""
+    """One metric that the search optimises, measured on validation folds if it needs images."""
 
     metric: Annotated[str, AfterValidator(_check_metric)] = Field(
         DEFAULT_METRIC,
         json_schema_extra=lambda schema: schema.update(enum=list(list_objectives())),
     )
-    direction: Direction | None = Field(None, description="follows from the metric")
+    direction: Direction | None = Field(None, description="the default follows from the metric")
     at: Literal["best", "last"] = Field("best", description="value at the best epoch or the last")
 
     @model_validator(mode="after")
@@ -89,7 +89,7 @@ Objectives = Annotated[
 def check_objectives(
     objectives: tuple[ObjectiveSpec, ...], search: SearchSpec, robustness: AttackSpec | None
 ) -> None:
-    """Raise InputError for objectives that cannot be searched together."""
+    """Raise InputError if the objectives cannot be searched together."""
     if not objectives:
         raise InputError("must name at least one objective", where=("objective",))
     _check_first(objectives)
@@ -103,7 +103,7 @@ def check_objectives(
         needs = objective.entry.needs
         if needs is not None and given[needs] is None:
             raise InputError(
-                f"needs {needs}, with which {objective.metric} is measured",
+                f"needs {needs} to measure {objective.metric}",
                 where=("objective",),
                 remedy=f"Add {_EXAMPLES[needs]}",
             )
@@ -117,20 +117,20 @@ def check_objectives(
 
 
 def _check_first(objectives: tuple[ObjectiveSpec, ...]) -> None:
-    """The first decides which epoch counts, for all of them."""
+    """Raise InputError unless the first objective can decide which epoch counts for all."""
     first, *others = objectives
     if not first.entry.is_of_folds:
         raise InputError(
-            "must begin with a metric that every epoch has, because it chooses epochs and "
+            "must start with a metric that every epoch measures, because it chooses epochs and "
             f"finalists ({', '.join(list_objectives(first=True))})",
             where=("objective",),
             found=first.metric,
-            remedy="Put that after it",
+            remedy="Put this one after it",
         )
     for index, objective in enumerate(others, start=1):
         if objective.at != first.at and "at" in objective.model_fields_set:
             raise InputError(
-                f"must be {first.at!r} as for the first objective, whose epoch counts for all",
+                f"must be {first.at!r}, as for the first objective, whose epoch counts for all",
                 where=("objective", index, "at"),
                 found=objective.at,
             )

@@ -1,7 +1,8 @@
 """Plugins: the user's own Python files and modules, which register families and datasets.
 
-A plugin is imported for what its decorators register. Importing runs its code, so it happens only
-where a study is run or a space checked: reading a recorded study back never imports its plugins.
+Importing a plugin runs its decorators, which register its families and datasets. It runs the
+plugin's code, so only running a study or checking a space imports plugins; reading a recorded study
+never does.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 ENTRY_POINTS = "searchlab.plugins"
-"""The group of entry points by which an installed package is a plugin without being named."""
+"""The group of entry points by which installed packages are plugins without being named."""
 
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaded:
-    """What this process has imported: a file's source as it was run, None for a module."""
+    """An imported plugin: a file's source as it was run, None for a module."""
 
     source: str | None
     digest: str
@@ -53,8 +54,8 @@ _loaded: dict[str, _Loaded] = {}
 def resolve_plugins(references: Iterable[str], *, base: Path | None = None) -> tuple[str, ...]:
     """Return each reference once, in order: files as absolute paths, modules by name.
 
-    A relative path starts at ``base``, else at the current folder. Nothing is read or imported.
-    Raises ``InputError`` for what is neither a ``.py`` file nor a module's name.
+    A relative path starts at ``base``, by default the current folder. Nothing is read or imported.
+    Raises ``InputError`` if a reference is neither a ``.py`` file nor a module's name.
     """
     resolved: dict[str, None] = {}
     for reference in references:
@@ -73,10 +74,10 @@ def resolve_plugins(references: Iterable[str], *, base: Path | None = None) -> t
 
 
 def load_plugins(references: Iterable[str], *, base: Path | None = None) -> tuple[str, ...]:
-    """Import installed plugins, then these; each once a process. Returns them resolved.
+    """Import installed plugins, then these, each once per process. Returns them resolved.
 
-    ``base`` is where relative paths start. Raises ``InputError`` for a plugin that is not there or
-    cannot be imported: which, at which of its lines, why.
+    Relative paths start at ``base``. Raises ``InputError`` if a plugin does not exist or cannot be
+    imported, with its line and the reason.
     """
     resolved = resolve_plugins(references, base=base)
     load_entry_points()
@@ -87,29 +88,29 @@ def load_plugins(references: Iterable[str], *, base: Path | None = None) -> tupl
 
 
 def load_entry_points() -> None:
-    """Import what installed packages register under ``searchlab.plugins``, once a process."""
+    """Import the plugins of installed packages (``searchlab.plugins``), once per process."""
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         key = f"entry point {point.name}: {point.value}"
         if key not in _loaded:
-            remedy = "Correct or uninstall the package that brings it"
+            remedy = "Correct or uninstall its package"
             with _explained(point.value, remedy=f"{remedy} ({point.dist and point.dist.name})"):
                 point.load()
             _loaded[key] = _Loaded(source=None, digest="")
 
 
 def loaded_sources(references: Iterable[str]) -> dict[str, str | None]:
-    """Return what other processes need for ``load_sources``: plain text, as it was run here.
+    """Return the sources as they were run here, for ``load_sources`` in other processes.
 
-    So workers on other machines need no copy of the file, and a file that is edited while its
-    study runs does not change the study's later trials.
+    So workers on other machines need no copy of a file, and editing a file while its study runs
+    does not change the study's later trials.
     """
     return {reference: _loaded[reference].source for reference in references}
 
 
 def loaded_digests(references: Iterable[str]) -> dict[str, str]:
-    """Return 16 hex digits for each, which change with its source as it was when imported here.
+    """Return 16 hex digits for each, a digest of its source when it was imported here.
 
-    Of a package, that of all its Python files. What a plugin imports in turn is not in them.
+    A package's digest covers all its Python files. Modules that a plugin imports do not count.
     """
     return {reference: _loaded[reference].digest for reference in references}
 
@@ -155,7 +156,7 @@ def _digest(*contents: bytes) -> str:
 
 
 def _read_module(module: ModuleType) -> Iterator[bytes]:
-    """Yield the files that a module, or a package with all below it, is made of."""
+    """Yield the names and contents of the files of a module or package."""
     for folder in sorted(getattr(module, "__path__", ())):
         for path in sorted(Path(folder).rglob("*.py")):
             yield path.relative_to(folder).as_posix().encode()
@@ -166,14 +167,14 @@ def _read_module(module: ModuleType) -> Iterator[bytes]:
 
 
 def _run_file(path: Path, source: str) -> None:
-    """Run a file as a module of its own name; modules beside it can be imported."""
+    """Run a file as a module under a unique name; it can import modules beside it."""
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
     module = ModuleType(f"searchlab_plugin_{path.stem}_{digest}")
     module.__file__ = str(path)
-    # Last, so that nothing beside the plugin takes the place of an installed package.
+    # Last, so that no file beside the plugin shadows an installed package.
     if (folder := str(path.parent)) not in sys.path:
         sys.path.append(folder)
-    # Dataclasses, pydantic and pickle look their module up by name.
+    # Dataclasses, pydantic and pickle look up their module by name.
     sys.modules[module.__name__] = module
     with ExitStack() as on_failure:
         on_failure.callback(sys.modules.pop, module.__name__)
@@ -184,10 +185,10 @@ def _run_file(path: Path, source: str) -> None:
 
 @contextmanager
 def _explained(reference: str, *, remedy: str | None = None) -> Iterator[None]:
-    """Turn what importing a plugin raises into one message at the line that raised it."""
+    """Turn an error in importing a plugin into one message with the line that raised it."""
     try:
         yield
-    # The user's code may raise anything; SystemExit from a script that ends with sys.exit().
+    # User code may raise anything; SystemExit comes from a script that ends with sys.exit().
     except (Exception, SystemExit) as error:
         logger.debug("importing the plugin %s failed", reference, exc_info=error)
         raise InputError(
@@ -206,7 +207,7 @@ def _describe(error: BaseException) -> str:
 
 
 def _find_place(error: BaseException, reference: str) -> str:
-    """Return ``file:line``, the last line of the user's own that ran; else the reference."""
+    """Return ``file:line`` of the last line of the user's code that ran, else the reference."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""PublishedSpec: the figures of a report, to print with those of the study that reproduces it."""
+"""PublishedSpec: a report's figures, printed with those of the study that reproduces it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from searchlab.errors import InputError, did_you_mean
 __all__ = ["SEARCH", "PublishedRow", "PublishedSpec"]
 
 SEARCH = "search"
-"""The trial of a published row that stands for the search's best."""
+"""The name by which a published row refers to the search's best trial."""
 
 _OF_A_TRIAL = ("seconds_per_epoch", "correlation_mean", "correlation_std")
 
@@ -29,29 +29,28 @@ def _name_figures(schema: dict[str, Any]) -> None:
 class PublishedRow(Spec):
     """One row of a report's table.
 
-    ``trial`` is the baseline (``a1/HF``, or a row's name) or the ensemble that redoes it, or
+    ``trial`` is the baseline (``a1/HF``, or a row's name) or ensemble that reproduces it, or
     ``search`` for the search's best trial. Accuracies are in per cent, as reports print them.
     """
 
     table: str = Field(description="its place in the report: table 1, figure 7")
     name: str = Field(description="the row as the report names it")
     trial: str | None = Field(
-        description="a baseline, an ensemble, search for the search's best, or null: not reproduced"
+        description="a baseline, an ensemble, search (its best trial), or null: not reproduced"
     )
     figures: dict[str, Number] = Field(
         default_factory=dict,
-        description="what the report printed: metrics, train_loss and others; accuracies in per "
-        "cent",
+        description="the report's figures: metrics, train_loss and others; accuracies in per cent",
         json_schema_extra=_name_figures,
     )
     settings: dict[str, Value] = Field(
         default_factory=dict, description="settings that the report found best"
     )
     against: Literal["test", "folds"] | None = Field(
-        None, description="ours: the test set or the mean over the folds; the default is above"
+        None, description="overrides published.against for this row"
     )
     fold: int | None = Field(
-        None, ge=1, description="metrics and train_loss are of this fold alone, from 1"
+        None, ge=1, description="compare metrics and train_loss with this fold only, from 1"
     )
     wrong: str = Field("", description="what was wrong with the method behind the figure")
 
@@ -75,10 +74,10 @@ class PublishedRow(Spec):
                 )
             if self.fold is not None and figure not in of_a_fold:
                 raise InputError(
-                    f"goes with {', '.join(of_a_fold)} only",
+                    f"applies only to {', '.join(of_a_fold)}",
                     where=("fold",),
                     found=figure,
-                    remedy="Give that a row of its own",
+                    remedy="Put that figure in a separate row",
                 )
         return self
 
@@ -86,13 +85,13 @@ class PublishedRow(Spec):
 class PublishedSpec(Spec):
     """A report's figures, row by row."""
 
-    source: str = Field(description="which report, and on what")
+    source: str = Field(description="which report, and on which data")
     against: Literal["test", "folds"] = Field(
         "test",
-        description="what ours and diff are measured on: the test set or the mean over the folds; "
-        "the other stands beside it if it is known",
+        description="where ours and diff come from: the test set or the mean over the folds; the "
+        "other is printed too if it is known",
     )
-    why: str = Field("", description="why that comparison, if it needs saying")
+    why: str = Field("", description="a note on the comparison")
     rows: Annotated[tuple[PublishedRow, ...], BeforeValidator(to_tuple)] = Field(
         json_schema_extra={"minItems": 1}
     )

@@ -1,4 +1,4 @@
-"""Checks that the names by which a study refers to its trials are those of trials it has."""
+"""Checks that the trial names which a study file uses exist in the study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["check_ensembles", "check_published", "check_trial_names"]
 
 
 def check_trial_names(names: Iterable[str], known: Sequence[str], *place: str) -> None:
-    """Raise InputError for the first of ``names`` that is not the name of a known trial."""
+    """Raise InputError for the first of ``names`` that is not in ``known``."""
     for name in names:
         if name not in known:
             raise InputError(
@@ -23,7 +23,7 @@ def check_trial_names(names: Iterable[str], known: Sequence[str], *place: str) -
 
 
 def check_ensembles(ensembles: Mapping[str, Sequence[str]], baselines: Sequence[str]) -> None:
-    """Raise InputError for an ensemble that is not several baselines under a new name."""
+    """Raise InputError unless each ensemble has a new name and several known baselines."""
     for name, members in ensembles.items():
         if name in baselines:
             raise InputError(f"has the name of a baseline: {name!r}", where=("ensembles", name))
@@ -33,7 +33,7 @@ def check_ensembles(ensembles: Mapping[str, Sequence[str]], baselines: Sequence[
 
 
 def check_published(published: PublishedSpec, trials: Sequence[str], *, num_folds: int) -> None:
-    """Raise InputError for a published row whose trial or fold the study does not have."""
+    """Raise InputError if a published row has a trial or fold that the study lacks."""
     for index, row in enumerate(published.rows):
         place = ("published", "rows", str(index))
         check_trial_names([] if row.trial is None else [row.trial], trials, *place, "trial")

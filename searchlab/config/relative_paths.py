@@ -1,4 +1,4 @@
-"""Paths in a study or a space file, made absolute when it is read: then they mean one thing."""
+"""Making the paths in a study or space file absolute when it is read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from searchlab.errors import Location
 __all__ = ["WEIGHT_SUFFIXES", "anchor_space", "anchor_study", "is_set_by_option"]
 
 WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
-"""How a file of trained weights ends; a parameter's value that ends so is such a file."""
+"""Endings of weights files; a parameter's value with such an ending is a path."""
 
 Visit = Callable[[Any, Location], Any]
-"""Given a leaf and its place, returns what is to stand there."""
+"""Takes a leaf and its location, returns the value to put there."""
 
 _PATHS: tuple[Location, ...] = (("dataset", "root"), ("baselines", "weights"))
-# Where the value of a family's parameter may stand.
+# Where a family's parameter can have a value.
 _PARAMETERS_OF_STUDY: tuple[Location, ...] = (
     ("space", "parameters"),
     ("search", "reference"),
@@ -29,7 +29,7 @@ _PARAMETERS_OF_SPACE: tuple[Location, ...] = (("parameters",),)
 
 
 def anchor_space(document: Document, folder: Path) -> Document:
-    """Look the files of weights that a space names up in ``folder``, the space file's."""
+    """Make the paths of weights files in a space absolute, starting at the space file's folder."""
 
     def visit(value: Any, place: Location) -> Any:
         return _resolve(value, folder) if _is_weights(value, place, _PARAMETERS_OF_SPACE) else value
@@ -38,9 +38,9 @@ def anchor_space(document: Document, folder: Path) -> Document:
 
 
 def anchor_study(document: Document, folder: Path, option_folder: Path) -> Document:
-    """Look paths up in ``folder``, the study file's, or from where ``--set`` gave them.
+    """Make paths absolute, starting at the study file's folder, or ``option_folder`` for ``--set``.
 
-    A space read from a file of its own must have been anchored before.
+    A space from its own file must be anchored first.
     """
 
     def visit(value: Any, place: Location) -> Any:
@@ -53,7 +53,7 @@ def anchor_study(document: Document, folder: Path, option_folder: Path) -> Docum
 
 
 def is_set_by_option(document: Document, place: Location) -> bool:
-    """Tell whether ``--set`` put a value there or above; a preset's belongs to the file."""
+    """Return whether ``--set`` set a value there or above; a preset's belongs to the file."""
     above = [document.overrides.get(place[:end], "") for end in range(1, len(place) + 1)]
     return any(text.startswith("--set ") for text in above)
 
@@ -64,8 +64,8 @@ def _is_weights(value: Any, place: Location, parameters: tuple[Location, ...]) -
 
 
 def _resolve(given: str, folder: Path) -> str:
-    # Resolved, for a folder may have to be made yet, and below it .. leads nowhere; and for a
-    # reference point and the space it lies in must name one file alike.
+    # Resolved, because .. fails below a folder that does not exist yet, and because a reference
+    # point and its space must name a file in the same way.
     return str((folder / Path(given).expanduser()).resolve())
 
 

@@ -1,4 +1,4 @@
-"""ResourceSpec: what a study's workers get."""
+"""ResourceSpec: the resources of a study's workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ResourceSpec"]
 
 
 def _check_auto(value: object) -> object:
-    is_bool = isinstance(value, bool)  # which Python counts among the ints
+    is_bool = isinstance(value, bool)  # Python counts bools as ints
     if value == "auto" or (isinstance(value, (int, float)) and not is_bool and is_finite(value)):
         return value
     raise InputError("must be auto or a finite number", found=value)
@@ -26,10 +26,10 @@ class ResourceSpec(Spec):
     """What each worker gets and how many there are; ``auto`` fills the machine."""
 
     cpus: Number = Field(1, description="CPU cores per worker")
-    gpus: AutoNumber = Field("auto", description="GPUs per worker, below 1 may be a fraction")
-    workers: AutoNumber = Field("auto", description="trials that run at once")
+    gpus: AutoNumber = Field("auto", description="GPUs per worker; a fraction is possible below 1")
+    workers: AutoNumber = Field("auto", description="number of trials that run at once")
     checkpoint_seconds: Number = Field(
-        30, description="how often a trial saves its state: the most that a crash loses"
+        30, description="how often a trial saves its state, in seconds; a crash loses no more"
     )
 
     @model_validator(mode="after")

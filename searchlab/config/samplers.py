@@ -1,4 +1,4 @@
-"""The samplers' names, and what each of them can search. Their code is in ``study/samplers/``."""
+"""The samplers' names and what each can search. Their code is in ``study/samplers/``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["SAMPLERS", "SamplerName", "SamplerTraits", "check_sampler"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerTraits:
-    """What a study must know of a sampler before it begins.
+    """What a study must know about a sampler before it starts.
 
-    A planned sampler's trials are a list known beforehand; one of the whole space must know every
-    parameter that could be active before it asks for a trial. Neither can go by a Python function.
+    A planned sampler knows the list of its trials in advance; a whole-space sampler must know every
+    parameter that could be active before it asks for a trial. Neither works with a Python function.
     """
 
     planned: bool = False
@@ -24,7 +24,7 @@ class SamplerTraits:
 
     @property
     def needs_a_space_file(self) -> bool:
-        """Whether the space must be known beforehand."""
+        """Whether the space must be known in advance."""
         return self.planned or self.whole_space
 
 
@@ -43,15 +43,15 @@ SAMPLERS = {
 if TYPE_CHECKING:
     SamplerName = str
 else:
-    SamplerName = Literal[tuple(SAMPLERS)]  # for pydantic: an error and a schema that name them
+    SamplerName = Literal[tuple(SAMPLERS)]  # for pydantic, whose errors and schemas list the names
 
 
 def check_sampler(name: str, num_objectives: int) -> None:
-    """Raise InputError if a sampler cannot weigh so many objectives."""
+    """Raise InputError if a sampler cannot optimise this many objectives."""
     if num_objectives > 1 and not SAMPLERS[name].several_objectives:
         raise InputError(
-            f"must be one that weighs several objectives, here {num_objectives}",
+            f"must support several objectives, here {num_objectives}",
             where=("search", "sampler"),
             found=name,
-            remedy="It ranks trials by one. Use nsga2, tpe or gp",
+            remedy="Use nsga2, tpe or gp; this one ranks trials by one objective",
         )

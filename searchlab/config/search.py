@@ -23,21 +23,21 @@ class SearchSpec(Spec):
     trials: int | None = Field(
         None,
         ge=0,
-        description="search trials; 0: baselines only; null: all that a grid or one_at_a_time has",
+        description="search trials; 0: baselines only; null: all trials of grid or one_at_a_time",
     )
     timeout: Number | None = Field(
-        None, description="seconds after which no search trial is begun; running ones end"
+        None, description="seconds after which no search trial starts; running ones finish"
     )
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="every random draw derives from it")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="all random draws derive from it")
     reference: dict[str, Value] = Field(
         default_factory=dict,
-        description="one_at_a_time: the point to vary from, by parameter name (cnn.depth: 2); "
-        "the rest is each list's first value and each range's middle",
+        description="one_at_a_time: the point to vary, by parameter name (cnn.depth: 2); other "
+        "parameters start at a list's first value or a range's middle",
     )
     max_failures_in_row: int | None = Field(
-        5, ge=1, description="failures in a row for one cause that stop the study; null: go on"
+        5, ge=1, description="failures in a row for one cause that stop the study; null: never stop"
     )
-    points: int = Field(5, ge=2, description="grid, one_at_a_time: values drawn from a range")
+    points: int = Field(5, ge=2, description="grid, one_at_a_time: number of values from a range")
 
     @model_validator(mode="after")
     def _check(self) -> SearchSpec:
@@ -49,6 +49,6 @@ class SearchSpec(Spec):
             raise InputError("must be > 0 seconds", where=("timeout",), found=self.timeout)
         if self.reference and self.sampler != "one_at_a_time":
             raise InputError(
-                f"is used by sampler one_at_a_time only, not {self.sampler}", where=("reference",)
+                f"is used only by sampler one_at_a_time, not {self.sampler}", where=("reference",)
             )
         return self

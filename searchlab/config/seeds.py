@@ -1,6 +1,6 @@
 """Derived seeds: every random draw comes from a key, never from global state.
 
-docs/design.md, decision 7, says what each key is made of.
+docs/design.md, decision 7, describes the keys.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def derive_seed(*key: str | int) -> int:
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in key:
-        encoded = str(part).encode(errors="surrogatepass")  # a file's name may be no UTF-8
+        encoded = str(part).encode(errors="surrogatepass")  # a file name may not be UTF-8
         digest.update(f"{type(part).__name__}:{len(encoded)}:".encode())
         digest.update(encoded)
     return int.from_bytes(digest.digest(), "big") >> 1

@@ -30,14 +30,13 @@ ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
 Precision = Literal["float32", "bfloat16"]
 
 AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
-"""Random changes of training images, in the order in which they are made."""
+"""Random changes of training images, in the order in which they are applied."""
 
 
 def split_augment(text: str) -> tuple[str, ...]:
-    """Return the operations that ``flip+rotate`` names, none for ``none``. Raises ``InputError``.
+    """Return the operations that a text such as ``flip+rotate`` names. Raises ``InputError``.
 
-    They are in the order of ``AUGMENTATIONS`` whatever the order in ``text``, so that one
-    combination has one meaning.
+    They are in the order of ``AUGMENTATIONS``, whatever the order in ``text``; ``none`` names none.
     """
     if text == "none":
         return ()
@@ -68,7 +67,7 @@ AugmentName = Annotated[
 class TrainingSettings(Spec):
     """How a model is trained. A space can search the settings in ``SHARED_PARAMETERS``."""
 
-    epochs: int = Field(10, ge=1, le=100_000, description="epochs each model is trained")
+    epochs: int = Field(10, ge=1, le=100_000, description="epochs of each model's training")
     optimizer: OptimizerName = Field(
         "adam", description=f"optimizer: {list_choices(OptimizerName)}"
     )
@@ -80,13 +79,14 @@ class TrainingSettings(Spec):
     schedule: ScheduleName = Field(
         "constant", description=f"how lr moves: {list_choices(ScheduleName)}"
     )
-    warmup_epochs: float = Field(0.0, ge=0, description="epochs of a linear rise to lr")
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")
     step_epochs: int = Field(10, ge=1, description="schedule step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: factor of a drop")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="images per training step")
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping an activation")
     init: Init = Field(
-        "default", description=f"initial weights, default as torch draws them: {list_choices(Init)}"
+        "default",
+        description=f"initial weights (default: as torch draws them): {list_choices(Init)}",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
@@ -107,7 +107,7 @@ class TrainingSettings(Spec):
     epsilon: float = Field(0.1, ge=0, le=1, description="adversarial: largest change of a pixel")
     attack_steps: int = Field(10, ge=1, le=1000, description="adversarial: steps of pgd")
     patience: int | None = Field(
-        None, ge=1, description="end a trial after so many epochs without a better one"
+        None, ge=1, description="end a trial after this many epochs without a better one"
     )
     precision: Precision = Field(
         "float32", description="arithmetic of the layers; bfloat16 is faster if the CPU has it"
@@ -122,7 +122,7 @@ class TrainingSettings(Spec):
 
     @classmethod
     def check_value(cls, name: str, value: object) -> None:
-        """Raise ``InputError``, without a place, if field ``name`` cannot take ``value``."""
+        """Raise ``InputError``, without a location, if field ``name`` cannot take ``value``."""
         try:
             cls.model_validate({name: value})
         except ValidationError as error:
@@ -134,17 +134,17 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
     for name in TrainingSettings.model_fields
     if name not in ("epochs", "patience", "precision")
 )
-"""The settings that may stand at the top of a space, beside ``family``."""
+"""The settings allowed at the top of a space, beside ``family``."""
 
 
 def refuse_patience(settings: TrainingSettings, *place: str) -> None:
-    """Raise InputError for patience, for a study in which the last epoch is always the best.
+    """Raise InputError if patience is set in a study whose last epoch always counts.
 
-    ``place`` is where the settings stand in the study.
+    ``place`` is the location of the settings in the study.
     """
     if settings.patience is not None:
         raise InputError(
-            "must be null with objective.at: last, under which no epoch is better than the last",
+            "must be null with objective.at: last, because then the last epoch always counts",
             where=(*place, "patience"),
             found=settings.patience,
         )

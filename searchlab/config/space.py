@@ -186,7 +186,7 @@ def _check_shared(name: str, node: Any) -> None:
         raise InputError(
             "is not a known parameter",
             where=(name,),
-            remedy=f"A family's own parameters stand under that family. {hint}",
+            remedy=f"A family's own parameters belong under that family. {hint}",
         )
     if isinstance(node, (Options, EachLayer)):
         raise InputError("must be a value, a list or a range: all families share it", where=(name,))
@@ -217,8 +217,8 @@ def _product(nodes: Any) -> tuple[int, int]:
 
 
 def _depths(own: dict[str, Any]) -> tuple[int, ...]:
-    """Return the depths that a ``depth`` node can take; 1 if it isn't given, unknown here."""
+    """Return the depths that a ``depth`` node can take; 1 if it is not given and so unknown."""
     node = own.get("depth")
     values = (node.values() if isinstance(node, (Fixed, Choice, Range)) else None) or ()
-    # What is no depth at all is for the family to refuse, not for the count.
+    # The family, not the count, refuses an invalid depth.
     return tuple(value for value in values if isinstance(value, int)) or (1,)

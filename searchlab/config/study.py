@@ -1,4 +1,4 @@
-"""StudySpec: everything one study is, as in ``studies/*.yaml``."""
+"""StudySpec: the complete description of a study, as in ``studies/*.yaml``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["CallableRef", "ConfirmSpec", "StudySpec", "ValidationSpec"]
 
 
 class ValidationSpec(Spec):
-    """Stratified k-fold cross-validation; search trials train on the first few folds only."""
+    """Stratified k-fold cross-validation; search trials train on only the first few folds."""
 
     folds: int = Field(5, ge=2, le=100, description="folds of the training set")
     search_folds: int = Field(1, ge=1, description="folds that a search trial trains on")
@@ -51,7 +51,7 @@ class ValidationSpec(Spec):
 
 
 class ConfirmSpec(Spec):
-    """The best ``top`` search trials are trained again on every fold and meet the test set."""
+    """The confirm stage: the best ``top`` search trials run on every fold and the test set."""
 
     top: int = Field(3, ge=0, description="finalists; 0 skips the confirm stage")
 
@@ -60,7 +60,7 @@ _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class CallableRef(RootModel[str]):
-    """``module:function``, a Python function that stands in for a space file."""
+    """``module:function``, a Python function used instead of a space file."""
 
     model_config = {"frozen": True}
 
@@ -83,7 +83,7 @@ def _space_kind(value: Any) -> str:
 class StudySpec(Spec):
     """One study: one YAML file, one Optuna study, one run folder."""
 
-    name: Slug = Field(description="the run lands in runs/<name>/")
+    name: Slug = Field(description="the run folder is runs/<name>/")
     dataset: DatasetSpec
     space: Annotated[
         Annotated[SpaceSpec, Tag("@space")] | Annotated[CallableRef, Tag("@callable")],
@@ -91,10 +91,10 @@ class StudySpec(Spec):
     ] = Field(description="a path, an inline space, or module:function")
     objective: Objectives = Field(
         default_factory=lambda: (ObjectiveSpec(),),
-        description="what the search optimises: one, or a list",
+        description="what the search optimises: one objective or a list",
     )
     robustness: AttackSpec | None = Field(
-        None, description="attack every trial's validation images too"
+        None, description="also attack every trial's validation images"
     )
     search: SearchSpec
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -107,12 +107,12 @@ class StudySpec(Spec):
     )
     correlations: dict[str, Literal["features", "logits"]] = Field(
         default_factory=dict,
-        description="baselines whose neurons are correlated at the end, and which neurons: the "
-        "logits, or the features under them",
+        description="baselines whose neurons are correlated at the end, and which neurons: logits, "
+        "or features (the layer before them)",
     )
     comparisons: dict[str, Annotated[tuple[ComparedPair, ...], BeforeValidator(to_tuple)]] = Field(
         default_factory=dict,
-        description="pairs of baselines to be tested against each other, by question",
+        description="pairs of baselines to test against each other, by question",
     )
     published: PublishedSpec | None = Field(
         None, description="figures of a report, printed beside the study's own"
@@ -137,8 +137,8 @@ class StudySpec(Spec):
         needs_a_file = SAMPLERS[self.search.sampler].needs_a_space_file
         if isinstance(self.space, CallableRef) and needs_a_file:
             raise InputError(
-                f"{self.search.sampler} must know the whole space beforehand, which a Python "
-                "function does not tell",
+                f"{self.search.sampler} must know the whole space in advance, which a Python "
+                "function does not give",
                 where=("search", "sampler"),
                 remedy="Use tpe or random, or a space file",
             )
@@ -172,7 +172,7 @@ class StudySpec(Spec):
 
     @property
     def primary(self) -> ObjectiveSpec:
-        """The first objective, by which epochs, finalists and the verdict go."""
+        """The first objective, which decides epochs, finalists and the verdict."""
         return self.objective[0]
 
     @property
@@ -203,5 +203,5 @@ class StudySpec(Spec):
         data: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
         if isinstance(self.space, SpaceSpec):
             data["space"] = self.space.to_data()
-        data.pop("presets", None)  # what was chosen of them is in the fields by now
+        data.pop("presets", None)  # the chosen preset has already changed the fields
         return data

@@ -1,4 +1,4 @@
-"""TrialConfig: the one thing that is sent to a worker. Frozen, small, and exact through JSON."""
+"""TrialConfig: the only thing sent to a worker. It is frozen, small, and exact through JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 class ModelConfig:
     """An architecture: a family, the family's own parameters, and the scheme.
 
-    ``parameters`` holds only what was chosen; the family supplies its own defaults for the rest. A
+    ``parameters`` holds only the chosen values; the family supplies defaults for the rest. A
     parameter with one value per layer is a tuple.
     """
 
@@ -51,7 +51,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveConfig:
-    """What a trial's value is: a metric of its folds, at its best epoch or at the last."""
+    """The value of a trial: a metric of its folds, at its best epoch or at the last."""
 
     metric: str = DEFAULT_METRIC
     direction: Direction = "maximize"
@@ -60,7 +60,7 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldPlan:
-    """Which members a trial's cohort has.
+    """The members of a trial's cohort.
 
     ``folds`` are the validation folds trained here, out of ``num_folds``; the first
     ``search_folds`` of them give the trial's value. ``test`` adds one more member, trained on the
@@ -74,18 +74,18 @@ class FoldPlan:
 
     @property
     def num_members(self) -> int:
-        """Number of models that the trial trains in lockstep."""
+        """The number of models that the trial trains in lockstep."""
         return len(self.folds) + int(self.test)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialConfig:
-    """One configuration, complete: all that a worker needs besides the images.
+    """One complete configuration: everything a worker needs except the images.
 
-    ``seed`` is the study's. The keys of weights and data order leave ``number`` out, so two trials
-    of one study that share a configuration are the same to the bit. ``objective`` is the study's
-    first, which decides which epoch is the best. ``robustness`` is the attack that validation and
-    test images meet, beside the clean ones. ``measures`` are the metrics to be measured on request.
+    ``seed`` is the study's. The keys of weights and data order do not contain ``number``, so two
+    trials of one study with the same configuration are equal to the bit. ``objective`` is the
+    study's first, which decides the best epoch. ``robustness`` is the attack under which validation
+    and test images are also measured. ``measures`` are the metrics to measure on request.
     ``initial_weights`` is a folder to load weights from instead of drawing them.
     """
 
@@ -103,7 +103,7 @@ class TrialConfig:
     folds: FoldPlan
 
     def to_json(self) -> str:
-        """Serialise; ``from_json`` gives back an equal object."""
+        """Serialise; ``from_json`` returns an equal object."""
         return _adapter().dump_json(self).decode()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""From pydantic's errors to messages that name file, field, rule, value and remedy."""
+"""Turning pydantic's errors into messages with file, field, rule, value and remedy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Spec(BaseModel):
-    """Base of everything a person writes: frozen, no unknown keys, numbers not made from text."""
+    """Base of everything a user writes: frozen, no unknown keys, no numbers from text."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -64,7 +64,7 @@ class Spec(BaseModel):
 
 
 def list_choices(literal: Any) -> str:
-    """Write the values of a ``Literal`` for a help text."""
+    """Return the values of a ``Literal`` for a help text."""
     return ", ".join(get_args(literal))
 
 
@@ -75,12 +75,12 @@ def _check_number(value: object) -> object:
 
 
 def to_tuple(value: Any) -> Any:
-    """Take YAML's lists for tuples, which strict validation does not."""
+    """Turn YAML's lists into tuples, which strict validation requires."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def is_finite(value: float) -> bool:
-    """Return whether a number is finite as a float, which an int of 400 digits is not."""
+    """Return whether a number is finite as a float; an int of 400 digits is not."""
     try:
         return math.isfinite(value)
     except OverflowError:
@@ -88,7 +88,7 @@ def is_finite(value: float) -> bool:
 
 
 Number = Annotated[int | float, BeforeValidator(_check_number)]
-"""A finite int or float, told apart: 1 stays an int, 1.0 a float; neither text nor bool."""
+"""A finite int or float, not text or bool: 1 stays an int, 1.0 a float."""
 
 
 def _check_value(value: object) -> object:
@@ -102,7 +102,7 @@ Value = Annotated[
     # One message instead of one for every member of the union.
     BeforeValidator(_check_value),
 ]
-"""What a parameter can be: a finite number, text or a bool, with its type kept."""
+"""The value of a parameter: a finite number, text or a bool, with its type kept."""
 
 
 def _check_slug(value: str) -> str:
@@ -119,7 +119,7 @@ Slug = Annotated[str, AfterValidator(_check_slug)]
 
 
 def validate_document(model: type[SpecT], document: Document) -> SpecT:
-    """Build ``model`` from a document; ``CombinedInputError`` has every broken rule at its line."""
+    """Build ``model`` from a document; ``CombinedInputError`` lists broken rules with lines."""
     try:
         return model.model_validate(document.data)
     except ValidationError as failure:
@@ -130,7 +130,7 @@ def validate_document(model: type[SpecT], document: Document) -> SpecT:
 
 
 def _locate(details: ErrorDetails, document: Document) -> InputError:
-    # Union tags start with "@"; they and pydantic's mark of a key are not the user's.
+    # Union tags start with "@"; the user did not write them or pydantic's mark for a key.
     location: Location = tuple(
         part
         for part in details["loc"]
@@ -142,7 +142,7 @@ def _locate(details: ErrorDetails, document: Document) -> InputError:
 
 
 def _as_written(location: Location, data: Any) -> Location:
-    """Drop the index of a single value that stands for a list: ``objective.metric``."""
+    """Drop the index if a single value was given for a list: ``objective.metric``."""
     kept: list[str | int] = []
     for part in location:
         if isinstance(part, int) and isinstance(data, dict) and part not in data:
@@ -158,9 +158,9 @@ def _as_written(location: Location, data: Any) -> Location:
 
 
 def to_input_error(details: ErrorDetails) -> InputError:
-    """Return the rule that one of pydantic's errors broke, located below its own field if at all.
+    """Return the rule that a pydantic error reports; a location is relative to the error's field.
 
-    A validator's ``InputError`` comes back as it was raised, another ``ValueError`` as its text.
+    A validator's ``InputError`` is returned as it was raised, another ``ValueError`` as its text.
     """
     kind, found = details["type"], details["input"]
     if kind == "value_error":
@@ -181,7 +181,7 @@ def to_input_error(details: ErrorDetails) -> InputError:
 
 
 def _reword(message: str) -> str:
-    """Return a message of pydantic's in the words of a YAML file."""
+    """Return a pydantic message in the terms of YAML."""
     rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", message)
     rule = re.sub(r" or instance of \w+| after validation, not \d+", "", rule)
     for term, plain in _PLAIN_TERMS.items():

@@ -10,7 +10,7 @@ from searchlab.config.loading import load_space, load_study
 from searchlab.errors import InputError
 
 SPACE = "name: bad\nparameters:\n  family: cnn\n"
-OWN = "is not a known parameter. A family's own parameters stand under that family."
+OWN = "is not a known parameter. A family's own parameters belong under that family."
 SHARED = "must be a value, a list or a range: all families share it"
 VALUE = "must be a number, text, true or false"
 ONE = "must name at least one value"
@@ -54,7 +54,7 @@ SHARED_PARAMETERS = [
     ),
     (
         "batch_size: {low: 16, high: 64, step: 16.0}",
-        "batch_size.step must be whole when low and high are, got 16.0",
+        "batch_size.step must be whole if low and high are, got 16.0",
     ),
     ("batch_size: {low: 1.5, high: 10}", "batch_size must be a whole number, got 1.5"),
     ("batch_size: {low: 0, high: 10}", "batch_size must be greater than or equal to 1, got 0"),
@@ -224,9 +224,9 @@ STUDIES = [
     ("objective: []", "objective must name at least one objective"),
     (
         "objective: [{metric: parameters}, {metric: accuracy}]",
-        "objective must begin with a metric that every epoch has, because it chooses epochs and "
-        "finalists (accuracy, loss, balanced_accuracy, macro_f1, robust_accuracy), got "
-        "'parameters'. Put that after it",
+        "objective must start with a metric that every epoch measures, because it chooses epochs "
+        "and finalists (accuracy, loss, balanced_accuracy, macro_f1, robust_accuracy), got "
+        "'parameters'. Put this one after it",
     ),
     (
         "objective: [{metric: loss}, {metric: loss}]",
@@ -234,7 +234,7 @@ STUDIES = [
     ),
     (
         "objective: [{}, {metric: robust_accuracy}]",
-        "objective needs robustness, with which robust_accuracy is measured. "
+        "objective needs robustness to measure robust_accuracy. "
         "Add robustness: {attack: fgsm, epsilon: 0.1}",
     ),
     (
@@ -248,11 +248,11 @@ STUDIES = [
     ("robustness: {epsilon: 2.0}", "robustness.epsilon must be less than or equal to 1, got 2.0"),
     (
         "baselines: {rows: [{name: search, architecture: a1}]}",
-        "baselines.rows.0.name is taken: 'search' stands for the search's best trial",
+        "baselines.rows.0.name is reserved: 'search' means the search's best trial",
     ),
     (
         "baselines: {rows: [{name: a1/HF, architecture: a1}]}",
-        "baselines.rows must have names of their own, got 'a1/HF' twice",
+        "baselines.rows must have distinct names, got 'a1/HF' twice",
     ),
     (
         "ensembles: {both: [a1/HF, a3/HF]}",
@@ -309,7 +309,7 @@ STUDIES = [
     ("search: {trials: 3, points: 1}", "search.points must be greater than or equal to 2, got 1"),
     (
         "search: {trials: 3, reference: {lr: 0.1}}",
-        "search.reference is used by sampler one_at_a_time only, not tpe",
+        "search.reference is used only by sampler one_at_a_time, not tpe",
     ),
     (
         "search: {sampler: one_at_a_time, reference: {lr: .nan}}",
@@ -413,7 +413,7 @@ def test_planned_sampler_needs_a_space_it_can_see(tmp_path: Path, sampler: str) 
     text = "\n".join({**STUDY, "space": "space: mine:space"}.values())
     assert study_message(path, text, (f"search.sampler={sampler}",)) == (
         f"--set search.sampler={sampler}: search.sampler {sampler} must know the whole space "
-        "beforehand, which a Python function does not tell. Use tpe or random, or a space file"
+        "in advance, which a Python function does not give. Use tpe or random, or a space file"
     )
 
 
@@ -431,7 +431,7 @@ def test_planned_sampler_needs_a_space_it_can_see(tmp_path: Path, sampler: str) 
         ("space.parameters.lr.low=-1", "space.parameters.lr.low"),
         (
             "space=nowhere.yaml",
-            "space must name a file that exists, got 'nowhere.yaml'. Looked for",
+            "space must name an existing file, got 'nowhere.yaml'. Looked for",
         ),
     ],
 )
@@ -464,7 +464,7 @@ def test_missing_space_file_says_where_it_was_looked_for(tmp_path: Path) -> None
     path = tmp_path / "study.yaml"
     text = "\n".join({**STUDY, "space": "space: ../spaces/gone.yaml"}.values())
     assert study_message(path, text) == (
-        f"{path}:3: space must name a file that exists, got '../spaces/gone.yaml'. "
+        f"{path}:3: space must name an existing file, got '../spaces/gone.yaml'. "
         f"Looked for {tmp_path / '../spaces/gone.yaml'}"
     )
 

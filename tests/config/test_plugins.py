@@ -235,7 +235,7 @@ def test_a_broken_installed_package_is_named(
         load_entry_points()
     message = str(caught.value)
     assert message.startswith(f"plugin package_with_a_fault: {tmp_path}")
-    assert "uninstall the package that brings it (package_with_a_fault)" in message
+    assert "uninstall its package (package_with_a_fault)" in message
 
 
 def test_another_process_imports_what_was_run_here(

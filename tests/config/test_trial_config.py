@@ -140,7 +140,7 @@ def test_earlier_form_is_read_as_the_same_configuration() -> None:
 def test_earlier_form_without_a_part_is_refused(name: str) -> None:
     data = json.loads(EARLIER)
     del data[name]
-    with pytest.raises(ValueError, match=r"configuration of a trial|validation error"):
+    with pytest.raises(ValueError, match=r"trial's configuration|validation error"):
         TrialConfig.from_json(json.dumps(data))
 
 

@@ -88,9 +88,9 @@ def test_lines_are_known_in_mappings_and_lists() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: a stands twice. Keep one"),
-        ("a:\n  b: 1\n  b: 1\n", "f.yaml:3: b stands twice. Keep one"),
-        ("l:\n  - {b: 1, b: 2}\n", "f.yaml:2: b stands twice. Keep one"),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3: a appears twice. Keep one"),
+        ("a:\n  b: 1\n  b: 1\n", "f.yaml:3: b appears twice. Keep one"),
+        ("l:\n  - {b: 1, b: 2}\n", "f.yaml:2: b appears twice. Keep one"),
         ("a: 1\nb: [1, 2\n", "f.yaml:3 is not valid YAML: "),
         ("a: 1\n b: 2\n", "f.yaml:2 is not valid YAML: mapping values are not allowed here"),
         ("a:\tb: c", "f.yaml:1 is not valid YAML: "),
@@ -99,12 +99,12 @@ def test_lines_are_known_in_mappings_and_lists() -> None:
         ("? [a]\n: 3\n", "f.yaml:1 is not valid YAML: found unhashable key"),
         ("a: \x00", "f.yaml is not valid YAML: unacceptable character #x0000"),
         ("a: " + "9" * 5000, "f.yaml is not valid YAML: "),
-        ("", "f.yaml must hold a mapping of fields, got nothing"),
-        ("# only a comment\n", "f.yaml must hold a mapping of fields, got nothing"),
-        ("- a\n", "f.yaml must hold a mapping of fields, got list"),
-        ("a", "f.yaml must hold a mapping of fields, got str"),
-        ("a: &a {b: *a}", "f.yaml must not be nested without end"),
-        ("a: " + "[" * 5000, "f.yaml must not be nested without end"),
+        ("", "f.yaml must contain a mapping of fields, got nothing"),
+        ("# only a comment\n", "f.yaml must contain a mapping of fields, got nothing"),
+        ("- a\n", "f.yaml must contain a mapping of fields, got list"),
+        ("a", "f.yaml must contain a mapping of fields, got str"),
+        ("a: &a {b: *a}", "f.yaml is nested too deeply"),
+        ("a: " + "[" * 5000, "f.yaml is nested too deeply"),
     ],
 )
 def test_unreadable_document_is_refused(text: str, message: str) -> None:
@@ -171,9 +171,9 @@ def test_override_of_a_tree_answers_for_what_is_in_it() -> None:
         ("a", "--set must look like field.subfield=value, got 'a'. Example: --set tr"),
         ("=1", "--set must look like field.subfield=value, got '=1'"),
         ("a..b=1", "--set must look like field.subfield=value, got 'a..b=1'"),
-        ("a.b.c=1", "--set a.b.c=1 goes below a.b, which is no mapping, got 1"),
+        ("a.b.c=1", "--set a.b.c=1 goes below a.b, which is not a mapping, got 1"),
         ("a=[1", "--set a=[1:1 is not valid YAML: "),
-        ("a={b: 1, b: 2}", "--set a={b: 1, b: 2}:1: b stands twice. Keep one"),
+        ("a={b: 1, b: 2}", "--set a={b: 1, b: 2}:1: b appears twice. Keep one"),
     ],
 )
 def test_senseless_override_is_refused(assignment: str, message: str) -> None:

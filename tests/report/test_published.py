@@ -221,7 +221,7 @@ def test_a_study_without_a_report_has_no_comparison() -> None:
     [
         (
             row_of("a2/DT", figures={"seconds_per_epoch": 1}, fold=1, against="folds"),
-            "goes with accuracy, loss, .*, train_loss only, got 'seconds_per_epoch'",
+            "applies only to accuracy, loss, .*, train_loss, got 'seconds_per_epoch'",
         ),
         (row_of("a2/DX", figures={"loss": 1}), "must name a trial of this study, got 'a2/DX'"),
         (row_of("a2/DT"), "must give at least one published figure or setting"),

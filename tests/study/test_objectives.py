@@ -92,18 +92,18 @@ def check(text: str, *pieces: str) -> None:
         ("[]", ["s.yaml:4: objective must name at least one"]),
         (
             "[{metric: parameters}, {metric: accuracy}]",
-            ["must begin with a metric that every epoch has"],
+            ["must start with a metric that every epoch measures"],
         ),
         (
             "{metric: latency}",
-            ["objective must begin with a metric that every epoch has", "got 'latency'"],
+            ["objective must start with a metric that every epoch measures", "got 'latency'"],
         ),
         ("[{metric: loss}, {metric: loss}]", ["must name each metric once, got 'loss' twice"]),
         ("[{metric: loss}, {metric: robust_accuracy}]", ["Add robustness: {attack: fgsm"]),
         ("[{metric: loss, direction: maximize}]", ["objective.0.direction must be minimize"]),
         (
             "[{metric: loss}, {metric: accuracy, at: last}]",
-            ["objective.1.at must be 'best' as for the first objective", "got 'last'"],
+            ["objective.1.at must be 'best', as for the first objective", "got 'last'"],
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_objectives_that_cannot_be_searched_are_one_error(
 @pytest.mark.parametrize(
     ("search", "piece"),
     [
-        ("sampler: cmaes", "search.sampler must be one that weighs several objectives"),
+        ("sampler: cmaes", "search.sampler must support several objectives"),
         ("sampler: evolution", "Use nsga2, tpe or gp"),
         ("pruner: median", "search.pruner must be none with several objectives"),
     ],
