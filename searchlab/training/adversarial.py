@@ -1,4 +1,4 @@
-"""Adversarial images: pixels changed a little, so that a model errs the most."""
+"""Adversarial images: pixels changed slightly to make a model err as much as possible."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from searchlab.config.attacks import AttackSpec
 
 __all__ = ["perturb"]
 
-# Steps are 2.5 epsilon / steps long, so that every point of the ball can be reached from any
-# other and the border is crossed (Madry et al. 2018).
+# Steps are 2.5 epsilon / steps long, so that they can reach any point of the ball from any other
+# and cross its border (Madry et al. 2018).
 _PGD_REACH = 2.5
 
 
@@ -26,17 +26,17 @@ def perturb(
 ) -> Tensor:
     """Return images at most ``epsilon`` from ``pixels``, in [0, 1], that raise the cross entropy.
 
-    ``predict`` maps pixels [B, C, H, W] in [0, 1] to logits [B, classes], normalisation included;
-    its parameters get no gradient. It is called as it stands: a model in training mode moves its
-    running statistics and draws its dropout. fgsm is Goodfellow et al. 2015 (report 004), pgd
-    Madry et al. 2018, whose random start comes from ``generator`` on the images' device.
+    ``predict`` maps pixels [B, C, H, W] in [0, 1] to logits [B, classes] and normalises them; its
+    parameters get no gradient. The caller sets the model's mode: in training mode the model updates
+    its running statistics and draws dropout. fgsm is Goodfellow et al. 2015 (report 004); pgd is
+    Madry et al. 2018, with a random start from ``generator`` on the images' device.
 
-    Works whatever the caller's gradient mode, inference mode included.
+    It works in any gradient mode of the caller, including inference mode.
     """
     if attack.epsilon == 0:
         return pixels.detach()
     with torch.inference_mode(mode=False), torch.enable_grad():
-        if pixels.is_inference():  # autograd may not keep such tensors, but copies of them
+        if pixels.is_inference():  # autograd can keep copies of such tensors, not the tensors
             pixels = pixels.clone()
         if labels.is_inference():
             labels = labels.clone()
@@ -68,9 +68,9 @@ def _project_repeatedly(
 
 
 def _ascent(predict: Callable[[Tensor], Tensor], pixels: Tensor, labels: Tensor) -> Tensor:
-    """Return the sign of the loss's gradient by each pixel."""
+    """Return the sign of the loss's gradient with respect to each pixel."""
     variable = pixels.detach().requires_grad_()
-    # Summed: a mean over the batch would bring small gradients nearer to an underflow to 0.
+    # The sum, because a mean over the batch would bring small gradients closer to underflow.
     loss = cross_entropy(predict(variable), labels, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, variable)
     return gradient.sign_()

@@ -1,4 +1,4 @@
-"""Random changes of training images, on their device, a batch at a time, drawn image by image."""
+"""Random changes of training images on their device, a batch at a time with a draw per image."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Augmenter"]
 
 Operation = Callable[[Tensor, torch.Generator], Tensor]
 
-_ON_FLOATS = ("rotate", "jitter")  # the others move bytes, a quarter of the memory
+_ON_FLOATS = ("rotate", "jitter")  # the others move bytes, with a quarter of the memory
 
-# On the CPU a batch of large images is changed in parts that stay in the cache from one operation
-# to the next: a rotation of 128x3x160x160 takes 25 instead of 43 ms (benchmarks/augment.py).
+# On the CPU, a batch of large images is changed in parts that stay in the cache between
+# operations: a rotation of 128x3x160x160 takes 25 instead of 43 ms (benchmarks/augment.py).
 _CACHED_PIXELS = 2**20
 
 
 class Augmenter:
-    """Changes images as ``TrainingSettings.augment`` says, every image by a draw of its own.
+    """Changes images as ``TrainingSettings.augment`` says, with a separate draw per image.
 
-    The operations run in the order of ``AUGMENTATIONS``; the parts of jitter run in an order drawn
-    for each image, as in torchvision's ``ColorJitter`` and report 001.
+    The operations run in the order of ``AUGMENTATIONS``; jitter's parts run in an order drawn for
+    each image, as in torchvision's ``ColorJitter`` and report 001.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -42,13 +42,13 @@ class Augmenter:
 
     @property
     def is_active(self) -> bool:
-        """Whether there is anything to do but scale to [0, 1]."""
+        """Whether it does more than scale to [0, 1]."""
         return bool(self._operations)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return uint8 images [B, C, H, W], C being 1 or 3, as changed float32 ones in [0, 1].
+        """Return changed float32 images in [0, 1] for uint8 images [B, C, H, W] with C 1 or 3.
 
-        The generator, on the images' device, decides everything that is random.
+        All randomness comes from the generator, which must be on the images' device.
         """
         assert images.dtype == torch.uint8, images.dtype
         if images.device.type != "cpu" or not self._operations.keys() & set(_ON_FLOATS):

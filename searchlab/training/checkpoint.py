@@ -1,6 +1,6 @@
-"""What a checkpoint says of a cohort: weights, optimizer states, and the figures so far.
+"""Checkpoints of a cohort: weights, optimizer states, and the results so far.
 
-Random numbers need no place in it: they derive from the epoch (docs/design.md, decision 7).
+They hold no random states, because draws derive from the epoch (docs/design.md, decision 7).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _FORMAT = "4"
 
 
 def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
-    """Write the state after the last epoch. Raises OSError; the checkpoint before then stays."""
+    """Write the state after the last epoch. Raises OSError; then the previous checkpoint stays."""
     tensors: dict[str, Tensor] = {}
     for key, member in _members(cohort).items():
         for name, value in member.model.state_dict().items():
             tensors[f"{key}/model/{name}"] = value
         for index, state in member.optimizer.state_dict()["state"].items():
             for name, value in state.items():
-                if isinstance(value, Tensor):  # SGD keeps None before its first step
+                if isinstance(value, Tensor):  # SGD has None before its first step
                     tensors[f"{key}/optimizer/{index}/{name}"] = value
     for name, value in (cohort.best_weights or {}).items():
         tensors[f"best/{name}"] = value
@@ -55,9 +55,9 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
 
 
 def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
-    """Continue from the newest checkpoint of this very trial that is whole; say if there was one.
+    """Load this trial's newest undamaged checkpoint; return whether there was one.
 
-    Files that are damaged, or of another configuration, are left alone.
+    Damaged files, and those of another configuration, are not touched.
     """
     state = files.load(lambda metadata: _is_of(cohort.config, metadata))
     if state is None:
@@ -76,9 +76,9 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
 
 
 def save_model(cohort: Cohort, folder: Path) -> Path | None:
-    """Write the weights of the full member, with the configuration that rebuilds the network.
+    """Write the full member's weights and the configuration that rebuilds its network.
 
-    Returns the file, or None for a trial without a full member.
+    Returns the file, or None if the trial has no full member.
     """
     weights = cohort.best_weights
     if weights is None:
@@ -93,10 +93,10 @@ def _describe(cohort: Cohort) -> dict[str, str]:
 
 
 def _is_of(config: TrialConfig, metadata: Mapping[str, str]) -> bool:
-    """Return whether a checkpoint is of this very configuration, in whatever form it is written."""
+    """Return whether a checkpoint, of any format version, has exactly this configuration."""
     try:
         return metadata["format"] == _FORMAT and TrialConfig.from_json(metadata["config"]) == config
-    except (KeyError, ValueError):  # ValueError: not a TrialConfig
+    except (KeyError, ValueError):  # ValueError: it is not a TrialConfig
         return False
 
 
@@ -113,8 +113,8 @@ def _restore(member: Member, tensors: dict[str, Tensor]) -> None:
         index, _, field = name.partition("/")
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:
-            # Fused optimizers walk the memory of weights and moments side by side, so a moment
-            # must have its weight's layout (channels_last), which the file does not keep.
+            # Fused optimizers step through the memory of weights and moments together, so a moment
+            # needs its weight's layout (channels_last), which the file does not keep.
             value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         states.setdefault(int(index), {})[field] = value
     groups = member.optimizer.state_dict()["param_groups"]

@@ -1,8 +1,8 @@
-"""The files of a trial's checkpoints: each written beside the last, and named by a manifest.
+"""The files of a trial's checkpoints: data files with new names, listed in a manifest.
 
-A data file is never changed once it is there. The manifest is replaced whole, and only then are
-files deleted that it no longer names, so that a process killed at any moment leaves the checkpoint
-before. Nothing is unpickled.
+A data file never changes. The manifest is replaced in one step, and only then are files deleted
+that it no longer names, so a process killed at any moment leaves the previous checkpoint. Nothing
+is unpickled.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _MANIFEST_FORMAT = 3
 
 
 def model_path(folder: Path, number: int) -> Path:
-    """Return the file of trial ``number``'s finished model."""
+    """Return the path of trial ``number``'s finished model."""
     return folder / f"{_stem(number)}.safetensors"
 
 
 def forget_checkpoints(folder: Path, number: int) -> None:
-    """Remove all that an unfinished trial left; nothing happens where there is nothing.
+    """Remove everything an unfinished trial left, if there is anything.
 
-    The note that it was killed for memory goes too, a finished model stays.
+    This includes the note that it ran out of memory, but not a finished model.
     """
     _manifest_path(folder, number).unlink(missing_ok=True)
     for path in folder.glob(f"{_stem(number)}.*"):
@@ -46,7 +46,7 @@ def forget_checkpoints(folder: Path, number: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SavedState:
-    """What one checkpoint holds."""
+    """The content of one checkpoint."""
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
@@ -54,7 +54,7 @@ class SavedState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """One checkpoint as the manifest names it."""
+    """One checkpoint as listed in the manifest."""
 
     file: str
     epoch: int
@@ -63,21 +63,21 @@ class _Entry:
 
 
 class CheckpointFiles:
-    """One trial's checkpoints in a folder: the newest, and the one before.
+    """One trial's checkpoints in a folder: the newest and the one before.
 
-    A process cut off from the driver may go on writing while another has taken its trial up. It
-    does no harm: names are unique, a checkpoint that is further on stays, and no file is deleted
-    that a manifest names.
+    A process that is cut off from the driver may keep writing while another has taken over its
+    trial. This does no harm: names are unique, a checkpoint of a later epoch stays, and no file
+    that a manifest names is deleted.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
         self._folder = folder
         self._number = number
         self._manifest = _manifest_path(folder, number)
-        self._known_good: str | None = None  # the last file that was written or read whole here
+        self._known_good: str | None = None  # the last file completely written or read here
 
     def save(self, epoch: int, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-        """Write the state after ``epoch``. Raises OSError; the checkpoints before then stay."""
+        """Write the state after ``epoch``. Raises OSError; then earlier checkpoints stay."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{_stem(self._number)}.{epoch}-{unique_word()}.safetensors"
         with ExitStack() as undo:
@@ -93,7 +93,7 @@ class CheckpointFiles:
         self._delete_unnamed(old)
 
     def load(self, is_wanted: Callable[[Mapping[str, str]], bool]) -> SavedState | None:
-        """Return the newest checkpoint that is whole and whose metadata are wanted."""
+        """Return the newest undamaged checkpoint whose metadata are accepted."""
         for entry in self._read_manifest():
             state = self._read(entry)
             if state is not None and is_wanted(state.metadata):
@@ -102,10 +102,10 @@ class CheckpointFiles:
         return None
 
     def _keep(self, new: _Entry, old: list[_Entry]) -> list[_Entry]:
-        """Return the manifest's next entries, the furthest first.
+        """Return the manifest's next entries, the latest epoch first.
 
-        The one before is what this process knows to be whole. One that is further on is either
-        damaged, and was passed over, or another process's, and stays.
+        The previous entry is the one this process knows to be complete. One of a later epoch is
+        either damaged, and was skipped, or belongs to another process, and stays.
         """
         before = [entry for entry in old if entry.file == self._known_good] or old[:1]
         ahead = [entry for entry in old if entry.epoch > new.epoch][:1]
@@ -120,16 +120,16 @@ class CheckpointFiles:
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError) as error:
-            logger.warning("%s is no manifest of checkpoints (%s)", self._manifest, error)
+            logger.warning("%s is not a checkpoint manifest (%s)", self._manifest, error)
             return []
-        # Names come from a file: none may lead out of the folder.
+        # Names come from a file; none may lead out of the folder.
         return [entry for entry in entries if Path(entry.file).name == entry.file]
 
     def _read(self, entry: _Entry) -> SavedState | None:
         path = self._folder / entry.file
         try:
             if path.stat().st_size != entry.size or hash_file(path) != entry.digest:
-                logger.warning("%s is damaged; the checkpoint before it is taken", path)
+                logger.warning("%s is damaged; using the checkpoint before it", path)
                 return None
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -137,14 +137,14 @@ class CheckpointFiles:
         except (OSError, SafetensorError) as error:
             if describe_failure(error).kind == "oom":
                 raise
-            logger.warning("%s cannot be read (%s); the one before it is taken", path, error)
+            logger.warning("%s cannot be read (%s); using the one before it", path, error)
             return None
 
     def _delete_unnamed(self, old: list[_Entry]) -> None:
-        """Delete what the manifest named before and names no more, and what kills left behind.
+        """Delete files that the manifest no longer names, and those that killed processes left.
 
-        It is read again, for another process may have replaced it; and a file as far on as those
-        that it names may be another's, to be named next.
+        The manifest is read again, because another process may have replaced it. A file of the same
+        epoch as those it names may belong to another process, which will name it next.
         """
         entries = self._read_manifest()
         named = {entry.file for entry in entries}

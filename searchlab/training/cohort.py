@@ -1,4 +1,4 @@
-"""A cohort: the models of one trial, trained in lockstep, one epoch each in turn."""
+"""A cohort: the models of one trial, trained in lockstep, each one epoch at a time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Cohort"]
 
 
 class Cohort:
-    """Trains a trial. ``run_epoch`` until its result is done; state lives between the calls.
+    """Trains a trial: call ``run_epoch`` until its result is done; the state stays between calls.
 
-    The value of an epoch is the mean over the search folds; the full member keeps the weights of
-    the epoch at which the mean over all of the cohort's folds was best, and meets the test set
-    with them after the last epoch. ``batch_split`` is what ``Member`` makes of it.
+    The value of an epoch is the mean over the search folds. The full member keeps its weights from
+    the epoch at which the mean over all of the cohort's folds was best, and meets the test set with
+    them after the last epoch. ``Member`` describes ``batch_split``.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
@@ -37,7 +37,7 @@ class Cohort:
         self._properties = self._measure("model")
         self.history: list[tuple[FoldMetrics, ...]] = []
         self.seconds: list[float] = []
-        self.batch_splits: list[int] = []  # of every epoch, because memory may run out later
+        self.batch_splits: list[int] = []  # for every epoch, because memory may run out later
         self.best_weights: dict[str, Tensor] | None = None
 
     def _make_member(self, fold: int | None) -> Member:
@@ -45,11 +45,11 @@ class Cohort:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished so far."""
+        """The number of finished epochs."""
         return len(self.history)
 
     def run_epoch(self) -> EpochResult:
-        """Train every member one epoch, validate the folds; after the last epoch, test."""
+        """Train every member for one epoch, validate the folds and, after the last epoch, test."""
         assert not self._is_over(self.epoch), "the trial has ended"
         start = time.perf_counter()
         epoch = self.epoch + 1
@@ -67,9 +67,9 @@ class Cohort:
         return self._result(epoch, folds, self.seconds[-1])
 
     def replay(self) -> Iterator[EpochResult]:
-        """Yield the results of the epochs already trained, as after loading a checkpoint.
+        """Yield the results of the epochs already trained, after loading a checkpoint.
 
-        The driver may have been killed before it received them.
+        They repeat because the driver may have been killed before it received them.
         """
         for epoch, (folds, seconds) in enumerate(
             zip(self.history, self.seconds, strict=True), start=1
@@ -85,12 +85,12 @@ class Cohort:
         return FoldMetrics(fold=member.fold, training=training, validation=validation)
 
     def _is_over(self, epoch: int) -> bool:
-        """Return whether a trial ends after ``epoch``: its last one, or out of patience."""
+        """Return whether the trial ends after ``epoch``: its last one, or patience ran out."""
         patience = self.config.settings.patience
         if epoch >= self.config.settings.epochs or patience is None or epoch == 0:
             return epoch >= self.config.settings.epochs
         history = self.history[:epoch]
-        # The full member's weights go by all folds, the value by the search folds.
+        # All folds decide the full member's weights, the search folds the value.
         latest_best = max(self._best_of_search_folds(history), self._best_of_all_folds(history))
         return epoch - latest_best >= patience
 
@@ -107,8 +107,8 @@ class Cohort:
     def _best_of_search_folds(self, history: Sequence[tuple[FoldMetrics, ...]]) -> int:
         """Return the epoch of the trial's value.
 
-        Other folds may keep a trial going. The search folds' epochs after the one at which they
-        alone would have ended it do not count, because no search trial gets that far.
+        Other folds may keep a trial going. Epochs after the one at which the search folds alone
+        would have ended it do not count, because no search trial gets that far.
         """
         values = self._values(history)
         patience = self.config.settings.patience
@@ -127,7 +127,7 @@ class Cohort:
         return self._best([self._mean(folds, len(folds)) for folds in history])
 
     def _best(self, values: Sequence[float]) -> int:
-        """Return the number, from 1, of the epoch that counts; the earliest of equals."""
+        """Return the number, from 1, of the epoch that counts; of equals, the earliest."""
         if self.config.objective.at == "last":
             return len(values)
         better = max if self.config.objective.direction == "maximize" else min

@@ -1,8 +1,8 @@
-"""Changes of colour for image batches, each image by its own amount.
+"""Changes of colour for image batches, with a separate amount per image.
 
 All take float images [B, C, H, W] in [0, 1] with one channel (grey) or three (RGB), and return new
-ones in [0, 1]. They follow torchvision's adjustments of tensors, where a grey image has neither
-saturation nor hue to change.
+ones in [0, 1]. They follow torchvision's adjustments of tensors, in which a grey image has neither
+saturation nor hue.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ __all__ = [
 
 JITTERS: tuple[str, ...] = ("brightness", "contrast", "saturation", "hue")
 
-_SMALLEST_CHROMA = 1e-6  # below it a pixel is grey to the eye and to float32, and has no hue
+_SMALLEST_CHROMA = 1e-6  # below it a pixel is grey, to the eye and in float32, and has no hue
 
 
 def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """Multiply images by ``factors`` [B], at least 0: 0 is black, 1 the image itself."""
+    """Multiply images by ``factors`` [B] >= 0: 0 gives black, 1 the image itself."""
     return (images * _per_image(factors)).clamp_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with their mean grey; ``factors`` [B], at least 0: 0 is grey, 1 the image."""
+    """Blend images with their mean grey by ``factors`` [B] >= 0: 0 gives grey, 1 the image."""
     return _blend(images, _mean(_grey(images)), factors)
 
 
 def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with their grey version; ``factors`` [B], at least 0: 0 is grey, 1 the image."""
+    """Blend images with their grey version by ``factors`` [B] >= 0: 0 gives grey, 1 the image."""
     return images.clone() if images.shape[1] == 1 else _blend(images, _grey(images), factors)
 
 
 def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
-    """Turn the hues of images by ``shifts`` [B], in turns of the colour circle, within +-0.5."""
+    """Rotate the hues of images by ``shifts`` [B], in turns of the colour circle, within +-0.5."""
     if images.shape[1] == 1:
         return images.clone()
-    # The HSV round trip of torchvision without its sextants: comparisons and choices took 5 times
-    # as long on the CPU as this arithmetic (benchmarks/augment.py).
+    # torchvision's HSV round trip without its sextants: comparisons and choices took 5 times as
+    # long on the CPU as this arithmetic (benchmarks/augment.py).
     low = images.amin(1, keepdim=True)
     chroma = images.amax(1, keepdim=True).sub_(low)
     primaries = (torch.arange(3, device=images.device) / 3)[:, None, None]
     turns = _hue(images, low, chroma).add_(_per_image(shifts)) - primaries
-    # A channel is full within a sixth of a turn from its primary, and gone from a third on.
+    # A channel is full within a sixth of a turn from its primary, and 0 beyond a third.
     levels = turns.sub_(turns.round()).abs_().mul_(-6).add_(2).clamp_(0, 1)
     return levels.mul_(chroma).add_(low).clamp_(0, 1)
 
@@ -57,18 +57,18 @@ def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
 def _hue(images: Tensor, low: Tensor, chroma: Tensor) -> Tensor:
     """Return hues [B, 1, H, W] in turns within +-0.5, from red over green; grey has hue 0."""
     red, green, blue = torch.split(images, 1, dim=1)
-    # With the strongest channel at 1 and the weakest at 0, 1 - red + green + blue is the way from
-    # red in sixths of a turn, whichever channel is strongest.
+    # With the strongest channel at 1 and the weakest at 0, 1 - red + green + blue is the distance
+    # from red in sixths of a turn, whichever channel is strongest.
     scale = chroma.clamp_min(_SMALLEST_CHROMA)
     sixths = (green - red).add_(blue).sub_(low).div_(scale).add_(1)
     return torch.copysign(sixths, green - blue).div_(6)
 
 
 def jitter(images: Tensor, amounts: dict[str, Tensor], order: Tensor) -> Tensor:
-    """Apply the changes named in ``amounts``, of ``JITTERS``, to each image in its own order.
+    """Apply the changes named in ``amounts`` (from ``JITTERS``) to each image in its own order.
 
-    ``amounts`` holds factors or shifts [B]; row b of ``order`` (int64 [B, len(amounts)]) is the
-    permutation of their positions by which image b is changed.
+    ``amounts`` has factors or shifts [B]; row b of ``order`` (int64 [B, len(amounts)]) is the
+    permutation of their positions for image b.
     """
     for kinds in order.unbind(1):
         images = _change(images, amounts, kinds)
@@ -78,7 +78,7 @@ def jitter(images: Tensor, amounts: dict[str, Tensor], order: Tensor) -> Tensor:
 def _change(images: Tensor, amounts: dict[str, Tensor], kinds: Tensor) -> Tensor:
     """Apply to each image the change whose position in ``amounts`` is in ``kinds``, int64 [B]."""
     # Brightness, contrast and saturation are one blend with different targets (black, the mean, the
-    # grey image), so that a batch whose images differ in kind costs little more than another.
+    # grey image), so a batch with several kinds of change costs little more than one kind.
     factors = torch.ones(len(images), device=images.device)
     chosen = {name: kinds == index for index, name in enumerate(amounts)}
     for name in chosen:
@@ -90,7 +90,9 @@ def _change(images: Tensor, amounts: dict[str, Tensor], kinds: Tensor) -> Tensor
         changed += _target(_grey(images), shares)
     changed.clamp_(0, 1)
     if "hue" in amounts:
-        indices = chosen["hue"].nonzero().squeeze(1)  # hue costs more than all else: only where due
+        indices = (
+            chosen["hue"].nonzero().squeeze(1)
+        )  # hue costs the most, so only images that need it
         changed[indices] = adjust_hue(changed[indices], amounts["hue"][indices])
     return changed
 

@@ -1,4 +1,4 @@
-"""Files that are on the disk whole, or not at all, whenever the process or machine stops."""
+"""Files that are complete on the disk or absent, whenever the process or machine stops."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["replace_file", "unique_word", "write_bytes"]
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` write a file down to the disk, then put it at ``path`` in one step.
+    """Call ``write`` to write a file to the disk, then move it to ``path`` in one step.
 
-    Makes the folder. Raises OSError; the file that was at ``path`` then stays.
+    It makes the folder. Raises OSError; then an earlier file at ``path`` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{unique_word()}.tmp")
@@ -27,7 +27,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file down to the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -35,19 +35,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def unique_word() -> str:
-    """Return a word for a file's name; process ids alone are equal on many hosts."""
+    """Return a unique word for a file name; process ids alone repeat between hosts."""
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a folder's names down to the disk."""
+    """Flush a folder's entries to the disk."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network mounts know no such
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network mounts do not support this
             raise
     finally:
         os.close(descriptor)

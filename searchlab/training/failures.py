@@ -1,4 +1,4 @@
-"""What made a trial fail: itself, memory, the disk, the GPU; and how that is recorded in words."""
+"""Why a trial failed (its code, memory, the disk or the GPU), and the words that record it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LONGEST = 500
 
 _DISK_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE}
 
-# torch's allocators, cuBLAS, cuDNN and C++, on which torch raises plain RuntimeErrors
+# torch's allocators, cuBLAS, cuDNN and C++; torch raises plain RuntimeErrors for them
 _MEMORY_WORDS = re.compile(
     r"out of memory|out_of_memory|can't allocate memory|cannot allocate memory|not enough memory"
     r"|alloc_failed|allocation_failed|cudaErrorMemoryAllocation|bad_alloc",
     re.IGNORECASE,
 )
-# CUDA's words for what breaks its context: no process that met it can use the device again.
+# CUDA's messages for a broken context: the process cannot use the device again.
 _DEVICE_WORDS = re.compile(
     r"illegal memory access|illegal instruction|misaligned address|invalid program counter"
     r"|global/shared address space|hardware stack error|device-side assert|context is destroyed"
@@ -31,15 +31,15 @@ _DEVICE_WORDS = re.compile(
     r"|busy or unavailable|CUDA error: unknown error",
     re.IGNORECASE,
 )
-# What cuBLAS and cuDNN say when they get no memory, but of other troubles as well.
+# Messages of cuBLAS and cuDNN when they get no memory, but also for other faults.
 _LIBRARY_WORDS = re.compile(
     r"unable to find an engine"
     r"|(CUBLAS|CUDNN)_STATUS_(NOT_INITIALIZED|INTERNAL_ERROR|EXECUTION_FAILED)"
 )
-# Less is left on a device whose memory has run out: their workspaces take hundreds of megabytes.
+# Less is free on a device that is out of memory: their workspaces take hundreds of megabytes.
 _LITTLE_BYTES = 1e9
 _LITTLE_SHARE = 0.05
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # as Rust writes an errno, hence safetensors
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")  # an errno as Rust, and so safetensors, writes it
 _DISK_WORDS = re.compile(
     r"no space left|quota exceeded|read-only file system|input/output error|stale file handle",
     re.IGNORECASE,
@@ -47,16 +47,16 @@ _DISK_WORDS = re.compile(
 
 
 class DeviceLostError(RuntimeError):
-    """The GPU that a worker was given cannot be used, or not by its process any more."""
+    """A worker's GPU cannot be used, or its process can no longer use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why a trial failed.
 
-    ``oom`` is memory, the device's or the host's; ``disk`` a disk that is full, read-only, broken
-    or gone, and ``device`` a GPU that this process cannot use any more: no fault of the trial.
-    ``message`` is the error's type and its first line.
+    ``oom`` is memory of the device or the host. ``disk`` (full, read-only, broken or gone) and
+    ``device`` (a GPU that this process can no longer use) are not the trial's fault. ``message`` is
+    the error's type and first line.
     """
 
     kind: FailureKind
@@ -64,9 +64,9 @@ class Failure:
 
 
 def describe_failure(error: BaseException) -> Failure:
-    """Return what kind of failure an error, or one that it came from, is.
+    """Return the kind of failure of an error or its causes.
 
-    For the process that met it: where the words may mean several things, its device is asked.
+    Call it in the process that met the error: if the message is ambiguous, it asks the device.
     """
     first_line = (str(error).strip().splitlines() or [""])[0]
     kinds = (kind for link in _chain(error) if (kind := _kind_of(link)) != "error")
@@ -76,7 +76,7 @@ def describe_failure(error: BaseException) -> Failure:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those behind it, as a traceback shows them."""
+    """Yield an error and its causes, as a traceback shows them."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -93,7 +93,7 @@ def _kind_of(error: BaseException) -> FailureKind:
         return "oom"
     if isinstance(error, OSError):
         return _kind_of_errno(error.errno)
-    # By name: a process that has not imported them meets none, and need not import them.
+    # By name, because a process that has not imported them cannot meet them.
     names = {kind.__name__ for kind in type(error).__mro__}
     if "SafetensorError" in names:
         if found := _OS_ERROR.search(str(error)):
@@ -115,18 +115,18 @@ def _kind_of_words(text: str, *, is_cudas: bool) -> FailureKind:
         return "device"
     if _LIBRARY_WORDS.search(text):
         return _ask_device()
-    # A launch with wrong arguments is an error like others; after it the device still answers.
+    # A launch with wrong arguments is an ordinary error; the device still responds after it.
     return "device" if is_cudas and _ask_device() == "device" else "error"
 
 
 def _ask_device() -> FailureKind:
-    """Return ``device`` where CUDA answers no more, ``oom`` where little of its memory is left."""
+    """Return ``device`` if CUDA no longer responds, ``oom`` if little of its memory is free."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return "error"
     try:
         free, total = torch.cuda.mem_get_info()
-    except RuntimeError:  # a broken context gives its error to every call
+    except RuntimeError:  # a broken context makes every call fail
         return "device"
     return "oom" if free < max(_LITTLE_BYTES, _LITTLE_SHARE * total) else "error"
 

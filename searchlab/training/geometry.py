@@ -1,4 +1,4 @@
-"""Geometric changes of image batches, each image by its own amount.
+"""Geometric changes of image batches, with a separate amount per image.
 
 All take images [B, C, H, W], uint8 or float, and return new ones of the same shape and type.
 """
@@ -13,27 +13,27 @@ __all__ = ["blank", "flip", "rotate", "shift"]
 
 
 def flip(images: Tensor, flipped: Tensor) -> Tensor:
-    """Mirror left and right the images where ``flipped`` (bool [B]) is true."""
+    """Mirror images horizontally if their ``flipped`` (bool [B]) is true."""
     batch, _, _, width = images.shape
     columns = torch.arange(width, device=images.device)
     source = torch.where(flipped[:, None], width - 1 - columns, columns)
-    # A gather reads half of what torch.where(flipped, images.flip(-1), images) does: twice as fast.
+    # A gather reads half as much as torch.where(flipped, images.flip(-1), images): twice as fast.
     return images.gather(3, source.view(batch, 1, 1, width).expand_as(images))
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turn float images in [0, 1] counter-clockwise by ``degrees`` [B] about their centre.
+    """Rotate float images in [0, 1] counter-clockwise by ``degrees`` [B] about their centre.
 
-    The size is kept; pixels are interpolated bilinearly, and those from outside are 0.
+    The size stays; pixels are interpolated bilinearly, and those from outside are 0.
     """
     grid = _rotation_grid(images, torch.deg2rad(degrees))
     turned = grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return turned.clamp_(0, 1)  # four weights may sum to a rounding error above 1
+    return turned.clamp_(0, 1)  # rounding may make the sum of four weights exceed 1
 
 
 def _rotation_grid(images: Tensor, radians: Tensor) -> Tensor:
-    # Each coordinate is a product of a row and a column: 5 times as fast as affine_grid's matrix
-    # product on the CPU.
+    # Each coordinate is a product of a row and a column, which is 5 times as fast on the CPU as
+    # affine_grid's matrix product.
     batch, _, height, width = images.shape
     x = torch.arange(width, device=images.device) - (width - 1) / 2
     y = (torch.arange(height, device=images.device) - (height - 1) / 2)[:, None]
@@ -47,7 +47,7 @@ def _rotation_grid(images: Tensor, radians: Tensor) -> Tensor:
 def shift(images: Tensor, down: Tensor, right: Tensor, *, limit: int) -> Tensor:
     """Move images by whole pixels, ``down`` and ``right`` (int64 [B], within +-``limit``).
 
-    What comes in from outside is 0. The same as padding with zeros on all sides and cropping.
+    Pixels from outside are 0. This equals padding with zeros on all sides and cropping.
     """
     _, _, height, width = images.shape
     padded = pad(images, (limit, limit, limit, limit))
@@ -57,15 +57,15 @@ def shift(images: Tensor, down: Tensor, right: Tensor, *, limit: int) -> Tensor:
 
 
 def blank(images: Tensor, rows: Tensor, columns: Tensor, *, size: int) -> Tensor:
-    """Set to 0 a square of side ``size`` centred at pixel (``rows``, ``columns``), int64 [B].
+    """Set a square of side ``size`` centred at pixel (``rows``, ``columns``), int64 [B], to 0.
 
-    The square is cut off at the borders; one of even size reaches further up and left
-    (DeVries and Taylor 2017, cutout).
+    The square is clipped at the borders; one of even size extends further up and left (DeVries and
+    Taylor 2017, cutout).
     """
     _, _, height, width = images.shape
     vertical = _span(rows, height, size)[:, None, :, None]
     horizontal = _span(columns, width, size)[:, None, None, :]
-    # A product: masked_fill and torch.where take 10 to 30 times as long on the CPU.
+    # A product, because masked_fill and torch.where take 10 to 30 times as long on the CPU.
     return images * (~(vertical & horizontal)).to(images.dtype)
 
 

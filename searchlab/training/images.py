@@ -1,4 +1,4 @@
-"""TrainingData: a data set and its folds on the device where the models are."""
+"""TrainingData: a dataset and its folds on the models' device."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from searchlab.errors import InputError
 
 __all__ = ["Normalizer", "TrainingData"]
 
-# Of ImageNet's training images in [0, 1]: what weights pretrained on it expect.
+# ImageNet's training images in [0, 1], as weights pretrained on it expect.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, slots=True)
 class Normalizer:
-    """Turns [B, C, H, W] into float32: ``(pixel / 255 - mean) / std`` as one multiply-add."""
+    """Maps [B, C, H, W] to float32: ``(pixel / 255 - mean) / std`` as one multiply-add."""
 
     scale: Tensor  # [1, C, 1, 1]
     shift: Tensor
@@ -41,7 +41,7 @@ class Normalizer:
 class TrainingData:
     """Images as uint8 tensors on one device, with the validation indices of every fold.
 
-    Loaded once a worker and shared by all the trials that it runs (docs/design.md, decision 8).
+    A worker loads them once and shares them between its trials (docs/design.md, decision 8).
     """
 
     train_images: Tensor
@@ -56,7 +56,7 @@ class TrainingData:
     def from_images(
         cls, data: ImageData, folds: Sequence[Indices], device: torch.device
     ) -> TrainingData:
-        """Move a data set to a device; on the CPU the arrays are used as they are."""
+        """Move a dataset to a device; on the CPU the arrays are used without a copy."""
         return cls(
             train_images=_to_tensor(data.train_images, device),
             train_labels=_to_tensor(data.train_labels, device),
@@ -69,7 +69,7 @@ class TrainingData:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """The images' device."""
         return self.train_images.device
 
     @property
@@ -79,7 +79,7 @@ class TrainingData:
         return channels, height, width
 
     def split(self, fold: int | None) -> tuple[Tensor, Tensor]:
-        """Return the training and the validation indices of a fold; None trains on everything."""
+        """Return a fold's training and validation indices; for None, everything is training."""
         training = train_indices(self.folds, fold, len(self.train_labels))
         validation = self.folds[fold] if fold is not None else np.empty(0, dtype=np.int64)
         return (
@@ -90,10 +90,10 @@ class TrainingData:
     def normalizer(
         self, fold: int | None, kind: Normalization, *, unit: bool = False
     ) -> Normalizer:
-        """Return the scaling for a fold's model, from its own training images only.
+        """Return the scaling for a fold's model, computed only from its own training images.
 
-        It takes images in 0..255, or in [0, 1] where ``unit``. Raises ``InputError`` for
-        ``imagenet`` where the images have not three channels.
+        It takes images in 0..255, or in [0, 1] if ``unit``. Raises ``InputError`` for ``imagenet``
+        if the images do not have three channels.
         """
         channels = self.image_shape[0]
         mean, std = self._mean_std(fold, kind)
@@ -107,14 +107,14 @@ class TrainingData:
     def _mean_std(
         self, fold: int | None, kind: Normalization
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean [C] and deviation [C] by which a kind scales, in units of 0..1."""
+        """Return the mean [C] and deviation [C] for a kind of scaling, in units of 0..1."""
         channels = self.image_shape[0]
         if kind == "standard":
             return self.sums.mean_std(train_indices(self.folds, fold, len(self.train_labels)))
         if kind == "imagenet":
             if channels != len(_IMAGENET_MEAN):
                 raise InputError(
-                    "must not be imagenet where images have no three colour channels: "
+                    "must not be imagenet for images without three colour channels: "
                     f"they have {channels}",
                     where=("dataset", "normalize"),
                     remedy="Choose standard, unit or half",
@@ -128,6 +128,6 @@ class TrainingData:
 
 def _to_tensor(array: NDArray[Any], device: torch.device) -> Tensor:
     with warnings.catch_warnings():
-        # Ray's object store maps arrays read-only, and nothing here writes to them.
+        # Ray's object store maps arrays as read-only, and nothing here writes to them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(device)

@@ -1,4 +1,4 @@
-"""Running a network forward: in which precision, and on how many images at a time."""
+"""Forward passes of a network: the precision, and the number of images at a time."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from searchlab.config.settings import Precision
 
 __all__ = ["evaluation_batch", "predict"]
 
-# Bound the memory of an evaluation; larger batches of small images were no faster.
+# These bound an evaluation's memory; larger batches of small images were no faster.
 _MAX_IMAGES = 1024
 _MAX_VALUES = 2**23  # 109 images of 3x160x160
-_GRADIENT_SHARE = 4  # a gradient keeps the output of every layer, not of the last one alone
+_GRADIENT_SHARE = 4  # a gradient needs every layer's output, not only the last one's
 
 
 def evaluation_batch(image_shape: tuple[int, int, int], *, with_gradients: bool = False) -> int:
-    """Return how many images of this shape are evaluated, or attacked, at a time."""
+    """Return how many images of this shape to evaluate or attack at a time."""
     channels, height, width = image_shape
     most = min(_MAX_IMAGES, _MAX_VALUES // (channels * height * width))
     return max(1, most // _GRADIENT_SHARE if with_gradients else most)
 
 
 def predict(model: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
-    """Return float32 logits [B, classes], with the layers computed in ``precision``."""
+    """Return float32 logits [B, classes] from layers computed in ``precision``."""
     if precision == "float32":
         logits: Tensor = model(inputs)
         return logits

@@ -1,4 +1,4 @@
-"""Measuring how long one image's forward pass takes on this machine."""
+"""Measuring the time of one image's forward pass on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure_latency(
 ) -> float:
     """Return the median milliseconds of a forward pass of one image, in eval mode.
 
-    The median, because other trials on the machine can only slow a pass down.
+    It is the median, because other trials on the machine can only slow a pass down.
     """
     image = torch.zeros((1, *image_shape), device=device).to(memory_format=torch.channels_last)
     was_training = model.training

@@ -40,15 +40,15 @@ class DivergedError(Exception):
 class Member:
     """One model of a trial: a fold's, or (``fold`` None) the one that meets the test set.
 
-    Initial weights, image order, augmentation, attacks and dropout derive from the study's seed,
-    the fold and the epoch alone, so an epoch run again from the same weights gives the same
-    weights to the bit.
+    Initial weights, image order, augmentation, attacks and dropout depend only on the study's seed,
+    the fold and the epoch, so repeating an epoch from the same weights gives the same weights to
+    the bit.
 
     With ``batch_split`` above 1, each batch is trained in that many parts, whose gradients add up
-    to the whole batch's, and evaluated in smaller batches: less memory, the same learning. Images
-    are augmented before the cut, as ever. Beyond rounding these differ: batch normalisation sees a
-    part's statistics, dropout draws masks of other shapes, and so, on CUDA, does pgd its starts.
-    A part has two images at least, which batch normalisation needs.
+    to the batch's, and evaluation batches are smaller: less memory, the same learning. Images are
+    augmented before the split. Apart from rounding, these differ: batch normalisation uses a part's
+    statistics, and dropout (on CUDA also pgd's starts) draws in other shapes. A part has at least
+    two images, because batch normalisation needs them.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class Member:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return self._data.device
 
     @property
     def num_training_images(self) -> int:
-        """Images in an epoch."""
+        """The number of images in an epoch."""
         return len(self._training)
 
     def train_epoch(self, epoch: int, *, most_batches: int | None = None) -> dict[str, float]:
         """Train one epoch, or its first batches; return the mean loss and accuracy over it.
 
-        Raises DivergedError if the loss is not finite; the weights are then of no use.
+        Raises DivergedError if the loss is not finite; then the weights are useless.
         """
         self.model.train()
         self._dropout.manual_seed(self._seed("dropout", epoch))
@@ -122,7 +122,7 @@ class Member:
             for inputs, targets in self._training_parts(batch, augmenting, attacking):
                 logits = self._predict(inputs)
                 loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
-                # Summed on the device: reading a number each step would wait for the device.
+                # Summed on the device, because reading a number each step would wait for it.
                 loss_sum += loss * len(targets)
                 correct += (logits.detach().argmax(1) == targets).sum()
             self._update()
@@ -135,12 +135,12 @@ class Member:
     def _training_parts(
         self, batch: Tensor, augmenting: torch.Generator, attacking: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs [B, C, H, W] and labels [B] of a batch, in as many parts as asked."""
+        """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch."""
         targets, images = self._data.train_labels[batch], self._data.train_images[batch]
         attack = self._settings.attack
         is_changed = self._augment.is_active or attack is not None
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
-        # Augmented before the cut: its draws must be those of the whole batch.
+        # Augmented before the split, because its draws must be those of the whole batch.
         pixels = self._augment(images, augmenting) if is_changed else images
         for part, labels in zip(
             torch.tensor_split(pixels, num_parts),
@@ -156,7 +156,7 @@ class Member:
                 yield self._normalize(part), labels
 
     def _backpropagate(self, logits: Tensor, targets: Tensor, *, share: float) -> Tensor:
-        """Add a part's gradient, by its share of the batch; return the part's mean loss."""
+        """Add a part's gradient, weighted by its share of the batch; return its mean loss."""
         loss = cross_entropy(logits, targets, label_smoothing=self._settings.label_smoothing)
         torch.autograd.backward(loss if share == 1 else loss * share)
         return loss.detach()
@@ -175,7 +175,7 @@ class Member:
         def predict(candidates: Tensor) -> Tensor:
             return self._predict(self._normalize_pixels(candidates))
 
-        # Attacked as it will be used: looking for the worst pixels must neither move running
+        # In evaluation mode, because the search for the worst pixels must neither update running
         # statistics nor draw dropout masks.
         with _in_eval_mode(self.model):
             return perturb(predict, pixels, labels, attack, drawing)
@@ -186,7 +186,7 @@ class Member:
         return self._evaluate(self._data.train_images, self._data.train_labels, indices)
 
     def test(self) -> dict[str, float]:
-        """Measure on the test set. Once a trial, at its end (docs/design.md, decision 6)."""
+        """Measure on the test set, once per trial, at its end (docs/design.md, decision 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
         return self._evaluate(self._data.test_images, self._data.test_labels, everything)
@@ -236,9 +236,9 @@ class Member:
 
 
 def _split(indices: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut into batches; a last one of a single image, which has no variance, joins the one before.
+    """Split into batches; a last batch with a single image joins the one before.
 
-    Batch normalisation refuses a batch of one.
+    Batch normalisation refuses a batch of one, which has no variance.
     """
     batches = list(torch.split(indices, batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:

@@ -1,4 +1,4 @@
-"""Running out of memory: what is freed, what is noted, and how far batches are then cut."""
+"""Running out of memory: freeing it, recording it, and splitting batches afterwards."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = [
 ]
 
 BATCH_SPLIT = 4
-"""In how many parts a batch is trained once memory has run out."""
+"""The number of parts of a batch after memory has run out."""
 
 
 def note_killed_for_memory(folder: Path, number: int) -> int:
-    """Note beside its checkpoints that trial ``number`` met the end of memory; return how often.
+    """Record beside its checkpoints that trial ``number`` ran out of memory; return how often.
 
-    For the driver, when the host has killed the trial's worker; a worker that lived notes it
-    itself, so that wherever the trial is taken up again, it is not tried whole once more.
+    The driver calls it if the host killed the trial's worker; a surviving worker records it itself.
+    So wherever the trial continues, its batches are not tried whole again.
     """
     count = count_memory_failures(folder, number) + 1
     content = str(count).encode()
@@ -36,33 +36,33 @@ def note_killed_for_memory(folder: Path, number: int) -> int:
 
 
 def count_memory_failures(folder: Path, number: int) -> int:
-    """Return how often memory has run out under a trial."""
+    """Return how often a trial has run out of memory."""
     try:
         return int(_note_path(folder, number).read_bytes())
     except FileNotFoundError:
         return 0
-    except ValueError:  # damaged, but there
+    except ValueError:  # damaged, but it exists
         return 1
 
 
 def choose_batch_split(folder: Path, number: int) -> int:
-    """Return in how many parts a trial's batches are to be trained.
+    """Return the number of parts in which to train a trial's batches.
 
-    Raises MemoryError where memory ran out under parts already.
+    Raises MemoryError if memory already ran out with split batches.
     """
     count = count_memory_failures(folder, number)
     if count > 1:
         raise MemoryError(
             f"trial {number} ran out of memory or was killed for memory twice, "
-            f"the second time with its batches cut in {BATCH_SPLIT} parts"
+            f"the second time with its batches split into {BATCH_SPLIT} parts"
         )
     return BATCH_SPLIT if count else 1
 
 
 def release_frames(error: BaseException) -> None:
-    """Empty and forget the frames that an error passed through, which hold models and tensors.
+    """Clear the frames that an error passed through, which hold models and tensors.
 
-    What is to be said of the traceback must have been said before.
+    Log the traceback before calling this.
     """
     seen: set[int] = set()
     links: list[BaseException | None] = [error]
@@ -71,12 +71,12 @@ def release_frames(error: BaseException) -> None:
         if link is not None and id(link) not in seen:
             seen.add(id(link))
             traceback.clear_frames(link.__traceback__)
-            link.__traceback__ = None  # an emptied frame keeps its function, and that its closure
+            link.__traceback__ = None  # a cleared frame keeps its function, which keeps its closure
             links += [link.__cause__, link.__context__]
 
 
 def free_memory() -> None:
-    """Hand back what nothing refers to any more, CUDA's cached blocks included."""
+    """Release unreferenced memory, including CUDA's cached blocks."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Probing a configuration before a study: how much memory it takes, and how fast it trains."""
+"""Measuring a configuration before a study: its memory and training speed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _FEW_IMAGES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What one member of a trial takes.
+    """The memory and speed of one member of a trial.
 
-    ``peak_bytes`` is its peak while it trains and evaluates. On CUDA that is the peak of torch's
-    allocations, with the images, of which every worker there keeps a copy, but without the CUDA
-    context; on the CPU the growth of the process, to which the shared images add nothing.
-    ``images_per_second`` is of training. ``bytes_per_member`` are the weights, gradients and
-    optimizer state that stay while other members train. ``device_bytes`` is the memory of the GPU.
-    ``batch_split`` is in how many parts the batches were trained.
+    ``peak_bytes`` is its peak in training and evaluation. On CUDA it is the peak of torch's
+    allocations, including each worker's copy of the images but not the CUDA context; on the CPU it
+    is the growth of the process, to which the shared images add nothing. ``images_per_second`` is
+    the training speed. ``bytes_per_member`` is the size of the weights, gradients and optimizer
+    state that stay while other members train. ``device_bytes`` is the GPU's memory. ``batch_split``
+    is the number of parts in which batches were trained.
     """
 
     peak_bytes: int
@@ -55,22 +55,22 @@ class ProbeResult:
 def probe_training(
     config: TrialConfig, data: TrainingData, *, num_batches: int = 2, batch_split: int = 1
 ) -> ProbeResult:
-    """Train one member for a few batches, after one to warm up, and evaluate one; measure that.
+    """Measure one member training a few batches, after one to warm up, and evaluating one.
 
-    With ``batch_split`` above 1 they are trained in that many parts, as ``Member`` has it.
-    Changes nothing and writes nothing. Raises torch.OutOfMemoryError, MemoryError or RuntimeError
-    where memory runs out (``describe_failure`` tells).
+    ``batch_split`` is as for ``Member``. Nothing is changed or written. Raises
+    torch.OutOfMemoryError, MemoryError or RuntimeError if memory runs out (``describe_failure``
+    recognises them).
 
-    On Linux the resident memory's peak is set back first, where /proc/self/clear_refs may be
-    written; elsewhere only growth beyond the process's highest peak so far is seen, so probe in a
-    process of its own there.
+    On Linux it first resets the peak of resident memory, if /proc/self/clear_refs is writable;
+    elsewhere it sees only growth beyond the process's highest peak so far, so call it there in a
+    separate process.
     """
     assert num_batches > 0, num_batches
     fold = config.folds.folds[0]
     _load_kernels(config, data, fold)
     peak = _PeakMemory(data.device)
     member = Member(config, data, fold, batch_split=batch_split)
-    best = member.snapshot() if config.folds.test else None  # which a cohort keeps of one member
+    best = member.snapshot() if config.folds.test else None  # which a cohort keeps for one member
     with _whatever_the_loss():
         member.train_epoch(1, most_batches=1)
     seconds = _time_batches(member, num_batches)
@@ -88,7 +88,7 @@ def probe_training(
 
 
 def _load_kernels(config: TrialConfig, data: TrainingData, fold: int) -> None:
-    """Run everything once on few images: code that is loaded then is not the trial's memory."""
+    """Run everything once on a few images, so that loaded code does not count as trial memory."""
     few = replace(config, settings=config.settings.model_copy(update={"batch_size": _FEW_IMAGES}))
     member = Member(few, data, fold)
     with _whatever_the_loss():
@@ -98,14 +98,16 @@ def _load_kernels(config: TrialConfig, data: TrainingData, fold: int) -> None:
 
 @contextmanager
 def _whatever_the_loss() -> Iterator[None]:
-    with contextlib.suppress(DivergedError):  # it takes as long and as much
+    with contextlib.suppress(DivergedError):  # it takes as much time and memory
         yield
 
 
 def _time_batches(member: Member, num_batches: int) -> float:
     start = time.perf_counter()
     with _whatever_the_loss():
-        member.train_epoch(1, most_batches=num_batches)  # reads the loss, so waits for the device
+        member.train_epoch(
+            1, most_batches=num_batches
+        )  # reads the loss, so it waits for the device
     return time.perf_counter() - start
 
 
@@ -128,7 +130,7 @@ def _count_kept_bytes(member: Member) -> int:
 
 
 class _PeakMemory:
-    """The most memory in use since it was made."""
+    """The peak memory since the object was made."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -150,7 +152,7 @@ class _PeakMemory:
 
 
 def _trim_heap() -> None:
-    """Give freed memory back to the kernel (glibc): used again, it would not count as growth."""
+    """Return freed memory to the kernel (glibc); if reused, it would not count as growth."""
     if sys.platform.startswith("linux"):
         libc = ctypes.CDLL(None)
         if hasattr(libc, "malloc_trim"):
@@ -158,7 +160,7 @@ def _trim_heap() -> None:
 
 
 def _reset_peak() -> bool:
-    """Set VmHWM back to VmRSS; return whether that is allowed and done (proc(5))."""
+    """Reset VmHWM to VmRSS; return whether it was allowed (proc(5))."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
         return _read_status("VmHWM") > 0

@@ -1,7 +1,7 @@
-"""The functions that measure what ``config/metrics.py`` lists, under the names that it gives them.
+"""The functions that measure the metrics of ``config/metrics.py``, under the same names.
 
-Those of images see all answers of an evaluation at once, on the device, and return a number there:
-it is read once an evaluation, because each reading waits for the device.
+Those of images get all answers of an evaluation at once, on the device, and return a number there.
+It is read once per evaluation, because each read waits for the device.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a model answered on N images: ``labels`` int64 [N], and its logits [B, C] by batch.
+    """A model's answers on N images: ``labels`` int64 [N], and its logits [B, C] by batch.
 
-    ``attacked`` is what it answered on the same images under the trial's attack, if it has one.
+    ``attacked`` has its answers on the same images under the trial's attack, if there is one.
     """
 
     labels: Tensor
@@ -45,27 +45,27 @@ class Answers:
 
     @cached_property
     def logits(self) -> Tensor:
-        """All logits [N, C]: with hundreds of classes the copy takes longer than their loss."""
+        """All logits [N, C]; with hundreds of classes the copy takes longer than the loss."""
         return torch.cat(list(self.batches))
 
     @cached_property
     def guesses(self) -> Tensor:
-        """The classes that the images were taken for: int64 [N]."""
+        """The predicted classes: int64 [N]."""
         return torch.cat([logits.argmax(1) for logits in self.batches])
 
     @cached_property
     def confusion(self) -> Tensor:
-        """Images by their class and by the class that they were taken for: int64 [C, C]."""
+        """The number of images by true and by predicted class: int64 [C, C]."""
         num_classes = self.batches[0].shape[1]
         cells = self.labels * num_classes + self.guesses
-        # Not bincount, which waits for the device to learn the largest cell.
+        # Not bincount, which waits for the device to find the largest cell.
         counts = cells.new_zeros(num_classes**2).index_add_(0, cells, torch.ones_like(cells))
         return counts.view(num_classes, num_classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredModel:
-    """A trial's network, with what it was made from and for."""
+    """A trial's network, with its configuration and the shape of its images."""
 
     model: nn.Module
     config: TrialConfig
@@ -92,7 +92,7 @@ def measures_model(name: str) -> Callable[[ModelMeasure], ModelMeasure]:
 
 def _register(name: str, measures: dict[str, MeasureT]) -> Callable[[MeasureT], MeasureT]:
     if name in measures:
-        raise ValueError(f"metric {name!r} is measured already")
+        raise ValueError(f"metric {name!r} already has a function")
 
     def register(measure: MeasureT) -> MeasureT:
         measures[name] = measure
@@ -103,7 +103,7 @@ def _register(name: str, measures: dict[str, MeasureT]) -> Callable[[MeasureT], 
 
 @torch.inference_mode()
 def measure_answers(answers: Answers, *, requested: Collection[str] = ()) -> dict[str, float]:
-    """Return every metric of folds that these answers have, and of those on request the named."""
+    """Return every metric of folds for these answers; those on request only if ``requested``."""
     names = [
         metric.name
         for metric in list_metrics()
@@ -118,7 +118,7 @@ def measure_answers(answers: Answers, *, requested: Collection[str] = ()) -> dic
 def measure_model(
     model: MeasuredModel, measured: Literal["trial", "model"], *, requested: Collection[str]
 ) -> dict[str, float]:
-    """Return the metrics that are ``measured`` so; of those on request only the named."""
+    """Return the metrics of the kind ``measured``; those on request only if ``requested``."""
     return {
         metric.name: _of_models[metric.name](model)
         for metric in list_metrics()
@@ -150,14 +150,14 @@ def _measure_loss(answers: Answers) -> Tensor:
 
 @measures_answers("balanced_accuracy")
 def _measure_balanced_accuracy(answers: Answers) -> Tensor:
-    """The mean over the classes of which there are images."""
+    """Return the mean over the classes that have images."""
     right, size = answers.confusion.diagonal().double(), answers.confusion.sum(1)
     return (right / size.clamp_min(1)).sum() / (size > 0).sum()
 
 
 @measures_answers("macro_f1")
 def _measure_macro_f1(answers: Answers) -> Tensor:
-    """The mean over the classes of which there are images or guesses."""
+    """Return the mean over the classes that have images or predictions."""
     confusion = answers.confusion
     right, size = confusion.diagonal().double(), confusion.sum(0) + confusion.sum(1)
     return (2 * right / size.clamp_min(1)).sum() / (size > 0).sum()

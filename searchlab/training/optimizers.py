@@ -1,4 +1,4 @@
-"""The optimizers: how each name of ``TrainingSettings.optimizer`` is made."""
+"""The optimizers: how to make each one that ``TrainingSettings.optimizer`` can name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from searchlab.config.settings import OptimizerName, TrainingSettings
 
 __all__ = ["OPTIMIZERS", "make_optimizer"]
 
-# Fused kernels, where torch has them: one call a step instead of one a tensor and operation, on
-# CPU and GPU alike.
+# Fused kernels, if torch has them: one call per step instead of one per tensor and operation, on
+# both CPU and GPU.
 OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], TrainingSettings], Optimizer]] = {
     "sgd": lambda parameters, settings: SGD(
         parameters,
         lr=settings.lr,
         momentum=settings.momentum,
-        # torch refuses Nesterov's momentum without momentum, which a search may well draw
+        # torch refuses Nesterov without momentum, which a search may draw
         nesterov=settings.nesterov and settings.momentum > 0,
         weight_decay=settings.weight_decay,
         fused=True,
@@ -41,6 +41,6 @@ OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], TrainingSettings],
 
 
 def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
-    """Return an optimizer over the model's trainable parameters; a frozen layer has none."""
+    """Return an optimizer for the model's trainable parameters; frozen layers have none."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return OPTIMIZERS[settings.optimizer](parameters, settings)

@@ -1,4 +1,4 @@
-"""Settings of a process that trains: threads, memory, and kernels that repeat their results."""
+"""Settings of a process that trains: threads, memory, and deterministic kernels."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["prepare_process", "repeatable"]
 # glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
-# Any, for mypy does not see the property that torch puts on this module.
+# Any, because mypy does not see the property that torch adds to this module.
 _memory: Any = torch.utils.deterministic
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-_CUBLAS_REPEATABLE = ":4096:8"  # a workspace of its own for each stream (cuBLAS, Reproducibility)
+_CUBLAS_REPEATABLE = ":4096:8"  # a separate workspace for each stream (cuBLAS, Reproducibility)
 
 
 def prepare_process(num_threads: int) -> None:
-    """Make a worker's process train fast, and to the same bits every time.
+    """Make a worker's process train fast, and give the same bits every time.
 
-    Sets torch's threads, takes CUDA's deterministic kernels, and keeps freed memory in the process
-    instead of handing it back. Call once, before the first large allocation and before CUDA starts.
+    It sets torch's threads, selects CUDA's deterministic kernels, and keeps freed memory in the
+    process. Call it once, before the first large allocation and before CUDA starts.
     """
     _make_repeatable(num_threads)
     _keep_freed_memory()
@@ -35,9 +35,9 @@ def prepare_process(num_threads: int) -> None:
 
 @contextmanager
 def repeatable(num_threads: int) -> Iterator[None]:
-    """Train to a worker's bits until the block ends: its number of threads, its kernels.
+    """Use a worker's number of threads and its kernels until the block ends, for equal bits.
 
-    With another number of threads, sums round differently. Begin before CUDA starts.
+    With another number of threads, sums round differently. Enter it before CUDA starts.
     """
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -59,23 +59,23 @@ def repeatable(num_threads: int) -> Iterator[None]:
 
 def _make_repeatable(num_threads: int) -> None:
     torch.set_num_threads(num_threads)
-    # Convolutions pick among kernels, some of which add in any order; benchmark picks by the clock.
+    # Convolutions choose among kernels, some of which add in any order; benchmark chooses by speed.
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     os.environ.setdefault(_CUBLAS, _CUBLAS_REPEATABLE)  # read when CUDA starts
-    # On the CPU a number of threads settles the bits already, and the switch costs some speed.
+    # On the CPU the number of threads already decides the bits, and this switch costs speed.
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
-        # Every empty tensor would be filled with NaN first, for the sake of code that reads them.
+        # Otherwise every empty tensor is first filled with NaN, in case code reads it.
         _memory.fill_uninitialized_memory = False
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed.
+    """Make glibc keep freed memory.
 
-    By default it returns every large tensor's pages to the kernel, and the next step faults them
-    in again: 10,000 to 25,000 page faults a step, which cost a third of the images a second on the
-    CPU. Only glibc is touched.
+    By default it returns every large tensor's pages to the kernel, and the next step faults them in
+    again: 10,000 to 25,000 page faults a step, which cost a third of the images per second on the
+    CPU. This affects only glibc.
     """
     if not sys.platform.startswith("linux"):
         return

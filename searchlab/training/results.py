@@ -1,4 +1,4 @@
-"""What a worker sends back: one EpochResult an epoch, small, plain, and exact through a dict."""
+"""The results that a worker sends: one EpochResult per epoch, small, plain, exact as a dict."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["EpochResult", "FoldMetrics"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldMetrics:
-    """One fold's model after one epoch, measured on the images that its fold leaves out.
+    """The metrics of one fold's model after one epoch; ``validation`` is on the held-out images.
 
-    ``training`` has the loss and the accuracy on the others, as means over the epoch, taken while
-    the weights moved.
+    ``training`` has the loss and accuracy on the other images, as means over the epoch, taken while
+    the weights changed.
     """
 
     fold: int
@@ -27,15 +27,15 @@ class FoldMetrics:
 class EpochResult:
     """A cohort after ``epoch`` epochs (the first is 1).
 
-    ``value`` is the objective's metric as the mean over the search folds in this epoch;
-    ``best_value`` and ``best_epoch`` are what the trial is worth so far. ``fold_values`` are the
-    metric of every fold at ``fold_epoch``, the epoch at which the mean over all folds was best.
-    ``figures`` are of the network, not of images: its properties, and once a trial has trained to
-    its end also what is measured then. ``test`` is what the full member made of the test set, in
-    the last result. ``seconds`` is the time of this epoch. A ``diverged`` cohort met a loss that
-    is not finite: its figures are those of the epoch before, and ``folds`` is empty. A
-    ``replayed`` result was trained earlier and comes from a checkpoint. ``batch_split`` is the
-    number of parts in which batches were trained, more than 1 if memory ran out.
+    ``value`` is the objective's metric, the mean over the search folds in this epoch;
+    ``best_value`` and ``best_epoch`` give the trial's value so far. ``fold_values`` are the metric
+    of every fold at ``fold_epoch``, the epoch at which the mean over all folds was best.
+    ``figures`` describe the network, not images: its properties and, once the trial has trained to
+    its end, metrics measured then. ``test`` has the full member's metrics on the test set, in the
+    last result. ``seconds`` is the time of this epoch. If ``diverged``, the loss was not finite:
+    the figures are those of the previous epoch, and ``folds`` is empty. A ``replayed`` result was
+    trained earlier and comes from a checkpoint. ``batch_split`` is the number of parts in which
+    batches were trained, more than 1 if memory ran out.
     """
 
     number: int
@@ -55,7 +55,7 @@ class EpochResult:
     batch_split: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data; ``from_dict`` gives back an equal object."""
+        """Return plain data; ``from_dict`` returns an equal object."""
         return asdict(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""TrialRun: a trial from its first epoch, or its last checkpoint, to its end."""
+"""TrialRun: runs a trial from its first epoch or last checkpoint to its end."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["STOP_MARKER", "TrialFolders", "TrialRun"]
 logger = logging.getLogger(__name__)
 
 STOP_MARKER = "STOP"
-"""A file of this name among the checkpoints asks every worker to save at its next epoch's end."""
+"""A file of this name in the checkpoint folder asks every worker to save after its next epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialFolders:
-    """Where a worker writes: unfinished trials, and the finished models that users take away."""
+    """Where a worker writes unfinished trials, and finished models for users."""
 
     checkpoints: Path
     models: Path
@@ -46,13 +46,13 @@ class TrialFolders:
 class TrialRun:
     """One trial on one worker.
 
-    ``step`` returns one EpochResult a call until one is done. A run that found a checkpoint first
-    returns the results of the epochs in it. Checkpoints are written when ``checkpoint_seconds``
+    ``step`` returns one EpochResult per call until one is done. If there was a checkpoint, it first
+    returns the results of the epochs in it. A checkpoint is written when ``checkpoint_seconds``
     have passed since the last, so a short trial never writes one.
 
-    Where memory runs out, the trial goes on once more from its last checkpoint, its batches cut in
-    parts (``Member``); epochs since then are trained and returned again. Raises MemoryError for a
-    trial whose second attempt ended so on another worker.
+    If memory runs out, the trial continues once from its last checkpoint with split batches
+    (``Member``); epochs since then are trained and returned again. Raises MemoryError if a second
+    attempt ran out of memory on another worker.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, folders: TrialFolders) -> None:
@@ -68,7 +68,7 @@ class TrialRun:
         self._saved_at = time.monotonic()
 
     def step(self) -> EpochResult:
-        """Train one epoch (or replay one) and return its result; saves what must not be lost."""
+        """Train or replay one epoch and return its result; save checkpoints and the final model."""
         try:
             return self._step()
         except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
@@ -80,7 +80,7 @@ class TrialRun:
             release_frames(error)
             if self._batch_split > 1:
                 raise
-        # Not in the clause above: there, the error and all that it refers to live on.
+        # Not in the clause above, which keeps the error and everything it refers to alive.
         free_memory()
         note_killed_for_memory(self._folders.checkpoints, self._config.number)
         self._batch_split = BATCH_SPLIT
@@ -111,7 +111,7 @@ class TrialRun:
         return cohort
 
     def _train_epoch(self, cohort: Cohort) -> EpochResult:
-        # Weights that an error or a divergence left in mid-epoch must not be saved.
+        # Weights from the middle of an epoch, after an error or divergence, must not be saved.
         self._cohort = None
         result = cohort.run_epoch()
         if not result.diverged:

@@ -1,4 +1,4 @@
-"""Finished models read back: the network, and what it answers on images."""
+"""Reading finished models, and their answers on images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SavedModel", "load_model"]
 class SavedModel:
     """A trial's full member: its configuration, and its network in eval mode.
 
-    It answers in the precision that it was trained and tested in.
+    It answers in the precision in which it was trained and tested.
     """
 
     config: TrialConfig
@@ -30,7 +30,7 @@ class SavedModel:
 
     @torch.inference_mode()
     def logits(self, data: TrainingData) -> Tensor:
-        """Return [N, classes] on the test images, float32 on the CPU."""
+        """Return logits [N, classes] on the test images, float32 on the CPU."""
         normalize = data.normalizer(None, self.config.normalize)
         batches = torch.split(data.test_images, evaluation_batch(data.image_shape))
         precision = self.config.settings.precision
@@ -39,14 +39,14 @@ class SavedModel:
         )
 
     def features(self, data: TrainingData) -> Tensor:
-        """Return [N, neurons], what the last fully connected layer is given, float32 on the CPU.
+        """Return [N, neurons], the inputs of the last fully connected layer, float32 on the CPU.
 
-        Raises InputError for a network without such a layer.
+        Raises InputError if the network has no such layer.
         """
         layers = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
         if not layers:
             raise InputError(
-                "has no fully connected layer, and so no features under it",
+                "has no fully connected layer, so it has no features",
                 where=self.config.model.family,
                 remedy="Correlate its logits",
             )
@@ -67,11 +67,16 @@ def load_model(path: Path, data: TrainingData) -> SavedModel:
         with safe_open(path, framework="pt") as file:
             config = TrialConfig.from_json((file.metadata() or {})["config"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:  # ValueError: no TrialConfig
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        ValueError,
+    ) as error:  # ValueError: it has no TrialConfig
         raise InputError(
-            f"holds no model of a finished trial ({error})", where=str(path)
+            f"is not the model of a finished trial ({error})", where=str(path)
         ) from error
-    # Not drawn first: weights that it began from may be gone by now, or on another machine.
+    # Not initialised first, because its initial weights may be gone or on another machine.
     model = build_unset(
         config.model,
         config.settings,
@@ -82,8 +87,8 @@ def load_model(path: Path, data: TrainingData) -> SavedModel:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise InputError(
-            f"holds a model of other images or another network ({error})", where=str(path)
+            f"is a model for other images or of another network ({error})", where=str(path)
         ) from error
-    # The layout of training: another one sums in another order.
+    # The layout used in training, because another one sums in another order.
     model = model.to(data.device).to(memory_format=torch.channels_last)
     return SavedModel(config=config, model=model.eval())

@@ -1,4 +1,4 @@
-"""The schedules: the learning rate of each step, as a function of the step alone."""
+"""The schedules: the learning rate as a function only of the step."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def _cycle_once(
 ) -> float:
     """Follow torch's OneCycleLR with ``cycle_momentum=False``.
 
-    By default torch's also moves momentum, against the rate, between 0.95 and 0.85. Here momentum
+    By default, torch also moves momentum between 0.95 and 0.85, opposite to the rate. Here momentum
     stays as configured.
     """
     start = settings.lr / _START_DIVISOR
-    peak = _RISE * num_steps - 1  # a step, not always a whole one
+    peak = _RISE * num_steps - 1  # a step, not always whole
     if step <= peak:
         return _anneal(start, settings.lr, step / peak)
     return _anneal(settings.lr, start / _END_DIVISOR, (step - peak) / (num_steps - 1 - peak))
@@ -52,21 +52,21 @@ SCHEDULES: dict[ScheduleName, Callable[[TrainingSettings, int, int, int], float]
     "step": _drop,
     "one_cycle": _cycle_once,
 }
-"""Each schedule's rate by the settings, the step, the number of steps, and the steps of an epoch.
+"""Each schedule's rate, given the settings, the step, the number of steps, and the steps per epoch.
 
 Steps are counted from the end of the warm-up.
 """
 
 _RISING: tuple[ScheduleName, ...] = ("one_cycle",)
-"""Schedules that rise to the highest rate themselves, so that they have no warm-up."""
+"""Schedules with their own rise to the highest rate, which use no warm-up."""
 
 
 class Schedule:
     """The learning rate at every step of a trial.
 
-    It keeps no state: a resumed trial needs nothing but its step. ``lr`` is the highest rate.
-    Warm-up rises linearly to it over ``warmup_epochs`` (cut at the trial's end), and the schedule
-    runs over the epochs that remain.
+    It has no state: a resumed trial needs only its step. ``lr`` is the highest rate. Warm-up rises
+    linearly to it over ``warmup_epochs`` (limited by the trial's end), and the schedule runs over
+    the remaining epochs.
     """
 
     def __init__(self, settings: TrainingSettings, *, steps_per_epoch: int) -> None:
@@ -78,7 +78,7 @@ class Schedule:
         self._warmup_steps = min(round(warmup * steps_per_epoch), self._num_steps)
 
     def lr_at(self, step: int) -> float:
-        """Return the rate of a step, counted from 0 over all epochs of the trial."""
+        """Return the rate of a step; steps count from 0 over all epochs of the trial."""
         assert 0 <= step < self._num_steps, (step, self._num_steps)
         if step < self._warmup_steps:
             return self._settings.lr * (step + 1) / self._warmup_steps
@@ -88,12 +88,12 @@ class Schedule:
         )
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Set the rate of all the optimizer's parameters to that of ``step``."""
+        """Set the optimizer's learning rate to that of ``step``."""
         lr = self.lr_at(step)
         for group in optimizer.param_groups:
             group["lr"] = lr
 
 
 def _anneal(start: float, end: float, share: float) -> float:
-    """Return the value after a ``share`` in [0, 1] of half a cosine from ``start`` to ``end``."""
+    """Return the value at ``share`` in [0, 1] of half a cosine from ``start`` to ``end``."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

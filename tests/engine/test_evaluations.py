@@ -256,7 +256,7 @@ def test_what_cannot_be_measured_is_skipped_with_a_warning(
     assert set(recorded(run)) == {"a2/DT"}
     assert "both was not measured" in caplog.text
     assert "a2/HF was not measured" in caplog.text
-    assert "trial-00000.safetensors holds no model of a finished trial" in caplog.text
+    assert "trial-00000.safetensors is not the model of a finished trial" in caplog.text
 
 
 def test_neurons_that_are_all_silent_do_not_end_the_study_in_an_error(

@@ -115,11 +115,11 @@ def write_file(folder: Path, content: Any) -> Path:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "holds no model of a finished trial"),
-        (b"not a model", "holds no model of a finished trial"),
-        ({}, "holds no model of a finished trial"),
-        ({"config": "{}"}, "holds no model of a finished trial"),
-        ({"config": make_trial().to_json()}, "holds a model of other images or another network"),
+        (None, "is not the model of a finished trial"),
+        (b"not a model", "is not the model of a finished trial"),
+        ({}, "is not the model of a finished trial"),
+        ({"config": "{}"}, "is not the model of a finished trial"),
+        ({"config": make_trial().to_json()}, "is a model for other images or of another network"),
     ],
 )
 def test_what_is_no_model_is_refused_by_name(
