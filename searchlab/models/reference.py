@@ -1,7 +1,7 @@
 """A convolution written out, to read and to check others against: report 001, task 1.
 
-Not fast: it loops over output positions, so that the arithmetic stays in sight. Nothing here calls
-torch's own convolution. The trained networks use ``nn.Conv2d``.
+It is slow: it loops over output positions to show the arithmetic. It does not call torch's own
+convolution. The trained networks use ``nn.Conv2d``.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def convolve(
     """Return the outputs [B, F, H', W'] of a convolution layer.
 
     ``images`` [B, C, H, W], ``weight`` [F, C / groups, kh, kw], ``bias`` [F] or None. As in every
-    network library the kernel is not flipped: strictly, this is a cross-correlation. ``padding``
-    zeros are added on each side. Filters and channels are cut into ``groups`` equal parts, and a
-    filter sees the channels of its own part only. Raises ValueError for shapes that do not meet.
+    network library, the kernel is not flipped: strictly, this is a cross-correlation. ``padding``
+    zeros are added on each side. Filters and channels are split into ``groups`` equal parts, and a
+    filter sees only the channels of its own part. Raises ValueError if the shapes do not match.
     """
     _check_tensors(images, weight, bias)
     _check_groups(images, weight, groups)
@@ -51,7 +51,7 @@ def convolve(
         seen = slice(group * channels_seen, (group + 1) * channels_seen)
         for row in range(out_h):
             for column in range(out_w):
-                # The inputs under the kernel: one every `dilation` from the window's corner on.
+                # The inputs under the kernel: every `dilation`-th one, from the window's corner.
                 top, left = row * stride_h, column * stride_w
                 window = padded[
                     :,
@@ -75,8 +75,8 @@ def filter_channels(
 ) -> Tensor:
     """Return ``images`` [B, C, H, W] with each channel filtered by the same ``kernel`` [kh, kw].
 
-    With ``padding`` None as many zeros are added as keep the size at stride 1; where their number
-    is odd, the odd one goes below and to the right. Raises ValueError for shapes that do not meet.
+    If ``padding`` is None, zeros are added to keep the size at stride 1; if their number is odd,
+    the extra one goes below and to the right. Raises ValueError if the shapes do not match.
     """
     if images.ndim != 4:
         raise ValueError(f"images must be [B, C, H, W], got shape {tuple(images.shape)}")
@@ -92,7 +92,7 @@ def filter_channels(
             (missing_w // 2, missing_w - missing_w // 2),
         )
         padding = 0
-    # A group for each channel: a filter that sees one channel and no other.
+    # One group per channel, so that each filter sees only one channel.
     channels = images.shape[1]
     weight = kernel.expand(channels, 1, *kernel.shape)
     return convolve(
@@ -103,14 +103,14 @@ def filter_channels(
 def output_size(size: int, kernel: int, *, stride: int, padding: int, dilation: int) -> int:
     """Return how many positions a kernel has along a side of ``size`` inputs, 1 or more.
 
-    The kernel reaches over dilation * (kernel - 1) + 1 inputs; it begins at the padded side's
-    start and moves on by ``stride`` while it fits. Raises ValueError where it fits nowhere.
+    The kernel covers dilation * (kernel - 1) + 1 inputs; it starts at the padded side's beginning
+    and moves by ``stride`` while it fits. Raises ValueError if it does not fit at all.
     """
     reach = dilation * (kernel - 1) + 1
     room = size + 2 * padding - reach
     if room < 0:
         raise ValueError(
-            f"the kernel reaches over {reach} inputs, the padded image has {size + 2 * padding}: "
+            f"the kernel covers {reach} inputs, but the padded image has {size + 2 * padding}: "
             "use a larger image, more padding, or a smaller kernel or dilation"
         )
     return room // stride + 1

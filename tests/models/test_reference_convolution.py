@@ -141,7 +141,7 @@ def test_output_size_follows_the_formula(
         ((4, 4, 3, 3), {"stride": 0}, "stride must be an int >= 1 or a pair of them, got 0"),
         ((4, 4, 3, 3), {"padding": (1, -1)}, r"padding must be an int >= 0 .* got \(1, -1\)"),
         ((4, 4, 3, 3), {"dilation": (1, 1, 1)}, "dilation must be an int >= 1"),
-        ((4, 4, 3, 3), {"dilation": 3}, "reaches over 7 inputs, the padded image has 6"),
+        ((4, 4, 3, 3), {"dilation": 3}, "covers 7 inputs, but the padded image has 6"),
         ((4, 4, 3), {}, "weight must be"),
     ],
 )
