@@ -12,9 +12,9 @@ import optuna
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.storage.retrying_storage import CREATED_BY, RetryingStorage
 
 When = Literal["before", "after"]
 METHODS = sorted(BaseStorage.__abstractmethods__)
@@ -52,6 +52,17 @@ class Faults:
         raise self.error
 
 
+class _StampedTrials(InMemoryStorage):
+    """A storage in memory that makes one trial for each stamp, as our database does."""
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        assert template_trial is not None
+        for trial in self.get_all_trials(study_id, deepcopy=False):
+            if trial.system_attrs.get(CREATED_BY) == template_trial.system_attrs[CREATED_BY]:
+                return trial._trial_id
+        return super().create_new_trial(study_id, template_trial)
+
+
 class Claims:
     """Stands for a database over a storage in memory: a claim is exact, however often repeated."""
 
@@ -77,7 +88,7 @@ def make_retrying(
 ) -> RetryingStorage:
     """A storage that retries calls to one that fails as the faults say."""
     faults = faults or Faults()
-    storage = inner or InMemoryStorage()
+    storage = inner or _StampedTrials()
     options = {"url": "postgresql://me:geheim@db/x", **options}
     database: Any = Claims(storage, faults)
     return RetryingStorage(_make_flaky(faults, storage), database=database, **options)

@@ -5,22 +5,31 @@ from __future__ import annotations
 import copy
 import itertools
 import uuid
-from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
-from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from searchlab.study.optuna_internals import FrozenStudy, trial_id_of
 from searchlab.study.storage.idempotent_storage import CLAIM, CREATED_BY, IdempotentStorage
 from searchlab.study.storage.retry_policy import RetryPolicy
 
 __all__ = ["CLAIM", "CREATED_BY", "RetryingStorage"]
 
 _T = TypeVar("_T")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _retried(method: _Method) -> _Method:
+    """Return a method of Optuna's storages that is repeated in an outage, unchanged."""
+
+    def call(self: RetryingStorage, *values: Any, **named: Any) -> Any:
+        repeated = getattr(self._inner, method.__name__)
+        return self._policy.call(lambda: repeated(*values, **named))
+
+    return cast("_Method", call)
 
 
 class RetryingStorage(BaseStorage):
@@ -103,52 +112,12 @@ class RetryingStorage(BaseStorage):
 
         self._call(lambda: self._inner.delete_study(study_id), delete_again)
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        self._call(lambda: self._inner.set_study_user_attr(study_id, key, value))
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        self._call(lambda: self._inner.set_study_system_attr(study_id, key, value))
-
-    def get_study_id_from_name(self, study_name: str) -> int:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_study_id_from_name(study_name))
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_study_name_from_id(study_id))
-
-    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_study_directions(study_id))
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_study_user_attrs(study_id))
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_study_system_attrs(study_id))
-
-    def get_all_studies(self) -> list[FrozenStudy]:
-        """See Optuna."""
-        return self._call(self._inner.get_all_studies)
-
     # Trials.
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Create a trial and mark it; on a retry, the one with its mark counts as created."""
+        """Create a trial with a stamp, by which the database knows a retry."""
         template = self._stamp(template_trial)
-        stamp = template.system_attrs[CREATED_BY]
-
-        def create_again() -> int:
-            for trial in reversed(self._inner.get_all_trials(study_id, deepcopy=False)):
-                if trial.system_attrs.get(CREATED_BY) == stamp:
-                    return trial_id_of(trial)
-            return self._inner.create_new_trial(study_id, template)
-
-        return self._call(lambda: self._inner.create_new_trial(study_id, template), create_again)
+        return self._call(lambda: self._inner.create_new_trial(study_id, template))
 
     def _stamp(self, template: FrozenTrial | None) -> FrozenTrial:
         # Without a template storages make the same: a running trial that starts now.
@@ -179,53 +148,26 @@ class RetryingStorage(BaseStorage):
         claimer = self._next_token()
         return self._call(lambda: self.database.claim(trial_id, claimer))
 
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        write = self._inner.set_trial_param
-        self._call(lambda: write(trial_id, param_name, param_value_internal, distribution))
+    # Reads, and writes that change nothing if they are repeated.
 
-    def set_trial_intermediate_value(
-        self, trial_id: int, step: int, intermediate_value: float
-    ) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        write = self._inner.set_trial_intermediate_value
-        self._call(lambda: write(trial_id, step, intermediate_value))
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        self._call(lambda: self._inner.set_trial_user_attr(trial_id, key, value))
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """See Optuna; writing the same again changes nothing."""
-        self._call(lambda: self._inner.set_trial_system_attr(trial_id, key, value))
-
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """See Optuna."""
-        find = self._inner.get_trial_id_from_study_id_trial_number
-        return self._call(lambda: find(study_id, trial_number))
-
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_trial(trial_id))
-
-    def get_all_trials(
-        self,
-        study_id: int,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-    ) -> list[FrozenTrial]:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_all_trials(study_id, deepcopy, states))
-
-    def get_best_trial(self, study_id: int) -> FrozenTrial:
-        """See Optuna."""
-        return self._call(lambda: self._inner.get_best_trial(study_id))
+    set_study_user_attr = _retried(BaseStorage.set_study_user_attr)
+    set_study_system_attr = _retried(BaseStorage.set_study_system_attr)
+    get_study_id_from_name = _retried(BaseStorage.get_study_id_from_name)
+    get_study_name_from_id = _retried(BaseStorage.get_study_name_from_id)
+    get_study_directions = _retried(BaseStorage.get_study_directions)
+    get_study_user_attrs = _retried(BaseStorage.get_study_user_attrs)
+    get_study_system_attrs = _retried(BaseStorage.get_study_system_attrs)
+    get_all_studies = _retried(BaseStorage.get_all_studies)
+    set_trial_param = _retried(BaseStorage.set_trial_param)
+    set_trial_intermediate_value = _retried(BaseStorage.set_trial_intermediate_value)
+    set_trial_user_attr = _retried(BaseStorage.set_trial_user_attr)
+    set_trial_system_attr = _retried(BaseStorage.set_trial_system_attr)
+    get_trial_id_from_study_id_trial_number = _retried(
+        BaseStorage.get_trial_id_from_study_id_trial_number
+    )
+    get_trial = _retried(BaseStorage.get_trial)
+    get_all_trials = _retried(BaseStorage.get_all_trials)
+    get_best_trial = _retried(BaseStorage.get_best_trial)
 
     # Rows of the database that are read one by one, beside what Optuna offers.
 
