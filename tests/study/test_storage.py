@@ -133,20 +133,13 @@ def test_missing_package_is_named_with_its_extra(url: str, monkeypatch: pytest.M
         open_storage(url)
 
 
-@pytest.mark.parametrize("url", ["grpc://me:geheim@host:13000", "grpc://host"])
-def test_a_grpc_proxy_is_refused_with_what_to_name_instead(url: str) -> None:
-    with pytest.raises(InputError, match=r"--storage must name a database.*got 'grpc:") as error:
-        open_storage(url)
-    assert "Give the URL of the database behind the proxy" in str(error.value)
-    assert "geheim" not in str(error.value)
-
-
 @pytest.mark.parametrize(
     "url",
     [
         "postgresql+psycopg://me:geheim@127.0.0.1:9/x",
         "postgresql://me:ge/heim@127.0.0.1:9/x",
         "mysql+nodriver://me:geheim@127.0.0.1:9/x",
+        "grpc://me:geheim@127.0.0.1:9",
         "postgresql+psycopg://127.0.0.1:9/x?user=me&password=geheim",
         "nonsense geheim",
         "sqlite:////nonexistent/folder/geheim.db",

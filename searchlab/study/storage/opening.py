@@ -75,7 +75,7 @@ def open_storage(
 
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
-    _check_kind(url)
+    _check_installed(url)
     database = _open(url)
     return RetryingStorage(
         get_storage(database),  # with Optuna's cache over it: finished trials are read once
@@ -86,15 +86,7 @@ def open_storage(
     )
 
 
-def _check_kind(url: str) -> None:
-    if url.startswith("grpc:"):
-        raise InputError(
-            "must name a database, because searchlab no longer reaches one through a gRPC proxy",
-            where="--storage",
-            found=hide_password(url),
-            remedy="Give the URL of the database behind the proxy, such as sqlite:///file.db or "
-            "postgresql://user@host/name",
-        )
+def _check_installed(url: str) -> None:
     is_psycopg = normalise(url).startswith("postgresql+psycopg://")
     if is_psycopg and importlib.util.find_spec("psycopg") is None:
         raise InputError(

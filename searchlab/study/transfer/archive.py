@@ -35,9 +35,9 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "STUDY_FILE",
+    "ArchivedFile",
     "ArchivedStudy",
     "Manifest",
-    "Member",
     "export_study",
     "is_artifact_name",
     "pack_database",
@@ -56,7 +56,7 @@ _ARTIFACT = re.compile(
 )
 
 
-class Member(BaseModel):
+class ArchivedFile(BaseModel):
     """A file of the archive, as it must be found there."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -75,7 +75,7 @@ class Manifest(BaseModel):
     study: Slug
     exported_at: str
     trials: dict[str, int]  # by state
-    members: dict[str, Member]
+    members: dict[str, ArchivedFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,7 @@ def _write_archive(path: Path, files: dict[str, Path], copied: StudyCopy) -> Non
         os.fsync(raw.fileno())
 
 
-def _add(archive: zipfile.ZipFile, name: str, source: Path) -> Member:
+def _add(archive: zipfile.ZipFile, name: str, source: Path) -> ArchivedFile:
     info = zipfile.ZipInfo.from_file(source, name, strict_timestamps=False)
     # Weights hardly shrink.
     is_weights = source.suffix == ".safetensors"
@@ -181,7 +181,7 @@ def _add(archive: zipfile.ZipFile, name: str, source: Path) -> Member:
             member.write(chunk)
             digest.update(chunk)
             size += len(chunk)
-    return Member(size=size, sha256=digest.hexdigest())
+    return ArchivedFile(size=size, sha256=digest.hexdigest())
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -1,8 +1,7 @@
 """Import: a run made from an exported file, which anybody may have written.
 
-Nothing of it is run or unpickled. Its trials are read by Optuna and written into a database of
-our own, its study file is checked like any other, and the run folder appears only once it is
-complete.
+Nothing of it is run or unpickled. Its trials are read whole and then written in one transaction,
+its study file is checked like any other, and the run folder appears only once it is complete.
 """
 
 from __future__ import annotations
@@ -29,14 +28,15 @@ from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.faults import STORAGE_ERRORS, classify, describe_cause
 from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.urls import hide_password
 from searchlab.study.transfer.archive import (
     CHUNK_BYTES,
     DATABASE,
     FORMAT,
     MANIFEST,
     STUDY_FILE,
+    ArchivedFile,
     Manifest,
-    Member,
     is_artifact_name,
     pack_database,
 )
@@ -229,7 +229,7 @@ def _extract(archive: zipfile.ZipFile, inside: _Unpacked) -> None:
                     break
                 digest.update(chunk)
                 file.write(chunk)
-        if Member(size=size, sha256=digest.hexdigest()) != member:
+        if ArchivedFile(size=size, sha256=digest.hexdigest()) != member:
             raise InputError(
                 "is damaged: its digest is not the manifest's", where=f"{inside.archive}: {name}"
             )
@@ -254,61 +254,51 @@ def _fill(
     storage_url: str | None,
     on_progress: CopyProgress | None,
 ) -> StudyCopy:
-    """Write the study's file and its trials under the name that it has from now on.
-
-    The trials reach a storage of the user only after they have been read back from one of ours:
-    what a forger may have put there does its harm in a temporary folder.
-    """
+    """Write the study's file, and its trials under the name that it has from now on."""
     _check_database(inside)
     inside.run.write(spec.to_data(), storage_url)
-    target = None if storage_url is None else open_storage(storage_url)
-    if target is not None:
+    if storage_url is not None:
+        target = open_storage(storage_url)
         refuse_existing(target, spec.name)
+        return _copy_trials(inside, spec.name, target, hide_password(storage_url), on_progress)
     path = inside.folder / "own.db"
     own = open_storage(sqlite_url(path))
-    copied = _read_trials(inside, spec.name, own, on_progress if target is None else None)
-    if target is None:
-        pack_database(path, inside.run.database)
-        return copied
-    try:
-        return copy_study(own, target, spec.name, on_progress=on_progress)
-    except InfrastructureError as error:
-        if not _is_refusal(error):
-            raise
-        # Such as a name that is too long for this database, though not for SQLite.
-        raise _unreadable(inside, describe_cause(error.__cause__ or error)) from None
+    copied = _copy_trials(inside, spec.name, own, str(inside.folder.parent), on_progress)
+    pack_database(path, inside.run.database)
+    return copied
 
 
-def _read_trials(
-    inside: _Unpacked, name: str, own: RetryingStorage, on_progress: CopyProgress | None
+def _copy_trials(
+    inside: _Unpacked,
+    name: str,
+    target: RetryingStorage,
+    where: str,
+    on_progress: CopyProgress | None,
 ) -> StudyCopy:
-    """Copy the archive's study into a storage of our own. Raises InputError."""
+    """Copy the archive's study into the storage at ``where``, whole or not at all.
+
+    Raises InputError if the archive is to blame, InfrastructureError if the target is.
+    """
     try:
         source = open_storage(sqlite_url(inside.database))
         if list_studies(source) != [inside.manifest.study]:
             raise _unreadable(inside, "it must hold the manifest's study and no other")
         return copy_study(
-            source, own, inside.manifest.study, new_name=name, on_progress=on_progress
+            source, target, inside.manifest.study, new_name=name, on_progress=on_progress
         )
     except InfrastructureError as error:
         cause = error.__cause__
-        if _is_refusal(error):
-            raise _unreadable(inside, describe_cause(cause or error)) from None
-        if isinstance(cause, STORAGE_ERRORS):
-            reason = f"{inside.folder.parent} cannot be written: {describe_cause(cause)}"
-            raise InfrastructureError(reason) from None
-        # The first sentence says what is wrong; the others do not fit a temporary storage.
-        raise _unreadable(inside, str(error).partition(". ")[0]) from None
+        if not isinstance(cause, STORAGE_ERRORS):
+            # The first sentence says what is wrong; the others do not fit a temporary storage.
+            raise _unreadable(inside, str(error).partition(". ")[0]) from None
+        if classify(cause) is None:
+            # The target refused what was to be written, such as a name that is too long for it.
+            raise _unreadable(inside, describe_cause(cause)) from None
+        raise InfrastructureError(f"{where} cannot be written: {describe_cause(cause)}") from None
     except InputError:
         raise
     except _FORGERIES as error:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
-
-
-def _is_refusal(error: InfrastructureError) -> bool:
-    """Return whether a copy failed by what was to be written, not by a fault of the storage."""
-    cause = error.__cause__
-    return isinstance(cause, STORAGE_ERRORS) and classify(cause) is None
 
 
 def _check_database(inside: _Unpacked) -> None:
