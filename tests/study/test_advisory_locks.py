@@ -16,7 +16,7 @@ import sqlalchemy
 from lock_holding import QUICK, UNATTENDED, holding_process
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
+from searchlab.study.locks.advisory_lock import AdvisoryLock
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
 from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven
 from searchlab.study.storage.opening import open_storage
@@ -60,7 +60,7 @@ def held(
 ) -> Iterator[AdvisoryLock]:
     if database is None:  # without the study: the lock alone keeps the others from deciding
         database = open_storage(url if shared else "sqlite://").database
-    with hold_advisory_lock(
+    with AdvisoryLock(
         url, NAME, driver=driver, shared=shared, times=times, database=database
     ) as lock:
         yield lock

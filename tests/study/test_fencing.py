@@ -20,7 +20,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
 from searchlab.study.ledger import Ledger
-from searchlab.study.locks.advisory_lock import AdvisoryLock, hold_advisory_lock
+from searchlab.study.locks.advisory_lock import AdvisoryLock
 from searchlab.study.locks.study_lock import LockTimes
 from searchlab.study.storage.fencing import TOKEN, StaleTokenError
 from searchlab.study.storage.idempotent_storage import IdempotentStorage
@@ -84,7 +84,7 @@ def end_lock_session(url: str, driver: str) -> None:
 def joined(spec: StudySpec, url: str, name: str) -> Iterator[Driver]:
     storage = open_storage(url, driver=name)
     open_study(spec, storage)
-    with hold_advisory_lock(
+    with AdvisoryLock(
         url, spec.name, driver=name, shared=True, times=_QUICK, database=storage.database
     ) as lock:
         yield Driver(spec, url, lock, storage)
@@ -182,7 +182,7 @@ def test_the_latest_token_alone_may_write_and_outlives_the_session_of_its_lock(
     waiting = optuna.trial.create_trial(state=TrialState.WAITING)
 
     def hold(driver: str, database: IdempotentStorage) -> Any:
-        return hold_advisory_lock(
+        return AdvisoryLock(
             postgres_url, "letters", driver=driver, shared=True, times=_QUICK, database=database
         )
 
@@ -224,7 +224,7 @@ def test_a_decision_waits_for_the_trial_that_an_earlier_one_is_making(postgres_u
 
     other, _ = make_storage(postgres_url, "b")
     original = database.add_trial_rows
-    with hold_advisory_lock(
+    with AdvisoryLock(
         postgres_url, "letters", driver="b", shared=True, times=_QUICK, database=other.database
     ) as two:
         decider = threading.Thread(target=decide)
@@ -246,7 +246,7 @@ def test_a_database_that_cannot_be_written_ends_the_wait_to_decide(
 ) -> None:
     storage, _ = make_storage(postgres_url, "a")
     name = postgres_url.partition("?")[0].rpartition("/")[2]
-    with hold_advisory_lock(
+    with AdvisoryLock(
         postgres_url, "letters", driver="a", shared=True, times=_QUICK, database=storage.database
     ) as lock:
         postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")

@@ -28,7 +28,7 @@ from searchlab.study.storage.urls import hide_password, scrub
 if TYPE_CHECKING:
     from searchlab.study.storage.idempotent_storage import IdempotentStorage
 
-__all__ = ["AdvisoryLock", "hold_advisory_lock"]
+__all__ = ["AdvisoryLock"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,34 +36,6 @@ logger = logging.getLogger(__name__)
 _TRIES = 5
 _BETWEEN_TRIES_SECONDS = 0.2
 _RECONNECT_SECONDS = 0.5
-
-
-@contextmanager
-def hold_advisory_lock(
-    url: str,
-    name: str,
-    *,
-    driver: str,
-    shared: bool,
-    times: LockTimes,
-    database: IdempotentStorage,
-) -> Iterator[AdvisoryLock]:
-    """Hold a study's lock on PostgreSQL until the block ends.
-
-    ``database``, the driver's storage at ``url``, is told the fencing token of each decision.
-
-    Raises InputError if another driver holds the study in a way that excludes this one,
-    InfrastructureError if the server cannot be reached.
-    """
-    lock = AdvisoryLock(url, name, driver=driver, shared=shared, times=times, database=database)
-    lock.take()
-    keeper = threading.Thread(target=lock.keep, name="searchlab-lock", daemon=True)
-    keeper.start()
-    try:
-        yield lock
-    finally:
-        lock.end()
-        keeper.join(times.ping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +51,10 @@ class _Decision:
 
 
 class AdvisoryLock:
-    """One driver's locks on one study. ``tend`` is one round of the thread that keeps them."""
+    """One driver's locks on one study, held for a ``with`` block by a thread that looks after them.
+
+    ``database``, the driver's storage at ``url``, is told the fencing token of each decision.
+    """
 
     def __init__(
         self,
@@ -113,14 +88,18 @@ class AdvisoryLock:
         self._num_decisions = 0
         self._lost = False
         self._tending = threading.Lock()
-        self._deciding = threading.Lock()  # a session could take its own lock twice
         self._wake = threading.Event()
         self._ending = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="searchlab-lock", daemon=True)
 
     # Holding
 
-    def take(self) -> None:
-        """Take the locks for the first time. Raises as ``hold_advisory_lock``."""
+    def __enter__(self) -> AdvisoryLock:
+        """Take the locks.
+
+        Raises InputError if another driver holds the study in a way that excludes this one,
+        InfrastructureError if the server cannot be reached.
+        """
         try:
             session = AdvisorySession(self._engine)
             self._take_in_time(session)
@@ -130,6 +109,8 @@ class AdvisoryLock:
                 f"{self._where} cannot be locked: {self._say(error)}"
             ) from None
         self._adopt(session, settled_after=0.0)
+        self._keeper.start()
+        return self
 
     def _take_in_time(self, session: AdvisorySession) -> None:
         deadline = time.monotonic() + self._times.acquire
@@ -152,8 +133,7 @@ class AdvisoryLock:
             f"is being run by another process {rule}".rstrip(), where=self._where, remedy=remedy
         )
 
-    def keep(self) -> None:
-        """Look after the locks until they are given back or lost."""
+    def _keep(self) -> None:
         while not self._ending.is_set() and not self._lost:
             pause = self._times.ping if self._session else _RECONNECT_SECONDS
             self._wake.wait(min(pause, self._times.ping))
@@ -161,7 +141,10 @@ class AdvisoryLock:
             self.tend()
 
     def tend(self) -> None:
-        """See whether the locks are still held; if not, connect and take them again."""
+        """See whether the locks are still held; if not, connect and take them again.
+
+        The thread does this until the locks are given back or lost.
+        """
         with self._tending:
             if self._ending.is_set() or self._lost:
                 return
@@ -170,7 +153,7 @@ class AdvisoryLock:
             else:
                 self._recover()
 
-    def end(self) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Give the locks back."""
         self._ending.set()
         self._wake.set()
@@ -182,6 +165,7 @@ class AdvisoryLock:
                     logger.debug("%s: the lock ended with its server", self._where)
             self._drop()
         self._engine.dispose()
+        self._keeper.join(self._times.ping)
 
     def check(self) -> None:
         """Raise InfrastructureError once another driver has the study."""
@@ -244,24 +228,19 @@ class AdvisoryLock:
 
     def _await_decision(self) -> None:
         deadline = time.monotonic() + self._times.decide
-        is_begun = False
-        if self._deciding.acquire(timeout=self._times.decide):
-            try:
-                while not (is_begun := self._try_to_begin()) and time.monotonic() < deadline:
-                    self.check()
-                    # Drivers that wait in step would meet again and again.
-                    time.sleep(random.uniform(0.005, 0.05))
-            finally:
-                if not is_begun:
-                    self._deciding.release()
-        if not is_begun:
-            raise InfrastructureError(
-                f"{self._where}: this driver waited {self._times.decide:.0f} s to decide what to "
-                "run next. Another driver hangs, or the server is unreachable"
-            )
+        while not self._try_to_begin():
+            if time.monotonic() >= deadline:
+                raise InfrastructureError(
+                    f"{self._where}: this driver waited {self._times.decide:.0f} s to decide what "
+                    "to run next. Another driver hangs, or the server is unreachable"
+                )
+            self.check()
+            # Drivers that wait in step would meet again and again.
+            time.sleep(random.uniform(0.005, 0.05))
 
     def _try_to_begin(self) -> bool:
         with self._access:
+            assert self._decision is None  # a session could take its own lock twice
             session = self._session
             if session is None or time.monotonic() < self._settled_at:
                 return False
@@ -293,7 +272,6 @@ class AdvisoryLock:
                     self._session.give_back(self._decision_key)
             except SQLAlchemyError as error:
                 self._drop(error)
-            self._deciding.release()
             return is_sound
 
     # Connections that break

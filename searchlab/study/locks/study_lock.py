@@ -63,9 +63,9 @@ def hold_study(
         remedy=f"Watch it with: searchlab study status {lock_file.parent}",
     ):
         if is_postgres(url):
-            from searchlab.study.locks.advisory_lock import hold_advisory_lock
+            from searchlab.study.locks.advisory_lock import AdvisoryLock
 
-            with hold_advisory_lock(
+            with AdvisoryLock(
                 url, name, driver=driver, shared=shared, times=times, database=storage.database
             ) as lock:
                 yield lock
