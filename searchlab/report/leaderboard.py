@@ -14,7 +14,7 @@ from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
-    from searchlab.config.trial import Role
+    from searchlab.config.trial import Role, Scalar
 
 __all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "list_further_metrics"]
 
@@ -50,7 +50,7 @@ class Row:
     finalist_of: int | None
     values: tuple[float, ...] = ()
     on_front: bool = False
-    params: dict[str, object] = field(default_factory=dict)
+    params: dict[str, Scalar] = field(default_factory=dict)
     fold_values: tuple[float, ...] = ()
 
     @property

@@ -100,7 +100,7 @@ def plan_retry(lost: TrialRecord) -> PlannedTrial:
     return PlannedTrial(
         key=lost.plan or f"retry/{lost.number}",
         role=lost.role,
-        point=dict(lost.params),  # type: ignore[arg-type]  # Optuna's values are scalars here
+        point=dict(lost.params),
         attributes=attributes,
     )
 
@@ -121,13 +121,11 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
     ]
 
 
-def choose_finalists(
-    spec: StudySpec, records: Iterable[TrialRecord], points: dict[int, Point]
-) -> list[PlannedTrial]:
+def choose_finalists(spec: StudySpec, records: Iterable[TrialRecord]) -> list[PlannedTrial]:
     """Return the best search trials of different parameters, to be trained on every fold.
 
     With several objectives those of the Pareto front come first, the best by the first objective
-    before the others. ``points`` has the parameters of every finished search trial by its number.
+    before the others.
     """
     complete = [
         record
@@ -143,15 +141,14 @@ def choose_finalists(
             record.number,
         )
     )
-    chosen = _distinct([record.number for record in complete], points)[: spec.confirm.top]
     return [
         PlannedTrial(
-            key=f"finalist/{number}",
+            key=f"finalist/{record.number}",
             role="finalist",
-            point=points[number],
-            attributes={FINALIST_OF: number},
+            point=dict(record.params),
+            attributes={FINALIST_OF: record.number},
         )
-        for number in chosen
+        for record in _distinct(complete, spec.confirm.top)
     ]
 
 
@@ -164,11 +161,12 @@ def _front(spec: StudySpec, complete: Sequence[TrialRecord]) -> set[int]:
     return {record.number for record, is_on in zip(complete, marks, strict=True) if is_on}
 
 
-def _distinct(numbers: Sequence[int], points: dict[int, Point]) -> list[int]:
-    seen: list[Point] = []
-    chosen = []
-    for number in numbers:
-        if points[number] not in seen:
-            seen.append(points[number])
-            chosen.append(number)
+def _distinct(records: Iterable[TrialRecord], limit: int) -> list[TrialRecord]:
+    """Return the first records of different parameters, ``limit`` at most."""
+    chosen: list[TrialRecord] = []
+    for record in records:
+        if len(chosen) == limit:
+            break
+        if all(record.params != other.params for other in chosen):
+            chosen.append(record)
     return chosen

@@ -137,10 +137,7 @@ class TrialQueue:
         if self._finalists is None:
             if "search" in [*live.values(), *self._rows.others.values()]:
                 return None  # one of them may yet be a finalist
-            records = list(self.finished)
-            points = {record.number: dict(record.params) for record in records}
-            chosen = choose_finalists(self._spec, records, points)  # type: ignore[arg-type]
-            self._finalists = self._not_begun(chosen)
+            self._finalists = self._not_begun(choose_finalists(self._spec, self.finished))
         return self._ask_planned(self._finalists.popleft()) if self._finalists else None
 
     def _ask_planned(self, planned: PlannedTrial) -> Trial:

@@ -10,7 +10,7 @@ from searchlab.config.metrics import Figures, list_metrics
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from searchlab.config.trial import Role
+    from searchlab.config.trial import Role, Scalar
 
 __all__ = [
     "BATCH_SPLIT",
@@ -126,7 +126,7 @@ class TrialRecord:
     label: str
     scheme: str
     value: float | None
-    params: dict[str, object]
+    params: dict[str, Scalar]
     fold_values: tuple[float, ...]
     finalist_of: int | None
     epochs: int

@@ -289,9 +289,8 @@ def test_finalists_come_from_the_front_first() -> None:
         study=study,
         checkpoints=NO_CHECKPOINTS,
     )
-    points = {record.number: dict(record.params) for record in ledger.records}
     one = make_spec(search={"trials": 8}, confirm={"top": 3})
-    by_accuracy = choose_finalists(one, ledger.records, points)
+    by_accuracy = choose_finalists(one, ledger.records)
     assert [item.attributes["finalist_of"] for item in by_accuracy] == [2, 4, 5]
 
 
