@@ -38,7 +38,7 @@ def make_progress(quiet: bool) -> StudyCallback:
     return PlainProgress()
 
 
-class LiveProgress:
+class LiveProgress(StudyCallback):
     """A panel that is redrawn four times a second, however fast events come."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -76,7 +76,7 @@ class LiveProgress:
         self._live = None
 
 
-class PlainProgress:
+class PlainProgress(StudyCallback):
     """A line for every trial that ends and every stage that begins."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from searchlab.config.trial import Role
@@ -90,8 +90,11 @@ class ProgressSnapshot:
     stopping: bool = False
 
 
-class StudyCallback(Protocol):
-    """Is told what happens. The driver's loop calls it, so every method must return at once."""
+class StudyCallback:
+    """Is told what happens; a callback overrides what it needs.
+
+    The driver's loop calls it, so every method must return at once.
+    """
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """The study is about to ask for its first trial."""
@@ -109,20 +112,5 @@ class StudyCallback(Protocol):
         """The study ended or was stopped."""
 
 
-class NullCallback:
+class NullCallback(StudyCallback):
     """Does nothing."""
-
-    def begin(self, snapshot: ProgressSnapshot) -> None:
-        """Ignore it."""
-
-    def announce(self, message: str) -> None:
-        """Ignore it."""
-
-    def advance(self, snapshot: ProgressSnapshot) -> None:
-        """Ignore it."""
-
-    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
-        """Ignore it."""
-
-    def close(self, snapshot: ProgressSnapshot) -> None:
-        """Ignore it."""
