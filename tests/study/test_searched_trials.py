@@ -182,6 +182,20 @@ def test_what_baselines_and_finalists_were_worth_changes_no_later_trial(sampler:
     assert ask(0.0, has_finalist=True) == ask(9.0, has_finalist=False)
 
 
+def test_a_finished_trial_is_narrowed_once_and_a_running_one_as_it_stands() -> None:
+    spec = search_spec("random", 6)
+    study = run_study(spec)
+    family = open_space(spec).narrowed["family"]
+    study.ask({"family": CategoricalDistribution(family.recorded)})
+    seen = SearchedTrials({"family": family})
+    *first, running = seen.of(study).get_trials(deepcopy=False)
+    *again, running_again = seen.of(study).get_trials(deepcopy=False)
+    assert len(first) == 6
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    assert first[0].distributions["family"] == CategoricalDistribution(family.searched)
+    assert running is not running_again
+
+
 def test_qmc_counts_its_own_points() -> None:
     def points(baselines: dict[str, Any]) -> list[dict[str, Any]]:
         spec = search_spec("qmc", 8, baselines=baselines, search={"seed": 3})

@@ -35,6 +35,8 @@ class SearchedTrials:
             name: CategoricalDistribution(choice.recorded) for name, choice in narrowed.items()
         }
         self._choices = {name: choice.searched for name, choice in narrowed.items()}
+        # Each finished trial by number, with what the sampler sees of it.
+        self._finished: dict[int, tuple[FrozenTrial, FrozenTrial | None]] = {}
 
     def of(self, study: Study) -> Study:
         """Return the study as its sampler sees it.
@@ -44,18 +46,25 @@ class SearchedTrials:
         Hyperband's brackets are there.
         """
         trials = storage_of(study).get_all_trials(study_id_of(study), deepcopy=False)
-        searched = (trial for trial in trials if trial.user_attrs.get(ROLE, "search") == "search")
-        return show_only(study, [self._narrow(trial) for trial in searched if self._has(trial)])
+        shown = [self._see(trial) for trial in trials]
+        return show_only(study, [trial for trial in shown if trial is not None])
 
-    def _has(self, trial: FrozenTrial) -> bool:
-        return all(
-            trial.params[name] in choices
-            for name, choices in self._choices.items()
-            if name in trial.params
-        )
+    def _see(self, trial: FrozenTrial) -> FrozenTrial | None:
+        """Return a trial as the sampler sees it, if it does; a finished one is looked at once."""
+        known = self._finished.get(trial.number)
+        if known is not None and known[0] is trial:
+            return known[1]
+        seen = self._narrow(trial)
+        if trial.state.is_finished():
+            self._finished[trial.number] = (trial, seen)
+        return seen
 
-    def _narrow(self, trial: FrozenTrial) -> FrozenTrial:
-        if trial.params.keys().isdisjoint(self._choices):
+    def _narrow(self, trial: FrozenTrial) -> FrozenTrial | None:
+        chosen = {name: trial.params[name] for name in self._choices if name in trial.params}
+        is_outside = any(value not in self._choices[name] for name, value in chosen.items())
+        if trial.user_attrs.get(ROLE, "search") != "search" or is_outside:
+            return None
+        if not chosen:
             return trial
         narrowed = copy.copy(trial)
         narrowed.distributions = self.to_searched(trial.distributions)
