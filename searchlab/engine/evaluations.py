@@ -15,7 +15,6 @@ from optuna.study import Study
 from searchlab.analysis.correlations import correlate_neurons
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.engine.stopping import StopRequest
-from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.trial_record import TrialRecord
@@ -59,7 +58,7 @@ def evaluate_finished(
             return
         try:
             figures = task.measure(opened)
-        except (InputError, ValueError) as error:  # ValueError: no two neurons that respond
+        except ValueError as error:  # an InputError, or no two neurons respond
             logger.warning("%s was not measured: %s", task.name, error)
         else:
             known[task.name] = {**task.made_of, **figures}

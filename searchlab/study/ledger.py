@@ -15,7 +15,6 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from searchlab.config.trial import Role, TrialConfig
-from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import NullCallback, ProgressSnapshot, StudyCallback
 from searchlab.study.failure_limit import FailureLimit
@@ -103,7 +102,7 @@ class Ledger:
             config = make_config(
                 self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
             )
-        except (ValueError, InputError) as error:
+        except ValueError as error:
             lost = fail(f"the trial cannot be taken up again: {error}", "lost")
             self._fail(trial, lost if was_begun else fail(str(error)))
             return None

@@ -15,6 +15,7 @@ from searchlab.config.trial import (
     Scheme,
     TrialConfig,
 )
+from searchlab.errors import InputError
 from searchlab.study.plan import baseline_key
 from searchlab.study.space.points import Point
 
@@ -87,7 +88,10 @@ def mean_epochs(spec: StudySpec, role: Role) -> float:
 
 
 def _find_row(spec: StudySpec, plan_key: object) -> BaselineRow:
-    return next(row for row in spec.baseline_rows if baseline_key(row) == plan_key)
+    for row in spec.baseline_rows:
+        if baseline_key(row) == plan_key:
+            return row
+    raise InputError("is not in the study any more", where=str(plan_key))
 
 
 def _own_parameters(point: Point, family: str) -> dict[str, Scalar | tuple[Scalar, ...]]:

@@ -44,6 +44,19 @@ def rows_spec(*rows: dict[str, Any], **changes: Any) -> StudySpec:
     return make_spec(baselines=baselines, **changes)
 
 
+def test_a_baseline_that_was_begun_and_then_removed_fails_alone() -> None:
+    spec = rows_spec(ROWS[3])
+    study = open_study(spec)
+    ledger = open_ledger(spec, study)
+    assert [ledger.ask() is not None for _ in range(3)] == [True] * 3
+    assert study.trials[2].user_attrs["label"] == "wide fcn"
+    run_to_end(open_ledger(make_spec(), study))
+    failed = [trial for trial in study.trials if trial.state.name == "FAIL"]
+    assert [trial.user_attrs.get("retry_of") for trial in failed] == [None, 2]
+    for trial in failed:
+        assert "baseline/wide fcn is not in the study any more" in trial.user_attrs["error"]
+
+
 def test_rows_train_as_they_say_and_else_as_the_other_baselines() -> None:
     spec = rows_spec(baselines={"training": {"lr": 0.02}})
     study = open_study(spec)
