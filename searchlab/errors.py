@@ -14,6 +14,7 @@ __all__ = [
     "SearchlabError",
     "StudyFailedError",
     "did_you_mean",
+    "first_line",
 ]
 
 
@@ -105,6 +106,11 @@ class InterruptedStudyError(SearchlabError):
 
 _MAX_LISTED = 12
 _MAX_SHOWN = 120  # a path fits, an inline space does not
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -45,7 +45,8 @@ def dashboard(
     Only this machine can reach it (127.0.0.1). Press Ctrl-C to stop it.
     """
     url, artifacts = _find_storage(run, storage, runs_dir)
-    from searchlab.study.storage.opening import hide_password, open_storage
+    from searchlab.study.storage.opening import open_storage
+    from searchlab.study.storage.urls import hide_password
 
     server = _bind(port)
     with server:

@@ -69,7 +69,8 @@ def copy(
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.study.run_folder import default_runs_dir
-    from searchlab.study.storage.opening import hide_password, open_storage
+    from searchlab.study.storage.opening import open_storage
+    from searchlab.study.storage.urls import hide_password
     from searchlab.study.transfer.copying import check_target, copy_study, list_studies
 
     root = default_runs_dir(runs_dir)
@@ -124,8 +125,7 @@ def _find_place(text: str, root: Path) -> _Place:
 
 def _find_url(run: RunFolder) -> str:
     """Return a run's storage, with the password that SEARCHLAB_STORAGE has for it."""
-    from searchlab.study.storage.opening import hide_password
-    from searchlab.study.storage.urls import normalise
+    from searchlab.study.storage.urls import hide_password, normalise
 
     noted = run.noted_storage
     if noted is None or "***" not in noted:

@@ -150,7 +150,7 @@ def delete(
     Files in the folder that searchlab did not write are kept, and listed.
     """
     from searchlab.study.locks.file_lock import is_file_held
-    from searchlab.study.storage.opening import hide_password
+    from searchlab.study.storage.urls import hide_password
     from searchlab.study.transfer.deletion import delete_run
 
     folder = _find(run, runs_dir)

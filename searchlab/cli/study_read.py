@@ -83,7 +83,7 @@ def show_status(
     from rich.console import Console
 
     from searchlab.report.tables import describe_figures, print_status
-    from searchlab.study.storage.opening import hide_password
+    from searchlab.study.storage.urls import hide_password
 
     typer.echo(f"{reading.spec.name}: {status.state}")
     print_status(Console(), status)
@@ -206,7 +206,7 @@ def _print_best(reading: StudyReading, best: Row) -> None:
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:
-    from searchlab.study.storage.opening import hide_password
+    from searchlab.study.storage.urls import hide_password
 
     command = ["searchlab", "study", "resume", str(reading.run.path)]
     if storage is not None:

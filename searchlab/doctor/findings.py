@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from searchlab.study.storage.opening import hide_password
+from searchlab.study.storage.urls import hide_password
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -27,11 +27,13 @@ from searchlab.errors import (
 )
 from searchlab.study.callbacks import StudyCallback
 from searchlab.study.ledger import Ledger
-from searchlab.study.locks.study_lock import StudyLock, hold_study, new_driver_id
+from searchlab.study.locks.drivers import StudyLock, new_driver_id
+from searchlab.study.locks.study_lock import hold_study
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage, take_password_from_environment
+from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.storage.urls import take_password_from_environment
 from searchlab.study.study_access import create_study, join_study, reopen_study
 from searchlab.study.transfer.relocation import plan_relocation
 from searchlab.training.failures import describe_failure

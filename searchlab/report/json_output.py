@@ -28,7 +28,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.metrics import list_metrics
-from searchlab.study.storage.opening import hide_password
+from searchlab.study.storage.urls import hide_password
 
 if TYPE_CHECKING:
     from searchlab.report.comparisons import ComparedBaselines

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.locks.study_lock import is_driven
-from searchlab.study.storage.opening import hide_password, open_storage
-from searchlab.study.storage.urls import normalise
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.urls import hide_password, normalise
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import NullCallback, ProgressSnapshot, StudyCallback
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
-from searchlab.study.locks.study_lock import SoleDriver, StudyLock
+from searchlab.study.locks.drivers import SoleDriver, StudyLock
 from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import StudyPlan

@@ -14,12 +14,7 @@ from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import RunningTrial, TrialEnd
 from searchlab.study.objective_values import objective_values
 from searchlab.study.optuna_internals import storage_of, trial_id_of, write_system_attribute
-from searchlab.study.outcome import (
-    TrialOutcome,
-    decide_outcome,
-    end_attributes,
-    learning_curves,
-)
+from searchlab.study.outcome import TrialOutcome, decide_outcome, end_attributes, learning_curves
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
 from searchlab.study.trial_record import Interruptions, TrialRecord

@@ -11,7 +11,8 @@ from pathlib import Path
 from searchlab.config.documents import dump_yaml
 from searchlab.config.loading import StudyFile, load_study
 from searchlab.errors import InputError, did_you_mean
-from searchlab.study.storage.opening import hide_password, sqlite_url
+from searchlab.study.storage.opening import sqlite_url
+from searchlab.study.storage.urls import hide_password
 
 __all__ = ["RunFolder", "default_runs_dir", "find_run", "list_runs"]
 

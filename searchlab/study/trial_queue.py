@@ -17,14 +17,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from searchlab.config.trial import Role
 from searchlab.study import trial_record as attr
-from searchlab.study.locks.study_lock import StudyLock
+from searchlab.study.locks.drivers import StudyLock
 from searchlab.study.optuna_internals import frozen_of, reopen_trial, write_system_attribute
-from searchlab.study.plan import (
-    PlannedTrial,
-    StudyPlan,
-    choose_finalists,
-    plan_retry,
-)
+from searchlab.study.plan import PlannedTrial, StudyPlan, choose_finalists, plan_retry
 from searchlab.study.progress import FinishedTrials
 from searchlab.study.storage.fencing import StaleTokenError
 from searchlab.study.storage.retrying_storage import CREATED_BY

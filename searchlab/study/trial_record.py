@@ -41,9 +41,8 @@ __all__ = [
     "last_epoch_of",
 ]
 
-ROLE = (
-    "role"  # baseline | search | finalist; absent on a trial that was cut off while asked: search
-)
+# baseline | search | finalist; absent on a trial that was cut off while it was asked for: search
+ROLE = "role"
 LABEL = "label"  # a2/DT, cnn
 SCHEME = "scheme"  # HF | HT | DT
 PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs twice

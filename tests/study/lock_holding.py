@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab.study.locks.study_lock import LockTimes
+from searchlab.study.locks.drivers import LockTimes
 
 # Ends by itself when its input does, which it also does when the test run is killed.
 _HOLD = """

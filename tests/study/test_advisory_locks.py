@@ -18,7 +18,8 @@ from lock_holding import QUICK, UNATTENDED, holding_process
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_lock import AdvisoryLock
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
-from searchlab.study.locks.study_lock import LockTimes, StudyLock, hold_study, is_driven
+from searchlab.study.locks.drivers import LockTimes, StudyLock
+from searchlab.study.locks.study_lock import hold_study, is_driven
 from searchlab.study.storage.opening import open_storage
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.advisory_lock import AdvisoryLock
-from searchlab.study.locks.study_lock import LockTimes
+from searchlab.study.locks.drivers import LockTimes
 from searchlab.study.storage.fencing import TOKEN, StaleTokenError
 from searchlab.study.storage.idempotent_storage import IdempotentStorage
 from searchlab.study.storage.opening import open_storage

@@ -10,7 +10,8 @@ from lock_holding import UNATTENDED, holding_process
 
 from searchlab.config.validation import Slug
 from searchlab.errors import InputError
-from searchlab.study.locks.study_lock import hold_study, is_driven, new_driver_id
+from searchlab.study.locks.drivers import new_driver_id
+from searchlab.study.locks.study_lock import hold_study, is_driven
 from searchlab.study.storage.opening import open_storage, sqlite_url
 from searchlab.study.storage.urls import find_sqlite_file, normalise
 

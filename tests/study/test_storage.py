@@ -12,14 +12,13 @@ import pytest
 
 from searchlab.errors import InputError
 from searchlab.study.storage import opening as storage
-from searchlab.study.storage.opening import (
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.urls import (
     hide_password,
-    open_storage,
+    normalise,
     scrub,
-    sqlite_url,
     take_password_from_environment,
 )
-from searchlab.study.storage.urls import normalise
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer

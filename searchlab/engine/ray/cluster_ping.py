@@ -9,6 +9,7 @@ import json
 import sys
 
 from searchlab.engine.ray.ray_internals import find_living_nodes, find_local_nodes
+from searchlab.errors import first_line
 
 __all__ = ["ping"]
 
@@ -22,14 +23,10 @@ def ping(address: str) -> dict[str, str]:
     try:
         living = find_living_nodes(address, timeout_seconds=_ANSWER_SECONDS)
     except AuthenticationError as error:
-        return {"state": "refused", "reason": _first_line(error)}
+        return {"state": "refused", "reason": first_line(error)}
     except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
-        return {"state": "unreachable", "reason": _first_line(error)}
+        return {"state": "unreachable", "reason": first_line(error)}
     return {"state": "ready" if living & find_local_nodes() else "elsewhere"}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 if __name__ == "__main__":

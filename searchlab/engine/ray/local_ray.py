@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.ray_internals import init_on_loopback
-from searchlab.errors import InfrastructureError
+from searchlab.errors import InfrastructureError, first_line
 
 if TYPE_CHECKING:
     import psutil
@@ -41,11 +41,11 @@ def start_ray(resources: ResourceSpec) -> None:
         except Exception as error:
             if not attempts_left:
                 raise InfrastructureError(
-                    f"Ray could not be started on this machine: {_first_line(error)}. "
+                    f"Ray could not be started on this machine: {first_line(error).rstrip('.')}. "
                     "Its logs are in the newest folder under /tmp/ray or RAY_TMPDIR; "
                     "--engine serial runs the study without Ray"
                 ) from error
-            logger.warning("Ray did not start; trying once more: %s", _first_line(error))
+            logger.warning("Ray did not start; trying once more: %s", first_line(error))
 
 
 def _count_cpus() -> int:
@@ -85,8 +85,3 @@ def _stop_all_but(earlier: set[psutil.Process]) -> None:
     for process in started:
         process.kill()
     psutil.wait_procs(started, timeout=5)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(".")

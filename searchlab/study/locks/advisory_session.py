@@ -13,14 +13,14 @@ from sqlalchemy.pool import NullPool
 from searchlab.errors import InfrastructureError
 from searchlab.study.storage.faults import describe_cause
 from searchlab.study.storage.fencing import claim_token
+from searchlab.study.storage.opening import POSTGRES_OPTIONS, postgres_options
 from searchlab.study.storage.urls import hide_password, normalise, scrub
 
 __all__ = ["AdvisorySession", "HeldLock", "is_lock_held", "lock_key", "make_engine"]
 
-# Both sides notice within 10 + 3 x 5 s that the other's machine or network is gone.
-_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
-_LONGEST_SILENCE_MS = 25_000
-_CONNECT_SECONDS = 5
+# Those of libpq's options that the server has too: it notices as soon as we do that the other's
+# machine or network is gone.
+_BOTH_SIDES = ("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 # The 64-bit key of an advisory lock is shown as two halves, which objsubid 1 says.
 _LOOK = """
@@ -54,17 +54,8 @@ class HeldLock:
 
 def make_engine(url: str, driver: str) -> sqlalchemy.Engine:
     """Return an engine whose every connection is new and commits each statement."""
-    address = sqlalchemy.make_url(normalise(url))
-    options: dict[str, Any] = {}
-    if address.get_driver_name() in ("psycopg", "psycopg2"):  # what libpq understands
-        options = {
-            "connect_timeout": _CONNECT_SECONDS,
-            "application_name": f"searchlab {driver}"[:63],
-            "tcp_user_timeout": _LONGEST_SILENCE_MS,
-            "keepalives": 1,
-            **_KEEPALIVE,
-        }
-    options = {key: value for key, value in options.items() if key not in address.query}
+    address = normalise(url)
+    options = postgres_options(address, application=f"searchlab {driver}")
     return sqlalchemy.create_engine(
         address, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=options
     )
@@ -76,9 +67,9 @@ class AdvisorySession:
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._connection = engine.connect()
         try:
-            for name, value in _KEEPALIVE.items():
-                self._run(f"SET tcp_{name} = {value}")
-            self._run(f"SET tcp_user_timeout = {_LONGEST_SILENCE_MS}")
+            for name in _BOTH_SIDES:
+                setting = f"tcp_{name.removeprefix('tcp_')}"
+                self._run(f"SET {setting} = {POSTGRES_OPTIONS[name]}")
         except SQLAlchemyError:
             self.close()
             raise

@@ -5,26 +5,19 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError
-from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock, new_driver_id
+from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock
 from searchlab.study.locks.file_lock import hold_file, is_file_held
 from searchlab.study.storage.urls import find_sqlite_file, hide_password, is_postgres
 
 if TYPE_CHECKING:
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
-__all__ = [
-    "LockTimes",
-    "SoleDriver",
-    "StudyLock",
-    "hold_study",
-    "is_driven",
-    "new_driver_id",
-]
+__all__ = ["hold_study", "is_driven"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,23 +67,26 @@ def hold_study(
                 yield SoleDriver(driver)
 
 
-@contextmanager
-def _hold_database(url: str, name: str, lock_file: Path, times: LockTimes) -> Iterator[None]:
+def _hold_database(
+    url: str, name: str, lock_file: Path, times: LockTimes
+) -> AbstractContextManager[None]:
     path = database_lock(url, name, lock_file)
-    if path is None:
-        if not url.startswith("sqlite"):
-            logger.warning(
-                "Only SQLite and PostgreSQL have locks: do not run the study %s in %s from "
-                "another run folder",
-                name,
-                hide_password(url),
-            )
-        yield
-        return
-    elsewhere = "Another run folder drives it: wait for it to end, or give the study another name"
-    where = f"the study {name} in {hide_password(url)}"
-    with hold_file(path, seconds=times.acquire, where=where, remedy=elsewhere):
-        yield
+    if path is not None:
+        return hold_file(
+            path,
+            seconds=times.acquire,
+            where=f"the study {name} in {hide_password(url)}",
+            remedy="Another run folder drives it: wait for it to end, or give the study another "
+            "name",
+        )
+    if not url.startswith("sqlite"):
+        logger.warning(
+            "Only SQLite and PostgreSQL have locks: do not run the study %s in %s from another "
+            "run folder",
+            name,
+            hide_password(url),
+        )
+    return nullcontext()
 
 
 def is_driven(url: str, name: str, *, lock_file: Path) -> bool:

@@ -10,7 +10,7 @@ from optuna.trial import create_trial
 
 from searchlab.config.seeds import derive_seed
 from searchlab.study.optuna_internals import frozen_of, generation_key
-from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
+from searchlab.study.samplers.flat_space import WholeSpaceSampler
 from searchlab.study.samplers.inner_study import make_inner_study
 from searchlab.study.samplers.observations import Observation, known_points, observe
 from searchlab.study.space.points import Point
@@ -21,40 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Nsga2Sampler"]
 
-NSGA2_POPULATION_SIZE = 20  # Optuna's 50 would leave most studies a random search
+_POPULATION_SIZE = 20  # Optuna's 50 would leave most studies a random search
 _MAX_TRIES = 20
 
 
 class Nsga2Sampler(WholeSpaceSampler):
     """Optuna's NSGA-II, told flat points.
 
-    The finished trials, by number, make up generations of ``population_size``; the first is drawn
+    The finished trials, by number, make up generations of 20, of which the first is drawn
     at random. Genes that are silent in a trial, such as those of another family, are drawn by the
     trial's number: were they all given one value, crossover would spread that value.
     """
 
-    def __init__(
-        self,
-        flat: FlatSpace,
-        seed: int,
-        *,
-        study_seed: int,
-        population_size: int = NSGA2_POPULATION_SIZE,
-    ) -> None:
-        super().__init__(flat, seed, study_seed=study_seed)
-        self.population_size = population_size
-
     @classmethod
     def count_random_draws(cls, num_parameters: int) -> int:
         """Return the size of the first generation."""
-        return NSGA2_POPULATION_SIZE
+        return _POPULATION_SIZE
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
         """Return a child of two parents, or a random point in the first generation.
 
         It is no point of the study yet if a few tries find one: most mutations are silent.
         """
-        sampler = NSGAIISampler(population_size=self.population_size, seed=self.seed)
+        sampler = NSGAIISampler(population_size=_POPULATION_SIZE, seed=self.seed)
         genes = self.flat.distributions()
         inner = make_inner_study(
             (
@@ -62,7 +51,7 @@ class Nsga2Sampler(WholeSpaceSampler):
                     values=item.losses,
                     params=self._express(item),
                     distributions=genes,
-                    system_attrs={generation_key(sampler): index // self.population_size},
+                    system_attrs={generation_key(sampler): index // _POPULATION_SIZE},
                 )
                 for index, item in enumerate(observe(study))
             ),

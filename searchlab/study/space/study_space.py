@@ -100,7 +100,13 @@ class SpecSpace:
                 return row.scheme
             if own in row.parameters:
                 unused.pop(own, None)
-                return _own_value(self._spec, row, own, node)
+                return _require_in_space(
+                    own,
+                    node,
+                    row.parameters[own],
+                    where=(*_place(self._spec, row), "parameters", own),
+                    setting=f"another for {row.name}",
+                )
             return node.middle()
 
         point = walk(self.recorded, choose)
@@ -127,42 +133,32 @@ class SpecSpace:
 
 def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | Range) -> Scalar:
     """Return a baseline's value of a shared parameter, checked to lie in the space."""
+    where: Location = ("training", name)
+    setting = f"baselines.training.{name}"
+    if name in row.training.model_fields_set:
+        where = (*_place(spec, row), "training", name)
+        setting = f"another for {row.name}"
+    elif name in spec.baselines.training.model_fields_set:
+        where = ("baselines", "training", name)
     value: Scalar = getattr(spec.baseline_training(row), name)
-    if not node.contains(value):
-        where: Location = ("training", name)
-        remedy = f"baselines.training.{name}"
-        if name in row.training.model_fields_set:
-            where = (*_place(spec, row), "training", name)
-            remedy = f"another for {row.name}"
-        elif name in spec.baselines.training.model_fields_set:
-            where = ("baselines", "training", name)
-        raise InputError(
-            f"must lie in the space's {name} ({node.describe()[1]})",
-            where=where,
-            found=value,
-            remedy=f"Baselines are points of the space: set {remedy}, or widen the space's {name}",
-        )
-    return _as_searched(node, value)
+    return _require_in_space(name, node, value, where=where, setting=setting)
 
 
 def _place(spec: StudySpec, row: BaselineRow) -> Location:
     return ("baselines", "rows", spec.baselines.rows.index(row))
 
 
-def _own_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | Range) -> Scalar:
-    value = row.parameters[name]
+def _require_in_space(
+    name: str, node: Choice | Range, value: Scalar, *, where: Location, setting: str
+) -> Scalar:
+    """Return a baseline's value in the type that the space has it in."""
     if not node.contains(value):
         raise InputError(
             f"must lie in the space's {name} ({node.describe()[1]})",
-            where=(*_place(spec, row), "parameters", name),
+            where=where,
             found=value,
-            remedy=f"Baselines are points of the space: set another for {row.name}, or widen the "
-            f"space's {name}",
+            remedy=f"Baselines are points of the space: set {setting}, or widen the space's {name}",
         )
-    return _as_searched(node, value)
-
-
-def _as_searched(node: Choice | Range, value: Scalar) -> Scalar:
     if isinstance(node, Choice):  # Optuna compares choices with their own types
         return next(item for item in node.root if item == value)
     return value

@@ -8,7 +8,6 @@ import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.storage.urls import (
@@ -17,20 +16,13 @@ from searchlab.study.storage.urls import (
     is_postgres,
     normalise,
     scrub,
-    take_password_from_environment,
 )
 
 if TYPE_CHECKING:
     from searchlab.study.storage.idempotent_storage import IdempotentStorage
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
-__all__ = [
-    "hide_password",
-    "open_storage",
-    "scrub",
-    "sqlite_url",
-    "take_password_from_environment",
-]
+__all__ = ["POSTGRES_OPTIONS", "open_storage", "postgres_options", "sqlite_url"]
 
 # How long a writer waits for another's transaction before giving up.
 _BUSY_TIMEOUT_SECONDS = 60.0
@@ -38,14 +30,13 @@ _BUSY_TIMEOUT_SECONDS = 60.0
 _CONNECT_TIMEOUT_SECONDS = 8
 # libpq's options. A server that vanished without a word is noticed within 30 s: by keepalives
 # while the client waits for an answer, by the last option while data sent is not acknowledged.
-_POSTGRES_OPTIONS = {
+POSTGRES_OPTIONS = {
     "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
     "tcp_user_timeout": 30000,
-    "application_name": "searchlab",
 }
 
 # PostgreSQL's codes for what another driver made between our check and our own attempt: a table,
@@ -149,7 +140,7 @@ def _is_disk_fault(error: Exception) -> bool:
 
 def _engine_options(url: str) -> dict[str, Any]:
     if is_postgres(url):
-        return _postgres_options(normalise(url))
+        return {"pool_pre_ping": True, "connect_args": postgres_options(normalise(url))}
     path = find_sqlite_file(url)
     if path is None:
         return {"pool_pre_ping": True}
@@ -164,9 +155,12 @@ def _engine_options(url: str) -> dict[str, Any]:
     return {"creator": connect}
 
 
-def _postgres_options(url: str) -> dict[str, Any]:
-    if not url.startswith("postgresql+psycopg://"):
-        return {"pool_pre_ping": True}
-    given = parse_qs(urlsplit(url).query)
-    options = {name: value for name, value in _POSTGRES_OPTIONS.items() if name not in given}
-    return {"pool_pre_ping": True, "connect_args": options}
+def postgres_options(url: str, *, application: str = "searchlab") -> dict[str, Any]:
+    """Return the options for libpq that a normalised URL leaves open; none for another client."""
+    from sqlalchemy import make_url
+
+    address = make_url(url)
+    if address.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    options = {**POSTGRES_OPTIONS, "application_name": application[:63]}
+    return {name: value for name, value in options.items() if name not in address.query}

@@ -77,7 +77,7 @@ class RetryingStorage(BaseStorage):
         """Give this thread's connection back."""
         self._inner.remove_session()
 
-    def _next_token(self) -> str:
+    def _next_stamp(self) -> str:
         return f"{self.driver}/{next(self._counter)}"
 
     # Studies.
@@ -122,7 +122,7 @@ class RetryingStorage(BaseStorage):
     def _stamp(self, template: FrozenTrial | None) -> FrozenTrial:
         # Without a template storages make the same: a running trial that starts now.
         trial = copy.copy(template) if template else create_trial(state=TrialState.RUNNING)
-        trial.system_attrs = {CREATED_BY: self._next_token()} | trial.system_attrs
+        trial.system_attrs = {CREATED_BY: self._next_stamp()} | trial.system_attrs
         return trial
 
     def set_trial_state_values(
@@ -130,7 +130,8 @@ class RetryingStorage(BaseStorage):
     ) -> bool:
         """See Optuna; on a retry, a trial that ended in exactly this way counts as told."""
         if state == TrialState.RUNNING and values is None:
-            return self._claim(trial_id)
+            claimer = self._next_stamp()
+            return self._call(lambda: self.database.claim(trial_id, claimer))
 
         def tell_again() -> bool:
             try:
@@ -143,10 +144,6 @@ class RetryingStorage(BaseStorage):
 
         tell = self._inner.set_trial_state_values
         return self._call(lambda: tell(trial_id, state, values), tell_again)
-
-    def _claim(self, trial_id: int) -> bool:
-        claimer = self._next_token()
-        return self._call(lambda: self.database.claim(trial_id, claimer))
 
     # Reads, and writes that change nothing if they are repeated.
 

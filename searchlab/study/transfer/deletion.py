@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError
+from searchlab.study.locks.drivers import LockTimes, new_driver_id
 from searchlab.study.locks.file_lock import hold_file
-from searchlab.study.locks.study_lock import LockTimes, hold_study, new_driver_id
+from searchlab.study.locks.study_lock import hold_study
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import hide_password, open_storage
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.urls import hide_password
 from searchlab.study.transfer.copying import list_studies
 from searchlab.study.transfer.relocation import SET_ASIDE
 
@@ -58,7 +59,7 @@ def delete_run(
     storage = open_storage(url) if is_recorded else None
     if storage is not None and not is_embedded:
         _check_recorded(run, storage, name, url)
-    with _held(run, storage, name, url):
+    with _hold(run, storage, name, url):
         is_alone = storage is None or _delete_recorded(run, storage, name)
         _delete_files(run, with_database=is_embedded and is_alone)
     run.lock_file.unlink(missing_ok=True)
@@ -133,20 +134,17 @@ def _delete_empty(run: RunFolder) -> None:
             (run.path / folder).rmdir()
 
 
-@contextmanager
-def _held(run: RunFolder, storage: RetryingStorage | None, name: str, url: str) -> Iterator[None]:
+def _hold(
+    run: RunFolder, storage: RetryingStorage | None, name: str, url: str
+) -> AbstractContextManager[object]:
     """Hold what a driver would hold. Raises InputError if one does."""
     if not os.access(run.path, os.W_OK):
         raise InputError("cannot be written", where=f"the run folder {run.path}")
     if storage is not None:
-        lock = hold_study(storage, url, name, lock_file=run.lock_file, driver=new_driver_id())
-        with lock:
-            yield
-        return
-    with hold_file(
+        return hold_study(storage, url, name, lock_file=run.lock_file, driver=new_driver_id())
+    return hold_file(
         run.lock_file,
         seconds=LockTimes().acquire,
         where=f"the run {run.path}",
         remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
-    ):
-        yield
+    )

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import hide_password, open_storage, sqlite_url
-from searchlab.study.storage.urls import find_sqlite_file
+from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.urls import find_sqlite_file, hide_password
 from searchlab.study.transfer.contents import is_same_end
 from searchlab.study.transfer.copying import list_studies
 
