@@ -253,4 +253,4 @@ def test_a_new_sampler_is_a_class_and_an_entry_in_two_tables(
     configs = run_to_end(open_ledger(spec.model_copy(update={"search": search})))
     searched = [config for config in configs if config.role == "search"]
     assert [config.settings.batch_size for config in searched] == [64, 64]
-    assert [config.model.dropout for config in searched] == pytest.approx([0.25, 0.25])
+    assert [config.settings.dropout for config in searched] == pytest.approx([0.25, 0.25])
