@@ -16,6 +16,7 @@ import typer.core
 import typer.main
 
 from searchlab.cli.options import COMMAND_GROUP, split_names
+from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -100,6 +101,9 @@ def read_value(given: Any, field: FieldInfo, option: str) -> Any:
 
     def read_one(text: str) -> Any:
         parts = text.split(":") if fields else [text]
+        if fields and len(parts) > len(fields):
+            rule = f"must be {':'.join(fields)}, of which only the first is required"
+            raise InputError(rule, where=option, found=text)
         values = [one if kind is str else parse_scalar_or_tree(one, source=option) for one in parts]
         return dict(zip(fields, values, strict=False)) if fields else values[0]
 

@@ -92,7 +92,7 @@ class TrainingSettings(Spec):
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
     )
     augment: AugmentName = Field(
-        "none", description=f"none, or {', '.join(AUGMENTATIONS)}, joined by +"
+        "none", description=f"augmentation: none, or {', '.join(AUGMENTATIONS)}, joined by +"
     )
     rotate_degrees: float = Field(10.0, ge=0, le=180, description="rotate: largest angle")
     jitter_brightness: float = Field(0.2, ge=0, le=1, description="jitter: factor in 1 +- this")

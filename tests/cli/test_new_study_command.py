@@ -166,6 +166,8 @@ def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
         (["--objective", "accuracy,latency", "--pruner", "median"], ["search.pruner", "none"]),
         (["--robustness", "fgm:0.1"], ["robustness.attack", "'fgm'", "fgsm"]),
         (["--robustness", "fgsm:much"], ["robustness.epsilon", "'much'"]),
+        (["--robustness", "pgd:0.1:5:7"], ["attack:epsilon:steps", "'pgd:0.1:5:7'"]),
+        (["--objective", "accuracy:maximize:last:x"], ["metric:direction:at", "'accuracy:max"]),
         (["--space", "mod:fn", "--sampler", "gp"], ["search.sampler", "Python function"]),
         (["--size", "64"], ["dataset.size", "digits", "64"]),
         (["--dataset", "folder", "--root", "."], ["dataset.size", "folder"]),
