@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import psutil
 
 from searchlab.doctor.checks import Check
 
@@ -18,7 +19,6 @@ _LITTLE_MEMORY = 2 * _GIB
 _LITTLE_SPACE = 2 * _GIB
 _NO_SPACE = 200 * 2**20
 _CGROUP = Path("/sys/fs/cgroup")
-_MEMORY_FILE = Path("/proc/meminfo")
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 
@@ -36,12 +36,10 @@ def check_cpus(cgroup: Path = _CGROUP) -> Check:
     return Check.ok("CPU", f"{usable} core{'s' if usable != 1 else ''} usable{rest}")
 
 
-def check_memory(cgroup: Path = _CGROUP, memory_file: Path = _MEMORY_FILE) -> Check:
+def check_memory(cgroup: Path = _CGROUP) -> Check:
     """Read how much memory the machine, or the container, has left."""
-    sizes = _read_sizes(memory_file)
-    if "MemTotal:" not in sizes or "MemAvailable:" not in sizes:
-        return Check.ok("memory", "unknown on this system")
-    total, free = sizes["MemTotal:"] * 1024, sizes["MemAvailable:"] * 1024
+    memory = psutil.virtual_memory()
+    total, free = memory.total, memory.available
     limit = _read_words(cgroup / "memory.max")
     if limit and limit[0].isdecimal() and int(limit[0]) < total:
         total = int(limit[0])
@@ -61,17 +59,9 @@ def _read_used(cgroup: Path) -> int:
     used = _read_words(cgroup / "memory.current")
     if not used or not used[0].isdecimal():
         return 0
-    idle = _read_sizes(cgroup / "memory.stat").get("inactive_file", 0)
-    return max(int(used[0]) - idle, 0)
-
-
-def _read_sizes(path: Path) -> dict[str, int]:
-    """Read lines that hold a name and a number."""
-    return {
-        name: int(size)
-        for name, size in itertools.pairwise(_read_words(path))
-        if size.isdecimal() and not name.isdecimal()
-    }
+    words = _read_words(cgroup / "memory.stat")  # names and numbers in turn
+    idle = dict(zip(words[::2], words[1::2], strict=False)).get("inactive_file", "0")
+    return max(int(used[0]) - int(idle), 0)
 
 
 def _read_words(path: Path) -> list[str]:
