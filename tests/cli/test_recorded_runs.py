@@ -12,9 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from searchlab.cli.main import app
+from searchlab.data import load_dataset
+from searchlab.data.folds import stratified_folds
+from searchlab.training.images import TrainingData
+from searchlab.training.saved_models import load_model
 
 RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.tar.gz"
 
@@ -57,6 +62,23 @@ def test_a_recorded_study_still_has_its_best_and_its_status(runs: Path) -> None:
     status = read("status", runs / "finished")
     assert status["state"] == "finished"
     assert status["roles"]["search"]["complete"] == 6
+
+
+def test_recorded_models_answer_as_they_did_when_they_were_recorded(runs: Path) -> None:
+    images = load_dataset("digits", Path("unused"))
+    digits = TrainingData.from_images(
+        images, stratified_folds(images.train_labels, num_folds=3, seed=3), torch.device("cpu")
+    )
+    recorded = {
+        trial["number"]: trial["test_accuracy"]
+        for trial in read("leaderboard", runs / "finished")["trials"]
+    }
+    models = sorted((runs / "finished/artifacts/models").glob("*.safetensors"))
+    assert len(models) == 4
+    for path in models:
+        saved = load_model(path, digits)
+        right = saved.logits(digits).argmax(1) == digits.test_labels
+        assert float(right.double().mean()) == recorded[saved.config.number]
 
 
 def test_a_recorded_study_can_still_be_examined_and_exported(runs: Path, tmp_path: Path) -> None:
