@@ -162,8 +162,10 @@ def _explain_columns(board: Leaderboard, further: Sequence[_Further]) -> str:
         "training images. ep: epochs."
     )
     for metric in dict.fromkeys(one.metric for one in further):
-        where = ", on the search folds" if metric.is_of_folds else ""
-        text += f" {metric.column}: {metric.note or metric.label}{where}."
+        name = "" if metric.label == metric.column else metric.label
+        where = "on the search folds" if metric.is_of_folds else ""
+        if words := ", ".join(filter(None, (metric.note or name, where))):
+            text += f" {metric.column}: {words}."
     if any(row.finalist_of is not None for row in board.rows):
         text += " finalist #n: search trial n, trained again."
     if len(board.metrics) > 1:

@@ -31,6 +31,7 @@ from searchlab.config.metrics import list_metrics
 from searchlab.study.storage.urls import hide_password
 
 if TYPE_CHECKING:
+    from searchlab.analysis.comparison import Comparison
     from searchlab.report.comparisons import ComparedBaselines
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.published import PublishedComparison
@@ -89,17 +90,23 @@ def leaderboard_data(
 
 
 def _comparison_data(pair: ComparedBaselines) -> dict[str, Any]:
-    comparison = pair.comparison
-    interval = None if comparison is None else comparison.interval
     return {
         "question": pair.question,
         "first": pair.first,
         "second": pair.second,
-        "difference": None if comparison is None else comparison.difference,
-        "interval": None if interval is None else list(interval),
-        "p_value": None if comparison is None else comparison.p_value,
+        **_test_data(pair.comparison),
         "p_adjusted": pair.p_adjusted,
         "outcome": pair.outcome,
+    }
+
+
+def _test_data(comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return dict.fromkeys(("difference", "interval", "p_value"))
+    return {
+        "difference": comparison.difference,
+        "interval": comparison.interval and list(comparison.interval),
+        "p_value": comparison.p_value,
     }
 
 
@@ -112,14 +119,11 @@ def _published_data(published: PublishedComparison | None) -> dict[str, Any] | N
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
     comparison = verdict.comparison
-    interval = None if comparison is None else comparison.interval
     return {
         "outcome": verdict.outcome,
         "challenger": None if verdict.challenger is None else verdict.challenger.number,
         "incumbent": None if verdict.incumbent is None else verdict.incumbent.number,
-        "difference": None if comparison is None else comparison.difference,
-        "interval": None if interval is None else list(interval),
-        "p_value": None if comparison is None else comparison.p_value,
+        **_test_data(comparison),
         "num_folds": None if comparison is None else comparison.num_compared,
         "text": verdict.text,
         "caveat": verdict.caveat,

@@ -184,6 +184,7 @@ def test_a_guess_of_the_large_class_is_seen_through() -> None:
     said = " ".join(_render([guessed, learned], spec=by_balance).split())
     assert "leaderboard (balanced accuracy in %)" in said
     assert "accuracy test accuracy #0 a2/DT 95.00 95.00" in said
+    assert "accuracy: on the search folds." in said
 
 
 def test_json_has_all_objectives_and_no_number_that_json_lacks() -> None:
