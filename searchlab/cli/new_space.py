@@ -107,7 +107,9 @@ def make_flags() -> Iterator[Flag]:
         yield make_flag(
             name,
             f"{schema['description']} ({', '.join(having[name])})",
-            choices=schema.get("enum", ()),
+            choices=("true", "false")
+            if schema.get("type") == "boolean"
+            else schema.get("enum", ()),
             metavar="VALUES",
             section="Architecture",
         )

@@ -85,6 +85,8 @@ def list_choices(field: FieldInfo) -> tuple[object, ...]:
     if fields := getattr(kind, "model_fields", None):
         schema = kind.model_json_schema()["properties"][next(iter(fields))]
         return tuple(schema.get("enum", ()))
+    if kind is bool:
+        return ("true", "false")
     return get_args(kind) if get_origin(kind) is Literal else ()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from searchlab.config.attacks import AttackName, AttackSpec
-from searchlab.config.validation import Spec, list_choices, to_input_error
+from searchlab.config.validation import Spec, to_input_error
 from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
@@ -68,17 +68,13 @@ class TrainingSettings(Spec):
     """How a model is trained. A space can search the settings in ``SHARED_PARAMETERS``."""
 
     epochs: int = Field(10, ge=1, le=100_000, description="epochs of each model's training")
-    optimizer: OptimizerName = Field(
-        "adam", description=f"optimizer: {list_choices(OptimizerName)}"
-    )
+    optimizer: OptimizerName = Field("adam", description="optimizer")
     lr: float = Field(1e-3, gt=0, le=1000, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and rmsprop")
     nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty (adamw: decoupled decay)")
     clip_norm: float = Field(0.0, ge=0, description="bound of the gradients' norm; 0 for none")
-    schedule: ScheduleName = Field(
-        "constant", description=f"how lr moves: {list_choices(ScheduleName)}"
-    )
+    schedule: ScheduleName = Field("constant", description="how lr moves")
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")
     step_epochs: int = Field(10, ge=1, description="schedule step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: factor of a drop")
@@ -86,7 +82,7 @@ class TrainingSettings(Spec):
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping an activation")
     init: Init = Field(
         "default",
-        description=f"initial weights (default: as torch draws them): {list_choices(Init)}",
+        description="initial weights (default: as torch draws them)",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
@@ -102,7 +98,7 @@ class TrainingSettings(Spec):
     crop_padding: int = Field(4, ge=0, le=512, description="crop: pixels added on each side")
     cutout_size: int = Field(8, ge=1, le=1024, description="cutout: side of the square, in pixels")
     adversarial: Literal["none", AttackName] = Field(
-        "none", description=f"attack on training images: none, {list_choices(AttackName)}"
+        "none", description="attack on training images"
     )
     epsilon: float = Field(0.1, ge=0, le=1, description="adversarial: largest change of a pixel")
     attack_steps: int = Field(10, ge=1, le=1000, description="adversarial: steps of pgd")

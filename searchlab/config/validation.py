@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +29,6 @@ __all__ = [
     "Spec",
     "Value",
     "is_finite",
-    "list_choices",
     "to_input_error",
     "to_tuple",
     "validate_document",
@@ -61,11 +60,6 @@ class Spec(BaseModel):
                     hint = did_you_mean(str(key), cls.model_fields)
                     raise InputError("is not a known field", where=(str(key),), remedy=hint)
         return data
-
-
-def list_choices(literal: Any) -> str:
-    """Return the values of a ``Literal`` for a help text."""
-    return ", ".join(get_args(literal))
 
 
 def _check_number(value: object) -> object:
