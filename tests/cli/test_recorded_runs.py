@@ -7,7 +7,7 @@ finalist of the then searched baseline a2 was training, and keeps that trial's c
 from __future__ import annotations
 
 import json
-import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from searchlab.data.folds import stratified_folds
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import load_model
 
-RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.tar.gz"
+RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.zip"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
-    with tarfile.open(RECORDED) as archive:
-        archive.extractall(folder, filter="data")
+    with zipfile.ZipFile(RECORDED) as archive:
+        archive.extractall(folder)
     return folder
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from searchlab.training.optimizers import OPTIMIZERS
 from searchlab.training.results import EpochResult
 from searchlab.training.run import STOP_MARKER, TrialFolders, TrialRun
 
-RECORDED_RUNS = Path(__file__).parents[1] / "fixtures/recorded_runs.tar.gz"
+RECORDED_RUNS = Path(__file__).parents[1] / "fixtures/recorded_runs.zip"
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
 def test_a_checkpoint_of_an_earlier_format_is_left_alone(
     digits: TrainingData, tmp_path: Path
 ) -> None:
-    with tarfile.open(RECORDED_RUNS) as archive:
-        archive.extractall(tmp_path, filter="data")
+    with zipfile.ZipFile(RECORDED_RUNS) as archive:
+        archive.extractall(tmp_path)
     saved = CheckpointFiles(tmp_path / "interrupted/checkpoints", 10)
     assert saved.load(lambda metadata: True) is not None
     assert not load_checkpoint(Cohort(make_trial(), digits), saved)
