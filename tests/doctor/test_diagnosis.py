@@ -119,7 +119,10 @@ def _drive(run: RunFolder, spec: StudySpec) -> StudyReading:
     return reading
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "evolution", "random", "qmc"])
+@pytest.mark.parametrize(
+    "sampler",
+    ["tpe", *(pytest.param(n, marks=pytest.mark.slow) for n in ("evolution", "random", "qmc"))],
+)
 def test_a_study_with_pruned_and_diverged_trials_has_no_damage(
     sampler: str, tmp_path: Path
 ) -> None:

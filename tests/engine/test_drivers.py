@@ -177,6 +177,7 @@ def test_ctrl_c_twice_stops_at_once_and_the_study_resumes(
     _assert_can_be_resumed(folder, serial_run)
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_is_alive(
     folder: Path, serial_run: RunFolder
 ) -> None:

@@ -95,7 +95,7 @@ SPECS = {
 
 
 # Killed at every single write, of the others at a sample.
-SLOW = {"halving"}
+SLOW = {"halving", "hyperband", "median", "grid"}
 STRIDES = {"halving": 1, "grid": 3, "cmaes": 11, "evolution": 31}
 
 

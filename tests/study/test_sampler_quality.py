@@ -13,6 +13,7 @@ from ledger_driving import make_spec
 from sampler_driving import loss_of, run_study, search_spec
 
 NUM_TRIALS = {"gp": 17, "tpe": 50, "evolution": 60, "nsga2": 60, "cmaes": 120}
+SLOW = {"cmaes", "nsga2"}
 SEEDS = (0, 1, 2)
 DISCRETE = {
     "parameters": {
@@ -30,6 +31,10 @@ DISCRETE = {
 }
 
 
+def _mark(sampler: str) -> object:
+    return pytest.param(sampler, marks=pytest.mark.slow) if sampler in SLOW else sampler
+
+
 def _seeds(sampler: str) -> tuple[int, ...]:
     return SEEDS[:1] if sampler == "gp" else SEEDS  # GP is slow, and far better
 
@@ -40,7 +45,7 @@ def _losses(sampler: str, num_trials: int, seed: int) -> list[float]:
     return [loss_of(trial.params) for trial in run_study(spec).get_trials(deepcopy=False)]
 
 
-@pytest.mark.parametrize("sampler", NUM_TRIALS)
+@pytest.mark.parametrize("sampler", map(_mark, NUM_TRIALS))
 def test_the_last_trials_are_far_better_than_random_ones(sampler: str) -> None:
     num_trials = NUM_TRIALS[sampler]
     num_last = max(4, num_trials // 5)
@@ -57,7 +62,7 @@ def test_the_best_trial_is_better_than_a_random_searchs(sampler: str) -> None:
     assert found < 0.8 * drawn
 
 
-@pytest.mark.parametrize("sampler", ["gp", "tpe", "nsga2"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", pytest.param("gp", marks=pytest.mark.slow)])
 def test_two_objectives_are_weighed_against_each_other(sampler: str) -> None:
     objectives = [{"metric": "loss"}, {"metric": "parameters"}]
 

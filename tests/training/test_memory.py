@@ -88,7 +88,10 @@ def assert_near(found: EpochResult, expected: EpochResult) -> None:
             assert fold.validation["robust_accuracy"] == pytest.approx(robust, abs=2e-2)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n.startswith("batches") else n for n in SETTINGS],
+)
 def test_batches_in_parts_teach_the_same(digits: TrainingData, name: str) -> None:
     trial = configure(**SETTINGS[name])
     whole = run_all(Cohort(trial, digits))
