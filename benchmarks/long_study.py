@@ -52,7 +52,10 @@ class DrawnTrial:
     """Draws parameters like a trial of a random search, without a study."""
 
     def __init__(self, rng: random.Random) -> None:
+        from optuna.trial import TrialState, create_trial
+
         self._rng = rng
+        self._cached_frozen_trial = create_trial(state=TrialState.RUNNING)  # nothing is given
         self.params: dict[str, Any] = {}
         self.distributions: dict[str, Any] = {}
 
@@ -113,7 +116,8 @@ def make_templates(size: int) -> Iterator[Any]:
                 attr.LABEL: drawn.params["family"],
                 attr.SCHEME: "DT",
                 attr.EPOCHS: EPOCHS,
-                attr.NUM_PARAMETERS: 100_000,
+                attr.FIGURES: {"accuracy": values[-1], "num_parameters": 100_000},
+                "num_parameters": 100_000,
                 attr.SECONDS: 100.0,
                 attr.FOLD_VALUES: [values[-1]],
                 attr.TRAIN_LOSS: 1.0 - level,
