@@ -36,52 +36,51 @@ def find_emptied_space(evidence: Evidence) -> Iterator[Finding]:
     search = [t for t in evidence.trials if t.user_attrs.get(ROLE, "search") == "search"]
     taught = [trial for trial in search if trial.state.name in ("COMPLETE", "PRUNED")]
     known = {name for trial in search for name in trial.params}
-    bare = [trial.number for trial in taught if not trial.params]
-    if known and bare:
-        yield Finding(
-            rule="joint-space-emptied",
-            severity="problem",
-            message=f"{list_trials(bare)} finished without parameters: after such a trial a "
-            "sampler may draw every parameter alone, without a word",
-            remedy=RUN_ANEW,
-            command=evidence.rerun_command,
-            trials=tuple(bare),
-        )
-    if not isinstance(evidence.spec.space, SpaceSpec):
-        return  # which of its parameters all trials share, only the function knows
-    shared = {name for name in known if "." not in name}
+    bare = [trial.number for trial in taught if known and not trial.params]
+    # A Python function does not say which of its parameters all trials share.
+    is_file = isinstance(evidence.spec.space, SpaceSpec)
+    shared = {name for name in known if is_file and "." not in name}
     lacking = {trial.number: shared - trial.params.keys() for trial in taught if trial.params}
-    lacking = {number: names for number, names in lacking.items() if names}
-    if lacking:
-        names = sorted(set().union(*lacking.values()))
-        yield Finding(
-            rule="joint-space-emptied",
-            severity="problem",
-            message=f"{list_trials([*lacking])} finished without {', '.join(names)}, which all "
-            "families share: what the trials have in common is less than the space",
-            remedy=RUN_ANEW,
-            command=evidence.rerun_command,
-            trials=tuple(lacking),
-        )
+    missing = sorted(set().union(*lacking.values()))
+    partial = [number for number, names in lacking.items() if names]
+    for numbers, what in (
+        (bare, "parameters: after such a trial a sampler may draw every parameter independently, "
+         "without a warning"),
+        (partial, f"{', '.join(missing)}, which all families share: what the trials have in "
+         "common is less than the space"),
+    ):  # fmt: skip
+        if numbers:
+            yield Finding(
+                rule="joint-space-emptied",
+                severity="problem",
+                message=f"{list_trials(numbers)} finished without {what}",
+                remedy=RUN_ANEW,
+                command=evidence.rerun_command,
+                trials=tuple(numbers),
+            )
 
 
 def find_independent_sampling(evidence: Evidence) -> Iterator[Finding]:
-    """Yield the search trials with parameters drawn alone that could have been seen jointly."""
+    """Yield the search trials with parameters drawn independently that could be drawn jointly.
+
+    If nothing was drawn jointly, that is ``find_fallen_back_sampler``'s finding.
+    """
     search = [trial for _, trial in evidence.search]
     alone = [trial for trial in search if trial.system_attrs.get(INDEPENDENTLY_SAMPLED)]
     if not alone or _is_all_alone(evidence):
-        return  # the latter is another rule's
+        return
+    numbers = [trial.number for trial in alone]
     share = len(alone) / len(search)
     names = Counter(name for trial in alone for name in trial.system_attrs[INDEPENDENTLY_SAMPLED])
     yield Finding(
         rule="independent-sampling",
         severity="problem" if share > _TOLERATED_SHARE else "warning",
-        message=f"the sampler drew {_name_some([name for name, _ in names.most_common()])} alone "
-        f"in {share:.0%} of the search ({list_trials([trial.number for trial in alone])}), though "
-        "it could have weighed them with the others",
+        message=f"the sampler drew {_name_some([name for name, _ in names.most_common()])} "
+        f"independently in {share:.0%} of the search ({list_trials(numbers)}), although it could "
+        "have drawn them jointly with the others",
         remedy="Look for a finding on parameters or distributions here. Without one, a sampler "
         "that knows the whole space does better: --set search.sampler=gp",
-        trials=tuple(trial.number for trial in alone),
+        trials=tuple(numbers),
     )
 
 
@@ -107,7 +106,7 @@ def find_changed_distributions(evidence: Evidence) -> Iterator[Finding]:
         rule="changed-distribution",
         severity="problem",
         message=f"{_name_some([*changed])} {verb} in {list_trials(sorted(odd))} than in the rest: "
-        "the sampler cannot learn from both, and draws alone",
+        "the sampler cannot learn from both and draws independently",
         remedy="Keep one space for the whole of a study, and search another under another name",
         command=evidence.rerun_command,
         trials=tuple(sorted(odd)),
@@ -130,7 +129,7 @@ def find_duplicates(evidence: Evidence) -> Iterator[Finding]:
             message=f"{list_trials(repeats)} {again} the parameters of an earlier search trial, "
             "and so its result",
             remedy="Search more parameters or wider ranges, ask for fewer trials, or use sampler "
-            "gp, which asks for no point twice",
+            "gp, which never asks for a point twice",
             trials=tuple(repeats),
         )
 
@@ -142,8 +141,8 @@ def find_fallen_back_sampler(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             rule="sampler-fell-back",
             severity="problem",
-            message=f"sampler {sampler} drew every parameter alone in all trials after its "
-            "start: the search was random",
+            message=f"sampler {sampler} drew every parameter independently in all trials after "
+            "its start: the search was random",
             remedy=f"The other findings may say what it could not see. {RUN_ANEW}",
             command=evidence.rerun_command,
             trials=tuple(trial.number for trial in _after_start(evidence)),

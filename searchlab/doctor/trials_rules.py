@@ -40,7 +40,7 @@ def find_ownerless(evidence: Evidence) -> Iterator[Finding]:
     if not running or reading.is_driven:
         return
     verb = "is" if len(running) == 1 else "are"
-    message = f"{list_trials(running)} {verb} RUNNING, but no driver is"
+    message = f"{list_trials(running)} {verb} RUNNING, but no driver runs the study"
     if not evidence.is_own_storage:
         message += " on this machine; drivers on other machines are not visible here"
     yield Finding(

@@ -185,7 +185,7 @@ def test_parameters_drawn_alone_without_need_are_found(
 
     finding = _find_only(_planted(healthy, plant), "independent-sampling")
     assert (finding.severity, finding.trials) == (severity, tuple(search[-num_alone:]))
-    assert f"lr alone in {num_alone / 12:.0%} of the search" in finding.message
+    assert f"lr independently in {num_alone / 12:.0%} of the search" in finding.message
 
 
 def test_a_sampler_that_drew_everything_alone_fell_back(healthy: StudyReading) -> None:
