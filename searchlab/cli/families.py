@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,23 +63,22 @@ def _schemes(family: Family) -> str:
 
 
 def _print_family(family: Family) -> None:
+    """Print a line for each parameter and its meaning below, because a table would be too wide."""
     preset = f" Preset of {family.base}." if family.base else ""
-    typer.echo(f"{family.name}: {family.summary.rstrip('.')}.{preset}\n")
+    typer.echo(_wrap(f"{family.name}: {family.summary.rstrip('.')}.{preset}", indent=""))
     own = family.parameters
-    rows = [
-        (
-            name,
-            "DT" if name == "scheme" else _write(own.default_value(name)),
-            _describe_values(schema),
-            "yes" if name in own.per_layer_fields() else "",
-            schema["description"],
-        )
-        for name, schema in family.value_schemas().items()
-    ]
-    if rows:
-        print_table(("parameter", "default", "values", "each_layer", "meaning"), rows)
-    else:
-        typer.echo("This family has no parameters of its own.")
+    schemas = family.value_schemas()
+    for name, schema in schemas.items():
+        default = "DT" if name == "scheme" else _write(own.default_value(name))
+        layered = "; each_layer" if name in own.per_layer_fields() else ""
+        typer.echo(f"\n{name}: {_describe_values(schema)} (default: {default}{layered})")
+        typer.echo(_wrap(schema["description"], indent="    "))
+    if not schemas:
+        typer.echo("\nThis family has no parameters of its own.")
+
+
+def _wrap(text: str, *, indent: str) -> str:
+    return textwrap.fill(text, 80, initial_indent=indent, subsequent_indent=indent)
 
 
 def _describe_values(schema: dict[str, Any]) -> str:

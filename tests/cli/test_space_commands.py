@@ -141,15 +141,22 @@ def test_families_lists_them_all_and_presets_under_their_own() -> None:
 def test_families_shows_one_with_defaults_and_ranges() -> None:
     outcome = run_searchlab("space", "families", "2conv1fc")
     assert "Preset of cnn" in outcome.out
-    rows = {line.split()[0]: line for line in outcome.out.splitlines() if line}
-    assert "32, 64" in rows["width"]
-    assert "1 to 1024" in rows["width"]
-    assert "yes" in rows["width"]
-    assert "0 to below 1" in rows["block_dropout"]
-    assert "true, false" in rows["batch_norm"]
-    assert "HF, HT, DT" in rows["scheme"]
+    lines = outcome.out.splitlines()
+    assert "width: 1 to 1024 (default: 32, 64; each_layer)" in lines
+    assert lines[lines.index("depth: 1 to 8 (default: 2)") + 1] == (
+        "    number of convolution blocks"
+    )
+    assert "block_dropout: 0 to below 1 (default: 0.0)" in lines
+    assert "batch_norm: true, false (default: false)" in lines
+    assert "scheme: HF, HT, DT (default: DT)" in lines
     assert "scheme" not in run_searchlab("space", "families", "fcn").out
     assert_refused(run_searchlab("space", "families", "cn"), "'cn'", "cnn")
+
+
+@pytest.mark.parametrize("family", list_families())
+def test_a_family_fits_80_columns(family: str) -> None:
+    lines = run_searchlab("space", "families", family).out.splitlines()
+    assert max(map(len, lines)) <= 80
 
 
 def test_families_as_json() -> None:
@@ -176,7 +183,7 @@ def test_new_overwrites_only_by_force(tmp_path: Path) -> None:
     out = tmp_path / "x.yaml"
     out.write_text("mine")
     outcome = run_searchlab("space", "new", "--family", "fcn", "--out", out)
-    assert_refused(outcome, str(out), "exists already", "--force")
+    assert_refused(outcome, str(out), "already exists", "--force")
     assert out.read_text() == "mine"
     assert run_searchlab("space", "new", "--family", "fcn", "--out", out, "--force").code == 0
     assert out.read_text() != "mine"
