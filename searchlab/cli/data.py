@@ -134,12 +134,17 @@ def fetch(
 def cache(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="imagenette, folder or another of image files."),
+        typer.Argument(
+            metavar="NAME", help="A dataset of image files, such as folder or imagenette."
+        ),
     ],
     *,
     root: Annotated[
         Path | None,
-        typer.Option(help="Dataset folder: where its class folders are.", show_default=False),
+        typer.Option(
+            help="For dataset folder: the folder that contains the class folders.",
+            show_default=False,
+        ),
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
@@ -149,7 +154,7 @@ def cache(
     ] = False,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Afterwards remove outdated copies of these files."),
+        typer.Option("--prune", help="Then remove outdated copies of these files."),
     ] = False,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,

@@ -15,7 +15,7 @@ def check_writable(path: Path, *, force: bool) -> None:
     """Raise InputError if the file exists and ``force`` is not set."""
     if path.exists() and not force:
         raise InputError(
-            "exists already", where=str(path), remedy="Choose another --out, or add --force"
+            "already exists", where=str(path), remedy="Choose another file, or add --force"
         )
 
 

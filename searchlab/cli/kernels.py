@@ -67,7 +67,10 @@ def show(
     dataset: Annotated[str, typer.Option(help="See `searchlab data list`.")] = "digits",
     root: Annotated[
         Path | None,
-        typer.Option(help="Dataset folder: where its class folders are.", show_default=False),
+        typer.Option(
+            help="For dataset folder: the folder that contains the class folders.",
+            show_default=False,
+        ),
     ] = None,
     size: Annotated[
         int | None,

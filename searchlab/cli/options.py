@@ -54,8 +54,9 @@ RunsDirOption = Annotated[
 StorageOption = Annotated[
     str | None,
     typer.Option(
-        help="Optuna storage URL, if it is not the run's own.",
+        help="Optuna storage URL, if it is not the run's own.  [env: SEARCHLAB_STORAGE]",
         envvar="SEARCHLAB_STORAGE",
+        show_envvar=False,
         show_default=False,
     ),
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.files import check_writable
 from searchlab.cli.options import (
     ForceOption,
     JsonOption,
@@ -57,7 +58,7 @@ def export(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a study into a single file: its trials, its YAML and its models.
+    """Write a study into one file: trials, YAML and models.
 
     The study may be running: the file holds it as it stands. A trial in flight is RUNNING in the
     file, without its checkpoint; once the file is imported and resumed, it begins anew under its
@@ -69,12 +70,9 @@ def export(
     from searchlab.study.storage.opening import open_storage
     from searchlab.study.transfer.archive import export_study
 
-    if file.exists() and not force:
-        raise InputError(
-            "exists already", where=str(file), remedy="Choose another file, or give --force"
-        )
     if file.is_dir():
         raise InputError("is a folder", where=str(file), remedy="Name a file")
+    check_writable(file, force=force)
     if not file.parent.is_dir():
         raise InputError("does not exist", where=f"the folder {file.parent}")
     folder = _find(run, runs_dir)
@@ -158,7 +156,7 @@ def delete(
         raise InputError(
             "is being run by another process",
             where=f"the run {folder.path}",
-            remedy="Stop it first: Ctrl-C or SIGTERM, it ends within seconds",
+            remedy="Stop it first with Ctrl-C or SIGTERM; it ends within seconds",
         )
     url = hide_password(folder.storage_url(storage)) if not keep_storage else None
     if not yes:

@@ -68,7 +68,7 @@ def show_status(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a study's progress, where it is stored, and how to resume it."""
+    """Show a study's progress and how to resume it."""
     from searchlab.report.json_output import status_data
     from searchlab.report.leaderboard import best_row
     from searchlab.report.status import read_status

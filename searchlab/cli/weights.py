@@ -47,7 +47,9 @@ def check(
     run: RunArgument,
     *,
     fold: FoldOption = None,
-    all_folds: Annotated[bool, typer.Option("--all-folds", help="Every fold and full.")] = False,
+    all_folds: Annotated[
+        bool, typer.Option("--all-folds", help="Check every fold and full.")
+    ] = False,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -59,11 +61,11 @@ def check(
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Rebuild the baselines' initial weights and compare them, layer by layer.
+    """Rebuild the baselines' initial weights and compare them.
 
-    HF and HT must be equal, DT must differ from them only in the first convolution, and
-    architectures with the same first layer must share its weights. Checks fold 0 unless you name
-    another. The exit code is 1 if a comparison fails.
+    Layer by layer, HF and HT must be equal, DT must differ from them only in the first convolution,
+    and architectures with the same first layer must share its weights. Checks fold 0 unless you
+    name another. The exit code is 1 if a comparison fails.
     """
     if fold is not None and all_folds:
         raise InputError(
@@ -101,10 +103,11 @@ def save(
     runs_dir: RunsDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Save the baselines' initial weights, one safetensors file for each model.
+    """Save the baselines' initial weights.
 
-    Saves every fold and full, unless --fold names one. It never overwrites a file: one with the
-    same weights is kept, and one with other weights is an error.
+    Writes a safetensors file for each model, of every fold and full unless --fold names one. It
+    never overwrites a file: one with the same weights is kept, and one with other weights is an
+    error.
     """
     grid = _open_grid(run, data_dir, runs_dir)
     members = grid.members if fold is None else (grid.parse_member(fold),)

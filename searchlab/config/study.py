@@ -88,10 +88,10 @@ class StudySpec(Spec):
     space: Annotated[
         Annotated[SpaceSpec, Tag("@space")] | Annotated[CallableRef, Tag("@callable")],
         Discriminator(_space_kind),
-    ] = Field(description="a path, an inline space, or module:function")
+    ] = Field(description="a space file or module:function; a study file may hold a space itself")
     objective: Objectives = Field(
         default_factory=lambda: (ObjectiveSpec(),),
-        description="what the search optimises: one objective or a list",
+        description="what the search optimises, one objective or a list",
     )
     robustness: AttackSpec | None = Field(
         None, description="also attack every trial's validation images"

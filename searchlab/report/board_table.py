@@ -122,7 +122,7 @@ def _print_further(console: Console, board: Leaderboard, further: Sequence[_Furt
         cells = [one.cell(row) for one in further]
         if any(cell != MISSING for cell in cells):
             table.add_row(*(Text(cell) for cell in (f"#{row.number}", row.label, *cells)))
-    say(console, "what else was measured", style="bold")
+    say(console, "further metrics", style="bold")
     console.print(table)
 
 

@@ -109,10 +109,10 @@ _COLUMNS: tuple[Column, ...] = (
     ("difference", "right"),
     ("95 % CI", "right"),
     ("p", "right"),
-    ("so the first is", "left"),
+    ("the first is", "left"),
 )
 _EXPLANATION = (
-    "Corrected paired t-test over the folds. The 95 % CI is of each pair alone; p is adjusted over "
+    "Corrected paired t-test over the folds. The 95 % CI is for a single pair; p is adjusted over "
     "the pairs of a question (Holm)."
 )
 

@@ -180,7 +180,7 @@ def _of_fold(record: TrialRecord, figure: str, fold: int, spec: StudySpec) -> fl
 
 def _of_trial(record: TrialRecord, figure: str, against: Measure, spec: StudySpec) -> _Ours:
     test = _scaled(record.test_figures.get(figure), figure)
-    # Of the folds a trial keeps the objective's metric alone.
+    # Per fold, a trial keeps only the objective's metric.
     values = record.fold_values if figure == spec.primary.metric else ()
     mean = _scaled(statistics.fmean(values), figure) if values else None
     std = _scaled(statistics.stdev(values), figure) if len(values) > 1 else None

@@ -88,7 +88,7 @@ def _missing_study(name: str, url: str) -> InputError:
     return InputError(
         f"holds no study named {name}",
         where=hide_password(url),
-        remedy="Name the storage that it was run with by --storage, or run it first",
+        remedy="Give the storage that it was run with by --storage, or run it first",
     )
 
 

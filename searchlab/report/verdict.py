@@ -112,9 +112,10 @@ def _warn_of_selection(
     ]
     gain = board.sign * sum(unseen) / len(unseen)
     size = format_difference(board.metric, gain)
+    count = "one" if len(unseen) == 1 else len(unseen)
     return (
         f"Caveat: the search chose it on {seen} of these {board.num_folds} folds; on the "
-        f"other {len(unseen)} alone it is {size} {'better' if gain >= 0 else 'worse'}{pick}."
+        f"other {count} it is {size} {'better' if gain >= 0 else 'worse'}{pick}."
     )
 
 

@@ -175,7 +175,7 @@ def require_all_ok(checks: list[MemberCheck]) -> None:
             "has nothing to compare: one scheme, and no two architectures with the same first "
             "layer",
             where=("baselines",),
-            remedy="Add a scheme or an architecture, or compare with saved weights by --folder",
+            remedy="Add a scheme or an architecture, or compare with saved weights: --folder",
         )
     off = [(member, row) for member, row in rows if not row.ok]
     if not off:

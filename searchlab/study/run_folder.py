@@ -64,7 +64,7 @@ class RunFolder:
         """
         is_there = self.path.exists() or self.path.is_symlink()
         if self.exists() or (is_there and not may_be_there):
-            raise InputError("exists already", where=f"the run {self.path}", remedy=remedy)
+            raise InputError("already exists", where=f"the run {self.path}", remedy=remedy)
 
     def load(self, overrides: Iterable[str] = ()) -> StudyFile:
         """Read the study as it is run, with the overrides of a resume."""

@@ -56,7 +56,7 @@ def test_show_writes_a_picture_and_never_over_another(tmp_path: Path) -> None:
         assert picture.format == "PNG"
         few = picture.size
     before = out.read_bytes()
-    assert_refused(run_searchlab("kernels", "show", "--out", out), "exists already", "--force")
+    assert_refused(run_searchlab("kernels", "show", "--out", out), "already exists", "--force")
     assert out.read_bytes() == before
     assert run_searchlab("kernels", "show", "--out", out, "--force").code == 0
     with Image.open(out) as picture:

@@ -97,7 +97,7 @@ def test_import_of_a_run_that_is_there_is_refused(run: RunFolder, tmp_path: Path
     invoke("study", "export", "toy", tmp_path / "toy.zip")
     refused = invoke("study", "import", tmp_path / "toy.zip", fails=True)
     assert refused.exit_code == 2
-    assert "exists already" in str(refused.exception)
+    assert "already exists" in str(refused.exception)
 
 
 # Delete

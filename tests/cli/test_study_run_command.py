@@ -245,7 +245,7 @@ def test_a_run_ends_with_its_leaderboard_and_place(tmp_path: Path) -> None:
 def test_an_existing_run_is_refused_and_points_to_resume(finished: Path) -> None:
     before = _everything(finished)
     outcome = _run(finished / "bad.yaml")
-    assert_refused(outcome, "runs/good", "exists already", "searchlab study resume", "--set name=")
+    assert_refused(outcome, "runs/good", "already exists", "searchlab study resume", "--set name=")
     assert _everything(finished) == before
 
 

@@ -188,7 +188,7 @@ def test_a_second_driver_is_refused_while_the_first_is_alive(
         before = describe_trials(_run_of(folder))
         with pytest.raises(InputError, match="is being run by another process"):
             resume(_run_of(folder))
-        with pytest.raises(InputError, match="exists already"):
+        with pytest.raises(InputError, match="already exists"):
             run_study(folder, "serial")
         assert describe_trials(_run_of(folder)) == before
     finally:

@@ -27,7 +27,7 @@ def test_a_run_that_another_driver_began_meanwhile_is_left_alone(
 
     monkeypatch.setattr(launch, "prepare_study", run_the_other)
     file = load_study(write_study(tmp_path))
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         launch.begin_study(file, run, launch.RunOptions(data_dir=NO_DATA, engine="serial"))
     assert run.exists()
     assert len(describe_trials(run)) == 1

@@ -68,7 +68,12 @@ def test_the_caveat_gives_the_difference_without_the_search_fold() -> None:
     assert verdict.challenger.number == 10
     assert verdict.incumbent is not None
     assert verdict.incumbent.number == 1
-    assert "other 2 alone it is 3.00 points better" in verdict.caveat
+    assert "other 2 it is 3.00 points better" in verdict.caveat
+
+
+def test_the_caveat_names_a_single_unseen_fold_in_words() -> None:
+    verdict = _reach(accuracy_study(), validation={"folds": 3, "search_folds": 2})
+    assert "on the other one it is" in verdict.caveat
 
 
 def test_the_caveat_where_the_search_saw_every_fold() -> None:

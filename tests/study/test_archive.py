@@ -182,7 +182,7 @@ def refuse(archive: Path, runs_dir: Path, match: str, **options: Any) -> None:
 
 def test_run_that_is_there_is_refused_and_untouched(archive: Path, run: RunFolder) -> None:
     before = run.database.read_bytes()
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         import_study(archive, run.path.parent)
     assert run.database.read_bytes() == before
 
