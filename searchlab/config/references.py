@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from searchlab.config.published import PublishedRow, PublishedSpec
-from searchlab.errors import InputError, did_you_mean
+from searchlab.errors import InputError, Location, did_you_mean
 
 __all__ = ["check_ensembles", "check_published", "check_trial_names"]
 
 
-def check_trial_names(names: Iterable[str], known: Sequence[str], *place: str) -> None:
+def check_trial_names(names: Iterable[str], known: Sequence[str], *place: str | int) -> None:
     """Raise InputError for the first of ``names`` that is not in ``known``."""
     for name in names:
         if name not in known:
@@ -35,14 +35,14 @@ def check_ensembles(ensembles: Mapping[str, Sequence[str]], baselines: Sequence[
 def check_published(published: PublishedSpec, trials: Sequence[str], *, num_folds: int) -> None:
     """Raise InputError if a published row has a trial or fold that the study lacks."""
     for index, row in enumerate(published.rows):
-        place = ("published", "rows", str(index))
+        place = ("published", "rows", index)
         check_trial_names([] if row.trial is None else [row.trial], trials, *place, "trial")
         if row.fold is not None:
             _check_fold(row, row.fold, published, num_folds, place)
 
 
 def _check_fold(
-    row: PublishedRow, fold: int, published: PublishedSpec, num_folds: int, place: tuple[str, ...]
+    row: PublishedRow, fold: int, published: PublishedSpec, num_folds: int, place: Location
 ) -> None:
     if (row.against or published.against) != "folds":
         raise InputError(

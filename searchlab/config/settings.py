@@ -133,7 +133,7 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
 """The settings allowed at the top of a space, beside ``family``."""
 
 
-def refuse_patience(settings: TrainingSettings, *place: str) -> None:
+def refuse_patience(settings: TrainingSettings, *place: str | int) -> None:
     """Raise InputError if patience is set in a study whose last epoch always counts.
 
     ``place`` is the location of the settings in the study.

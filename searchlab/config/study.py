@@ -155,7 +155,7 @@ class StudySpec(Spec):
             refuse_patience(self.training, "training")
             refuse_patience(self.baselines.training, "baselines", "training")
             for index, row in enumerate(self.baselines.rows):
-                refuse_patience(row.training, "baselines", "rows", str(index), "training")
+                refuse_patience(row.training, "baselines", "rows", index, "training")
         return self
 
     @model_validator(mode="after")

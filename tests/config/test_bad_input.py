@@ -400,6 +400,38 @@ def test_bad_study_is_refused(tmp_path: Path, line: str, message: str) -> None:
     assert "\n" not in found
 
 
+@pytest.mark.parametrize(
+    ("field", "lines", "message"),
+    [
+        (
+            "baselines",
+            "baselines:\n  rows:\n  - {name: one, architecture: a1}\n"
+            "  - name: two\n    architecture: a1\n    training: {patience: 3}",
+            "baselines.rows.1.training.patience must be null with objective.at: last",
+        ),
+        (
+            "published",
+            "published:\n  source: r\n  rows:\n"
+            "  - {table: t, name: n, trial: a1/HF, figures: {loss: 1}}\n"
+            "  - table: t\n    name: n\n    figures: {loss: 1}\n    trial: x",
+            "published.rows.1.trial must name a trial of this study, got 'x'",
+        ),
+        (
+            "published",
+            "published:\n  source: r\n  rows:\n"
+            "  - table: t\n    name: n\n    trial: a1/HF\n    figures: {loss: 1}\n    fold: 2",
+            "published.rows.0.fold requires against: folds",
+        ),
+    ],
+)
+def test_fault_in_a_row_is_placed_in_its_line(
+    tmp_path: Path, field: str, lines: str, message: str
+) -> None:
+    path = tmp_path / "bad.yaml"
+    text = "\n".join({**STUDY, "objective": "objective: {at: last}", field: lines}.values())
+    assert study_message(path, text).startswith(f"{path}:{len(text.splitlines())}: {message}")
+
+
 @pytest.mark.parametrize("field", list(STUDY))
 def test_missing_field_of_a_study_is_named(tmp_path: Path, field: str) -> None:
     path = tmp_path / "bad.yaml"
