@@ -135,7 +135,8 @@ def _is_wanted(metric: Metric, requested: Collection[str]) -> bool:
 
 @measures_answers("accuracy")
 def _measure_accuracy(answers: Answers) -> Tensor:
-    return (answers.guesses == answers.labels).double().mean()
+    # Not a mean: on CUDA that is a product with 1 / N, which makes 57 of 100 more than 0.57.
+    return answers.confusion.diagonal().sum().double() / answers.confusion.sum()
 
 
 @measures_answers("loss")
