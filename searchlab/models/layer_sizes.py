@@ -13,7 +13,7 @@ __all__ = ["NumFilters", "NumUnits", "OddKernel"]
 
 def _check_odd(side: int) -> int:
     if side % 2 == 0:
-        raise InputError("must be odd because padding must keep the size")
+        raise InputError("must be odd, so that padding keeps the size")
     return side
 
 

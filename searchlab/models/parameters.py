@@ -184,5 +184,5 @@ def _explain(error: ValidationError, value: object, schema: dict[str, Any]) -> I
     if isinstance(value, str) and all(isinstance(choice, str) for choice in choices) and choices:
         remedy = did_you_mean(value, choices)
         return InputError("is not a known choice", found=value, remedy=remedy)
-    rule = to_input_error(error.errors()[0]).rule
-    return InputError(rule, found=value)
+    broken = to_input_error(error.errors()[0])
+    return InputError(broken.rule, found=value, remedy=broken.remedy)

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
+from searchlab.errors import InputError
 from searchlab.models.cnn import CnnParameters
 from searchlab.models.fcn import FcnParameters
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _check_even(value: int) -> int:
+    if value % 2:
+        raise InputError("must be even", remedy="Double it")
+    return value
 
 
 class SampleParameters(FamilyParameters):
@@ -21,6 +28,7 @@ class SampleParameters(FamilyParameters):
     share: PerLayer[Share] = Field(0.5, description="a share")
     scale: float = Field(1.0, gt=0, description="a scale")
     residual: bool = Field(False, description="a switch")
+    heads: Annotated[int, AfterValidator(_check_even)] = Field(2, description="an even number")
 
 
 def test_fields_tell_which_are_per_layer() -> None:
@@ -82,6 +90,13 @@ def test_floats_take_ints_but_no_bools_and_no_infinities() -> None:
     for field, value in [("scale", True), ("scale", float("inf")), ("share", 1.5), ("residual", 1)]:
         with pytest.raises(ValueError, match="must be"):
             SampleParameters.validate_value(field, value)
+
+
+def test_a_family_s_own_rule_keeps_its_remedy() -> None:
+    with pytest.raises(InputError, match=r"^must be even, got 3\. Double it$"):
+        SampleParameters.validate_value("heads", 3)
+    with pytest.raises(InputError, match=r"^mine\.heads must be even, got 3\. Double it$"):
+        SampleParameters.parse({"heads": 3}, where="mine")
 
 
 def test_value_schema_is_of_one_value() -> None:
