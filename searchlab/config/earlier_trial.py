@@ -1,4 +1,4 @@
-"""The earlier form of a TrialConfig, which old checkpoints and finished models hold.
+"""The earlier form of a TrialConfig, which finished models of older studies hold.
 
 Its settings were at the top, in the model, and in separate parts for the optimizer, the schedule,
 the augmentation and the attack.

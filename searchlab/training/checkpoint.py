@@ -93,10 +93,13 @@ def _describe(cohort: Cohort) -> dict[str, str]:
 
 
 def _is_of(config: TrialConfig, metadata: Mapping[str, str]) -> bool:
-    """Return whether a checkpoint, of any format version, has exactly this configuration."""
+    """Return whether a checkpoint has this format and exactly this configuration.
+
+    Not compared as text, so that settings which a later version adds may have their defaults.
+    """
     try:
         return metadata["format"] == _FORMAT and TrialConfig.from_json(metadata["config"]) == config
-    except (KeyError, ValueError):  # ValueError: it is not a TrialConfig
+    except (KeyError, ValueError):  # ValueError: its configuration is not a TrialConfig
         return False
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_a_checkpoint_of_an_earlier_format_is_left_alone(
     saved = CheckpointFiles(tmp_path / "interrupted/checkpoints", 10)
     assert saved.load(lambda metadata: True) is not None
     assert not load_checkpoint(Cohort(make_trial(), digits), saved)
+
+
+def test_a_checkpoint_without_a_later_setting_is_taken(
+    digits: TrainingData, tmp_path: Path
+) -> None:
+    trial = make_trial(epochs=2)
+    cohort = Cohort(trial, digits)
+    cohort.run_epoch()
+    save_checkpoint(cohort, files(tmp_path))
+    state = files(tmp_path).load(lambda metadata: True)
+    assert state is not None
+    config = json.loads(state.metadata["config"])
+    del config["settings"]["clip_norm"]
+    earlier = {**state.metadata, "config": json.dumps(config)}
+    files(tmp_path / "earlier").save(cohort.epoch, state.tensors, earlier)
+    assert load_checkpoint(Cohort(trial, digits), files(tmp_path / "earlier"))
 
 
 MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True})
