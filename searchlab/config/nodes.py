@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
 
-from pydantic import RootModel, field_validator, model_validator
+from pydantic import BeforeValidator, RootModel, field_validator, model_validator
 
 from searchlab.config.trial import Scalar
-from searchlab.config.validation import Number, Spec, Value
+from searchlab.config.validation import Number, Spec, Value, to_tuple
 from searchlab.errors import InputError
 
 __all__ = ["Choice", "Fixed", "Range", "Suggester", "write_value"]
@@ -69,15 +69,10 @@ class Fixed(RootModel[Value]):
         return "fixed", write_value(self.root)
 
 
-class Choice(RootModel[tuple[Value, ...]]):
+class Choice(RootModel[Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]]):
     """A list: one of its values, without order (a categorical)."""
 
     model_config = {"frozen": True}
-
-    @field_validator("root", mode="before")
-    @classmethod
-    def _from_list(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("root")
     @classmethod

@@ -15,7 +15,7 @@ from searchlab.config.metrics import (
 )
 from searchlab.config.samplers import check_sampler
 from searchlab.config.trial import ObjectiveConfig
-from searchlab.config.validation import Spec
+from searchlab.config.validation import Spec, to_tuple
 from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ObjectiveSpec(Spec):
 def _to_tuple(value: Any) -> Any:
     if isinstance(value, (dict, ObjectiveSpec)):
         return (value,)
-    return tuple(value) if isinstance(value, list) else value
+    return to_tuple(value)
 
 
 Objectives = Annotated[

@@ -50,7 +50,7 @@ def check_sampler(name: str, num_objectives: int) -> None:
     """Raise InputError if a sampler cannot optimise this many objectives."""
     if num_objectives > 1 and not SAMPLERS[name].several_objectives:
         raise InputError(
-            f"must support several objectives, here {num_objectives}",
+            f"must support several objectives if there are {num_objectives}",
             where=("search", "sampler"),
             found=name,
             remedy="Use nsga2, tpe or gp; this one ranks trials by one objective",

@@ -127,9 +127,8 @@ def _build_on_meta(
             return get_family(config.family).build(
                 parameters, image_shape=image_shape, num_classes=num_classes, dropout=dropout
             )
-    except (
-        InputError
-    ) as error:  # a preset shares its base's function, which does not know the preset's name
+    # Located here, because a preset shares its base's function, which does not know its name.
+    except InputError as error:
         raise error.at(_where(config)) from None
 
 

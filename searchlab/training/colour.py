@@ -90,9 +90,8 @@ def _change(images: Tensor, amounts: dict[str, Tensor], kinds: Tensor) -> Tensor
         changed += _target(_grey(images), shares)
     changed.clamp_(0, 1)
     if "hue" in amounts:
-        indices = (
-            chosen["hue"].nonzero().squeeze(1)
-        )  # hue costs the most, so only images that need it
+        # Hue costs the most, so only the images that need it.
+        indices = chosen["hue"].nonzero().squeeze(1)
         changed[indices] = adjust_hue(changed[indices], amounts["hue"][indices])
     return changed
 

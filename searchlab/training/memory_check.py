@@ -105,9 +105,8 @@ def _whatever_the_loss() -> Iterator[None]:
 def _time_batches(member: Member, num_batches: int) -> float:
     start = time.perf_counter()
     with _whatever_the_loss():
-        member.train_epoch(
-            1, most_batches=num_batches
-        )  # reads the loss, so it waits for the device
+        # It reads the loss, so it waits for the device.
+        member.train_epoch(1, most_batches=num_batches)
     return time.perf_counter() - start
 
 

@@ -67,12 +67,8 @@ def load_model(path: Path, data: TrainingData) -> SavedModel:
         with safe_open(path, framework="pt") as file:
             config = TrialConfig.from_json((file.metadata() or {})["config"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (
-        OSError,
-        SafetensorError,
-        KeyError,
-        ValueError,
-    ) as error:  # ValueError: it has no TrialConfig
+    # ValueError: its configuration is not a TrialConfig.
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(
             f"is not the model of a finished trial ({error})", where=str(path)
         ) from error

@@ -221,7 +221,7 @@ def test_a_space_function_is_refused_where_the_whole_space_must_be_known(sampler
 @pytest.mark.parametrize("sampler", ["cmaes", "evolution"])
 def test_samplers_of_one_objective_refuse_several(sampler: str) -> None:
     check_sampler(sampler, 1)
-    with pytest.raises(ValueError, match=f"several objectives, here 2, got '{sampler}'"):
+    with pytest.raises(ValueError, match=f"several objectives if there are 2, got '{sampler}'"):
         check_sampler(sampler, 2)
 
 

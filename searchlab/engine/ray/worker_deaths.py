@@ -22,7 +22,7 @@ from ray.tune.error import TuneError
 
 from searchlab.engine.ray.ray_internals import task_errors_translated
 from searchlab.engine.stopping import StopRequest
-from searchlab.errors import InfrastructureError
+from searchlab.errors import InfrastructureError, first_line
 
 __all__ = ["describe_death", "is_killed_for_memory", "ray_faults_named", "read_death"]
 
@@ -80,8 +80,8 @@ def _fault_of(error: Exception) -> InfrastructureError:
     origin = error
     if isinstance(error, TuneError) and isinstance(error.__context__, Exception):
         origin = error.__context__
-    first_line = (str(origin).strip().splitlines() or [""])[0].rstrip(".")
-    return InfrastructureError(f"Ray could not go on: {type(origin).__name__}: {first_line}")
+    reason = f"{type(origin).__name__}: {first_line(origin).rstrip('.')}"
+    return InfrastructureError(f"Ray could not go on: {reason}")
 
 
 def read_death(error_file: str | None) -> str:
