@@ -55,7 +55,7 @@ class DrawnTrial:
         from optuna.trial import TrialState, create_trial
 
         self._rng = rng
-        self._cached_frozen_trial = create_trial(state=TrialState.RUNNING)  # nothing is given
+        self._cached_frozen_trial = create_trial(state=TrialState.RUNNING)  # no fixed values
         self.params: dict[str, Any] = {}
         self.distributions: dict[str, Any] = {}
 

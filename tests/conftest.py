@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# The networks of the tests are so small that threads would only wait for each other; processes
-# that tests start inherit it. Read by torch when it is imported.
+# Set before torch is imported, which reads it; processes that tests start inherit it. The tests'
+# networks are so small that threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
@@ -23,11 +23,11 @@ from xdist.scheduler import LoadFileScheduling
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
-# What several folders of tests start: tests.postgres_servers is a plain module beside this one.
+# So that tests in any folder can import the modules beside this file, such as postgres_servers.
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Never judged by time: the machines that run this differ. In CI the same examples every run, so
-# that a failure there is a change's own.
+# No deadlines, because machines differ. CI draws the same examples every run, so that only a change
+# can make it fail.
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
 settings.register_profile("thorough", settings.get_profile("local"), max_examples=3000)

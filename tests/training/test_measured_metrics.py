@@ -1,4 +1,4 @@
-"""What images are worth, against scikit-learn; and that the table and the functions are of one."""
+"""The metrics of answers equal scikit-learn's, and each metric of the table has its function."""
 
 from __future__ import annotations
 
@@ -111,7 +111,6 @@ def test_every_metric_of_the_table_has_its_function() -> None:
 
 @pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1", "robust_accuracy"])
 def test_a_trial_goes_by_any_metric_of_its_folds(metric: str) -> None:
-
     folds = FoldPlan(num_folds=5, folds=(0, 1), search_folds=2, test=True)
     attack = AttackSpec(epsilon=0.05) if metric == "robust_accuracy" else None
     objective = ObjectiveConfig(metric=metric)
