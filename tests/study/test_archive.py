@@ -362,10 +362,20 @@ def change_database(archive: Path, folder: Path, *statements: str) -> None:
         ("CREATE TRIGGER evil AFTER INSERT ON trials BEGIN DELETE FROM trials; END", "a trigger"),
         ("CREATE VIRTUAL TABLE evil USING fts5(a)", "that Optuna never makes"),
         ("UPDATE studies SET study_name = 'other'", "the manifest's study and no other"),
+        ("UPDATE alembic_version SET version_num = 'v99'", "study.db cannot be read: .*compatible"),
+        (
+            "ALTER TABLE trials DROP COLUMN datetime_start",
+            "cannot be read: no such column",
+        ),
         ("DELETE FROM studies", "the manifest's study and no other"),
         ("UPDATE trial_user_attributes SET value_json = 'no json'", "cannot be read"),
+        (
+            "UPDATE trial_user_attributes SET value_json = printf('%.*c', 50000, '[') "
+            "WHERE rowid = 1",
+            "cannot be read: RecursionError",
+        ),
         ("UPDATE trials SET state = 'GONE'", "cannot be read"),
-        ("UPDATE trials SET number = 7 WHERE number = 3", "number its trials from 0"),
+        ("UPDATE trials SET number = 7 WHERE number = 3", "study.db must number its trials"),
         ("UPDATE trial_params SET distribution_json = '{}'", "cannot be read"),
         ("UPDATE trial_values SET value = 'abc'", "cannot be read: could not convert"),
         ("UPDATE trial_values SET value_type = 'FINITE', value = NULL", "cannot be read"),

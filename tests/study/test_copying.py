@@ -378,6 +378,19 @@ def test_a_storage_that_fails_in_a_copy_keeps_what_was_there(
     assert describe_all(open_storage(url)) == before
 
 
+def test_a_storage_that_fails_before_a_copy_is_reported_alike(
+    source: BaseStorage, target: RetryingStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_study(source, target, "rich")
+
+    def fail(*_arguments: object) -> None:
+        raise make_outage()
+
+    monkeypatch.setattr("searchlab.study.transfer.copying.lock_study", fail)
+    with pytest.raises(InfrastructureError, match=r"was cut off: gone.*run the command again"):
+        check_target(source, target, "rich")
+
+
 # Copies that are not what was copied
 
 

@@ -28,6 +28,7 @@ from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.faults import STORAGE_ERRORS, classify, describe_cause
 from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.study.storage.row_storage import RowStorage
 from searchlab.study.storage.urls import hide_password
 from searchlab.study.transfer.archive import (
     CHUNK_BYTES,
@@ -40,12 +41,13 @@ from searchlab.study.transfer.archive import (
     is_artifact_name,
     pack_database,
 )
+from searchlab.study.transfer.contents import StudyContents, read_contents
 from searchlab.study.transfer.copying import (
     CopyProgress,
     StudyCopy,
-    copy_study,
     list_studies,
     refuse_existing,
+    write_study,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ _MAX_TEXT_BYTES = 8 * 2**20  # of the manifest and of the study
 _MAX_RATIO = 200
 _FREE_RATIO_BYTES = 2**20
 
-# What rows that Optuna never wrote lead to.
-_FORGERIES = (ValueError, TypeError, LookupError, *STORAGE_ERRORS)
+# What rows that Optuna never wrote lead to, or that another version of Optuna wrote.
+_FORGERIES = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
 
 _REMEDY = "Import under another --name"
 _SLUG = pydantic.TypeAdapter[str](Slug)
@@ -132,6 +134,11 @@ class _Unpacked:
     def database(self) -> Path:
         """The database as the archive has it."""
         return self.folder / "archived.db"
+
+    @property
+    def database_place(self) -> str:
+        """Where errors say that the database is."""
+        return f"{self.archive}: {DATABASE}"
 
     def place(self, name: str) -> Path:
         return self.database if name == DATABASE else self.run.path / name
@@ -255,48 +262,61 @@ def _fill(
     on_progress: CopyProgress | None,
 ) -> StudyCopy:
     """Write the study's file, and its trials under the name that it has from now on."""
-    _check_database(inside)
+    contents = _read_trials(inside)
     inside.run.write(spec.to_data(), storage_url)
     if storage_url is not None:
         target = open_storage(storage_url)
         refuse_existing(target, spec.name)
-        return _copy_trials(inside, spec.name, target, hide_password(storage_url), on_progress)
+        where = hide_password(storage_url)
+        return _write_trials(inside, spec.name, contents, target, where, on_progress)
     path = inside.folder / "own.db"
     own = open_storage(sqlite_url(path))
-    copied = _copy_trials(inside, spec.name, own, str(inside.folder.parent), on_progress)
+    where = str(inside.folder.parent)
+    copied = _write_trials(inside, spec.name, contents, own, where, on_progress)
     pack_database(path, inside.run.database)
     return copied
 
 
-def _copy_trials(
+def _read_trials(inside: _Unpacked) -> StudyContents:
+    """Return the archive's study, whole. Raises InputError."""
+    _check_database(inside)
+    name = inside.manifest.study
+    try:
+        # Not by open_storage, which would name the address of a file that is gone by then.
+        source = RowStorage(sqlite_url(inside.database))
+        if list_studies(source) != [name]:
+            raise InputError("must hold the manifest's study and no other")
+        return read_contents(source, name)
+    except InputError as error:
+        raise error.at(inside.database_place) from None
+    except STORAGE_ERRORS as error:
+        raise _unreadable(inside, describe_cause(error)) from None
+    except _FORGERIES as error:
+        raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
+
+
+def _write_trials(
     inside: _Unpacked,
     name: str,
+    contents: StudyContents,
     target: RetryingStorage,
     where: str,
     on_progress: CopyProgress | None,
 ) -> StudyCopy:
-    """Copy the archive's study into the storage at ``where``, whole or not at all.
+    """Write the study into the storage at ``where``, whole or not at all.
 
     Raises InputError if the archive is to blame, InfrastructureError if the target is.
     """
     try:
-        source = open_storage(sqlite_url(inside.database))
-        if list_studies(source) != [inside.manifest.study]:
-            raise _unreadable(inside, "it must hold the manifest's study and no other")
-        return copy_study(
-            source, target, inside.manifest.study, new_name=name, on_progress=on_progress
-        )
-    except InfrastructureError as error:
-        cause = error.__cause__
-        if not isinstance(cause, STORAGE_ERRORS):
-            # The first sentence says what is wrong; the others do not fit a temporary storage.
-            raise _unreadable(inside, str(error).partition(". ")[0]) from None
-        if classify(cause) is None:
-            # The target refused what was to be written, such as a name that is too long for it.
-            raise _unreadable(inside, describe_cause(cause)) from None
-        raise InfrastructureError(f"{where} cannot be written: {describe_cause(cause)}") from None
+        return write_study(target, name, contents, on_progress=on_progress)
     except InputError:
         raise
+    except STORAGE_ERRORS as error:
+        reason = describe_cause(error)
+        if classify(error) is not None:
+            raise InfrastructureError(f"{where} cannot be written: {reason}") from None
+        # The target refused what was to be written, such as a name that is too long for it.
+        raise _unreadable(inside, reason) from None
     except _FORGERIES as error:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
 
@@ -315,5 +335,4 @@ def _check_database(inside: _Unpacked) -> None:
 
 
 def _unreadable(inside: _Unpacked, reason: str) -> InputError:
-    where = f"{inside.archive}: {DATABASE}"
-    return InputError(f"cannot be read: {reason.splitlines()[0]}", where=where)
+    return InputError(f"cannot be read: {reason.splitlines()[0]}", where=inside.database_place)

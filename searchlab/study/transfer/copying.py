@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import sqlalchemy.orm
@@ -33,6 +35,7 @@ __all__ = [
     "copy_study",
     "list_studies",
     "refuse_existing",
+    "write_study",
 ]
 
 
@@ -66,18 +69,37 @@ def copy_study(
     InfrastructureError if the target fails or does not give back what was written. In each case
     nothing in the target has changed.
     """
-    goal = new_name or name
     contents = _read(source, name)
+    with _reporting_failures(name):
+        return write_study(target, new_name or name, contents, on_progress=on_progress)
+
+
+@contextmanager
+def _reporting_failures(name: str) -> Iterator[None]:
     try:
-        with sqlalchemy.orm.Session(target.database.engine) as session, session.begin():
-            _write(session, goal, contents, on_progress)
+        yield
     except STORAGE_ERRORS as error:
         raise InfrastructureError(
             f"the copy of study {name} was cut off: {describe_cause(error)}. A copy is written "
             "whole or not at all: run the command again"
         ) from error
+
+
+def write_study(
+    target: RetryingStorage,
+    name: str,
+    contents: StudyContents,
+    *,
+    on_progress: CopyProgress | None = None,
+) -> StudyCopy:
+    """Write a study under ``name``, in one transaction.
+
+    Raises as ``copy_study``, but the target's own errors (``STORAGE_ERRORS``) if it fails.
+    """
+    with sqlalchemy.orm.Session(target.database.engine) as session, session.begin():
+        _write(session, name, contents, on_progress)
     states = Counter(trial.state.name for trial in contents.trials)
-    return StudyCopy(study=goal, states=dict(sorted(states.items())))
+    return StudyCopy(study=name, states=dict(sorted(states.items())))
 
 
 def list_studies(storage: BaseStorage) -> list[str]:
@@ -86,10 +108,10 @@ def list_studies(storage: BaseStorage) -> list[str]:
 
 
 def check_target(source: BaseStorage, target: RetryingStorage, name: str) -> None:
-    """Raise InputError if ``copy_study`` would, before anything is written."""
+    """Raise as ``copy_study`` would, before anything is written."""
     if name in list_studies(target):
         contents = _read(source, name)
-        with sqlalchemy.orm.Session(target.database.engine) as session:
+        with _reporting_failures(name), sqlalchemy.orm.Session(target.database.engine) as session:
             _find_earlier(session, name, contents)
 
 
