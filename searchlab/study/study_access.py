@@ -61,7 +61,7 @@ def _describe_study(study: Study, prepared: PreparedStudy) -> None:
         study.set_metric_names([objective.metric for objective in spec.objective])
     study.set_user_attr(_VERSION, __version__)
     study.set_user_attr(_SPEC, json.dumps(_shared_part(spec)))
-    _record_plugins(study, spec)
+    study.set_user_attr(_PLUGINS, loaded_digests(spec.plugins))
     # Last, because a study that has a fingerprint counts as fully described.
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
 
@@ -133,7 +133,6 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
         _describe_study(study, prepared)  # its driver was killed right after creating it
     _check_images(study, prepared)
     _check_plugins(study, spec)
-    _record_plugins(study, spec)
     return study
 
 
@@ -150,8 +149,10 @@ def _check_images(study: Study, prepared: PreparedStudy) -> None:
 
 
 def _check_plugins(study: Study, spec: StudySpec) -> None:
+    """Raise InputError if a plugin has changed since it was recorded; record the new ones."""
     recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
-    for plugin, found in loaded_digests(spec.plugins).items():
+    digests = loaded_digests(spec.plugins)
+    for plugin, found in digests.items():
         known = recorded.get(plugin, found)
         if known != found:
             raise InputError(
@@ -160,10 +161,5 @@ def _check_plugins(study: Study, spec: StudySpec) -> None:
                 found=found,
                 remedy="Restore it, or run the changed one as another study with --set name=...",
             )
-
-
-def _record_plugins(study: Study, spec: StudySpec) -> None:
-    recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
-    digests = {**recorded, **loaded_digests(spec.plugins)}
-    if digests != recorded:
-        study.set_user_attr(_PLUGINS, digests)
+    if not digests.keys() <= recorded.keys():
+        study.set_user_attr(_PLUGINS, {**recorded, **digests})

@@ -39,3 +39,19 @@ def test_workers_are_each_driver_s_own(file: Path) -> None:
     storage = InMemoryStorage()
     create_study(prepare(file), storage)
     join_study(prepare(file, "resources.workers=4"), storage)
+
+
+def test_other_images_than_the_study_began_with_are_refused(file: Path) -> None:
+    storage = InMemoryStorage()
+    create_study(prepare(file), storage)
+    fewer = prepare(file, "dataset={name: digits, limit: 200}")
+    with pytest.raises(InputError, match="must have the images that the study began with"):
+        reopen_study(fewer, storage, create=False)
+
+
+def test_a_study_whose_driver_was_killed_while_it_described_it_is_described(file: Path) -> None:
+    whole, torn = InMemoryStorage(), InMemoryStorage()
+    study = create_study(prepare(file), whole)
+    directions = whole.get_study_directions(whole.get_study_id_from_name(study.study_name))
+    torn.create_new_study(directions, study.study_name)
+    assert reopen_study(prepare(file), torn, create=False).user_attrs == study.user_attrs
