@@ -43,7 +43,7 @@ from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, Trial
 from searchlab.data import ImageData, load_dataset
 from searchlab.data.subset import limit_training
 from searchlab.errors import InputError
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.process import prepare_process

@@ -19,8 +19,9 @@ from searchlab.config.settings import Init, TrainingSettings
 from searchlab.config.trial import SCHEMES, FoldPlan, ModelConfig, ObjectiveConfig, TrialConfig
 from searchlab.data import DatasetFacts, ImageData, get_dataset, list_datasets
 from searchlab.errors import InputError
-from searchlab.models import check_model, count_parameters, get_family, list_families
+from searchlab.models import get_family, list_families
 from searchlab.models.activations import list_activations
+from searchlab.models.build import check_model, count_parameters
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.results import EpochResult

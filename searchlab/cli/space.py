@@ -193,7 +193,7 @@ def _draw(source: Callable[[Trial], Point], number: int, seed: int) -> list[Poin
 
 
 def _count(point: Point, shape: tuple[int, int, int], num_classes: int) -> int:
-    from searchlab.models import count_parameters
+    from searchlab.models.build import count_parameters
     from searchlab.study.trial_config import model_at
 
     return count_parameters(model_at(point), image_shape=shape, num_classes=num_classes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
-from torch import nn
 
 from searchlab.errors import InputError, did_you_mean
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
+    from torch import nn
 
 __all__ = ["ActivationName", "list_activations", "make_activation", "register_activation"]
 
@@ -66,9 +66,20 @@ class _EnumOfActivations:
 
 ActivationName = Annotated[str, AfterValidator(_check_name), _EnumOfActivations()]
 
-register_activation("relu")(nn.ReLU)
-register_activation("leaky_relu")(nn.LeakyReLU)
-register_activation("sigmoid")(nn.Sigmoid)
-register_activation("tanh")(nn.Tanh)
-register_activation("gelu")(nn.GELU)
-register_activation("silu")(nn.SiLU)
+
+def _from_torch(class_name: str) -> Callable[[], nn.Module]:
+    def make() -> nn.Module:
+        from torch import nn
+
+        activation: nn.Module = getattr(nn, class_name)()
+        return activation
+
+    return make
+
+
+register_activation("relu")(_from_torch("ReLU"))
+register_activation("leaky_relu")(_from_torch("LeakyReLU"))
+register_activation("sigmoid")(_from_torch("Sigmoid"))
+register_activation("tanh")(_from_torch("Tanh"))
+register_activation("gelu")(_from_torch("GELU"))
+register_activation("silu")(_from_torch("SiLU"))

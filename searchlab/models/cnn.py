@@ -1,18 +1,19 @@
 """The family cnn: convolution blocks with pooling, then fully connected layers."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
+# torch is imported where a network is built, so that commands on spaces need not wait for it.
 
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
-from torch import nn
 
 from searchlab.models.activations import ActivationName, make_activation
-from searchlab.models.batch_norm import BatchNorm1d, BatchNorm2d
-from searchlab.models.dropout import SeededDropout
 from searchlab.models.layer_sizes import NumFilters, OddKernel
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.models.registry import ImageShape, register_family
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PoolSize = Annotated[int, Field(ge=1, le=2)]
 
@@ -55,7 +56,7 @@ class CnnParameters(FamilyParameters):
 @register_family(first_conv="conv1")
 def cnn(
     parameters: CnnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> nn.Module:
+) -> "nn.Module":
     """Convolution blocks with 2x2 max-pooling, then fully connected layers.
 
     A block is convolution (padded to keep the size), optional batch norm, activation, pooling. It
@@ -63,6 +64,11 @@ def cnn(
     image. The fully connected layers are hidden and hidden2, if they have units, and the
     classifier. Norm and dropout are placed as in report 001.
     """
+    from torch import nn
+
+    from searchlab.models.batch_norm import BatchNorm1d
+    from searchlab.models.dropout import SeededDropout
+
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     num_features = _add_blocks(layers, parameters, image_shape)
     layers["flatten"] = nn.Flatten()
@@ -89,9 +95,14 @@ def _scaled(width: int, parameters: CnnParameters) -> int:
 
 
 def _add_blocks(
-    layers: OrderedDict[str, nn.Module], parameters: CnnParameters, image_shape: ImageShape
+    layers: "OrderedDict[str, nn.Module]", parameters: CnnParameters, image_shape: ImageShape
 ) -> int:
     """Add the convolution blocks; return the number of features they produce."""
+    from torch import nn
+
+    from searchlab.models.batch_norm import BatchNorm2d
+    from searchlab.models.dropout import SeededDropout
+
     channels, height, width = image_shape
     depth = parameters.depth
     filters, kernels, pools = (

@@ -1,19 +1,20 @@
 """The family fcn: fully connected layers only, which ignore the positions of pixels."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
+# torch is imported where a network is built, so that commands on spaces need not wait for it.
 
 import math
 from collections import OrderedDict
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
-from torch import nn
 
 from searchlab.models.activations import ActivationName, make_activation
-from searchlab.models.batch_norm import BatchNorm1d
-from searchlab.models.dropout import SeededDropout
 from searchlab.models.layer_sizes import NumUnits
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.models.registry import ImageShape, register_family
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class FcnParameters(FamilyParameters):
@@ -31,12 +32,17 @@ class FcnParameters(FamilyParameters):
 @register_family(first_conv=None)
 def fcn(
     parameters: FcnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> nn.Module:
+) -> "nn.Module":
     """Fully connected hidden layers with activation and dropout, then the classifier.
 
     Hidden layers are fc1 to fc<depth>, the classifier is fc<depth + 1>. There is no convolution,
     so the schemes HF and HT do not apply.
     """
+    from torch import nn
+
+    from searchlab.models.batch_norm import BatchNorm1d
+    from searchlab.models.dropout import SeededDropout
+
     num_features = math.prod(image_shape)
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     widths = each_layer(parameters.width, parameters.depth)

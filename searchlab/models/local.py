@@ -1,18 +1,19 @@
 """The family local: locally connected layers, which share no weights between positions."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
+# torch is imported where a network is built, so that commands on spaces need not wait for it.
 
 from collections import OrderedDict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
-from torch import nn
 
 from searchlab.models.activations import ActivationName, make_activation
-from searchlab.models.dropout import SeededDropout
 from searchlab.models.layer_sizes import NumFilters, OddKernel
-from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.models.registry import ImageShape, register_family
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Stride = Annotated[int, Field(ge=1, le=4)]
 
@@ -33,13 +34,18 @@ class LocalParameters(FamilyParameters):
 @register_family(first_conv=None)
 def local(
     parameters: LocalParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> nn.Module:
+) -> "nn.Module":
     """Locally connected layers, each position with its own weights, then fully connected layers.
 
     Layers are padded by half a kernel, so they accept images of any size; stride replaces pooling.
     Dropout precedes each fully connected layer. Positions share no weights, so there is no kernel
     to set by hand. Source: report 004.
     """
+    from torch import nn
+
+    from searchlab.models.dropout import SeededDropout
+    from searchlab.models.locally_connected import LocallyConnected2d
+
     channels, height, width = image_shape
     depth = parameters.depth
     filters, kernels, strides = (

@@ -13,12 +13,9 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.errors import InputError, SearchlabError
 
-__all__ = ["SUFFIXES", "fetch_imagenet_weights", "load_body", "read_weights"]
-
-SUFFIXES = WEIGHT_SUFFIXES
+__all__ = ["fetch_imagenet_weights", "load_body", "read_weights"]
 
 # What torch.load raises for a file that it did not write or that was cut short.
 _UNREADABLE = (

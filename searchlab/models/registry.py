@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, get_type_hints
-
-from torch import nn
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = [
     "BuildFunction",
@@ -42,7 +44,7 @@ class BuildFunction(Protocol):
         ...
 
 
-FinishFunction = Callable[[nn.Module, Any], None]
+FinishFunction = Callable[["nn.Module", Any], None]
 """Changes an initialised network, given the family's parameters, before the scheme is applied."""
 
 
@@ -82,7 +84,7 @@ _FAMILIES: dict[str, Family] = {}
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 
-_F = TypeVar("_F", bound=Callable[..., nn.Module])
+_F = TypeVar("_F", bound="Callable[..., nn.Module]")
 
 
 def register_family(
@@ -97,7 +99,7 @@ def register_family(
     def register(function: _F) -> _F:
         name = function.__name__
         _require_free(name)
-        parameters = get_type_hints(function).get("parameters")
+        parameters = _find_class(function)
         if not (isinstance(parameters, type) and issubclass(parameters, FamilyParameters)):
             raise TypeError(f"{name}: annotate `parameters` with a subclass of FamilyParameters")
         if not function.__doc__:
@@ -113,6 +115,15 @@ def register_family(
         return function
 
     return register
+
+
+def _find_class(function: Callable[..., nn.Module]) -> object:
+    """Return what ``parameters`` is annotated with; the other annotations may need torch."""
+    parameter = signature(function).parameters.get("parameters")
+    annotation = None if parameter is None else parameter.annotation
+    if isinstance(annotation, str):  # from __future__ import annotations
+        return eval(annotation, function.__globals__)
+    return annotation
 
 
 def register_preset(

@@ -1,18 +1,19 @@
 """The family resnet: torchvision's residual networks, from scratch or from trained weights."""
 # No `from __future__ import annotations`: the registry reads the annotations when it registers.
+# torch is imported where a network is built, so that commands on spaces need not wait for it.
 
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
-from torch import nn
 
+from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.errors import InputError
-from searchlab.models.batch_norm import BatchNorm2d
-from searchlab.models.dropout import SeededDropout
 from searchlab.models.parameters import FamilyParameters
-from searchlab.models.pretrained import SUFFIXES, fetch_imagenet_weights, load_body, read_weights
 from searchlab.models.registry import ImageShape, register_family
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HEAD = "fc"
 LARGE_IMAGE = 64
@@ -20,8 +21,10 @@ LARGE_IMAGE = 64
 
 
 def _check_weights(value: str) -> str:
-    if value not in ("none", "imagenet") and not value.endswith(SUFFIXES):
-        raise InputError(f"must be none, imagenet, or the path of a file ending in {SUFFIXES}")
+    if value not in ("none", "imagenet") and not value.endswith(WEIGHT_SUFFIXES):
+        raise InputError(
+            f"must be none, imagenet, or the path of a file ending in {WEIGHT_SUFFIXES}"
+        )
     return value
 
 
@@ -42,8 +45,10 @@ class ResnetParameters(FamilyParameters):
     )
 
 
-def finish_resnet(model: nn.Module, parameters: ResnetParameters) -> None:
+def finish_resnet(model: "nn.Module", parameters: ResnetParameters) -> None:
     """Load the weights that ``parameters`` name, except the head's; see ``pretrained``."""
+    from searchlab.models.pretrained import fetch_imagenet_weights, load_body, read_weights
+
     name = f"resnet{parameters.variant}"
     if parameters.weights == "imagenet":
         load_body(model, fetch_imagenet_weights(name), head=HEAD, origin="imagenet")
@@ -55,7 +60,7 @@ def finish_resnet(model: nn.Module, parameters: ResnetParameters) -> None:
 @register_family(first_conv="conv1", finish=finish_resnet)
 def resnet(
     parameters: ResnetParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> nn.Module:
+) -> "nn.Module":
     """Residual network of 18, 34 or 50 layers, from scratch or from trained weights.
 
     From scratch, ``init`` sets the weights and images may have any number of channels. Trained
@@ -65,7 +70,11 @@ def resnet(
     HT always trains it. Dropout precedes the head. Raises InputError if the imagenet weights do not
     suit the images.
     """
+    from torch import nn
     from torchvision.models import get_model  # takes 1.6 s, and other families do not need it
+
+    from searchlab.models.batch_norm import BatchNorm2d
+    from searchlab.models.dropout import SeededDropout
 
     channels, height, width = image_shape
     if parameters.weights == "imagenet" and channels != 3:
@@ -98,8 +107,10 @@ def resnet(
     return model
 
 
-def _freeze(model: nn.Module, trainable: str) -> None:
+def _freeze(model: "nn.Module", trainable: str) -> None:
     """Freeze everything that ``trainable`` does not name."""
+    from searchlab.models.batch_norm import BatchNorm2d
+
     if trainable == "all":
         return
     places = tuple(f"{part}." for part in trainable.replace("head", HEAD).split("+"))

@@ -23,7 +23,8 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig
 from searchlab.data import describe_dataset
 from searchlab.errors import InputError, SearchlabError
-from searchlab.models import ImageShape, build_model, get_family
+from searchlab.models import ImageShape, get_family
+from searchlab.models.build import build_model
 from searchlab.models.saved_weights import (
     FULL,
     FoldKey,

@@ -15,7 +15,8 @@ from torch.nn.utils import clip_grad_norm_
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.seeds import derive_seed
 from searchlab.config.trial import TrialConfig
-from searchlab.models import build_model, set_dropout_generator
+from searchlab.models.build import build_model
+from searchlab.models.dropout import set_dropout_generator
 from searchlab.models.saved_weights import (
     FULL,
     FoldKey,

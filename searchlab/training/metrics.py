@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from searchlab.config.metrics import Metric, list_metrics
 from searchlab.config.trial import TrialConfig
-from searchlab.models import count_multiply_adds
+from searchlab.models.build import count_multiply_adds
 from searchlab.training.images import TrainingData
 from searchlab.training.latency import measure_latency
 

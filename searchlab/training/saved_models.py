@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InputError
-from searchlab.models import build_unset
+from searchlab.models.build import build_unset
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 

@@ -93,7 +93,7 @@ def test_imagenet_weights_are_for_colour_images(tmp_path: Path) -> None:
 def test_weights_for_grey_images_do_not_go_with_a_folder(tmp_path: Path) -> None:
     from searchlab.config.settings import TrainingSettings
     from searchlab.config.trial import ModelConfig
-    from searchlab.models import build_model
+    from searchlab.models.build import build_model
 
     grey = build_model(
         ModelConfig(family="resnet"),

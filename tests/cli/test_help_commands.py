@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -27,17 +28,41 @@ def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 COMMANDS = list(commands(typer.main.get_command(app)))
 
 
-def test_help_imports_nothing_heavy() -> None:
+def load_by(*commands: tuple[str, ...]) -> set[str]:
+    """Return the modules that a fresh Python has loaded once it has run the commands."""
     code = (
         "import sys\n"
         "from searchlab.cli.main import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: print('MODULES', *sys.modules)"
+        f"for command in {commands!r}:\n"
+        "    try: main(command)\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "print('MODULES', *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.partition("MODULES")[2].split())
+    return set(done.stdout.partition("MODULES")[2].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    loaded = load_by(("--help",))
     assert "searchlab.cli.main" in loaded
     assert not loaded & HEAVY
+
+
+def test_no_commands_help_imports_more_than_the_specs() -> None:
+    loaded = load_by(*((*path, "--help") for path in COMMANDS))
+    assert "searchlab.models.registry" in loaded
+    assert not loaded & (HEAVY - {"pydantic", "yaml"})
+
+
+def test_a_space_is_written_and_checked_without_torch(tmp_path: Path) -> None:
+    file = str(tmp_path / "small.yaml")
+    loaded = load_by(
+        ("space", "new", "--family", "cnn,resnet", "--lr", "0.001:0.1:log", "--out", file),
+        ("space", "check", file),
+        ("space", "families", "cnn"),
+    )
+    assert "searchlab.models.cnn" in loaded
+    assert not loaded & {"torch", "optuna", "ray"}
 
 
 def test_python_dash_m_runs_the_same_command() -> None:

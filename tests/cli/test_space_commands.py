@@ -16,7 +16,8 @@ from searchlab.config.loading import load_space
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import count_parameters, list_families, registry
+from searchlab.models import list_families, registry
+from searchlab.models.build import count_parameters
 from searchlab.study.space.space_check import check_space
 
 SPACES = Path(__file__).parents[2] / "spaces"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.models.saved_weights import copy_weights, describe_difference
 from searchlab.study.run_folder import RunFolder
 

@@ -10,8 +10,8 @@ import yaml
 
 from searchlab.config.documents import Document
 from searchlab.config.loading import load_space, load_study, make_study
+from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.config.study import StudySpec
-from searchlab.models.pretrained import SUFFIXES
 
 PLACE = "space.parameters.family.resnet.weights"
 
@@ -40,7 +40,7 @@ def weights_of(spec: StudySpec) -> object:
     return spec.to_data()["space"]["parameters"]["family"]["resnet"]["weights"]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", WEIGHT_SUFFIXES)
 def test_an_inline_space_names_files_beside_the_study(folder: Path, suffix: str) -> None:
     here = str(folder / "studies" / f"own{suffix}")
     assert weights_of(read(space=space(f"own{suffix}"))) == here

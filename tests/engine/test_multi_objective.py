@@ -14,7 +14,7 @@ from searchlab.config.loading import load_study
 from searchlab.config.trial import ModelConfig
 from searchlab.engine.launch import RunOptions, begin_study
 from searchlab.errors import InterruptedStudyError
-from searchlab.models import count_multiply_adds
+from searchlab.models.build import count_multiply_adds
 from searchlab.report.board_table import print_leaderboard
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study

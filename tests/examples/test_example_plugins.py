@@ -17,8 +17,9 @@ from searchlab.config.plugins import load_plugins
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.data import registry as datasets
-from searchlab.models import build_model, list_families
+from searchlab.models import list_families
 from searchlab.models import registry as families
+from searchlab.models.build import build_model
 from searchlab.study.space.space_check import check_space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

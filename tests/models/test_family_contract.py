@@ -13,15 +13,9 @@ from torch.nn.functional import cross_entropy
 from searchlab.config.settings import Init, TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig, Scheme
 from searchlab.errors import InputError
-from searchlab.models import (
-    build_model,
-    check_model,
-    count_multiply_adds,
-    count_parameters,
-    get_family,
-    list_families,
-)
+from searchlab.models import get_family, list_families
 from searchlab.models.activations import list_activations
+from searchlab.models.build import build_model, check_model, count_multiply_adds, count_parameters
 from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.registry import ImageShape
 

@@ -9,7 +9,8 @@ from torch import nn
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model, check_model, count_parameters, get_family
+from searchlab.models import get_family
+from searchlab.models.build import build_model, check_model, count_parameters
 from searchlab.models.dropout import SeededDropout
 from searchlab.models.registry import ImageShape
 

@@ -9,7 +9,8 @@ from torch import nn
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model, check_model, get_family, list_families, register_preset
+from searchlab.models import get_family, list_families, register_preset
+from searchlab.models.build import build_model, check_model
 from searchlab.models.parameters import FamilyParameters
 from searchlab.models.registry import _FAMILIES, ImageShape, register_family
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from searchlab.config.seeds import derive_seed
 from searchlab.config.settings import Init, TrainingSettings
 from searchlab.config.trial import ModelConfig
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.models.initialisation import NORMAL_STD, initialize
 
 KEY = (3, 1, 0)

@@ -11,7 +11,8 @@ from torch import nn
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model, check_model, get_family, list_families
+from searchlab.models import get_family, list_families
+from searchlab.models.build import build_model, check_model
 from searchlab.models.kernels import hand_kernels
 
 WITH_CONV = [name for name in list_families() if get_family(name).first_conv]

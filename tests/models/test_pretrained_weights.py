@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError, SearchlabError
-from searchlab.models import build_model, check_model, count_parameters, pretrained
+from searchlab.models import pretrained
+from searchlab.models.build import build_model, check_model, count_parameters
 
 SHAPE = (3, 16, 16)
 

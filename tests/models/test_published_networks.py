@@ -10,13 +10,8 @@ import torch
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import (
-    build_model,
-    check_model,
-    count_multiply_adds,
-    count_parameters,
-    get_family,
-)
+from searchlab.models import get_family
+from searchlab.models.build import build_model, check_model, count_multiply_adds, count_parameters
 from searchlab.models.registry import ImageShape
 
 FASHION: ImageShape = (1, 28, 28)

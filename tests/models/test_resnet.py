@@ -10,14 +10,9 @@ from torch.nn.functional import cross_entropy
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import (
-    build_model,
-    check_model,
-    count_multiply_adds,
-    count_parameters,
-    set_dropout_generator,
-)
 from searchlab.models.batch_norm import BatchNorm2d
+from searchlab.models.build import build_model, check_model, count_multiply_adds, count_parameters
+from searchlab.models.dropout import set_dropout_generator
 from searchlab.models.registry import ImageShape
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.models.saved_weights import (
     FULL,
     copy_weights,

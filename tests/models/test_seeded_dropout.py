@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from searchlab.models import set_dropout_generator
-from searchlab.models.dropout import SeededDropout
+from searchlab.models.dropout import SeededDropout, set_dropout_generator
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -19,7 +19,8 @@ from searchlab.analysis.initial_weights import (
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import SCHEMES, ModelConfig, Scheme
 from searchlab.errors import InputError, SearchlabError
-from searchlab.models import build_model, get_family
+from searchlab.models import get_family
+from searchlab.models.build import build_model
 from searchlab.models.saved_weights import copy_weights
 from searchlab.report.weights_check import MemberCheck, require_all_ok
 

@@ -12,7 +12,7 @@ from trial_configs import load_digits, make_trial, untimed
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.settings import OptimizerName, TrainingSettings
 from searchlab.config.trial import FoldPlan, ModelConfig, TrialConfig
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint
 from searchlab.training.checkpoint_files import CheckpointFiles, model_path
 from searchlab.training.cohort import Cohort

@@ -14,7 +14,7 @@ from searchlab.config.attacks import AttackName, AttackSpec
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.models.saved_weights import initial_weights_path, save_initial_weights
 from searchlab.training import member as member_module
 from searchlab.training.images import TrainingData

@@ -15,7 +15,7 @@ from searchlab.config.metrics import Figures
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.errors import InputError
-from searchlab.models import build_model
+from searchlab.models.build import build_model
 from searchlab.training.checkpoint import model_path, save_model
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData

@@ -20,7 +20,7 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
 from searchlab.errors import InputError, Location
-from searchlab.models import check_model
+from searchlab.models.build import check_model
 from searchlab.study.plan import StudyPlan
 from searchlab.study.space.points import Point, reference_point, walk
 from searchlab.study.space.study_space import SpecSpace

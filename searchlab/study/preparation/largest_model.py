@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
-from searchlab.models import count_multiply_adds
+from searchlab.models.build import count_multiply_adds
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.space.points import Choose
 from searchlab.study.trial_config import make_config
