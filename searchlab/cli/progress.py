@@ -87,7 +87,7 @@ class PlainProgress(StudyCallback):
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """Print how many trials there are to run."""
         stages = ", ".join(
-            f"{_STAGES[role]} {counts.ended}/{_known(counts.total)}"
+            f"{_STAGES[role]} {counts.ended}/{counts.total}"
             for role, counts in snapshot.counts.items()
         )
         self._write(f"study {snapshot.study}: {stages}")
@@ -155,11 +155,10 @@ def _stage_bars(snapshot: ProgressSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
     for role, counts in snapshot.counts.items():
         is_current = role == snapshot.stage
-        total = counts.total if counts.total is not None else max(counts.ended, 1)
         grid.add_row(
             Text(_STAGES[role], "bold" if is_current else "dim"),
-            ProgressBar(total=max(total, 1), completed=counts.ended, width=24),
-            Text(f"{counts.ended}/{_known(counts.total)}"),
+            ProgressBar(total=max(counts.total, 1), completed=counts.ended, width=24),
+            Text(f"{counts.ended}/{counts.total}"),
             Text(_describe_counts(counts), "dim"),
         )
     return grid
@@ -210,7 +209,7 @@ def _compare_best(snapshot: ProgressSnapshot) -> str:
 def _describe_end(end: TrialEnd, snapshot: ProgressSnapshot) -> str:
     ended, total = _sum_up(snapshot)
     epochs = "1 epoch" if end.epoch == 1 else f"{end.epoch} epochs"
-    text = f"[{ended:>{len(total)}}/{total}] {_name(end)} {end.state}"
+    text = f"[{ended:>{len(str(total))}}/{total}] {_name(end)} {end.state}"
     if end.value is not None:
         text += f" {format_value(snapshot.metric, end.value)}"
     text += f" after {epochs} ({end.seconds:.1f} s)"
@@ -239,14 +238,7 @@ def _name(end: TrialEnd) -> str:
     return f"{end.role} #{end.number} {end.label}"
 
 
-def _sum_up(snapshot: ProgressSnapshot) -> tuple[int, str]:
-    """Add up all roles: trials ended, and planned (``?`` if not known yet)."""
-    counts = list(snapshot.counts.values())
-    totals = [role.total for role in counts]
-    known = [total for total in totals if total is not None]
-    asked = str(sum(known)) if len(known) == len(totals) else "?"
-    return sum(role.ended for role in counts), asked
-
-
-def _known(total: int | None) -> str:
-    return "?" if total is None else str(total)
+def _sum_up(snapshot: ProgressSnapshot) -> tuple[int, int]:
+    """Add up all roles: trials ended, and planned."""
+    counts = snapshot.counts.values()
+    return sum(role.ended for role in counts), sum(role.total for role in counts)

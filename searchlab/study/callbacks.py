@@ -61,9 +61,9 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleCounts:
-    """How many trials of a role have ended. ``total`` is None while it is not known."""
+    """How many trials of a role have ended, of ``total``."""
 
-    total: int | None
+    total: int
     complete: int
     pruned: int
     failed: int

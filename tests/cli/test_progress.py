@@ -81,13 +81,13 @@ def test_plain_line_says_how_a_trial_ended(changes: dict[str, Any], words: str) 
     assert words in _plain(replace(END, **changes))[2]
 
 
-def test_unknown_totals_and_missing_rivals_are_left_open() -> None:
-    counts = {"search": RoleCounts(total=None, complete=1, pruned=0, failed=0)}
+def test_missing_rivals_are_left_out() -> None:
+    counts = {"search": RoleCounts(total=4, complete=1, pruned=0, failed=0)}
     snapshot = replace(
         SNAPSHOT, counts=counts, best_baseline=None, best_search=None, remaining_seconds=None
     )
     line = _plain(END, snapshot)[2]
-    assert line == "[1/?] search #12 cnn COMPLETE 96.10 % after 8 epochs (2.1 s)"
+    assert line == "[1/4] search #12 cnn COMPLETE 96.10 % after 8 epochs (2.1 s)"
 
 
 def test_stopping_is_said_once() -> None:
