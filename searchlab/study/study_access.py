@@ -21,7 +21,7 @@ __all__ = ["create_study", "join_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
 _PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
-_SPEC = "searchlab.study"  # the study as it is run but for _OWN_SECTIONS, as JSON
+_SPEC = "searchlab.study"  # the study as it is run, without _OWN_SECTIONS, as JSON
 _VERSION = "searchlab.version"
 # Drivers that join a study may differ in these, which decide how fast it runs, not what it finds.
 _OWN_SECTIONS = ("name", "resources")

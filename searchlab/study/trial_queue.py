@@ -149,7 +149,7 @@ class TrialQueue:
     # What happened
 
     def give_back(self, number: int) -> None:
-        """Have a trial of ours taken once more, before anything new."""
+        """Have one of our trials taken again, before anything new."""
         self._rows.orphans.append(number)
 
     def note_end(self, record: TrialRecord) -> None:

@@ -277,7 +277,7 @@ class AdvisoryLock:
     # Connections that break
 
     def _drop(self, error: SQLAlchemyError | None = None) -> None:
-        """Part with the session, and with the locks that it held."""
+        """Give up the session, and the locks that it held."""
         if error is not None:
             logger.warning("%s: the lock's connection broke: %s", self._where, self._say(error))
         session, self._session = self._session, None
@@ -318,7 +318,7 @@ class AdvisoryLock:
                 return
             try:
                 if self._decision is not None:
-                    # A decision that the outage fell into goes on, unless another driver's has
+                    # A decision that the outage interrupted goes on, unless another driver's has
                     # begun: then its writes are refused.
                     session.take(self._decision_key)
             except SQLAlchemyError:

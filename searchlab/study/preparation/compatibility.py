@@ -77,7 +77,7 @@ class _FamilySpace:
         return model_at(point)
 
     def changes(self, num_changed: int) -> Iterator[Change]:
-        """Yield every change of so many parameters to other choices or ends of ranges."""
+        """Yield every change of ``num_changed`` parameters to other choices or ends of ranges."""
         for names in combinations(self.own, num_changed):
             for values in product(*(self._other_values(name) for name in names)):
                 yield dict(zip(names, values, strict=True))

@@ -61,7 +61,7 @@ class SuccessiveHalvingPruner(BasePruner):
     ) -> bool:
         """Record the value, and return whether it is among the best at the rung.
 
-        The trial's own record is none of the peers': after a crash it may be there already.
+        The trial's own value, which may be there already after a crash, is not a peer's.
         """
         key = f"{_RUNG}{rung}"
         self._peers.refresh(study)

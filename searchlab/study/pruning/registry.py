@@ -11,7 +11,7 @@ from searchlab.study.pruning.median import MedianPruner
 
 __all__ = ["PRUNERS", "make_pruner"]
 
-# Each is made for trials of so many epochs.
+# Each takes the number of a trial's epochs.
 PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "none": lambda epochs: NopPruner(),
     # The first fifth of the epochs says little, and so does a median of fewer than five trials.

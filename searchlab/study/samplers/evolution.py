@@ -28,8 +28,8 @@ _MAX_TRIES = 20
 class EvolutionSampler(WholeSpaceSampler):
     """Mutates one parameter of the best of a few, drawn from the youngest search trials.
 
-    The population is the last ``population_size`` finished trials, by number. Until there are so
-    many, points are drawn at random.
+    The population is the last ``population_size`` finished trials, by number. Before there
+    are that many, points are drawn at random.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EvolutionSampler(WholeSpaceSampler):
         return POPULATION_SIZE
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return a child that is no point of the study yet, if a few tries find one."""
+        """Return a child that is not yet a point of the study, if a few tries find one."""
         rng = random.Random(self.seed)
         observations = observe(study)
         known = known_points(study, trial, self.flat.nodes.keys())

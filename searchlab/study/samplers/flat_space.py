@@ -110,7 +110,7 @@ class WholeSpaceSampler(BaseSampler):
     """Base of the samplers that propose a flat point for every trial; Optuna takes what is active.
 
     ``propose`` may depend on the seed, the trial's number and the study's trials, never on what
-    this object did before: it is made anew for every trial, with a ``seed`` of the trial's own
+    this object did before: it is made again for every trial, with a ``seed`` of the trial's own
     (docs/design.md, decision 7).
     """
 

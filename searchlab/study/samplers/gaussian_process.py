@@ -29,8 +29,8 @@ class GaussianProcessSampler(WholeSpaceSampler):
     """Optuna's GP sampler, told flat points whose inactive parameters have fixed values.
 
     Until ``GP_STARTUP_TRIALS`` trials are finished, points are drawn at random. It looks for the
-    best point among those with the same fixed values, as SMAC does; else it would ask again and
-    again for one configuration with other values of what is inactive in it.
+    best point among those with the same fixed values, as SMAC does. Otherwise it would ask again
+    and again for one configuration with other values of its inactive parameters.
     """
 
     @classmethod

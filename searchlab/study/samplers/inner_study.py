@@ -17,7 +17,7 @@ __all__ = ["make_inner_study"]
 def make_inner_study(trials: Iterable[FrozenTrial], *, num_objectives: int) -> Study:
     """Return a study of these trials, whose values are losses: all to be minimised."""
     storage = InMemoryStorage()
-    # Not optuna.create_study, which tells the user of a study that is none of theirs.
+    # Not optuna.create_study, which would log a study that is not the user's.
     storage.create_new_study([StudyDirection.MINIMIZE] * num_objectives, "inner")
     study = Study("inner", storage)
     for trial in trials:

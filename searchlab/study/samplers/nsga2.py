@@ -1,4 +1,4 @@
-"""NSGA-II (Deb et al. 2002) over the whole space, its generations counted anew for every trial."""
+"""NSGA-II (Deb et al. 2002) over the whole space, its generations counted again for every trial."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Nsga2Sampler(WholeSpaceSampler):
 
     The finished trials, by number, make up generations of 20, of which the first is drawn
     at random. Genes that are silent in a trial, such as those of another family, are drawn by the
-    trial's number: were they all given one value, crossover would spread that value.
+    trial's number: if all had one value, crossover would spread it.
     """
 
     @classmethod
@@ -41,7 +41,7 @@ class Nsga2Sampler(WholeSpaceSampler):
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
         """Return a child of two parents, or a random point in the first generation.
 
-        It is no point of the study yet if a few tries find one: most mutations are silent.
+        It is not yet a point of the study if a few tries find such: most mutations are silent.
         """
         sampler = NSGAIISampler(population_size=_POPULATION_SIZE, seed=self.seed)
         genes = self.flat.distributions()

@@ -33,8 +33,7 @@ def observe(study: Study) -> list[Observation]:
     """Return what every finished trial taught, by number.
 
     A pruned trial counts with its best epoch so far, which is no better than it would have become;
-    one that diverged, or had no figure yet, is as bad as the worst. A failed trial
-    teaches nothing.
+    one that diverged, or had no figure yet, is as bad as the worst. A failed trial teaches nothing.
     """
     signs = [-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
     states = (TrialState.COMPLETE, TrialState.PRUNED)

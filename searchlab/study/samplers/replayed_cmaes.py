@@ -87,7 +87,7 @@ class ReplayedCmaEsSampler(WholeSpaceSampler):
         return encoded + [0.5] * (self._num_dimensions - len(encoded))
 
     def _read(self, noted: object) -> list[float] | None:
-        """Return a place as noted, or None if there is none of this space."""
+        """Return a place as noted, or None if it is not a place in this space."""
         if not isinstance(noted, list) or len(noted) != self._num_dimensions:
             return None
         finite = all(isinstance(value, float) and math.isfinite(value) for value in noted)

@@ -23,7 +23,7 @@ class SobolSampler(WholeSpaceSampler):
     """
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return the next point: trials before this one, but for retries, have had theirs."""
+        """Return the next point: each earlier trial, unless it was a retry, has taken one."""
         from scipy.stats.qmc import Sobol  # takes a second to import
 
         num_before = sum(

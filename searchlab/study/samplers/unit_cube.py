@@ -54,7 +54,7 @@ def to_unit(node: Choice | Range, value: Scalar) -> float:
 def mirror(place: float) -> float:
     """Fold any number into [0, 1], as if reflected at both ends again and again.
 
-    Unlike clipping, it heaps nothing up at the ends: of forty parameters some lie outside always.
+    Unlike clipping, it piles nothing up at the ends: of forty parameters, some always lie outside.
     """
     folded = math.fmod(abs(place), 2.0)
     return 2.0 - folded if folded > 1.0 else folded

@@ -18,7 +18,7 @@ from searchlab.errors import InputError, did_you_mean
 
 __all__ = ["Choose", "Point", "grid", "one_at_a_time", "reference_point", "suggest", "walk"]
 
-# What fits memory and is asked for within seconds; nobody trains so many.
+# As many as fit in memory and are planned within seconds; nobody trains more.
 _MAX_POINTS = 200_000
 
 Point = dict[str, Scalar]

@@ -57,7 +57,7 @@ class RowStorage(DatabaseStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Return a study's trials after an id, and those of the earlier ids that are named."""
+        """Return a study's trials after an id, and the earlier ones that are named."""
         earlier = sorted(known for known in included_trial_ids if known <= trial_id_greater_than)
         with create_scoped_session(self.scoped_session) as session:
             models.StudyModel.find_or_raise_by_id(study_id, session)
@@ -101,7 +101,7 @@ class RowStorage(DatabaseStorage):
 def _choose(
     study_id: int, states: Container[TrialState] | None, earlier: Sequence[int], after: int
 ) -> list[_Condition]:
-    """Return conditions that choose the trials after an id, and earlier ones, each by one.
+    """Return conditions that choose the trials after an id and the earlier ones, each once.
 
     With one condition, joined by OR, SQLite would scan the whole study: two queries are quicker.
     """

@@ -2,7 +2,7 @@
 
 The file is a zip: ``manifest.json``, ``study.yaml``, ``study.db`` (the trials, as SQLite, whatever
 storage they come from) and the models. Checkpoints stay behind: a trial that is RUNNING in the
-file begins anew when its study is resumed.
+file starts again when its study is resumed.
 """
 
 from __future__ import annotations

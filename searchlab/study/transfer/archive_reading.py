@@ -1,6 +1,6 @@
 """Import: a run made from an exported file, which anybody may have written.
 
-Nothing of it is run or unpickled. Its trials are read whole and then written in one transaction,
+Nothing in it is run or unpickled. Its trials are read whole and then written in one transaction,
 its study file is checked like any other, and the run folder appears only once it is complete.
 """
 

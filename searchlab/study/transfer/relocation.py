@@ -46,7 +46,7 @@ class Relocation:
         InfrastructureError if the folder cannot be written.
         """
         try:
-            # The note first: without it and without a database the study would begin anew.
+            # The note first: without it and without a database the study would start again.
             if self.run.noted_storage != hide_password(self.url):
                 self.run.note_storage(self.url)
             if self.sets_aside:
