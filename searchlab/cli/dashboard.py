@@ -78,7 +78,9 @@ def _find_folder(run: str | None, runs_dir: Path | None) -> RunFolder:
     runs = list_runs(root)
     if not runs:
         raise InputError(
-            "holds no run", where=f"{root}/", remedy="Name a run, or give --runs-dir or --storage"
+            "contains no runs",
+            where=f"{root}/",
+            remedy="Name a run, or give --runs-dir or --storage",
         )
     return runs[0]
 

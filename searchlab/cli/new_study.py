@@ -28,7 +28,7 @@ EXAMPLES = examples(
     "    --space spaces/cnn.yaml --trials 40 --augment flip+crop",
 )
 
-# The fields that have a flag, which is called as the field if nothing else is said.
+# The fields that have a flag. A flag has its field's name, unless _NAMES gives another.
 _PLACES = (
     "dataset.name", "dataset.root", "dataset.size", "dataset.normalize", "space", "objective",
     "robustness", "search.trials", "search.sampler", "search.pruner", "search.seed",

@@ -1,4 +1,4 @@
-"""``searchlab study delete | export | import``: taking studies away and elsewhere."""
+"""``searchlab study export | import | delete``: moving and deleting studies."""
 
 from __future__ import annotations
 
@@ -180,7 +180,9 @@ def _find(run: str, runs_dir: Path | None) -> RunFolder:
 def _confirm(run: RunFolder, url: str | None) -> None:
     if not _can_ask():
         raise InputError(
-            "must be given if there is no terminal to ask on", where="--yes", found=str(run.path)
+            "must be given if there is no terminal to ask on",
+            where="--yes",
+            remedy=f"Add it to delete {run.path}/ without being asked",
         )
     storage = f" and its study in {url}" if url is not None else ""
     typer.confirm(f"Delete {run.path}/{storage}?", abort=True, err=True)

@@ -28,10 +28,10 @@ class Row:
     """One trial of the leaderboard.
 
     ``value`` is the mean over the search folds; ``cv_mean`` and ``cv_std`` (sample deviation) are
-    over all folds, and like ``rank`` and ``test_figures`` belong to baselines and finalists alone.
-    ``figures`` and ``test_figures`` are by metric and finite, the objectives' among them. With
-    several objectives ``values`` has them all, and ``on_front`` rows are those that no trial beats
-    in every one.
+    over all folds. Only baselines and finalists have them, ``rank`` and ``test_figures``.
+    ``figures`` and ``test_figures`` map metrics, the objectives among them, to finite values. With
+    several objectives, ``values`` has one for each, and ``on_front`` rows are the Pareto front: no
+    trial is as good in all and better in one.
     """
 
     rank: int | None
@@ -83,7 +83,7 @@ class Leaderboard:
 def build_leaderboard(
     records: Iterable[TrialRecord], spec: StudySpec, *, show_all: bool = False
 ) -> Leaderboard:
-    """Rank a study's trials; of the search only the best few, unless ``show_all``."""
+    """Rank a study's trials; show only the best few of the search, unless ``show_all``."""
     sign = spec.primary.sign
     rows = _mark_front([_to_row(record, spec) for record in records], spec)
     fixed = [row for row in rows if row.role != "search"]
@@ -200,7 +200,7 @@ def _complete(rows: Iterable[Row]) -> list[Row]:
 
 
 def _order(rows: Iterable[Row], figure: Literal["value", "cv_mean"], sign: int) -> list[Row]:
-    """Sort by state, then by the figure, best first; equals by number."""
+    """Sort by state, then by the figure, best first; ties by number."""
 
     def key(row: Row) -> tuple[int, bool, float, int]:
         amount: float | None = getattr(row, figure)

@@ -98,7 +98,7 @@ def test_an_unknown_run_names_the_nearest(runs: Path) -> None:
 
 def test_no_run_at_all_says_where_it_looked(tmp_path: Path) -> None:
     assert_refused(
-        run_searchlab("dashboard", "--runs-dir", tmp_path), str(tmp_path), "holds no run"
+        run_searchlab("dashboard", "--runs-dir", tmp_path), str(tmp_path), "contains no runs"
     )
 
 
