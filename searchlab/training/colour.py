@@ -10,33 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = [
-    "JITTERS",
-    "adjust_brightness",
-    "adjust_contrast",
-    "adjust_hue",
-    "adjust_saturation",
-    "jitter",
-]
+__all__ = ["JITTERS", "adjust_hue", "jitter"]
 
 JITTERS: tuple[str, ...] = ("brightness", "contrast", "saturation", "hue")
 
 _SMALLEST_CHROMA = 1e-6  # below it a pixel is grey, to the eye and in float32, and has no hue
-
-
-def adjust_brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """Multiply images by ``factors`` [B] >= 0: 0 gives black, 1 the image itself."""
-    return (images * _per_image(factors)).clamp_(0, 1)
-
-
-def adjust_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with their mean grey by ``factors`` [B] >= 0: 0 gives grey, 1 the image."""
-    return _blend(images, _mean(_grey(images)), factors)
-
-
-def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with their grey version by ``factors`` [B] >= 0: 0 gives grey, 1 the image."""
-    return images.clone() if images.shape[1] == 1 else _blend(images, _grey(images), factors)
 
 
 def adjust_hue(images: Tensor, shifts: Tensor) -> Tensor:
@@ -67,8 +45,9 @@ def _hue(images: Tensor, low: Tensor, chroma: Tensor) -> Tensor:
 def jitter(images: Tensor, amounts: dict[str, Tensor], order: Tensor) -> Tensor:
     """Apply the changes named in ``amounts`` (from ``JITTERS``) to each image in its own order.
 
-    ``amounts`` has factors or shifts [B]; row b of ``order`` (int64 [B, len(amounts)]) is the
-    permutation of their positions for image b.
+    ``amounts`` has [B]: for hue a shift as in ``adjust_hue``, else a factor >= 0, of which 1 gives
+    the image and 0 black (brightness), its mean grey (contrast) or its grey version (saturation).
+    Row b of ``order`` (int64 [B, len(amounts)]) is the permutation of their positions for image b.
     """
     for kinds in order.unbind(1):
         images = _change(images, amounts, kinds)
@@ -101,11 +80,6 @@ def _target(grey: Tensor, shares: dict[str, Tensor]) -> Tensor:
         return grey * shares["saturation"]
     mean = _mean(grey) * shares["contrast"]
     return (grey * shares["saturation"]).add_(mean) if "saturation" in shares else mean
-
-
-def _blend(images: Tensor, targets: Tensor, factors: Tensor) -> Tensor:
-    shares = _per_image(factors)
-    return (images * shares).add_(targets * (1 - shares)).clamp_(0, 1)
 
 
 def _grey(images: Tensor) -> Tensor:
