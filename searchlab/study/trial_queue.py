@@ -63,6 +63,7 @@ class TrialQueue:
         self._all_baselines = plan.baselines
         self._all_search = plan.search
         self._finalists: deque[PlannedTrial] | None = None
+        self._num_finalists: int | None = None  # in all, once they have been chosen
         self._refresh(live=())
 
     # What comes next
@@ -133,6 +134,8 @@ class TrialQueue:
             if "search" in [*live.values(), *self._rows.others.values()]:
                 return None  # one of them may yet be a finalist
             self._finalists = self._not_begun(choose_finalists(self._spec, self.finished))
+            begun = sum(role == "finalist" for role in self._rows.planned.values())
+            self._num_finalists = begun + len(self._finalists)
         return self._ask_planned(self._finalists.popleft()) if self._finalists else None
 
     def _ask_planned(self, planned: PlannedTrial) -> Trial:
@@ -168,11 +171,9 @@ class TrialQueue:
         """
         searched = self._spec.search.trials if self._all_search is None else len(self._all_search)
         num_search = searched or 0
-        if self._finalists is None:
+        num_finalists = self._num_finalists
+        if num_finalists is None:
             num_finalists = min(self._spec.confirm.top, num_search)
-        else:
-            begun = sum(role == "finalist" for role in self._rows.planned.values())
-            num_finalists = begun + len(self._finalists)
         return {
             "baseline": len(self._all_baselines),
             "search": num_search,

@@ -94,6 +94,20 @@ def test_two_drivers_share_the_budget_to_the_trial(sampler: str) -> None:
     assert owners == {"a", "b"}
 
 
+def test_the_number_of_finalists_is_known_from_the_moment_they_are_chosen() -> None:
+    one_point = {"parameters": {"lr": 0.1, "family": {"fcn": {"depth": [1], "width": 8}}}}
+    drivers = Drivers(make_spec(space=one_point, search={"sampler": "random", "trials": 3}))
+    a = drivers.join("a")
+    assert a.snapshot().counts["finalist"].total == 2, "at most"
+    while (config := a.ask()) is not None and config.role != "finalist":
+        train(a, config)
+    assert config is not None
+    assert a.snapshot().counts["finalist"].total == 1
+    a.note_worker_lost(config.number, "its worker died")
+    assert a.ask() == config
+    assert a.snapshot().counts["finalist"].total == 1
+
+
 def test_what_one_driver_has_live_the_other_neither_takes_nor_counts_as_free() -> None:
     drivers = Drivers(make_spec(search={"trials": 6}))
     a, b = drivers.join("a"), drivers.join("b")
