@@ -40,8 +40,9 @@ def run(folder: Path, engine: Engine, command: str) -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize("engine", ["serial", "tune"])
-@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize(
+    ("engine", "fault"), [("serial", "full"), ("serial", "read-only"), ("tune", "full")]
+)
 def test_a_disk_that_takes_no_checkpoint_ends_the_run_and_no_trial(
     tmp_path: Path, small_disk: Path, engine: Engine, fault: str
 ) -> None:

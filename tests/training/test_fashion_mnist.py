@@ -14,14 +14,14 @@ from searchlab.training.images import TrainingData
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a2_reaches_88_percent_on_the_real_test_set_in_10_epochs(real_root: Path) -> None:
-    """Report 000 got 87.64 % in 20 epochs; here Adam at 1e-3 and batches of 128."""
+def test_a2_reaches_87_percent_on_the_real_test_set_in_5_epochs(real_root: Path) -> None:
+    """Report 000 got 87.64 % in 20 epochs. Adam at 1e-3 and batches of 128 get 89.5 % in 10."""
     images = load_dataset("fashion_mnist", real_root)
     folds = stratified_folds(images.train_labels, num_folds=5, seed=0)
     data = TrainingData.from_images(images, folds, torch.device("cpu"))
     trial = make_trial(
         dataset="fashion_mnist",
-        epochs=10,
+        epochs=5,
         batch_size=128,
         model=ModelConfig(family="a2"),
         optimizer="adam",
@@ -33,4 +33,4 @@ def test_a2_reaches_88_percent_on_the_real_test_set_in_10_epochs(real_root: Path
     for _ in range(trial.settings.epochs):
         result = cohort.run_epoch()
     assert result.test is not None
-    assert result.test["accuracy"] >= 0.88
+    assert result.test["accuracy"] >= 0.87
