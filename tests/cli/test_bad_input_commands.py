@@ -157,7 +157,7 @@ def test_imagenet_weights_are_fetched_for_every_variant_before_a_study_starts(
         fetched.append(name)
         return dict(get_model(name).state_dict())
 
-    monkeypatch.setattr("searchlab.models.resnet.fetch_imagenet_weights", fetch)
+    monkeypatch.setattr("searchlab.models.pretrained.fetch_imagenet_weights", fetch)
     space = one_family("resnet", variant=[18, 34], weights=["none", "imagenet"])
     (tmp_path / "good.yaml").write_text(yaml.safe_dump({**STUDY, "space": space}))
     prepare_study(load_study(tmp_path / "good.yaml"), data_dir=tmp_path / "data")
