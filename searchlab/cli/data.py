@@ -13,6 +13,7 @@ from searchlab.cli.options import (
     DataDirOption,
     JsonOption,
     PluginOption,
+    RootOption,
     examples,
     load_plugins,
 )
@@ -139,13 +140,7 @@ def cache(
         ),
     ],
     *,
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="For dataset folder: the folder that contains the class folders.",
-            show_default=False,
-        ),
-    ] = None,
+    root: RootOption = None,
     size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
     ] = None,

@@ -15,6 +15,7 @@ from searchlab.cli.options import (
     ForceOption,
     JsonOption,
     PluginOption,
+    RootOption,
     examples,
     load_plugins,
 )
@@ -65,13 +66,7 @@ def show(
     *,
     family: FamilyOption = "a1",
     dataset: Annotated[str, typer.Option(help="See `searchlab data list`.")] = "digits",
-    root: Annotated[
-        Path | None,
-        typer.Option(
-            help="For dataset folder: the folder that contains the class folders.",
-            show_default=False,
-        ),
-    ] = None,
+    root: RootOption = None,
     size: Annotated[
         int | None,
         typer.Option(help="Side in pixels, for datasets of image files.", show_default="its own"),

@@ -15,6 +15,7 @@ __all__ = [
     "ForceOption",
     "JsonOption",
     "PluginOption",
+    "RootOption",
     "RunArgument",
     "RunsDirOption",
     "StorageOption",
@@ -46,6 +47,12 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or 
 DataDirOption = Annotated[
     Path | None,
     typer.Option(help="Folder of datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),
+]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="For dataset folder: the folder that contains the class folders.", show_default=False
+    ),
 ]
 RunsDirOption = Annotated[
     Path | None,
