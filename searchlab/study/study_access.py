@@ -132,7 +132,7 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
     if _FINGERPRINT not in study.user_attrs:
         _describe_study(study, prepared)  # its driver was killed right after creating it
     _check_images(study, prepared)
-    _check_plugins(study, spec)
+    _check_and_record_plugins(study, spec)
     return study
 
 
@@ -148,7 +148,7 @@ def _check_images(study: Study, prepared: PreparedStudy) -> None:
         )
 
 
-def _check_plugins(study: Study, spec: StudySpec) -> None:
+def _check_and_record_plugins(study: Study, spec: StudySpec) -> None:
     """Raise InputError if a plugin has changed since it was recorded; record the new ones."""
     recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
     digests = loaded_digests(spec.plugins)
