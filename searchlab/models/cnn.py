@@ -1,6 +1,7 @@
 """The family cnn: convolution blocks with pooling, then fully connected layers."""
-# No `from __future__ import annotations`: the registry reads the annotations when it registers.
 # torch is imported where a network is built, so that commands on spaces need not wait for it.
+
+from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -56,7 +57,7 @@ class CnnParameters(FamilyParameters):
 @register_family(first_conv="conv1")
 def cnn(
     parameters: CnnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Convolution blocks with 2x2 max-pooling, then fully connected layers.
 
     A block is convolution (padded to keep the size), optional batch norm, activation, pooling. It
@@ -95,7 +96,7 @@ def _scaled(width: int, parameters: CnnParameters) -> int:
 
 
 def _add_blocks(
-    layers: "OrderedDict[str, nn.Module]", parameters: CnnParameters, image_shape: ImageShape
+    layers: OrderedDict[str, nn.Module], parameters: CnnParameters, image_shape: ImageShape
 ) -> int:
     """Add the convolution blocks; return the number of features they produce."""
     from torch import nn

@@ -1,6 +1,7 @@
 """The family fcn: fully connected layers only, which ignore the positions of pixels."""
-# No `from __future__ import annotations`: the registry reads the annotations when it registers.
 # torch is imported where a network is built, so that commands on spaces need not wait for it.
+
+from __future__ import annotations
 
 import math
 from collections import OrderedDict
@@ -32,7 +33,7 @@ class FcnParameters(FamilyParameters):
 @register_family(first_conv=None)
 def fcn(
     parameters: FcnParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Fully connected hidden layers with activation and dropout, then the classifier.
 
     Hidden layers are fc1 to fc<depth>, the classifier is fc<depth + 1>. There is no convolution,

@@ -1,6 +1,7 @@
 """The family local: locally connected layers, which share no weights between positions."""
-# No `from __future__ import annotations`: the registry reads the annotations when it registers.
 # torch is imported where a network is built, so that commands on spaces need not wait for it.
+
+from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +35,7 @@ class LocalParameters(FamilyParameters):
 @register_family(first_conv=None)
 def local(
     parameters: LocalParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Locally connected layers, each position with its own weights, then fully connected layers.
 
     Layers are padded by half a kernel, so they accept images of any size; stride replaces pooling.

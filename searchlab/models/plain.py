@@ -3,8 +3,9 @@
 ReLU follows each convolution; a classifier then returns raw logits, and the loss applies softmax.
 The shared ``dropout``, 0 in the published networks, precedes fc1.
 """
-# No `from __future__ import annotations`: the registry reads the annotations when it registers.
 # torch is imported where a network is built, so that commands on spaces need not wait for it.
+
+from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class PublishedParameters(FamilyParameters):
 @register_family(first_conv="conv1")
 def a1(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """One 3x3 convolution of 5 filters, ReLU, and a classifier (report 000).
 
     Raises InputError for images smaller than 3x3.
@@ -50,7 +51,7 @@ def a1(
 @register_family(first_conv="conv1")
 def a2(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Two 3x3 convolutions of 5 and 7 filters, each with ReLU, and a classifier (report 000).
 
     Raises InputError for images smaller than 5x5.
@@ -61,7 +62,7 @@ def a2(
 @register_family(first_conv="conv1")
 def a1_report002(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """One 5x5 convolution of 4 filters at stride 2, ReLU, and a classifier (report 002).
 
     Raises InputError for images smaller than 5x5.
@@ -72,7 +73,7 @@ def a1_report002(
 @register_family(first_conv="conv1")
 def a2_report002(
     parameters: PublishedParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Convolutions of 4 (5x5) and 12 (3x3) filters at stride 2, and a classifier (report 002).
 
     Raises InputError for images smaller than 9x9.
@@ -85,7 +86,7 @@ def _plain_network(
     image_shape: ImageShape,
     num_classes: int,
     dropout: float,
-) -> "nn.Module":
+) -> nn.Module:
     from torch import nn
 
     from searchlab.models.dropout import SeededDropout

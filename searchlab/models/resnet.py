@@ -1,6 +1,7 @@
 """The family resnet: torchvision's residual networks, from scratch or from trained weights."""
-# No `from __future__ import annotations`: the registry reads the annotations when it registers.
 # torch is imported where a network is built, so that commands on spaces need not wait for it.
+
+from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -45,7 +46,7 @@ class ResnetParameters(FamilyParameters):
     )
 
 
-def finish_resnet(model: "nn.Module", parameters: ResnetParameters) -> None:
+def finish_resnet(model: nn.Module, parameters: ResnetParameters) -> None:
     """Load the weights that ``parameters`` name, except the head's; see ``pretrained``."""
     from searchlab.models.pretrained import fetch_imagenet_weights, load_body, read_weights
 
@@ -60,7 +61,7 @@ def finish_resnet(model: "nn.Module", parameters: ResnetParameters) -> None:
 @register_family(first_conv="conv1", finish=finish_resnet)
 def resnet(
     parameters: ResnetParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
-) -> "nn.Module":
+) -> nn.Module:
     """Residual network of 18, 34 or 50 layers, from scratch or from trained weights.
 
     From scratch, ``init`` sets the weights and images may have any number of channels. Trained
@@ -107,7 +108,7 @@ def resnet(
     return model
 
 
-def _freeze(model: "nn.Module", trainable: str) -> None:
+def _freeze(model: nn.Module, trainable: str) -> None:
     """Freeze everything that ``trainable`` does not name."""
     from searchlab.models.batch_norm import BatchNorm2d
 
