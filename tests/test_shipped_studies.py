@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from searchlab.config.documents import read_yaml
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
 from searchlab.data import describe_dataset
@@ -51,29 +52,47 @@ def test_every_preset_has_a_run_folder_of_its_own(path: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(
-    ("name", "tables"),
-    [
-        ("report-000", {"table 1": 6, "table 2, best": 6}),
-        ("report-001", {"table 1": 5}),
-        ("report-002", {"V-A": 3, "V-B": 3}),
-        (
-            "report-003",
-            {**{f"figure {number}": 4 for number in range(6, 11)}, "figure 11": 5, "figure 12": 2},
-        ),
-        (
-            "report-004",
-            {"table 1": 3, "table 2": 3, "table 3": 3, "section 5.1": 1, "section 6.2": 1},
-        ),
-    ],
-)  # fmt: skip
-def test_every_published_table_is_there_whole(name: str, tables: dict[str, int]) -> None:
+def transcribe() -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Return the second transcription: report, table, row, figure."""
+    return read_yaml(Path(__file__).parent / "fixtures" / "published_figures.yaml").data
+
+
+@pytest.mark.parametrize("name", transcribe())
+def test_every_published_figure_is_the_reports(name: str) -> None:
     published = load_study(STUDIES / f"{name}.yaml").spec.published
     assert published is not None
-    counted: dict[str, int] = {}
+    tables: dict[str, dict[str, dict[str, object]]] = {}
     for row in published.rows:
-        counted[row.table] = counted.get(row.table, 0) + 1
-    assert counted == tables
+        rows = tables.setdefault(row.table, {})
+        assert row.name not in rows, row
+        rows[row.name] = {**row.figures, **row.settings}
+    expected = transcribe()[name]
+    for row in expected["table 1"].values() if name == "report-001" else ():
+        row["seconds_per_epoch"] = row.pop("minutes") * 60 / 50
+    assert tables == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "trials"),
+    [
+        ("report-000", {"A1-HF": "a1/HF", "A1-HT": "a1/HT", "A1-DT": "a1/DT",
+                        "A2-HF": "a2/HF", "A2-HT": "a2/HT", "A2-DT": "a2/DT"}),
+        ("report-003", {"lr 0.001": "2conv1fc/DT", "batch 128": "2conv1fc/DT",
+                        "none": "2conv1fc/DT", "2 conv, 1 FC": "2conv1fc/DT",
+                        "2 FC, 1 conv": "1conv2fc/DT", "all convolutional": "3conv/DT",
+                        "all fully connected": "3fc/DT", "Xavier uniform": "xavier uniform",
+                        "Kaiming normal": "kaiming normal", "batch 256": "batch 256",
+                        **{f"fold {fold}": "lr 0.01" for fold in range(1, 6)}}),
+    ],
+)  # fmt: skip
+def test_a_published_row_stands_beside_the_trial_that_repeats_it(
+    name: str, trials: dict[str, str]
+) -> None:
+    published = load_study(STUDIES / f"{name}.yaml").spec.published
+    assert published is not None
+    found = {row.name: row.trial for row in published.rows if row.name in trials}
+    assert found == trials
+    assert all(row.fold == int(row.name[-1]) for row in published.rows if row.name[:5] == "fold ")
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
 - ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, trials: [trial], num_hidden,
   comparisons: [{question, first, second, difference, interval, p_value, p_adjusted, outcome}],
   published: {source, why, figures: [{table, name, figure, published, ours, std, source, wrong,
-  ours_test, ours_folds, ours_folds_std, difference}]} or null, verdict: {outcome, challenger,
-  incumbent, difference, interval, p_value, num_folds, text, caveat}``; challenger and incumbent
+  ours_test, ours_folds, ours_folds_std, missing, difference}]} or null, verdict: {outcome,
+  challenger, incumbent, difference, interval, p_value, num_folds, text, caveat}``; these two
   are trial numbers, difference and interval are challenger less incumbent in the metric's own
   direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,

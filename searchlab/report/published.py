@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.report.reading import StudyReading
 
-__all__ = ["ComparedFigure", "PublishedComparison", "compare_published"]
+__all__ = ["NOT_RECORDED", "ComparedFigure", "PublishedComparison", "compare_published"]
 
 Measure = Literal["test", "folds"]
+
+NOT_RECORDED = "not recorded"
+"""Ours was measured, but the searchlab that ran the study did not keep it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,8 @@ class ComparedFigure:
 
     Accuracies are in per cent. ``source`` says what ours is measured on; it is ``search`` for a
     setting that was found best. If a metric is not of one fold alone, ``ours_test`` and
-    ``ours_folds`` are both measures of it, one of which is ``ours``.
+    ``ours_folds`` are both measures of it, one of which is ``ours``. ``missing`` says why ours is
+    None, if that is known.
     """
 
     table: str
@@ -45,6 +49,7 @@ class ComparedFigure:
     ours_test: float | None = None
     ours_folds: float | None = None
     ours_folds_std: float | None = None
+    missing: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -97,6 +102,7 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
                     ours_test=_finite(ours.test),
                     ours_folds=_finite(ours.folds),
                     ours_folds_std=_finite(ours.folds_std),
+                    missing=ours.missing,
                 )
             )
         figures.extend(_compare_settings(row, found, reading.spec))
@@ -115,13 +121,14 @@ def _source(figure: str, against: Measure) -> Literal[Measure, "training", "test
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ours:
-    """Our figure; both of its measures if there are two."""
+    """Our figure; both of its measures if there are two, or why it is missing."""
 
     value: float | None = None
     std: float | None = None
     test: float | None = None
     folds: float | None = None
     folds_std: float | None = None
+    missing: str = ""
 
 
 def _our_figure(
@@ -143,7 +150,7 @@ def _our_figure(
     if record is None:
         return _Ours()
     if figure == "train_loss":
-        return _Ours(value=_train_loss(record, row.fold))
+        return _train_loss(record, row.fold, against)
     if figure == "seconds_per_epoch":
         return _Ours(value=_seconds_per_epoch(record, reading.spec))
     if row.fold is not None:
@@ -158,10 +165,19 @@ def _best_of_search(reading: StudyReading) -> TrialRecord | None:
     return next(record for record in reading.records if record.number == best.number)
 
 
-def _train_loss(record: TrialRecord, fold: int | None) -> float | None:
-    if fold is None:
-        return record.train_loss
-    return record.train_losses[fold - 1] if fold <= len(record.train_losses) else None
+def _train_loss(record: TrialRecord, fold: int | None, against: Measure) -> _Ours:
+    """Return the last epoch's loss of the model that the published one is compared with.
+
+    A report's model is trained on all training images unless its row is of folds.
+    """
+    losses = record.train_losses
+    if fold is not None:
+        return _Ours(value=losses[fold - 1]) if fold <= len(losses) else _Ours()
+    if against == "folds":
+        return _Ours(value=statistics.fmean(losses)) if losses else _Ours()
+    if record.full_train_loss is None and record.role != "search":
+        return _Ours(missing=NOT_RECORDED)
+    return _Ours(value=record.full_train_loss)
 
 
 def _seconds_per_epoch(record: TrialRecord, spec: StudySpec) -> float | None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from searchlab.config.metrics import Metric, list_metrics
 from searchlab.report.formatting import MISSING
 from searchlab.report.layout import Column, markdown_table
+from searchlab.report.published import NOT_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +146,14 @@ def _explain(comparison: PublishedComparison) -> str:
         text += " ±: standard deviation over the folds."
     if any(figure.ours_folds is not None and figure.ours_folds_std is None for figure in figures):
         text += " A mean over the folds without ± is of one fold."
-    if any(figure.ours is None for figure in figures):
+    if any(figure.figure == "train_loss" for figure in figures):
+        text += (
+            " training loss: in the last epoch, of the model trained on all training images, or of "
+            "a fold's model if the row is a fold's."
+        )
+    if any(figure.missing == NOT_RECORDED for figure in figures):
+        text += f" {NOT_RECORDED}: the run is of a searchlab that kept only the folds' losses."
+    if any(figure.ours is None and not figure.missing for figure in figures):
         text += f" {MISSING}: not reproduced, or no result."
     why = _one_line(comparison.why)
     return f"{text} {why}" if why else text
@@ -224,6 +232,8 @@ def _name_figure(figure: ComparedFigure, usual: str) -> str:
 def _write_ours(figure: ComparedFigure) -> str:
     if figure.source == "search" and figure.ours is not None:
         return f"{figure.ours:.4g}" if isinstance(figure.ours, float) else str(figure.ours)
+    if figure.missing:
+        return figure.missing
     return _write_spread(figure, figure.ours, figure.std)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from searchlab.config.metrics import get_metric
+from searchlab.config.metrics import Figures, get_metric
 from searchlab.study import trial_record as attr
 from searchlab.study.objective_values import trial_figures
 from searchlab.training.results import EpochResult
@@ -78,7 +78,7 @@ def _collect_figures(results: Mapping[int, EpochResult], *, search_folds: int) -
 
 
 def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
-    """Return each figure's values by fold and epoch, and the seconds of each epoch."""
+    """Return each figure's values by fold and epoch; the full member's and the seconds by epoch."""
     trained = [results[epoch] for epoch in sorted(results) if not results[epoch].diverged]
     curves: dict[str, list[Any]] = {}
     for fold in range(len(trained[0].folds)) if trained else ():
@@ -89,4 +89,17 @@ def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
         for name in epochs[0].validation:
             curve = [round(epoch.validation[name], 6) for epoch in epochs]
             curves.setdefault(get_metric(name).curve_key, []).append(curve)
-    return {**curves, "seconds": [round(result.seconds, 3) for result in trained]}
+    return {
+        **curves,
+        **_full_curves([result.full_training for result in trained]),
+        "seconds": [round(result.seconds, 3) for result in trained],
+    }
+
+
+def _full_curves(epochs: Sequence[Figures | None]) -> dict[str, list[float | None]]:
+    """Return the full member's curves, None in epochs of which its figures were not kept."""
+    names = next((list(known) for known in epochs if known is not None), [])
+    return {
+        f"full_train_{name}": [None if known is None else round(known[name], 6) for known in epochs]
+        for name in names
+    }

@@ -66,7 +66,9 @@ OWN_ATTRIBUTES = (
 )  # fmt: skip
 
 # A system attribute, because the dashboard would print all of it in its tables:
-# {train_loss | train_accuracy | a metric's curve_key: [fold][epoch], seconds: [epoch]}.
+# {train_loss | train_accuracy | a metric's curve_key: [fold][epoch],
+# full_train_loss | full_train_accuracy: [epoch] of the model on all training images, absent from
+# earlier records and None in epochs of earlier checkpoints, seconds: [epoch]}.
 CURVES = "searchlab:curves"
 
 # Likewise: the parameters that a sampler drew alone though it could have seen them with others.
@@ -116,7 +118,8 @@ class TrialRecord:
     ``value`` is the first objective's, ``values`` are all of them. ``figures`` are by metric: those
     of folds are means over the search folds at the best epoch; ``test_figures`` are of the test
     set, which only baselines and finalists meet. ``train_losses`` are those of each fold's model
-    in its last epoch, of which ``train_loss`` is the mean.
+    in its last epoch; ``full_train_loss`` is that of the model on all training images, None if the
+    trial has no such model or its losses were not kept.
     """
 
     number: int
@@ -135,8 +138,8 @@ class TrialRecord:
     figures: Figures
     test_figures: Figures
     values: tuple[float, ...] = ()
-    train_loss: float | None = None
     train_losses: tuple[float, ...] = ()
+    full_train_loss: float | None = None
     plan: str | None = None
     retry_of: int | None = None
     interruptions: Interruptions | None = None
@@ -168,8 +171,8 @@ class TrialRecord:
             error=attrs.get(ERROR),
             figures={m.name: known[m.stored_key] for m in metrics if m.stored_key in known},
             test_figures={m.name: known[m.test_key] for m in metrics if m.test_key in known},
-            train_loss=attrs.get(TRAIN_LOSS),
             train_losses=_last_train_losses(trial),
+            full_train_loss=_last_full_train_loss(trial),
             plan=attrs.get(PLAN),
             retry_of=attrs.get(RETRY_OF),
             interruptions=_read_interruptions(trial),
@@ -190,6 +193,11 @@ def _read_figures(trial: FrozenTrial) -> dict[str, float]:
 def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
     folds = trial.system_attrs.get(CURVES, {}).get("train_loss", ())
     return tuple(losses[-1] for losses in folds if losses)
+
+
+def _last_full_train_loss(trial: FrozenTrial) -> float | None:
+    losses: list[float | None] = trial.system_attrs.get(CURVES, {}).get("full_train_loss", [])
+    return losses[-1] if losses else None
 
 
 def _read_interruptions(trial: FrozenTrial) -> Interruptions | None:

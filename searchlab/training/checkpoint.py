@@ -48,6 +48,7 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
     metadata = {
         **_describe(cohort),
         "history": json.dumps([[asdict(fold) for fold in epoch] for epoch in cohort.history]),
+        "full_history": json.dumps(cohort.full_history),
         "seconds": json.dumps(cohort.seconds),
         "batch_splits": json.dumps(cohort.batch_splits),
     }
@@ -70,6 +71,8 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         cohort.best_weights = {name: value.to(device) for name, value in best.items()}
     history = json.loads(state.metadata["history"])
     cohort.history = [tuple(FoldMetrics(**fold) for fold in epoch) for epoch in history]
+    full_history = json.loads(state.metadata.get("full_history", "[]"))
+    cohort.full_history = full_history or [None] * len(history)  # of an earlier searchlab
     cohort.seconds = json.loads(state.metadata["seconds"])
     cohort.batch_splits = json.loads(state.metadata["batch_splits"])
     return True

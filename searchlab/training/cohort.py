@@ -36,6 +36,8 @@ class Cohort:
         self.full = self._make_member(None) if config.folds.test else None
         self._properties = self._measure("model")
         self.history: list[tuple[FoldMetrics, ...]] = []
+        # The full member's; None if there is none, or in epochs of a checkpoint that lacks them.
+        self.full_history: list[Figures | None] = []
         self.seconds: list[float] = []
         self.batch_splits: list[int] = []  # for every epoch, because memory may run out later
         self.best_weights: dict[str, Tensor] | None = None
@@ -55,11 +57,11 @@ class Cohort:
         epoch = self.epoch + 1
         try:
             folds = tuple(self._run_fold(member, epoch) for member in self.members)
-            if self.full is not None:
-                self.full.train_epoch(epoch)
+            full = None if self.full is None else self.full.train_epoch(epoch)
         except DivergedError:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
         self.history.append(folds)
+        self.full_history.append(full)
         self.seconds.append(time.perf_counter() - start)
         self.batch_splits.append(self.batch_split)
         if self.full is not None and self._best_of_all_folds(self.history) == epoch:
@@ -160,6 +162,7 @@ class Cohort:
             figures={**self._properties, **(self._measure("trial") if done else {})},
             done=done or diverged,
             diverged=diverged,
+            full_training=None if diverged else self.full_history[epoch - 1],
             test=self._meet_test_set() if done else None,
             batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
         )

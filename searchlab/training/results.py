@@ -30,12 +30,14 @@ class EpochResult:
     ``value`` is the objective's metric, the mean over the search folds in this epoch;
     ``best_value`` and ``best_epoch`` give the trial's value so far. ``fold_values`` are the metric
     of every fold at ``fold_epoch``, the epoch at which the mean over all folds was best.
-    ``figures`` describe the network, not images: its properties and, once the trial has trained to
-    its end, metrics measured then. ``test`` has the full member's metrics on the test set, in the
-    last result. ``seconds`` is the time of this epoch. If ``diverged``, the loss was not finite:
-    the figures are those of the previous epoch, and ``folds`` is empty. A ``replayed`` result was
-    trained earlier and comes from a checkpoint. ``batch_split`` is the number of parts in which
-    batches were trained, more than 1 if memory ran out.
+    ``full_training`` has the full member's loss and accuracy on all training images, taken as
+    ``FoldMetrics.training`` is. ``figures`` describe the network, not images: its properties and,
+    once the trial has trained to its end, metrics measured then. ``test`` has the full member's
+    metrics on the test set, in the last result. ``seconds`` is the time of this epoch. If
+    ``diverged``, the loss was not finite: the figures are those of the previous epoch, and
+    ``folds`` is empty. A ``replayed`` result was trained earlier and comes from a checkpoint.
+    ``batch_split`` is the number of parts in which batches were trained, more than 1 if memory ran
+    out.
     """
 
     number: int
@@ -50,6 +52,7 @@ class EpochResult:
     figures: Figures
     done: bool = False
     diverged: bool = False
+    full_training: Figures | None = None
     test: Figures | None = None
     replayed: bool = False
     batch_split: int = 1

@@ -41,7 +41,8 @@ def baseline(**changes: Any) -> TrialRecord:
     fields = {
         "fold_values": (0.9, 0.91, 0.95),
         "test_figures": {"accuracy": 0.87, "loss": 0.375},
-        "train_loss": 0.0625,
+        "train_losses": (0.25, 0.5, 0.75),
+        "full_train_loss": 0.0625,
         "seconds": 64.0,
         "epochs": 8,
     }
@@ -107,6 +108,34 @@ def test_against_the_folds_it_is_their_mean_and_deviation() -> None:
     )
     assert (test.ours, test.std, test.source) == (pytest.approx(87.0), None, "test")
     assert (third.ours, third.std) == (pytest.approx(95.0), None)
+
+
+def test_a_training_loss_is_of_the_model_that_trained_on_as_many_images_as_the_reports() -> None:
+    rows = [
+        row_of("a2/DT", figures={"train_loss": 0.25}),
+        row_of("a2/DT", figures={"train_loss": 0.25}, against="folds"),
+        row_of("a2/DT", figures={"train_loss": 0.25}, against="folds", fold=2),
+    ]
+    of_all, of_folds, of_second = compare(published_spec(rows), baseline()).figures
+    assert [figure.ours for figure in (of_all, of_folds, of_second)] == [0.0625, 0.5, 0.5]
+
+
+def test_a_loss_that_was_not_recorded_is_said_to_be_and_no_folds_loss_stands_in_its_place() -> None:
+    spec = published_spec([row_of("a2/DT", figures={"train_loss": 0.25})])
+    comparison = compare(spec, baseline(full_train_loss=None))
+    [found] = comparison.figures
+    assert (found.ours, found.difference, found.missing) == (None, None, "not recorded")
+    text = " ".join(" ".join(rendered(comparison, 80)).split())
+    assert " training loss 0.25 not recorded " in text
+    assert "0.5" not in text
+    assert "not recorded: the run is of a searchlab that kept only the folds' losses." in text
+    assert "-: not reproduced" not in text
+
+
+def test_the_search_without_a_finalist_has_no_model_of_all_images_to_compare() -> None:
+    spec = published_spec([row_of("search", figures={"train_loss": 0.25})])
+    found = one(spec, make_record(1, value=0.9, train_losses=(0.125,)))
+    assert (found.ours, found.missing) == (None, "")
 
 
 def test_training_losses_of_the_folds() -> None:
@@ -352,6 +381,7 @@ def test_json_has_every_figure_and_its_difference() -> None:
         "ours_test": pytest.approx(87.0),
         "ours_folds": pytest.approx(92.0),
         "ours_folds_std": pytest.approx(2.6457513),
+        "missing": "",
         "difference": pytest.approx(-2.2),
     }
     assert data["figures"][-1]["ours"] == "adam"

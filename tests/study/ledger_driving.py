@@ -115,6 +115,7 @@ def make_result(
             )
             for fold in config.folds.folds
         ),
+        "full_training": {"loss": 0.75 / epoch, "accuracy": value} if config.folds.test else None,
         "value": value,
         "best_value": values[best_epoch],
         "best_epoch": best_epoch,

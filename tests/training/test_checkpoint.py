@@ -70,6 +70,29 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     assert forget_replay(replayed) + [untimed(continued.run_epoch()) for _ in range(2)] == expected
 
 
+def test_a_checkpoint_without_the_full_members_figures_is_continued_without_them(
+    digits: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial()
+    cut = Cohort(trial, digits)
+    cut.run_epoch()
+    saving = files(tmp_path)
+    save = saving.save
+    monkeypatch.setattr(
+        CheckpointFiles,
+        "save",
+        lambda self, epoch, tensors, metadata: save(
+            epoch, tensors, {key: metadata[key] for key in metadata if key != "full_history"}
+        ),
+    )
+    save_checkpoint(cut, files(tmp_path))
+    continued = Cohort(trial, digits)
+    assert load_checkpoint(continued, files(tmp_path))
+    [replayed] = continued.replay()
+    assert replayed.full_training is None
+    assert continued.run_epoch().full_training == cut.run_epoch().full_training
+
+
 def test_a_checkpoint_of_an_earlier_format_is_left_alone(
     digits: TrainingData, tmp_path: Path
 ) -> None:

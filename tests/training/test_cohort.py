@@ -52,6 +52,20 @@ def test_a_loss_objective_takes_the_smallest(digits: TrainingData) -> None:
     assert results[-1].best_value == min(result.value for result in results)
 
 
+def test_the_full_members_training_is_reported_each_epoch_beside_the_folds(
+    digits: TrainingData,
+) -> None:
+    trial = make_trial()
+    assert trial.folds.test
+    results = run_all(Cohort(trial, digits))
+    full = Member(trial, digits, None)
+    expected = [full.train_epoch(epoch) for epoch in range(1, len(results) + 1)]
+    assert [result.full_training for result in results] == expected
+    assert expected != [result.folds[0].training for result in results]
+    search = replace(trial, folds=replace(trial.folds, test=False))
+    assert Cohort(search, digits).run_epoch().full_training is None
+
+
 def test_a_fold_trains_the_same_alone_and_in_company(digits: TrainingData) -> None:
     together = run_all(Cohort(make_trial(), digits))
     alone = FoldPlan(num_folds=5, folds=(0,), search_folds=1)
