@@ -73,10 +73,13 @@ class InputError(SearchlabError, ValueError):
 
 
 class CombinedInputError(InputError):
-    """Several errors found at once, a line each."""
+    """Several errors found at once, a line each; of very many, the first ones."""
 
     def __init__(self, errors: Sequence[InputError]) -> None:
-        super().__init__("\n".join(map(str, errors)))
+        lines = [*map(str, errors[:_MAX_ERRORS])]
+        if more := len(errors) - len(lines):
+            lines.append(f"... and {more:,} more like these")
+        super().__init__("\n".join(lines))
         self.args = (errors,)
         self.errors = tuple(errors)
 
@@ -105,6 +108,7 @@ class InterruptedStudyError(SearchlabError):
 
 
 _MAX_LISTED = 12
+_MAX_ERRORS = 40
 _MAX_SHOWN = 120  # a path fits, an inline space does not
 
 

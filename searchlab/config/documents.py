@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from searchlab.config.text_files import read_text
+from searchlab.config.yaml_loading import FLOAT, MOST_BYTES, load_yaml
 from searchlab.errors import InputError, Location, did_you_mean
 
 __all__ = ["Document", "dump_yaml", "parse_yaml", "read_yaml"]
@@ -101,42 +102,12 @@ class Document:
         return replace(self, data=data, embedded={**self.embedded, (field_name,): part})
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML with the expected scalars: ``1e-4`` is a number, ``on`` and dates are text."""
-
-
 class _Dumper(yaml.SafeDumper):
     """Block style for mappings, flow style for ranges and lists of scalars."""
 
 
-_FLOAT = (
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+"
-        r"|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
-
-# YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), yes/no/on/off as booleans, 010 as 8 and 1:30 as 90.
-# Each has caused errors in configuration formats that kept it.
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag.rpartition(":")[2] not in {"bool", "float", "int", "timestamp"}
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9_]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(*_FLOAT)
 # Text that either dialect would read as a number is written in quotes.
-_Dumper.add_implicit_resolver(*_FLOAT)
+_Dumper.add_implicit_resolver(*FLOAT)
 
 
 def read_yaml(path: Path, *, source: str | None = None) -> Document:
@@ -145,18 +116,12 @@ def read_yaml(path: Path, *, source: str | None = None) -> Document:
     Messages give ``source`` instead of the path.
     """
     source = source or str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("does not exist", where=source) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=source) from error
-    return parse_yaml(text, source=source)
+    return parse_yaml(read_text(path, most_bytes=MOST_BYTES, where=source), source=source)
 
 
 def parse_yaml(text: str, *, source: str) -> Document:
     """Parse a YAML mapping. Duplicate keys, which YAML libraries accept, are an error."""
-    data, lines = _load(text, source)
+    data, lines = load_yaml(text, source)
     if not isinstance(data, dict):
         found = "nothing" if data is None else type(data).__name__
         raise InputError(f"must contain a mapping of fields, got {found}", where=source)
@@ -165,31 +130,7 @@ def parse_yaml(text: str, *, source: str) -> Document:
 
 def parse_scalar_or_tree(text: str, *, source: str) -> Any:
     """Parse one YAML value as written on a command line."""
-    return _load(text, source)[0]
-
-
-def _load(text: str, source: str) -> tuple[Any, dict[Location, int]]:
-    """Read any YAML, and the line of every value in it. Raises ``InputError``."""
-    lines: dict[Location, int] = {}
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return None, lines
-        _record_lines(node, (), lines, source)
-        return loader.construct_document(node), lines
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = source if mark is None else f"{source}:{mark.line + 1}"
-        raise InputError(f"is not valid YAML: {error.problem}", where=place) from error
-    except InputError:
-        raise
-    except (yaml.YAMLError, ValueError) as error:  # forbidden characters, or too many digits
-        reason = str(error).splitlines()[0]
-        raise InputError(f"is not valid YAML: {reason}", where=source) from error
-    except RecursionError:
-        # Deep nesting, or an alias that contains itself.
-        raise InputError("is nested too deeply", where=source) from None
+    return load_yaml(text, source)[0]
 
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
@@ -220,27 +161,6 @@ _Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(tuple, lambda dumper, data: _represent_list(dumper, list(data)))
 _Dumper.add_representer(dict, _represent_dict)
-
-
-def _record_lines(
-    node: yaml.Node, location: Location, lines: dict[Location, int], source: str
-) -> None:
-    lines.setdefault(location, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise InputError(
-                    "appears twice", where=f"{source}:{key.start_mark.line + 1}: {name}",
-                    remedy="Keep one",
-                )  # fmt: skip
-            seen.add(name)
-            lines[(*location, name)] = key.start_mark.line + 1
-            _record_lines(value, (*location, name), lines, source)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _record_lines(item, (*location, index), lines, source)
 
 
 def _copy_tree(value: Any) -> Any:

@@ -79,10 +79,12 @@ class Choice(RootModel[Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]])
     def _check(cls, value: tuple[Value, ...]) -> tuple[Value, ...]:
         if not value:
             raise InputError("must name at least one value")
-        for index, item in enumerate(value):
+        seen: set[Scalar] = set()
+        for item in value:
             # 1, 1.0 and true are equal to Python and to Optuna, so they are one choice.
-            if item in value[:index]:
+            if item in seen:
                 raise InputError(f"must name each value once, got {item!r} twice")
+            seen.add(item)
         return value
 
     def contains(self, value: Scalar) -> bool:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from searchlab.config.text_files import read_text
 from searchlab.errors import InputError
 
 __all__ = [
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 ENTRY_POINTS = "searchlab.plugins"
 """The group of entry points by which installed packages are plugins without being named."""
 
+_MOST_BYTES = 8 * 2**20  # of a file; what is longer is no source code
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -124,16 +126,13 @@ def load_sources(sources: Mapping[str, str | None]) -> None:
 
 
 def _read(reference: str) -> str:
-    try:
-        return Path(reference).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not Path(reference).exists():
         raise InputError(
             "does not exist",
             where=f"plugin {reference}",
             remedy="Correct the path: --plugin, or `plugins` in the study file",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=f"plugin {reference}") from error
+        )
+    return read_text(Path(reference), most_bytes=_MOST_BYTES, where=f"plugin {reference}")
 
 
 def _import(reference: str, source: str | None) -> None:

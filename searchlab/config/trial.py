@@ -112,7 +112,10 @@ class TrialConfig:
 
         Raises ``ValueError``, such as pydantic's ``ValidationError``, for anything else.
         """
-        data = json.loads(text)
+        try:
+            data = json.loads(text)
+        except RecursionError:
+            raise ValueError("is nested too deeply") from None
         if isinstance(data, dict) and "settings" not in data and "optimizer" in data:
             data = gather_settings(data)
         return _adapter().validate_python(data)

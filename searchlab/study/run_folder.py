@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchlab.config.documents import dump_yaml
+from searchlab.config.documents import dump_yaml, parse_yaml
 from searchlab.config.loading import StudyFile, load_study
 from searchlab.errors import InputError, did_you_mean
 from searchlab.study.storage.opening import sqlite_url
@@ -71,11 +71,16 @@ class RunFolder:
         return load_study(self.study_file, overrides)
 
     def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
-        """Write the study, and the storage if it is not the embedded one, each file at once."""
+        """Write the study, and the storage if it is not the embedded one, each file at once.
+
+        Raises InputError if the study, with its space inline, is too large to be read again.
+        """
+        text = dump_yaml(data)
+        parse_yaml(text, source=self.study_file.name)
         self.path.mkdir(parents=True, exist_ok=True)
         if storage_url is not None:
             self.note_storage(storage_url)
-        _replace(self.study_file, dump_yaml(data))
+        _replace(self.study_file, text)
 
     def note_storage(self, storage_url: str) -> None:
         """Write which storage has the study from now on, without a password."""

@@ -112,6 +112,18 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert message.startswith(f"plugin {tmp_path / 'gone.py'} does not exist. Correct the path")
 
 
+def test_a_file_with_a_byte_order_mark_is_imported(tmp_path: Path, counter: None) -> None:
+    (tmp_path / "marked.py").write_text("NAME = 'Größe'\n", encoding="utf-8-sig")
+    load_plugins([str(tmp_path / "marked.py")])
+
+
+def test_a_file_in_another_encoding_is_told_to_be_saved_as_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text("NAME = 'Größe'\n", encoding="latin-1")
+    assert "is not UTF-8 text (byte 0xf6 in line 1). Save it as UTF-8" in refusal(
+        tmp_path / "old.py"
+    )
+
+
 def test_a_syntax_error_is_named_with_its_line(tmp_path: Path) -> None:
     message = refusal(write(tmp_path, "broken.py", "x = 1\ndef f(:\n"))
     assert message.startswith(
