@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+from searchlab.control_characters import escape_line
+
 __all__ = [
     "CombinedInputError",
     "InfrastructureError",
@@ -60,6 +62,7 @@ class InputError(SearchlabError, ValueError):
 
     def __str__(self) -> str:
         where = self.where if isinstance(self.where, str) else ".".join(map(str, self.where))
+        where = escape_line(where)  # a file's name may hold a line end
         message = f"{where} {self.rule}" if where else self.rule
         if self.found is not ...:
             message += f", got {_shorten(repr(self.found))}"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from searchlab.cli.terminal import make_console
+
 if TYPE_CHECKING:
     from searchlab.study.transfer.copying import CopyProgress
 
@@ -25,7 +27,6 @@ def copy_progress() -> Iterator[CopyProgress | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -40,7 +41,7 @@ def copy_progress() -> Iterator[CopyProgress | None]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("copy", total=None)
 
         def show(done: int, total: int) -> None:

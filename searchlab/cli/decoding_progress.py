@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from searchlab.cli.terminal import drawing_stream
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,7 @@ _LINE_SECONDS = 10.0
 
 def make_decoding_progress(quiet: bool) -> Progress | None:
     """Return a progress line for the decoding on stderr, or None if ``quiet``."""
-    return None if quiet else DecodingProgress(sys.stderr)
+    return None if quiet else DecodingProgress(drawing_stream(sys.stderr))
 
 
 class DecodingProgress:

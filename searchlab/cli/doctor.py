@@ -15,6 +15,7 @@ from searchlab.cli.options import (
     StorageOption,
     examples,
 )
+from searchlab.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from searchlab.doctor.checks import Check
@@ -83,22 +84,18 @@ def _diagnose(
 
 
 def _print_environment(checks: list[Check], *, as_json: bool) -> None:
-    from rich.console import Console
-
     from searchlab.doctor.diagnosis_text import environment_data, print_environment
 
     if as_json:
         typer.echo(json.dumps(environment_data(checks), indent=2))
     else:
-        print_environment(Console(), checks)
+        print_environment(make_console(), checks)
 
 
 def _print_diagnosis(diagnosis: Diagnosis, *, as_json: bool) -> None:
-    from rich.console import Console
-
     from searchlab.doctor.diagnosis_text import diagnosis_data, print_diagnosis
 
     if as_json:
         typer.echo(json.dumps(diagnosis_data(diagnosis), indent=2))
     else:
-        print_diagnosis(Console(), diagnosis)
+        print_diagnosis(make_console(), diagnosis)

@@ -27,6 +27,7 @@ from searchlab.cli import (
 )
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
+from searchlab.cli.terminal import escaped_output, show_traceback
 from searchlab.errors import InterruptedStudyError, SearchlabError
 
 __all__ = ["app", "main"]
@@ -95,11 +96,18 @@ def configure(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an expected error is one message on stderr, no traceback."""
-    try:
-        app(arguments, prog_name="searchlab")
-    except InterruptedStudyError as stop:
-        typer.echo(str(stop), err=True)
-        sys.exit(stop.exit_code)
-    except SearchlabError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    sys.excepthook = show_traceback
+    with escaped_output():
+        try:
+            app(arguments, prog_name="searchlab")
+        except InterruptedStudyError as stop:
+            _tell(str(stop))
+            sys.exit(stop.exit_code)
+        except SearchlabError as error:
+            _tell(f"error: {error}")
+            sys.exit(error.exit_code)
+
+
+def _tell(message: str) -> None:
+    # Not by typer.echo, which removes from a message what looks like a colour.
+    sys.stderr.write(f"{message}\n")

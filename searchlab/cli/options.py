@@ -39,7 +39,12 @@ COMMAND_GROUP: _GroupSettings = {
     # Rich would double the time of --help and rewrap the examples.
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    "context_settings": {
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        # Else click removes what looks like a colour from names, before it can be escaped.
+        "color": True,
+    },
 }
 """Settings of every ``typer.Typer`` of the command line."""
 

@@ -6,18 +6,20 @@ import atexit
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from searchlab.cli.terminal import make_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
+from searchlab.report.layout import plain_text, say
 from searchlab.study.callbacks import NullCallback, StudyCallback
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.text import Text
 
     from searchlab.config.trial import Role
     from searchlab.study.callbacks import ProgressSnapshot, RoleCounts, TrialEnd
@@ -42,7 +44,7 @@ class LiveProgress(StudyCallback):
     """A panel that is redrawn four times a second, however fast events come."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or make_console(stderr=True)
         self._live: Live | None = None
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
@@ -53,7 +55,7 @@ class LiveProgress(StudyCallback):
 
     def announce(self, message: str) -> None:
         """Print the message above the panel."""
-        self._console.print(Text(message))
+        say(self._console, message)
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot for the next redraw."""
@@ -63,7 +65,7 @@ class LiveProgress(StudyCallback):
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot, and print a failure above the panel."""
         if end.state == "FAIL":
-            self._console.print(Text(f"{_name(end)} failed: {end.reason or 'unknown'}", "red"))
+            say(self._console, f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
         self.advance(snapshot)
 
     def close(self, snapshot: ProgressSnapshot) -> None:
@@ -136,7 +138,7 @@ class _Panel:
         parts: list[RenderableType] = [_title(snapshot), _stage_bars(snapshot)]
         if snapshot.running:
             parts.append(_running_table(snapshot))
-        parts.append(Text(_compare_best(snapshot), overflow="ellipsis", no_wrap=True))
+        parts.append(plain_text(_compare_best(snapshot), overflow="ellipsis", no_wrap=True))
         yield Group(*parts)
 
 
@@ -144,7 +146,7 @@ def _title(snapshot: ProgressSnapshot) -> Text:
     times = f"  {format_duration(snapshot.elapsed_seconds)} elapsed"
     if snapshot.remaining_seconds is not None:
         times += f", about {format_duration(snapshot.remaining_seconds)} left"
-    title = Text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
+    title = plain_text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
     title.append(times, "not bold")
     if snapshot.stopping:
         title.append("  stopping: waiting for running trials", "not bold yellow")
@@ -156,10 +158,10 @@ def _stage_bars(snapshot: ProgressSnapshot) -> Table:
     for role, counts in snapshot.counts.items():
         is_current = role == snapshot.stage
         grid.add_row(
-            Text(_STAGES[role], "bold" if is_current else "dim"),
+            plain_text(_STAGES[role], "bold" if is_current else "dim"),
             ProgressBar(total=max(counts.total, 1), completed=counts.ended, width=24),
-            Text(f"{counts.ended}/{counts.total}"),
-            Text(_describe_counts(counts), "dim"),
+            plain_text(f"{counts.ended}/{counts.total}"),
+            plain_text(_describe_counts(counts), "dim"),
         )
     return grid
 
@@ -179,14 +181,14 @@ def _running_table(snapshot: ProgressSnapshot) -> RenderableType:
     for trial in shown:
         models = "1 model" if trial.num_models == 1 else f"{trial.num_models} models"
         grid.add_row(
-            Text(f"  #{trial.number}"),
-            Text(trial.label),
-            Text(f"epoch {trial.epoch}/{trial.num_epochs}"),
-            Text(models, "dim"),
-            Text(format_value(snapshot.metric, trial.value)),
+            plain_text(f"  #{trial.number}"),
+            plain_text(trial.label),
+            plain_text(f"epoch {trial.epoch}/{trial.num_epochs}"),
+            plain_text(models, "dim"),
+            plain_text(format_value(snapshot.metric, trial.value)),
         )
     hidden = len(snapshot.running) - len(shown)
-    return Group(grid, Text(f"  and {hidden} more", "dim")) if hidden else grid
+    return Group(grid, plain_text(f"  and {hidden} more", "dim")) if hidden else grid
 
 
 def _compare_best(snapshot: ProgressSnapshot) -> str:

@@ -18,6 +18,7 @@ from searchlab.cli.options import (
     StorageOption,
     examples,
 )
+from searchlab.control_characters import escape_line
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def export(
     typer.echo(f"Exported {describe_copy(exported.copy)}")
     typer.echo(f"File: {file} ({exported.num_artifacts} models, {exported.num_bytes:,} bytes)")
     for path in exported.left_out:
-        typer.echo(f"skipped (not a model file): {path}", err=True)
+        typer.echo(f"skipped (not a model file): {escape_line(str(path))}", err=True)
 
 
 def import_(
@@ -168,7 +169,7 @@ def delete(
         return
     typer.echo(f"Deleted {gone.study}")
     for path in gone.left:
-        typer.echo(f"kept (not written by searchlab): {path}", err=True)
+        typer.echo(f"kept (not written by searchlab): {escape_line(str(path))}", err=True)
 
 
 def _find(run: str, runs_dir: Path | None) -> RunFolder:

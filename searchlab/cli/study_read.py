@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from searchlab.cli.options import JsonOption, RunArgument, RunsDirOption, StorageOption, examples
+from searchlab.cli.terminal import make_console
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,8 +46,6 @@ def list_studies(
     runs_dir: RunsDirOption = None, storage: StorageOption = None, as_json: JsonOption = False
 ) -> None:
     """List the studies in a runs folder, latest first."""
-    from rich.console import Console
-
     from searchlab.report.json_output import summaries_data
     from searchlab.report.summary import summarise_run
     from searchlab.report.tables import print_summaries
@@ -57,7 +56,7 @@ def list_studies(
     if as_json:
         _print_json(summaries_data(summaries))
     elif summaries:
-        print_summaries(Console(), summaries)
+        print_summaries(make_console(), summaries)
     else:
         typer.echo(f"No studies in {folder}/. Start one with: searchlab study run STUDY.yaml")
 
@@ -80,13 +79,11 @@ def show_status(
     if as_json:
         _print_json(status_data(reading, status, best, resume))
         return
-    from rich.console import Console
-
     from searchlab.report.tables import describe_figures, print_status
     from searchlab.study.storage.urls import hide_password
 
     typer.echo(f"{reading.spec.name}: {status.state}")
-    print_status(Console(), status)
+    print_status(make_console(), status)
     if best is not None:
         typer.echo("best: " + "\n  ".join(describe_figures(best, reading.metrics)))
     typer.echo(f"run: {reading.run.path}")
@@ -151,8 +148,6 @@ def print_board(
     as_markdown: bool = False,
 ) -> None:
     """Print a study's leaderboard, verdict and comparisons, as ``study run`` does at its end."""
-    from rich.console import Console
-
     from searchlab.report.board_table import board_markdown, print_leaderboard
     from searchlab.report.comparisons import (
         compare_baselines,
@@ -178,7 +173,7 @@ def print_board(
         parts += [published_markdown(published)] if published else []
         typer.echo("\n".join(parts), nl=False)
         return
-    console = Console()
+    console = make_console()
     print_leaderboard(console, board, verdict)
     if compared:
         console.print()
@@ -215,4 +210,4 @@ def _resume_command(reading: StudyReading, storage: str | None) -> str:
 
 
 def _print_json(data: object) -> None:
-    typer.echo(json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False))
+    typer.echo(json.dumps(data, indent=2, allow_nan=False))

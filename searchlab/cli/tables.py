@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 import typer
 
+from searchlab.cli.terminal import make_console
+from searchlab.control_characters import escape_line
+
 __all__ = ["print_table"]
 
 
@@ -15,7 +18,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if sys.stdout.isatty():
         _print_rich(headers, rows)
         return
-    lines = [list(headers), *map(list, rows)]
+    lines = [[escape_line(cell) for cell in line] for line in (headers, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -24,13 +27,13 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _print_rich(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
+
+    from searchlab.report.layout import plain_text
 
     table = Table(box=box.SIMPLE_HEAD)
     for header in headers:
         table.add_column(header, overflow="fold")  # rather than cut off with an ellipsis
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # as Text: [32] is not markup
-    Console().print(table)
+        table.add_row(*(plain_text(cell) for cell in row))
+    make_console().print(table)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from searchlab.doctor.diagnosis import RULES, Diagnosis
-from searchlab.report.layout import say
+from searchlab.report.layout import plain_text, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,10 +53,11 @@ def print_environment(console: Console, checks: Sequence[Check]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in checks:
-        text = Text(check.text)
+        text = plain_text(check.text)
         if check.remedy is not None:
-            text.append(f"\n{check.remedy}", style="italic")
-        table.add_row(Text(check.status, style=_STYLES[check.status]), Text(check.name), text)
+            text.append("\n").append(plain_text(check.remedy, style="italic"))
+        status = plain_text(check.status, style=_STYLES[check.status])
+        table.add_row(status, plain_text(check.name), text)
     console.print(table)
     num_problems = sum(check.status == "problem" for check in checks)
     num_warnings = sum(check.status == "warning" for check in checks)
@@ -80,11 +80,12 @@ def print_diagnosis(console: Console, diagnosis: Diagnosis) -> None:
 
 def _print_finding(console: Console, finding: Finding) -> None:
     style = _STYLES[finding.severity]
-    console.print(Text.assemble((finding.severity, style), "  ", (finding.rule, "bold")))
+    heading = plain_text(finding.severity, style).append("  ").append(finding.rule, "bold")
+    console.print(heading)
     for text, style in ((finding.message, ""), (finding.remedy, "italic")):
-        console.print(Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 4)))
+        console.print(Padding(plain_text(text, style=style, overflow="fold"), (0, 0, 0, 4)))
     if finding.command is not None:  # on one line however long, so that it can be copied
-        console.print(Text(f"      {finding.command}"), soft_wrap=True)
+        console.print(plain_text(f"      {finding.command}"), soft_wrap=True)
 
 
 def _say_counts(num_problems: int, num_warnings: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from searchlab.control_characters import escape_controls
 from searchlab.errors import SearchlabError
 
 __all__ = ["StopRequest", "stop_on_signals"]
@@ -80,7 +81,7 @@ class StopRequest:
 
 
 def _end_process(exit_code: int, last_words: str) -> None:
-    text = f"\n{last_words} The study can be resumed.\n"
+    text = escape_controls(f"\n{last_words} The study can be resumed.\n")
     os.write(sys.stderr.fileno(), text.encode(errors="replace"))
     os._exit(exit_code)
 

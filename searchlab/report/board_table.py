@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from searchlab.config.metrics import Metric, get_metric
 from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
-from searchlab.report.layout import Column, make_table, markdown_table, say
+from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +28,7 @@ def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) ->
     table = make_table(_board_columns(board, beside))
     for row in board.rows:
         style = "bold" if row.rank == 1 else "" if row.rank else "dim"
-        table.add_row(*(Text(cell) for cell in _board_cells(board, row, beside)), style=style)
+        table.add_row(*(plain_text(cell) for cell in _board_cells(board, row, beside)), style=style)
     say(console, _title(board), style="bold")
     console.print(table)
     if board.num_hidden:
@@ -121,7 +119,7 @@ def _print_further(console: Console, board: Leaderboard, further: Sequence[_Furt
     for row in board.rows:
         cells = [one.cell(row) for one in further]
         if any(cell != MISSING for cell in cells):
-            table.add_row(*(Text(cell) for cell in (f"#{row.number}", row.label, *cells)))
+            table.add_row(*(plain_text(cell) for cell in (f"#{row.number}", row.label, *cells)))
     say(console, "further metrics", style="bold")
     console.print(table)
 

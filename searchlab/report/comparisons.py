@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from searchlab.analysis.comparison import Comparison, compare_folds
 from searchlab.report.formatting import MISSING, format_value
-from searchlab.report.layout import Column, make_table, markdown_table, say
+from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -123,9 +121,9 @@ def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -
     before = ""
     for pair in compared:
         if pair.question != before:
-            table.add_row(Text(pair.question, style="bold"))
+            table.add_row(plain_text(pair.question, style="bold"))
             before = pair.question
-        table.add_row(*(Text(cell) for cell in _cells(pair)))
+        table.add_row(*(plain_text(cell) for cell in _cells(pair)))
     console.print(table)
     say(console, _EXPLANATION, style="dim")
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from searchlab.control_characters import escape_controls, escape_line
 
-__all__ = ["Column", "make_table", "markdown_table", "say"]
+if TYPE_CHECKING:
+    from rich.console import Console, OverflowMethod
+
+__all__ = ["Column", "make_table", "markdown_table", "plain_text", "say"]
 
 Column = tuple[str, Literal["left", "right"]]
 
@@ -28,9 +30,23 @@ def make_table(columns: Sequence[Column]) -> Table:
     return table
 
 
+def plain_text(
+    text: str,
+    style: str = "",
+    *,
+    overflow: OverflowMethod | None = None,
+    no_wrap: bool | None = None,
+) -> Text:
+    """Return a line for rich that is neither markup nor able to steer the terminal.
+
+    Names, paths and what a record holds may look like markup, and may hold control characters.
+    """
+    return Text(escape_line(text), style, overflow=overflow, no_wrap=no_wrap)
+
+
 def say(console: Console, text: str, *, style: str = "") -> None:
-    """Print text as it is, because names and paths may look like rich's markup."""
-    console.print(Text(text, style=style))
+    """Print text as ``plain_text`` makes it, with its line ends."""
+    console.print(Text(escape_controls(text), style=style))
 
 
 def markdown_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
@@ -42,4 +58,4 @@ def markdown_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> 
 
 
 def _escape(cell: str) -> str:
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
+    return escape_line(cell).replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 from searchlab.config.metrics import Metric, list_metrics
 from searchlab.report.formatting import MISSING
-from searchlab.report.layout import Column, markdown_table
+from searchlab.report.layout import Column, markdown_table, plain_text
 from searchlab.report.published import NOT_RECORDED
 
 if TYPE_CHECKING:
@@ -72,14 +71,14 @@ def print_published(console: Console, comparison: PublishedComparison) -> None:
     widths = [max(map(len, columns[index])) for index in kept]
     taken = sum(widths[1:]) + len(kept) - 1 + _INDENT
     widths[0] = min(widths[0], max(_LEAST_NAME, console.width - taken))
-    console.print(Text(f"published: {comparison.source}", style="bold"))
+    console.print(plain_text(f"published: {comparison.source}", style="bold"))
     _print_rows(console, [titles], kept, widths, style="bold")
     for title, group in _group(lines):
-        console.print(Text(title, style="bold"))
+        console.print(plain_text(title, style="bold"))
         _print_rows(console, [line.cells for line in group], kept, widths)
-    console.print(Text(_explain(comparison), style="dim"))
+    console.print(plain_text(_explain(comparison), style="dim"))
     for text, number in notes.items():
-        console.print(Text(f"({number}) {text}"))
+        console.print(plain_text(f"({number}) {text}"))
 
 
 def _print_rows(
@@ -96,7 +95,7 @@ def _print_rows(
         # A narrow terminal folds long names; figures are never cut.
         table.add_column(justify=_JUSTIFY[column], width=width, overflow="fold", no_wrap=column > 0)
     for row in rows:
-        table.add_row(*(Text(row[column]) for column in kept))
+        table.add_row(*(plain_text(row[column]) for column in kept))
     console.print(Padding(table, (0, 0, 0, _INDENT), expand=False))
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
-from searchlab.report.layout import make_table, say
+from searchlab.report.layout import make_table, plain_text, say
 from searchlab.report.leaderboard import list_further_metrics
 
 if TYPE_CHECKING:
@@ -73,7 +71,7 @@ def print_summaries(console: Console, summaries: Sequence[StudySummary]) -> None
             best = f"{_headline(item.metric, item.best)} {item.best.title}"
         table.add_row(
             *(
-                Text(cell)
+                plain_text(cell)
                 for cell in (
                     item.name,
                     item.dataset,
