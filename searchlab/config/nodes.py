@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Protocol, cast
 
 from pydantic import BeforeValidator, RootModel, field_validator, model_validator
@@ -12,7 +13,7 @@ from searchlab.config.trial import Scalar
 from searchlab.config.validation import Number, Spec, Value, to_tuple
 from searchlab.errors import InputError
 
-__all__ = ["Choice", "Fixed", "Range", "Suggester", "write_value"]
+__all__ = ["Choice", "Fixed", "Range", "Suggester", "at_step", "write_value"]
 
 
 class Suggester(Protocol):
@@ -90,6 +91,10 @@ class Choice(RootModel[Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]])
     def contains(self, value: Scalar) -> bool:
         """Return whether ``value`` is one of the choices."""
         return any(_same(value, item) for item in self.root)
+
+    def settle(self, value: Scalar) -> Scalar:
+        """Return a value that the list contains in the type in which the list has it."""
+        return next(item for item in self.root if _same(item, value))
 
     def count(self) -> int:
         """Count the choices."""
@@ -170,6 +175,15 @@ class Range(Spec):
             return False
         return self.step is None or self._is_on_step(value, self.step)
 
+    def settle(self, value: Scalar) -> Scalar:
+        """Return a value that the range contains as people write it: 0.3, not 0.1 + 2 * 0.1."""
+        assert not isinstance(value, str), value
+        if self.is_int:
+            return int(value)
+        if self.step is None:
+            return float(value)
+        return at_step(value, low=self.low, high=self.high, step=self.step)
+
     def _is_on_step(self, value: float, step: float) -> bool:
         steps = (value - self.low) / step
         # Both the division and the ends themselves are rounded.
@@ -189,11 +203,14 @@ class Range(Spec):
         count = self.count()
         if count is None or self.step is None:
             return None
-        # Rounding may move the last one past high: 0.1 + 2 * 0.1 > 0.3.
-        return (
-            *(float(self.low + index * self.step) for index in range(count - 1)),
-            float(self.high),
-        )
+        return tuple(self.value_at(index) for index in range(count))
+
+    def value_at(self, index: int) -> Scalar:
+        """Return the value that many steps above ``low``, of a range that has steps."""
+        step = self.step or 1
+        if self.is_int:
+            return int(self.low) + index * int(step)
+        return at_step(self.low + index * step, low=self.low, high=self.high, step=step)
 
     def ends(self) -> tuple[Scalar, ...]:
         """Return the values that decide whether the range is admissible."""
@@ -216,7 +233,8 @@ class Range(Spec):
         if self.is_int:
             step = int(self.step or 1)
             return trial.suggest_int(name, int(self.low), int(self.high), step=step, log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        value = trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        return self.settle(value)  # it may have been asked for by another program
 
     def describe(self) -> tuple[str, str]:
         """Return the kind of parameter, and its ends as text: ``0.0001 to 0.1, log``."""
@@ -234,9 +252,24 @@ class Range(Spec):
         else:
             value = _mix(self.low, self.high, fraction)
         if self.step is not None:
-            value = self.low + round((value - self.low) / self.step) * self.step
+            return self.value_at(round((value - self.low) / self.step))
         value = min(max(value, self.low), self.high)
-        return round(value) if self.is_int else float(value)
+        if self.is_int:
+            return round(value)
+        # Rounded, because exp(log(0.001)) is 0.0010000000000000002.
+        return min(max(float(f"{value:.12g}"), float(self.low)), float(self.high))
+
+
+def at_step(value: float, *, low: float, high: float, step: float) -> float:
+    """Return the value of a stepped range that is nearest to ``value``, as people write it.
+
+    The steps are decimal numbers, as in the file: 0.1 and two steps of 0.1 are 0.3, although the
+    sum of the floats is 0.30000000000000004.
+    """
+    index = round((value - low) / step)
+    if index == round((high - low) / step):
+        return float(high)
+    return float(Decimal(repr(low)) + index * Decimal(repr(step)))
 
 
 def _mix(low: float, high: float, fraction: float) -> float:

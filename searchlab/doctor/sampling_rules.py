@@ -118,8 +118,8 @@ def find_duplicates(evidence: Evidence) -> Iterator[Finding]:
     if SAMPLERS[evidence.spec.search.sampler].planned:
         return
     groups: dict[str, list[int]] = defaultdict(list)
-    for _, trial in evidence.search:
-        groups[json.dumps(trial.params, sort_keys=True)].append(trial.number)
+    for record, _ in evidence.search:
+        groups[json.dumps(record.params, sort_keys=True)].append(record.number)
     repeats = sorted(number for numbers in groups.values() for number in numbers[1:])
     if repeats:
         again = "repeats" if len(repeats) == 1 else "repeat"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import Figures, list_metrics
+from searchlab.study.recorded_values import params_of
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -162,7 +163,7 @@ class TrialRecord:
             scheme=attrs.get(SCHEME, "DT"),
             value=value,
             values=tuple(trial.values or ()),
-            params=dict(trial.params),
+            params=params_of(trial),
             fold_values=tuple(attrs.get(FOLD_VALUES, ())),
             finalist_of=attrs.get(FINALIST_OF),
             epochs=attrs.get(EPOCHS, len(trial.intermediate_values)),

@@ -13,6 +13,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from searchlab.config.nodes import Choice
 from searchlab.config.seeds import derive_seed
 from searchlab.config.space import EachLayer, SpaceSpec
+from searchlab.study.recorded_values import params_of
 from searchlab.study.space.points import suggest
 from searchlab.study.space.study_space import SpecSpace
 
@@ -77,7 +78,7 @@ def test_every_sampled_point_lies_in_its_space(parameters: dict[str, Any], seed:
         point = suggest(trial, space)
         _assert_lies_in(space, point)
         searched = {name: value for name, value in point.items() if name in trial.params}
-        assert searched == trial.params
+        assert searched == params_of(trial)
 
 
 def test_parameters_are_named_by_their_place() -> None:

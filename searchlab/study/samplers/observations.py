@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from searchlab.study.recorded_values import params_of
 from searchlab.study.space.points import Point
 from searchlab.study.trial_record import STOP_REASON
 
@@ -49,7 +50,7 @@ def observe(study: Study) -> list[Observation]:
     return [
         Observation(
             number=trial.number,
-            point=dict(trial.params),
+            point=params_of(trial),
             losses=worst if losses is None else losses,
             system_attrs=trial.system_attrs,
         )
@@ -60,7 +61,7 @@ def observe(study: Study) -> list[Observation]:
 def running_points(study: Study, trial: FrozenTrial) -> list[Point]:
     """Return the points of the other trials that are being trained now."""
     return [
-        dict(other.params)
+        params_of(other)
         for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         if other.number != trial.number and other.params
     ]
@@ -72,7 +73,7 @@ def known_points(study: Study, trial: FrozenTrial, names: Collection[str]) -> li
     Failed ones count: the same point would fail again.
     """
     return [
-        {name: value for name, value in other.params.items() if name in names}
+        {name: value for name, value in params_of(other).items() if name in names}
         for other in study.get_trials(deepcopy=False)
         if other.number != trial.number and other.params
     ]

@@ -11,6 +11,7 @@ from optuna.samplers import BaseSampler
 
 from searchlab.config.seeds import derive_seed
 from searchlab.study.optuna_internals import storage_of, trial_id_of
+from searchlab.study.recorded_values import as_written
 from searchlab.study.samplers.searched_trials import SearchedTrials
 from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED
 
@@ -77,7 +78,8 @@ class StudySampler(BaseSampler):
             self.infer_relative_search_space(study, trial)
         assert self._joint is not None
         _, searched, joint = self._joint
-        return joint.sample_relative(searched, trial, self._trials.to_searched(search_space))
+        drawn = joint.sample_relative(searched, trial, self._trials.to_searched(search_space))
+        return {name: as_written(value, search_space[name]) for name, value in drawn.items()}
 
     def sample_independent(
         self,
@@ -94,7 +96,7 @@ class StudySampler(BaseSampler):
         if self._is_needless is not None and self._is_needless(searched, param_name):
             self._note_alone(study, trial, param_name)
         sampler = self._derive(trial.number, param_name)
-        return sampler.sample_independent(searched, trial, param_name, node)
+        return as_written(sampler.sample_independent(searched, trial, param_name, node), node)
 
     def _note_alone(self, study: Study, trial: FrozenTrial, param_name: str) -> None:
         if param_name not in self.needlessly_alone:

@@ -29,11 +29,7 @@ def from_unit(node: Choice | Range, fraction: float) -> Scalar:
     if count is None:
         value = node.low * (1 - fraction) + node.high * fraction
         return float(min(max(value, node.low), node.high))
-    index = _bin(fraction, count)
-    if node.is_int:
-        return int(node.low) + index * int(node.step or 1)
-    assert node.step is not None
-    return float(node.high) if index == count - 1 else float(node.low + index * node.step)
+    return node.value_at(_bin(fraction, count))
 
 
 def to_unit(node: Choice | Range, value: Scalar) -> float:

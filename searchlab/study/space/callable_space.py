@@ -144,7 +144,7 @@ class _Proxy:
         if self._skips(name, node):
             return float(self._choose(name, node))
         assert self._trial is not None
-        return self._trial.suggest_float(name, low, high, step=step, log=log)
+        return float(node.settle(self._trial.suggest_float(name, low, high, step=step, log=log)))
 
     def _skips(self, name: str, node: Choice | Range) -> bool:
         self.nodes[name] = node

@@ -119,7 +119,7 @@ def reference_point(space: SpaceSpec, given: Point) -> Point:
                 raise InputError(
                     "must lie in the space", where=("search", "reference", name), found=value
                 )
-            return value
+            return node.settle(value)
         return node.middle()
 
     point = walk(space, choose)

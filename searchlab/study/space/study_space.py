@@ -159,9 +159,7 @@ def _require_in_space(
             found=value,
             remedy=f"Baselines are points of the space: set {setting}, or widen the space's {name}",
         )
-    if isinstance(node, Choice):  # Optuna compares choices with their own types
-        return next(item for item in node.root if item == value)
-    return value
+    return node.settle(value)  # Optuna compares choices with their own types
 
 
 def _compare(
