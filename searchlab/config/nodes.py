@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Protocol, TypeGuard, cast
 
 from pydantic import BeforeValidator, RootModel, field_validator, model_validator
 
@@ -96,6 +96,15 @@ class Choice(RootModel[Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]])
         """Return a value that the list contains in the type in which the list has it."""
         return next(item for item in self.root if _same(item, value))
 
+    def nearest(self, value: Scalar) -> Scalar:
+        """Return the choice that is nearest to a value; the first if there is no telling."""
+        if self.contains(value):
+            return self.settle(value)
+        numbers = [item for item in self.root if _is_number(item)]
+        if not _is_number(value) or len(numbers) < len(self.root):
+            return self.root[0]
+        return min(numbers, key=lambda item: abs(item - value))
+
     def count(self) -> int:
         """Count the choices."""
         return len(self.root)
@@ -184,6 +193,15 @@ class Range(Spec):
             return float(value)
         return at_step(value, low=self.low, high=self.high, step=self.step)
 
+    def nearest(self, value: Scalar) -> Scalar:
+        """Return the value of the range that is nearest to a number, or the middle."""
+        if not _is_number(value):
+            return self.middle()
+        inside = min(max(value, self.low), self.high)
+        if self.is_int or self.step is not None:
+            return self.value_at(round((inside - self.low) / (self.step or 1)))
+        return float(inside)
+
     def _is_on_step(self, value: float, step: float) -> bool:
         steps = (value - self.low) / step
         # Both the division and the ends themselves are rounded.
@@ -256,8 +274,9 @@ class Range(Spec):
         value = min(max(value, self.low), self.high)
         if self.is_int:
             return round(value)
-        # Rounded, because exp(log(0.001)) is 0.0010000000000000002.
-        return min(max(float(f"{value:.12g}"), float(self.low)), float(self.high))
+        short = float(f"{value:.6g}")  # exp(log(0.001)) is 0.0010000000000000002
+        is_short = math.isclose(short, value, rel_tol=1e-12)
+        return short if is_short and self.low <= short <= self.high else float(value)
 
 
 def at_step(value: float, *, low: float, high: float, step: float) -> float:
@@ -275,6 +294,10 @@ def at_step(value: float, *, low: float, high: float, step: float) -> float:
 def _mix(low: float, high: float, fraction: float) -> float:
     # Not low + (high - low) * fraction: the difference of two finite numbers may be infinite.
     return low * (1 - fraction) + high * fraction
+
+
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _same(left: Scalar, right: Scalar) -> bool:

@@ -16,9 +16,11 @@ class SamplerTraits:
 
     A planned sampler knows the list of its trials in advance; a whole-space sampler must know every
     parameter that could be active before it asks for a trial. Neither works with a Python function.
+    ``has_reference_start`` tells whether the search may begin with reference points.
     """
 
     planned: bool = False
+    has_reference_start: bool = True
     whole_space: bool = False
     several_objectives: bool = True
 
@@ -30,14 +32,14 @@ class SamplerTraits:
 
 SAMPLERS = {
     "tpe": SamplerTraits(),
-    "random": SamplerTraits(),
+    "random": SamplerTraits(has_reference_start=False),
     "gp": SamplerTraits(whole_space=True),
     "cmaes": SamplerTraits(whole_space=True, several_objectives=False),
     "nsga2": SamplerTraits(whole_space=True),
     "qmc": SamplerTraits(whole_space=True),
     "evolution": SamplerTraits(whole_space=True, several_objectives=False),
-    "grid": SamplerTraits(planned=True),
-    "one_at_a_time": SamplerTraits(planned=True),
+    "grid": SamplerTraits(planned=True, has_reference_start=False),
+    "one_at_a_time": SamplerTraits(planned=True, has_reference_start=False),
 }
 
 if TYPE_CHECKING:

@@ -17,6 +17,11 @@ class SearchSpec(Spec):
     """How the space is searched, and for how long."""
 
     sampler: SamplerName = Field("tpe", description="what chooses the next trial")
+    start: Literal["reference", "random"] = Field(
+        "reference",
+        description="what the search tries before its sampler draws: for each family, the values "
+        "of `training` and the family's defaults; or nothing. random, grid, one_at_a_time: nothing",
+    )
     pruner: Literal["none", "median", "successive_halving", "hyperband"] = Field(
         "none", description="what ends unpromising trials early"
     )

@@ -8,6 +8,7 @@ TrialQueue), which trials are pruned, and in which state each trial ends.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -22,7 +23,7 @@ from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.locks.drivers import SoleDriver, StudyLock
 from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
-from searchlab.study.plan import StudyPlan
+from searchlab.study.plan import PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
 from searchlab.study.trial_config import label_of, make_config
 from searchlab.study.trial_queue import TrialQueue
@@ -67,6 +68,8 @@ class Ledger:
         self._progress = StudyProgress(spec=spec, finished=self._queue.finished)
         self._record_progress(finished=False)
         self._callback.begin(self.snapshot())
+        if start := self._queue.start:
+            self._callback.announce(_describe_start(start))
 
     # What comes next
 
@@ -284,3 +287,12 @@ class Ledger:
     def _record_progress(self, *, finished: bool) -> None:
         progress = {"finished": finished, "totals": self._queue.totals}
         self._study.set_user_attr(attr.PROGRESS, progress)
+
+
+def _describe_start(start: Sequence[PlannedTrial]) -> str:
+    families = ", ".join(str(planned.point["family"]) for planned in start)
+    points = "a reference point" if len(start) == 1 else f"{len(start)} reference points"
+    return (
+        f"the search starts from {points} ({families}): the study's training values and the "
+        "family's defaults. search.start=random draws at once"
+    )

@@ -13,6 +13,7 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
 from searchlab.study.space.points import Point, grid, one_at_a_time
+from searchlab.study.space.start_points import start_points
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.trial_record import (
     FINALIST_OF,
@@ -32,6 +33,7 @@ __all__ = [
     "plan_baselines",
     "plan_retry",
     "plan_search",
+    "plan_start",
     "plan_study",
 ]
 
@@ -54,12 +56,14 @@ class PlannedTrial:
 class StudyPlan:
     """A study, its space opened, and the trials that are known before it begins.
 
-    ``search`` is None if a sampler is to be asked for the search trials.
+    ``search`` is None if a sampler is to be asked for the search trials; ``start`` then has those
+    that come before it draws any.
     """
 
     spec: StudySpec
     space: StudySpace
     baselines: tuple[PlannedTrial, ...]
+    start: tuple[PlannedTrial, ...]
     search: tuple[PlannedTrial, ...] | None
 
 
@@ -70,6 +74,7 @@ def plan_study(spec: StudySpec, space: StudySpace) -> StudyPlan:
         spec=spec,
         space=space,
         baselines=tuple(plan_baselines(spec, space)),
+        start=tuple(plan_start(spec, space)),
         search=None if search is None else tuple(search),
     )
 
@@ -118,6 +123,17 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
     return [
         PlannedTrial(key=f"search/{index}", role="search", point=point)
         for index, point in enumerate(points[: search.trials])
+    ]
+
+
+def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
+    """Return the reference points with which the search starts, one a family, if it has any."""
+    search = spec.search
+    if search.start == "random" or not SAMPLERS[search.sampler].has_reference_start:
+        return []
+    points = start_points(space, spec.training)[: search.trials]
+    return [
+        PlannedTrial(key=f"start/{point['family']}", role="search", point=point) for point in points
     ]
 
 

@@ -1,7 +1,8 @@
 """TrialQueue: which trial a study runs next, if any is left.
 
 First come trials that were left RUNNING without an owner, then those that wait in the storage, the
-replacements of lost trials, the baselines, the search, and last the finalists.
+replacements of lost trials, the baselines, the search (first its reference points), and last the
+finalists.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class _Rows:
     others: dict[int, Role]  # RUNNING trials of another driver, by number
     num_waiting: int
     num_searched: int
+    num_drawn: int  # of those, the ones that a sampler drew
     owed: deque[PlannedTrial]  # replacements of lost trials
     planned: dict[object, Role]  # roles of the planned trials that were begun, by key
 
@@ -61,6 +63,7 @@ class TrialQueue:
         self._started_at = time.monotonic()
         self.finished = FinishedTrials(plan.spec.primary.sign)
         self._all_baselines = plan.baselines
+        self._all_start = plan.start
         self._all_search = plan.search
         self._finalists: deque[PlannedTrial] | None = None
         self._num_finalists: int | None = None  # in all, once they have been chosen
@@ -116,6 +119,8 @@ class TrialQueue:
         if self._all_search is not None:
             return self._ask_planned(self._search.popleft())
         self._rows.num_searched += 1
+        if self._start:
+            return self._ask_planned(self._start.popleft())
         return self._own(self._study.ask())
 
     @property
@@ -181,6 +186,11 @@ class TrialQueue:
         }
 
     @property
+    def start(self) -> list[PlannedTrial]:
+        """Return the reference points that are still to be tried before the sampler draws."""
+        return list(self._start)
+
+    @property
     def waits_for_others(self) -> bool:
         """Return whether trials of other drivers must end before the study does."""
         return bool(self._rows.others)
@@ -209,15 +219,18 @@ class TrialQueue:
             for trial in trials
             if trial.state == TrialState.RUNNING and trial.number not in ours
         ]
+        searched = [
+            trial
+            for trial in trials
+            if _role(trial) == "search" and attr.RETRY_OF not in trial.user_attrs
+        ]
         others = {trial.number: _role(trial) for trial in running if self._is_anothers(trial)}
         self._rows = _Rows(
             orphans=deque(trial.number for trial in running if trial.number not in others),
             others=others,
             num_waiting=sum(trial.state == TrialState.WAITING for trial in trials),
-            num_searched=sum(
-                _role(trial) == "search" and attr.RETRY_OF not in trial.user_attrs
-                for trial in trials
-            ),
+            num_searched=len(searched),
+            num_drawn=sum(attr.PLAN not in trial.user_attrs for trial in searched),
             owed=_find_owed(trials, self.finished),
             planned={
                 trial.user_attrs[attr.PLAN]: _role(trial)
@@ -226,6 +239,8 @@ class TrialQueue:
             },
         )
         self._baselines = self._not_begun(self._all_baselines)
+        # After the first draw it is too late: a study recorded without reference points has none.
+        self._start = self._not_begun(() if self._rows.num_drawn else self._all_start)
         self._search = self._not_begun(self._all_search or ())
         self._finalists = None
 

@@ -198,20 +198,6 @@ def test_a_parameter_outside_the_space_is_sampled_alone_and_said(
     assert "Sampler gp drew unheard_of of trial 0 at random" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("sampler", "num_trials", "is_said"),
-    [("nsga2", 20, True), ("nsga2", 21, False), ("gp", 10, True), ("gp", 11, False)]
-    + [("evolution", 20, True), ("tpe", 10, True), ("tpe", 11, False), ("random", 3, False)]
-    + [("cmaes", 10, True), ("cmaes", 11, False)],
-)
-def test_a_search_that_ends_before_its_sampler_learns_is_called_random(
-    sampler: str, num_trials: int, is_said: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING, logger="searchlab"):
-        open_study(search_spec(sampler, num_trials))  # and two baselines
-    assert ("this is a random search" in caplog.text) == is_said
-
-
 @pytest.mark.parametrize("sampler", JOINT)
 def test_a_space_function_is_refused_where_the_whole_space_must_be_known(sampler: str) -> None:
     with pytest.raises(ValidationError, match=f"{sampler} must know the whole space"):

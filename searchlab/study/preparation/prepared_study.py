@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,12 +26,15 @@ from searchlab.data.folds import Indices
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models import get_family, list_families
 from searchlab.study.plan import StudyPlan, plan_study
+from searchlab.study.preparation.budget import budget_warnings
 from searchlab.study.preparation.compatibility import check_models_fit
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.space_check import check_space
 from searchlab.study.space.study_space import SpecSpace, StudySpace
 
 __all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "request_data"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ class PreparedStudy:
 def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
     """Make every check that needs no images, and return the study's plan.
 
-    Raises InputError at the file and line, and writes nothing. The study's plugins must be loaded.
+    Raises InputError at the file and line, and writes nothing; warns of trials that cannot teach
+    anything. The study's plugins must be loaded.
     Weights that models start from are fetched here, not by every worker.
     """
     spec = file.spec
@@ -69,6 +74,8 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
         facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
     check_models_fit(file, plan, facts)
+    for warning in budget_warnings(plan):
+        logger.warning(warning)
     return plan
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WHOLE_SPACE_SAMPLERS", "count_random_draws", "make_sampler"]
 
-logger = logging.getLogger(__name__)
-
 WHOLE_SPACE_SAMPLERS: dict[str, type[WholeSpaceSampler]] = {
     "gp": GaussianProcessSampler,
     "cmaes": ReplayedCmaEsSampler,
@@ -43,10 +40,7 @@ _TPE_STARTUP_TRIALS = 10
 
 
 def make_sampler(spec: StudySpec, space: StudySpace) -> StudySampler:
-    """Return a study's sampler; the planned ones (grid, one_at_a_time) only see given points.
-
-    Warns if the whole search will be over before the sampler has anything to learn from.
-    """
+    """Return a study's sampler; the planned ones (grid, one_at_a_time) only see given points."""
     name, seed = spec.search.sampler, spec.search.seed
     make: Callable[[int], BaseSampler] = _make_random
     is_needless: Callable[[Study, str], bool] | None = None
@@ -57,7 +51,6 @@ def make_sampler(spec: StudySpec, space: StudySpace) -> StudySampler:
         flat, sampler = FlatSpace.of(spec.space), WHOLE_SPACE_SAMPLERS[name]
         make = lambda derived: sampler(flat, derived, study_seed=seed)  # noqa: E731
         is_needless = lambda study, parameter: True  # noqa: E731
-    _warn_of_random_search(spec)
     return StudySampler(make, seed, narrowed=space.narrowed, name=name, is_needless=is_needless)
 
 
@@ -81,7 +74,7 @@ def _was_seen(study: Study, parameter: str) -> bool:
 
 
 def count_random_draws(spec: StudySpec) -> int:
-    """Return how many search trials are drawn before the sampler has anything to learn from."""
+    """Return how many search trials begin before the sampler has anything to learn from."""
     name = spec.search.sampler
     if name == "tpe":
         return _TPE_STARTUP_TRIALS
@@ -89,15 +82,3 @@ def count_random_draws(spec: StudySpec) -> int:
         return 0
     assert isinstance(spec.space, SpaceSpec), name
     return WHOLE_SPACE_SAMPLERS[name].count_random_draws(len(FlatSpace.of(spec.space).nodes))
-
-
-def _warn_of_random_search(spec: StudySpec) -> None:
-    num_trials, num_drawn = spec.search.trials, count_random_draws(spec)
-    if num_trials and num_trials <= num_drawn:
-        logger.warning(
-            "search.trials is %d, but sampler %s draws the first %d search trials at random: "
-            "this is a random search",
-            num_trials,
-            spec.search.sampler,
-            num_drawn,
-        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from searchlab.config.seeds import derive_seed
 from searchlab.study.samplers.flat_space import WholeSpaceSampler
 from searchlab.study.space.points import Point
-from searchlab.study.trial_record import RETRY_OF
+from searchlab.study.trial_record import PLAN, RETRY_OF
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -19,15 +19,16 @@ __all__ = ["SobolSampler"]
 class SobolSampler(WholeSpaceSampler):
     """Gives the n-th trial of the search the n-th point of a scrambled sequence (Owen 1998).
 
-    The study's seed scrambles it. The values of trials change nothing.
+    The study's seed scrambles it. The values of trials change nothing. Reference points are none of
+    the sequence.
     """
 
     def propose(self, study: Study, trial: FrozenTrial) -> Point:
-        """Return the next point: each earlier trial, unless it was a retry, has taken one."""
+        """Return the next point: each earlier trial, if it was drawn, has taken one."""
         from scipy.stats.qmc import Sobol  # takes a second to import
 
         num_before = sum(
-            other.number < trial.number and RETRY_OF not in other.user_attrs
+            other.number < trial.number and not {RETRY_OF, PLAN} & other.user_attrs.keys()
             for other in study.get_trials(deepcopy=False)
         )
         seed = derive_seed(self.study_seed, "sobol")

@@ -205,6 +205,15 @@ class CallableSpace:
             with suppress(InputError):  # values that exclude each other
                 yield self._call(_Proxy(None, str(family), choose=choose))
 
+    def asked_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield them as a trial can be given them: by the names that it is asked for."""
+        for family in self.families:
+            proxy = _Proxy(None, str(family), choose=choose)
+            with suppress(InputError):
+                self._call(proxy)
+                asked = {name: choose(name, node) for name, node in proxy.nodes.items()}
+                yield {**asked, "family": family}
+
     def _call(self, proxy: _Proxy) -> Point:
         try:
             returned = self._function(proxy)

@@ -54,6 +54,10 @@ class StudySpace(Protocol):
         """Yield the point of each searched family, with the values that ``choose`` picks."""
         ...
 
+    def asked_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield them as a trial can be given them: by the names that it is asked for."""
+        ...
+
 
 class SpecSpace:
     """A space from a file. Its trials are recorded in it with the baselines' architectures added.
@@ -85,6 +89,10 @@ class SpecSpace:
         """Yield the point of each searched family, with the values that ``choose`` picks."""
         for family, own in self.searched.families.items():
             yield walk(self.searched.with_families({family: own}), choose)
+
+    def asked_points(self, choose: Choose) -> Iterator[Point]:
+        """Yield them as a trial can be given them: by the names that it is asked for."""
+        yield from self.family_points(choose)
 
     def baseline_point(self, row: BaselineRow) -> Point:
         """Return a baseline's point; InputError if its settings lie outside the space."""
