@@ -168,6 +168,7 @@ def cache(
         prune_cache,
         resolve_data_dir,
     )
+    from searchlab.data.image_cache import BrokenImageError
 
     if get_dataset(name).tree is None:
         raise InputError(
@@ -177,7 +178,11 @@ def cache(
     request = DatasetRequest(name=name, root=root, size=size, skip_broken=skip_broken)
     place = resolve_data_dir(data_dir)
     progress = make_decoding_progress(quiet=False)
-    images = load_dataset(request, place, on_progress=progress)
+    try:
+        images = load_dataset(request, place, on_progress=progress)
+    except BrokenImageError as error:
+        remedy = "Repair or delete it, or skip all broken files: --skip-broken"
+        raise InputError(error.rule, where=error.where, remedy=remedy) from None
     removed = prune_cache(request, place) if prune else ()
     counts: dict[str, Any] = {
         "name": name,

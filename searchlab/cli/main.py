@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -28,6 +28,7 @@ from searchlab.cli import (
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
 from searchlab.cli.terminal import escaped_output, show_traceback
+from searchlab.control_characters import escape_controls
 from searchlab.errors import InterruptedStudyError, SearchlabError
 
 __all__ = ["app", "main"]
@@ -58,6 +59,17 @@ app.add_typer(weights.app, name="weights")
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Logs to what stderr is by then: a panel takes its place while it is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_controls(super().format(record))  # the panel's stream does not
 
 
 def _print_version(wanted: bool) -> None:
@@ -91,7 +103,7 @@ def configure(
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     # Logging, like progress, goes to stderr, because stdout is for results.
     text = "%(levelname)s %(name)s: %(message)s" if verbose else "%(levelname)s: %(message)s"
-    logging.basicConfig(level=level, format=text)
+    logging.basicConfig(level=level, format=text, handlers=[_StderrHandler()])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

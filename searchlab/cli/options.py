@@ -35,7 +35,7 @@ class _GroupSettings(TypedDict):
 
 COMMAND_GROUP: _GroupSettings = {
     "no_args_is_help": True,
-    "add_completion": False,
+    "add_completion": True,
     # Rich would double the time of --help and rewrap the examples.
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,

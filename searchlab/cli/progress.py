@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Group
@@ -11,6 +15,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from searchlab.cli.decoding_progress import make_decoding_progress
 from searchlab.cli.terminal import make_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
@@ -22,9 +27,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from searchlab.config.trial import Role
-    from searchlab.study.callbacks import ProgressSnapshot, RoleCounts, TrialEnd
+    from searchlab.data.decoding import Progress
+    from searchlab.study.callbacks import Forecast, ProgressSnapshot, RoleCounts, TrialEnd
 
-__all__ = ["LiveProgress", "PlainProgress", "make_progress"]
+__all__ = [
+    "LiveProgress",
+    "PlainProgress",
+    "decoding_shown_by",
+    "make_progress",
+    "shown_progress",
+]
 
 _STAGES: dict[Role, str] = {"baseline": "baselines", "search": "search", "finalist": "finalists"}
 _MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
@@ -34,24 +46,60 @@ def make_progress(quiet: bool) -> StudyCallback:
     """Return the callback that suits the output: terminal, file or nothing."""
     if quiet:
         return NullCallback()
-    # The panel is drawn on stderr, so stderr must be a terminal as well.
-    if sys.stdout.isatty() and sys.stderr.isatty():
+    # The panel is drawn on stderr, so stderr must be a terminal as well, and one that can.
+    can_draw = os.environ.get("TERM") not in ("dumb", "unknown")
+    if can_draw and _is_terminal(sys.stdout) and _is_terminal(sys.stderr):
         return LiveProgress()
     return PlainProgress()
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal; a process may lack one (``>&-``)."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def decoding_shown_by(progress: StudyCallback) -> Progress | None:
+    """Return what shows beside ``progress`` how many image files are decoded."""
+    if isinstance(progress, LiveProgress):
+        return progress.show_decoding
+    return make_decoding_progress(quiet=isinstance(progress, NullCallback))
+
+
+@contextmanager
+def shown_progress(quiet: bool) -> Iterator[StudyCallback]:
+    """Yield the callback that suits the output, and leave the terminal as it was."""
+    callback = make_progress(quiet)
+    try:
+        yield callback
+    finally:
+        if isinstance(callback, LiveProgress):
+            callback.stop()
+
+
 class LiveProgress(StudyCallback):
-    """A panel that is redrawn four times a second, however fast events come."""
+    """A panel that is redrawn four times a second, however fast or slowly events come.
+
+    Until the study begins it says what is done before, and is gone if that fails.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or make_console(stderr=True)
         self._live: Live | None = None
+        self._panel = _Panel(started_at=time.monotonic())
+
+    def begin_phase(self, what: str) -> None:
+        """Show what is done before the first trial."""
+        self._show(replace(self._panel, phase=what))
+
+    def show_decoding(self, done: int, total: int) -> None:
+        """Show how many image files are decoded."""
+        self.begin_phase(f"decoding images: {done:,}/{total:,} ({done / total:.0%})")
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
-        """Show the panel."""
-        self._live = Live(_Panel(snapshot), console=self._console, refresh_per_second=4)
-        self._live.start()
-        atexit.register(self._live.stop)  # a driver that ends early must restore the cursor
+        """Show the study."""
+        began = time.monotonic() - snapshot.elapsed_seconds
+        self._panel = replace(self._panel, started_at=min(self._panel.started_at, began))
+        self.advance(snapshot)
 
     def announce(self, message: str) -> None:
         """Print the message above the panel."""
@@ -59,23 +107,37 @@ class LiveProgress(StudyCallback):
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot for the next redraw."""
-        if self._live is not None:
-            self._live.update(_Panel(snapshot))
+        phase = "" if any(trial.epoch for trial in snapshot.running) else self._panel.phase
+        taken_at = time.monotonic()
+        self._show(replace(self._panel, snapshot=snapshot, taken_at=taken_at, phase=phase))
 
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot, and print a failure above the panel."""
         if end.state == "FAIL":
             say(self._console, f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
+        self._panel = replace(self._panel, phase="")
         self.advance(snapshot)
 
     def close(self, snapshot: ProgressSnapshot) -> None:
         """Leave the last panel on the screen."""
+        self._panel = replace(self._panel, phase="")
+        self.advance(snapshot)
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop drawing; a panel without a study leaves nothing behind."""
+        if self._live is not None:
+            self._live.transient = self._panel.snapshot is None
+            self._live.stop()
+            self._live = None
+
+    def _show(self, panel: _Panel) -> None:
+        self._panel = panel
         if self._live is None:
-            return
-        self._live.update(_Panel(snapshot))
-        self._live.stop()
-        atexit.unregister(self._live.stop)
-        self._live = None
+            self._live = Live(panel, console=self._console, refresh_per_second=4)
+            self._live.start(refresh=True)
+        else:
+            self._live.update(panel)
 
 
 class PlainProgress(StudyCallback):
@@ -86,11 +148,15 @@ class PlainProgress(StudyCallback):
         self._stage: Role | None = None
         self._is_stopping = False
 
+    def begin_phase(self, what: str) -> None:
+        """Print what is done before the first trial."""
+        self._write(what)
+
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """Print how many trials there are to run."""
         stages = ", ".join(
             f"{_STAGES[role]} {counts.ended}/{counts.total}"
-            for role, counts in snapshot.counts.items()
+            for role, counts in _list_stages(snapshot)
         )
         self._write(f"study {snapshot.study}: {stages}")
         self._note_changes(snapshot)
@@ -127,25 +193,43 @@ class PlainProgress(StudyCallback):
         print(line, file=self._stream or sys.stderr, flush=True)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
-    """A snapshot that is laid out when it is drawn, not when it is taken."""
+    """What is shown, laid out when it is drawn, so that its clock ticks between two events."""
 
-    def __init__(self, snapshot: ProgressSnapshot) -> None:
-        self._snapshot = snapshot
+    started_at: float
+    taken_at: float = 0.0
+    snapshot: ProgressSnapshot | None = None
+    phase: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        snapshot = self._snapshot
-        parts: list[RenderableType] = [_title(snapshot), _stage_bars(snapshot)]
+        now = time.monotonic()
+        elapsed = format_duration(now - self.started_at)
+        snapshot = self.snapshot
+        if snapshot is None:
+            yield plain_text(f"{self.phase}  {elapsed}", overflow="ellipsis", no_wrap=True)
+            return
+        times = f"  {elapsed} elapsed{_forecast(snapshot, now - self.taken_at)}"
+        parts: list[RenderableType] = [_title(snapshot, times), _stage_bars(snapshot)]
         if snapshot.running:
             parts.append(_running_table(snapshot))
-        parts.append(plain_text(_compare_best(snapshot), overflow="ellipsis", no_wrap=True))
+        last = self.phase or _compare_best(snapshot)
+        parts.append(plain_text(last, overflow="ellipsis", no_wrap=True))
         yield Group(*parts)
 
 
-def _title(snapshot: ProgressSnapshot) -> Text:
-    times = f"  {format_duration(snapshot.elapsed_seconds)} elapsed"
-    if snapshot.remaining_seconds is not None:
-        times += f", about {format_duration(snapshot.remaining_seconds)} left"
+def _forecast(snapshot: ProgressSnapshot, age: float) -> str:
+    if snapshot.remaining is None:
+        return ""
+    left = format_duration(round(max(0.0, snapshot.remaining.seconds - age)))
+    return f", about {left} left{_of_stage(snapshot.remaining)}"
+
+
+def _of_stage(forecast: Forecast) -> str:
+    return "" if forecast.stage is None else f" of {_STAGES[forecast.stage]}"
+
+
+def _title(snapshot: ProgressSnapshot, times: str) -> Text:
     title = plain_text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
     title.append(times, "not bold")
     if snapshot.stopping:
@@ -153,9 +237,14 @@ def _title(snapshot: ProgressSnapshot) -> Text:
     return title
 
 
+def _list_stages(snapshot: ProgressSnapshot) -> list[tuple[Role, RoleCounts]]:
+    """Return the stages that the study has."""
+    return [item for item in snapshot.counts.items() if item[1].total != 0 or item[1].ended]
+
+
 def _stage_bars(snapshot: ProgressSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
-    for role, counts in snapshot.counts.items():
+    for role, counts in _list_stages(snapshot):
         is_current = role == snapshot.stage
         grid.add_row(
             plain_text(_STAGES[role], "bold" if is_current else "dim"),
@@ -231,8 +320,9 @@ def _describe_race(snapshot: ProgressSnapshot) -> str:
         rival = f"baseline {format_value(snapshot.metric, baseline.value)} (#{baseline.number})"
         parts.append(f"vs {rival}" if parts else rival)
     text = "  " + " ".join(parts) if parts else ""
-    if snapshot.remaining_seconds is not None:
-        text += f"  left {format_duration(snapshot.remaining_seconds)}"
+    if snapshot.remaining is not None:
+        left = format_duration(snapshot.remaining.seconds)
+        text += f"  left {left}{_of_stage(snapshot.remaining)}"
     return text
 
 

@@ -23,6 +23,7 @@ from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.engine.launch import RunOptions
+    from searchlab.study.callbacks import StudyCallback
     from searchlab.study.run_folder import RunFolder
 
 __all__ = ["app"]
@@ -63,6 +64,11 @@ JoinOption = Annotated[
     bool,
     typer.Option("--join", help="Share the study with other drivers; needs PostgreSQL storage."),
 ]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option("--replace", help="Delete an earlier study of this name first; asks before."),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Replace without asking.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 # A resume may give a study more time, trials or workers. Any other change would make the new
@@ -97,6 +103,8 @@ def run(
     engine: EngineOption = Engine.tune,
     address: AddressOption = None,
     join: JoinOption = False,
+    replace: ReplaceOption = False,
+    yes: YesOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,8 +113,11 @@ def run(
     Trains the baselines, searches, confirms the best trials, and prints the leaderboard. Results
     go to runs/<name>/.
     """
+    from searchlab.cli.progress import shown_progress
+    from searchlab.cli.study_move import check_deletable, confirm_deletion
     from searchlab.config.loading import load_study
     from searchlab.study.run_folder import RunFolder, default_runs_dir
+    from searchlab.study.storage.urls import hide_password
 
     if quick and preset is not None:
         raise InputError(
@@ -115,10 +126,18 @@ def run(
     preset = "quick" if quick else preset
     file = load_study(study, overrides or (), preset=preset, plugins=plugins or ())
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
+    if replace and folder.exists():
+        check_deletable(folder)
+        url = hide_password(folder.storage_url(None if folder.is_embedded() else storage))
+        if not yes:
+            confirm_deletion(folder, url)
 
-    from searchlab.engine.launch import begin_study
+    with shown_progress(quiet) as progress:
+        progress.begin_phase(_first_phase(study, engine))
+        from searchlab.engine.launch import begin_study  # takes seconds
 
-    begin_study(file, folder, _drive(data_dir, storage, engine, address, join, quiet))
+        options = _drive(data_dir, storage, engine, address, join, progress)
+        begin_study(file, folder, options, replace=replace)
     _show_end(folder, storage, as_json)
 
 
@@ -148,6 +167,7 @@ def resume(
     search.timeout, search.max_failures_in_row, confirm.top and resources; more search.trials
     extend a finished study.
     """
+    from searchlab.cli.progress import shown_progress
     from searchlab.study.run_folder import default_runs_dir, find_run
 
     folder = find_run(run, default_runs_dir(runs_dir))
@@ -160,11 +180,17 @@ def resume(
                 remedy="Any other change makes another study: run it under another name",
             )
 
-    from searchlab.engine.launch import resume_study
+    with shown_progress(quiet) as progress:
+        progress.begin_phase(_first_phase(folder.path, engine))
+        from searchlab.engine.launch import resume_study  # takes seconds
 
-    options = _drive(data_dir, storage, engine, address, join, quiet)
-    resume_study(folder, options, overrides=tuple(overrides or ()), plugins=plugins or ())
+        options = _drive(data_dir, storage, engine, address, join, progress)
+        resume_study(folder, options, overrides=tuple(overrides or ()), plugins=plugins or ())
     _show_end(folder, storage, as_json)
+
+
+def _first_phase(what: Path, engine: Engine) -> str:
+    return f"checking {what}" + (" before starting Ray" if engine is Engine.tune else "")
 
 
 def _drive(
@@ -173,10 +199,9 @@ def _drive(
     engine: Engine,
     address: str | None,
     join: bool,
-    quiet: bool,
+    progress: StudyCallback,
 ) -> RunOptions:
-    from searchlab.cli.decoding_progress import make_decoding_progress
-    from searchlab.cli.progress import make_progress
+    from searchlab.cli.progress import decoding_shown_by
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import RunOptions
 
@@ -188,8 +213,8 @@ def _drive(
         engine=engine.value,
         address=address,
         join=join,
-        callback=make_progress(quiet),
-        on_decoding=make_decoding_progress(quiet),
+        callback=progress,
+        on_decoding=decoding_shown_by(progress),
     )
 
 

@@ -24,7 +24,7 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from searchlab.study.run_folder import RunFolder
 
-__all__ = ["delete", "export", "import_", "register"]
+__all__ = ["check_deletable", "confirm_deletion", "delete", "export", "import_", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -148,20 +148,14 @@ def delete(
 
     Files in the folder that searchlab did not write are kept, and listed.
     """
-    from searchlab.study.locks.file_lock import is_file_held
     from searchlab.study.storage.urls import hide_password
     from searchlab.study.transfer.deletion import delete_run
 
     folder = _find(run, runs_dir)
-    if is_file_held(folder.lock_file):
-        raise InputError(
-            "is being run by another process",
-            where=f"the run {folder.path}",
-            remedy="Stop it first with Ctrl-C or SIGTERM; it ends within seconds",
-        )
+    check_deletable(folder)
     url = hide_password(folder.storage_url(storage)) if not keep_storage else None
     if not yes:
-        _confirm(folder, url)
+        confirm_deletion(folder, url)
     gone = delete_run(folder, storage_option=storage, keep_storage=keep_storage)
     if as_json:
         data = {"study": gone.study, "storage": url, "left": [str(path) for path in gone.left]}
@@ -178,7 +172,20 @@ def _find(run: str, runs_dir: Path | None) -> RunFolder:
     return find_run(run, default_runs_dir(runs_dir))
 
 
-def _confirm(run: RunFolder, url: str | None) -> None:
+def check_deletable(run: RunFolder) -> None:
+    """Raise InputError if a driver runs the study."""
+    from searchlab.study.locks.file_lock import is_file_held
+
+    if is_file_held(run.lock_file):
+        raise InputError(
+            "is being run by another process",
+            where=f"the run {run.path}",
+            remedy="Stop it first with Ctrl-C or SIGTERM; it ends within seconds",
+        )
+
+
+def confirm_deletion(run: RunFolder, url: str | None) -> None:
+    """Ask whether a run may be deleted, and its study at ``url``. Raises Abort, or InputError."""
     if not _can_ask():
         raise InputError(
             "must be given if there is no terminal to ask on",

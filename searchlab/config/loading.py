@@ -12,6 +12,7 @@ from searchlab.config.plugins import resolve_plugins
 from searchlab.config.relative_paths import anchor_space, anchor_study, is_set_by_option
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
+from searchlab.config.text_files import near_paths
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
 
@@ -107,6 +108,6 @@ def _embed_space(document: Document, *, folder: Path) -> Document:
             "must name an existing file",
             where=document.where(("space",)),
             found=space,
-            remedy=f"Looked for {path}",
+            remedy=". ".join(filter(None, (f"Looked for {path}", near_paths(path)))),
         )
     return document.with_embedded("space", anchor_space(read_yaml(path), path.parent))

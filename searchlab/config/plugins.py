@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from searchlab.config.text_files import read_text
+from searchlab.config.text_files import near_paths, read_text
 from searchlab.errors import InputError
 
 __all__ = [
@@ -130,7 +130,8 @@ def _read(reference: str) -> str:
         raise InputError(
             "does not exist",
             where=f"plugin {reference}",
-            remedy="Correct the path: --plugin, or `plugins` in the study file",
+            remedy=near_paths(Path(reference))
+            or "Correct the path: --plugin, or `plugins` in the study file",
         )
     return read_text(Path(reference), most_bytes=_MOST_BYTES, where=f"plugin {reference}")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+from itertools import islice
 from pathlib import Path
 
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["decode_text", "read_text"]
+__all__ = ["decode_text", "near_paths", "read_text"]
 
 # UTF-32 before UTF-16, because its mark begins with the other's.
 _MARKS = (
@@ -17,6 +18,30 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+
+_MANY_FILES = 1000
+
+
+def near_paths(path: Path, *, folders: bool = False) -> str | None:
+    """Return a remedy for a path that does not exist: what lies beside it under a like name.
+
+    Only files of the same kind count, or YAML files if the path has no ending; with ``folders``,
+    folders do.
+    """
+    yaml = (".yaml", ".yml")
+    endings = yaml if path.suffix in ("", *yaml) else (path.suffix,)
+    try:
+        names = [
+            entry.name
+            for entry in islice(path.parent.iterdir(), _MANY_FILES)
+            if (entry.is_dir() if folders else entry.suffix in endings)
+        ]
+    except FileNotFoundError:
+        return f"There is no folder {path.parent}"
+    except OSError:
+        return None
+    known = [str(path.parent / name) for name in names if not name.startswith(".")]
+    return did_you_mean(str(path), known) if known else None
 
 
 def read_text(path: Path, *, most_bytes: int, where: str) -> str:
@@ -29,7 +54,7 @@ def read_text(path: Path, *, most_bytes: int, where: str) -> str:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError:
-        raise InputError("does not exist", where=where) from None
+        raise InputError("does not exist", where=where, remedy=near_paths(path)) from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise InputError(f"cannot be read: {error}", where=where) from error
     if len(content) > most_bytes:

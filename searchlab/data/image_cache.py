@@ -27,6 +27,7 @@ from searchlab.errors import InputError
 
 __all__ = [
     "PARTIAL",
+    "BrokenImageError",
     "DecodedImages",
     "entry_name",
     "is_of",
@@ -270,12 +271,16 @@ def _drop_rows(file: Path, images: Images, kept: list[int]) -> None:
     shorter.replace(file)
 
 
+class BrokenImageError(InputError):
+    """An image file that cannot be decoded. How it is skipped, each command says itself."""
+
+
 def _broken_error(path: Path, reason: str) -> InputError:
-    return InputError(
+    return BrokenImageError(
         f"is a broken image file ({reason})",
         where=str(path),
-        remedy="Repair or delete it, or skip all broken files: --skip-broken, or in a study "
-        "dataset.skip_broken: true",
+        remedy="Repair or delete it, or skip all broken files: dataset.skip_broken: true in the "
+        "study, or --set dataset.skip_broken=true",
     )
 
 

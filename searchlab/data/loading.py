@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from searchlab.config.text_files import near_paths
 from searchlab.data.decoding import Progress
 from searchlab.data.files import fetch_command
 from searchlab.data.image_cache import load_decoded
@@ -221,7 +222,12 @@ def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> P
     assert request.root is not None, "the request was checked"
     root = request.root.expanduser().absolute()
     if not root.is_dir():
-        raise InputError("must be an existing folder", where=("dataset", "root"), found=str(root))
+        raise InputError(
+            "must be an existing folder",
+            where=("dataset", "root"),
+            found=str(root),
+            remedy=near_paths(root, folders=True),
+        )
     return root
 
 

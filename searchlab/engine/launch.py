@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ from searchlab.errors import (
     InterruptedStudyError,
     StudyFailedError,
 )
-from searchlab.study.callbacks import StudyCallback
+from searchlab.study.callbacks import NullCallback, StudyCallback
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.drivers import StudyLock, new_driver_id
 from searchlab.study.locks.study_lock import hold_study
@@ -35,6 +35,7 @@ from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.urls import take_password_from_environment
 from searchlab.study.study_access import create_study, join_study, reopen_study
+from searchlab.study.transfer.deletion import delete_run
 from searchlab.study.transfer.relocation import plan_relocation
 from searchlab.training.failures import describe_failure
 from searchlab.training.run import TrialFolders
@@ -57,7 +58,7 @@ class RunOptions:
     engine: EngineName = "tune"
     address: str | None = None
     join: bool = False
-    callback: StudyCallback | None = None
+    callback: StudyCallback = field(default_factory=NullCallback)
     on_decoding: Progress | None = None
 
 
@@ -72,17 +73,25 @@ class _HeldStudy:
     lock: StudyLock
 
 
-def begin_study(file: StudyFile, run: RunFolder, options: RunOptions) -> None:
+def begin_study(
+    file: StudyFile, run: RunFolder, options: RunOptions, *, replace: bool = False
+) -> None:
     """Check a study, make its run folder, and run it to its end.
+
+    With ``replace``, an earlier study of this name is deleted first, once this one has passed its
+    checks, as ``study delete`` does it.
 
     Raises InputError, with nothing left behind, if something is wrong from the start;
     InterruptedStudyError if the study was stopped; StudyFailedError if no search trial succeeded;
     InfrastructureError if the machine failed.
     """
     _quieten_optuna()
-    _check_new(run)
+    if not replace:
+        _check_new(run)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
+    prepared = _prepare(file, options)
+    if replace and run.exists():
+        delete_run(run, storage_option=None if run.is_embedded() else options.storage_url)
     with new_run_folder(run), _held(run, prepared, options) as held:
         _check_new(run)  # another driver may have begun and ended while this one waited
         study: Study | None = None
@@ -99,10 +108,15 @@ def begin_study(file: StudyFile, run: RunFolder, options: RunOptions) -> None:
             raise
 
 
+def _prepare(file: StudyFile, options: RunOptions) -> PreparedStudy:
+    options.callback.begin_phase("reading the images")
+    return prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
+
+
 def _check_new(run: RunFolder) -> None:
     run.check_new(
-        f"Continue it with searchlab study resume {run.path}, or run this study under another "
-        "name with --set name=...",
+        f"Continue it with searchlab study resume {run.path}, run this study under another name "
+        "with --set name=..., or replace the earlier results with --replace",
         may_be_there=True,
     )
 
@@ -124,7 +138,7 @@ def resume_study(
     before = run.load().spec.plugins
     file = load_study(run.study_file, overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
-    prepared = prepare_study(file, data_dir=options.data_dir, on_progress=options.on_decoding)
+    prepared = _prepare(file, options)
     with _held(run, prepared, options) as held:
         create = run.is_embedded(options.storage_url)
         move = plan_relocation(run, prepared.spec.name, held.storage, options.storage_url)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BestTrial",
+    "Forecast",
     "NullCallback",
     "ProgressSnapshot",
     "RoleCounts",
@@ -21,7 +22,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTrial:
-    """A running trial with its last reported epoch, 0 before the first, and value."""
+    """A running trial with its last reported epoch, 0 before the first, and value.
+
+    ``seconds`` is what it has trained for here.
+    """
 
     number: int
     role: Role
@@ -30,6 +34,7 @@ class RunningTrial:
     num_epochs: int
     num_models: int
     value: float | None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +80,16 @@ class RoleCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The seconds left, until the end of a stage or, if that is None, of the study."""
+
+    seconds: float
+    stage: Role | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressSnapshot:
-    """Where a study stands. ``remaining_seconds`` is None before anything was measured."""
+    """Where a study stands. ``remaining`` is None until two trials of a role have ended."""
 
     study: str
     metric: str
@@ -86,7 +99,7 @@ class ProgressSnapshot:
     best_search: BestTrial | None
     best_baseline: BestTrial | None
     elapsed_seconds: float
-    remaining_seconds: float | None
+    remaining: Forecast | None
     stopping: bool = False
 
 
@@ -95,6 +108,9 @@ class StudyCallback:
 
     The driver's loop calls it, so every method must return at once.
     """
+
+    def begin_phase(self, what: str) -> None:
+        """Something that takes seconds begins, before the first trial: ``starting Ray``."""
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """The study is about to ask for its first trial."""

@@ -119,6 +119,7 @@ class Ledger:
             last_known_step=attr.last_epoch_of(frozen),
             interruptions=interruptions,
         )
+        self._progress.forecaster.count_begin(trial.number)
         live.record_begin(known)
         self._live[trial.number] = live
         self._callback.advance(self.snapshot())
@@ -153,7 +154,10 @@ class Ledger:
         except UpdateFinishedTrialError:
             self._let_go(live)
             return True
-        self._progress.count_epoch(live.config.folds.num_members)
+        if not result.replayed:
+            self._progress.forecaster.count_epoch(
+                result.number, result.seconds, num_running=len(self._live)
+            )
         self._callback.advance(self.snapshot())
         return live.pruned
 
@@ -219,6 +223,7 @@ class Ledger:
             except UpdateFinishedTrialError:
                 self._let_go(live)
                 return
+        self._progress.forecaster.count_end()
         self._delete_checkpoint(number)
         self._callback.end_trial(live.describe_end(record), self.snapshot())
         self._failure_limit.note(record)
@@ -243,10 +248,9 @@ class Ledger:
         self._stopping = True
         self._callback.advance(self.snapshot())
 
-    def expect(self, seconds_per_model_epoch: float) -> float | None:
-        """Return the seconds that are left at this pace, by which snapshots forecast at first."""
-        self._progress.expect(seconds_per_model_epoch)
-        return self.snapshot().remaining_seconds
+    def begin_phase(self, what: str) -> None:
+        """Tell the callback what is done before the first trial."""
+        self._callback.begin_phase(what)
 
     def announce(self, message: str) -> None:
         """Tell the callback something that is worth a line."""

@@ -150,6 +150,7 @@ class LiveTrial:
             num_epochs=self.config.settings.epochs,
             num_models=self.config.folds.num_members,
             value=None if last is None or math.isnan(last.value) else last.value,
+            seconds=math.fsum(result.seconds for result in self.results.values()),
         )
 
     def describe_end(self, record: TrialRecord) -> TrialEnd:

@@ -35,6 +35,7 @@ __all__ = [
     "plan_search",
     "plan_start",
     "plan_study",
+    "rank_candidates",
 ]
 
 
@@ -138,7 +139,20 @@ def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
 
 
 def choose_finalists(spec: StudySpec, records: Iterable[TrialRecord]) -> list[PlannedTrial]:
-    """Return the best search trials of different parameters, to be trained on every fold.
+    """Return the best search trials of different parameters, to be trained on every fold."""
+    return [
+        PlannedTrial(
+            key=f"finalist/{record.number}",
+            role="finalist",
+            point=dict(record.params),
+            attributes={FINALIST_OF: record.number},
+        )
+        for record in _distinct(rank_candidates(spec, records), spec.confirm.top)
+    ]
+
+
+def rank_candidates(spec: StudySpec, records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the complete search trials, the best first.
 
     With several objectives those of the Pareto front come first, the best by the first objective
     before the others.
@@ -150,22 +164,14 @@ def choose_finalists(spec: StudySpec, records: Iterable[TrialRecord]) -> list[Pl
     ]
     on_front = _front(spec, complete)
     sign = -spec.primary.sign
-    complete.sort(
+    return sorted(
+        complete,
         key=lambda record: (
             record.number not in on_front,
             sign * (record.value or 0.0),
             record.number,
-        )
+        ),
     )
-    return [
-        PlannedTrial(
-            key=f"finalist/{record.number}",
-            role="finalist",
-            point=dict(record.params),
-            attributes={FINALIST_OF: record.number},
-        )
-        for record in _distinct(complete, spec.confirm.top)
-    ]
 
 
 def _front(spec: StudySpec, complete: Sequence[TrialRecord]) -> set[int]:

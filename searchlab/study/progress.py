@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role
 from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
-from searchlab.study.trial_config import mean_epochs, plan_folds
+from searchlab.study.forecast import Forecaster
 from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["FinishedTrials", "StudyProgress"]
+
+# By which the time left is forecast, after every epoch.
+_NUM_RECENT = 100
 
 
 class FinishedTrials:
     """The records of a study's finished trials, and the counts and bests that follow from them.
 
     ``sign`` is 1 if a greater value is better, -1 if a smaller one is. A trial that another one
-    replaces is neither counted nor the best.
+    replaces is neither counted nor the best. ``recent`` has the last records of the search, and all
+    of the other roles, in the order in which they were added.
     """
 
     def __init__(self, sign: int) -> None:
@@ -28,6 +32,9 @@ class FinishedTrials:
         self._records: dict[int, TrialRecord] = {}
         self._num_ended: Counter[tuple[Role, str]] = Counter()
         self._best: dict[Role, BestTrial] = {}
+        self.recent: Mapping[Role, deque[TrialRecord]] = {
+            role: deque(maxlen=_NUM_RECENT if role == "search" else None) for role in ROLES
+        }
 
     def __contains__(self, number: int) -> bool:
         """Return whether the trial of this number is known to have ended."""
@@ -43,6 +50,7 @@ class FinishedTrials:
         self._records[record.number] = record
         if record.is_replaced:
             return
+        self.recent[record.role].append(record)
         self._num_ended[record.role, record.state] += 1
         if record.state != "COMPLETE" or record.value is None:
             return
@@ -68,29 +76,16 @@ class FinishedTrials:
 
 @dataclass(slots=True, kw_only=True)
 class StudyProgress:
-    """Forecasts a study. Work is measured in model epochs: one model trained for one epoch."""
+    """Says where a study stands."""
 
     spec: StudySpec
     finished: FinishedTrials
+    forecaster: Forecaster = field(init=False)
     _started_at: float = field(init=False)
-    _work_done: int = 0  # by this driver
-    _expected: float | None = None  # seconds of a model epoch, before any was trained
-    _work_of: dict[Role, float] = field(init=False)  # one trial's, if it is not pruned
 
     def __post_init__(self) -> None:
         self._started_at = time.monotonic()
-        self._work_of = {
-            role: plan_folds(self.spec, role).num_members * mean_epochs(self.spec, role)
-            for role in ROLES
-        }
-
-    def expect(self, seconds_per_model_epoch: float) -> None:
-        """Forecast by this until the first epoch is trained."""
-        self._expected = seconds_per_model_epoch
-
-    def count_epoch(self, num_models: int) -> None:
-        """Count an epoch that was trained here."""
-        self._work_done += num_models
+        self.forecaster = Forecaster(spec=self.spec)
 
     def snapshot(
         self, *, totals: Mapping[Role, int], running: Sequence[RunningTrial], stopping: bool
@@ -98,7 +93,6 @@ class StudyProgress:
         """Return where the study stands now."""
         counts = {role: self.finished.counts(role, total=totals[role]) for role in ROLES}
         unended = {role: max(0, totals[role] - counts[role].ended) for role in ROLES}
-        elapsed = time.monotonic() - self._started_at
         return ProgressSnapshot(
             study=self.spec.name,
             metric=self.spec.primary.metric,
@@ -107,17 +101,7 @@ class StudyProgress:
             running=tuple(running),
             best_search=self.finished.best("search"),
             best_baseline=self.finished.best("baseline"),
-            elapsed_seconds=elapsed,
-            remaining_seconds=self._forecast(unended, running, elapsed),
+            elapsed_seconds=time.monotonic() - self._started_at,
+            remaining=self.forecaster.forecast(self.finished.recent, unended, running),
             stopping=stopping,
         )
-
-    def _forecast(
-        self, unended: Mapping[Role, int], running: Sequence[RunningTrial], elapsed: float
-    ) -> float | None:
-        pace = elapsed / self._work_done if self._work_done else self._expected
-        if pace is None:
-            return None
-        left = sum(unended[role] * self._work_of[role] for role in ROLES)
-        left -= sum(trial.num_models * trial.epoch for trial in running)
-        return max(0.0, left) * pace

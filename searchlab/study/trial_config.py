@@ -19,7 +19,7 @@ from searchlab.errors import InputError
 from searchlab.study.plan import baseline_key
 from searchlab.study.space.points import Point
 
-__all__ = ["label_of", "make_config", "mean_epochs", "model_at", "plan_folds", "settings_at"]
+__all__ = ["label_of", "make_config", "model_at", "plan_folds", "settings_at"]
 
 _LAYER = re.compile(r"layer(\d+)\.(.+)")
 
@@ -77,14 +77,6 @@ def plan_folds(spec: StudySpec, role: Role, row: BaselineRow | None = None) -> F
         search_folds=validation.search_folds,
         test=role != "search",
     )
-
-
-def mean_epochs(spec: StudySpec, role: Role) -> float:
-    """Return how many epochs a trial of ``role`` trains, on average over the baselines."""
-    rows = spec.baseline_rows
-    if role != "baseline" or not rows:
-        return spec.training.epochs
-    return sum(spec.baseline_training(row).epochs for row in rows) / len(rows)
 
 
 def _find_row(spec: StudySpec, plan_key: object) -> BaselineRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,18 @@ def test_usage_errors_exit_2_without_a_traceback(arguments: list[str]) -> None:
     assert outcome.code == 2
     assert "Usage: searchlab" in outcome.err
     assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str) -> None:
+    words = {"bash": ("COMP_WORDS", "COMP_CWORD"), "zsh": ("_TYPER_COMPLETE_ARGS", "_"),
+             "fish": ("_TYPER_COMPLETE_ARGS", "_")}  # fmt: skip
+    given, place = words[shell]
+    environment = {
+        **os.environ, "_SEARCHLAB_COMPLETE": f"complete_{shell}", given: "searchlab study re",
+        place: "2", "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }  # fmt: skip
+    command = [sys.executable, "-c", "from searchlab.cli.main import main; main()"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "resume" in done.stdout
+    assert "leaderboard" not in done.stdout

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from searchlab.cli import progress as cli_progress
 from searchlab.cli.progress import LiveProgress, PlainProgress, make_progress
 from searchlab.study.callbacks import (
     BestTrial,
+    Forecast,
     NullCallback,
     ProgressSnapshot,
     RoleCounts,
@@ -39,7 +41,7 @@ SNAPSHOT = ProgressSnapshot(
     best_search=BestTrial(number=9, label="cnn", value=0.972),
     best_baseline=BestTrial(number=5, label="a2/DT", value=0.959),
     elapsed_seconds=30.0,
-    remaining_seconds=41.0,
+    remaining=Forecast(seconds=41.0, stage=None),
 )  # fmt: skip
 END = TrialEnd(
     number=12, role="search", label="cnn", state="COMPLETE", value=0.961, epoch=8, seconds=2.1,
@@ -84,7 +86,7 @@ def test_plain_line_says_how_a_trial_ended(changes: dict[str, Any], words: str) 
 def test_missing_rivals_are_left_out() -> None:
     counts = {"search": RoleCounts(total=4, complete=1, pruned=0, failed=0)}
     snapshot = replace(
-        SNAPSHOT, counts=counts, best_baseline=None, best_search=None, remaining_seconds=None
+        SNAPSHOT, counts=counts, best_baseline=None, best_search=None, remaining=None
     )
     line = _plain(END, snapshot)[2]
     assert line == "[1/4] search #12 cnn COMPLETE 96.10 % after 8 epochs (2.1 s)"
@@ -102,7 +104,7 @@ def _draw(snapshot: ProgressSnapshot, end: TrialEnd | None = None) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=24)  # no terminal: drawn once, at the end
     progress = LiveProgress(console)
-    progress.begin(SNAPSHOT)
+    progress.begin(snapshot)
     if end is not None:
         progress.end_trial(end, snapshot)
     progress.advance(snapshot)
@@ -127,6 +129,60 @@ def test_panel_of_a_loss_calls_lower_better() -> None:
     assert "best 0.9720 (#9 cnn), 0.0130 worse than baseline 0.9590" in text
 
 
+def test_the_clock_ticks_between_two_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(cli_progress.time, "monotonic", lambda: now)
+    stream = io.StringIO()
+    progress = LiveProgress(Console(file=stream, width=80, height=24, force_terminal=True))
+    progress.begin_phase("starting Ray")
+    assert "starting Ray  0:00" in stream.getvalue()
+    live = progress._live
+    assert live is not None
+    now += 17.0
+    live.refresh()
+    assert "starting Ray  0:17" in stream.getvalue()
+    progress.begin(replace(SNAPSHOT, elapsed_seconds=0.0, running=()))
+    now += 4.0
+    live.refresh()
+    assert "0:21 elapsed, about 0:37 left" in stream.getvalue(), "since the command began"
+    progress.stop()
+
+
+def test_what_is_done_before_the_first_epoch_is_shown_until_then() -> None:
+    progress = LiveProgress(Console(file=io.StringIO(), width=80))
+    progress.begin(SNAPSHOT)
+    progress.begin_phase("starting the workers")
+    progress.advance(replace(SNAPSHOT, running=SNAPSHOT.running[:1]))
+    assert progress._panel.phase == "starting the workers", "no epoch of a trial is reported yet"
+    progress.advance(SNAPSHOT)
+    assert progress._panel.phase == ""
+    progress.stop()
+
+
+def test_a_panel_of_a_study_that_cannot_begin_leaves_nothing_behind() -> None:
+    stream = io.StringIO()
+    progress = LiveProgress(Console(file=stream, width=80))
+    progress.begin_phase("checking study.yaml")
+    progress.stop()
+    assert stream.getvalue().strip() == ""
+
+
+def test_an_estimate_of_a_stage_says_which() -> None:
+    snapshot = replace(SNAPSHOT, remaining=Forecast(seconds=41.0, stage="search"))
+    assert _plain(END, snapshot)[2].endswith("  left 0:41 of search")
+    assert "about 0:41 left of search" in "\n".join(_draw(snapshot))
+
+
+def test_stages_that_a_study_does_not_have_are_not_shown() -> None:
+    empty = RoleCounts(total=0, complete=0, pruned=0, failed=0)
+    snapshot = replace(SNAPSHOT, counts={**SNAPSHOT.counts, "baseline": empty, "finalist": empty})
+    assert _plain(END, snapshot)[0] == "study toy: search 6/37"
+    text = "\n".join(_draw(snapshot))
+    assert "search" in text
+    assert "baselines" not in text
+    assert "finalists" not in text
+
+
 def test_failures_stay_on_the_screen() -> None:
     lines = _draw(SNAPSHOT, replace(END, state="FAIL", value=None, reason="boom [/red]"))
     assert "search #12 cnn failed: boom [/red]" in "\n".join(lines)
@@ -135,8 +191,15 @@ def test_failures_stay_on_the_screen() -> None:
 def test_progress_suits_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_progress(quiet=True), NullCallback)
     assert isinstance(make_progress(quiet=False), PlainProgress)
+    monkeypatch.setenv("TERM", "xterm")
     for stream in (sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert isinstance(make_progress(quiet=False), LiveProgress)
+    for terminal in ("dumb", "unknown"):
+        monkeypatch.setenv("TERM", terminal)
+        assert isinstance(make_progress(quiet=False), PlainProgress)
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: False)
+    assert isinstance(make_progress(quiet=False), PlainProgress)
+    monkeypatch.setattr(sys, "stdout", None)  # searchlab ... >&-
     assert isinstance(make_progress(quiet=False), PlainProgress)

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 import yaml
 from command_line import Outcome, assert_refused, run_searchlab
@@ -295,3 +296,73 @@ def test_resume_with_more_trials_runs_them(tmp_path: Path) -> None:
     outcome = run_searchlab("study", "status", "bad", "--runs-dir", tmp_path / "runs", "--json")
     assert yaml.safe_load(outcome.out)["roles"]["search"]["total"] == 3
     assert yaml.safe_load(outcome.out)["state"] == "finished"
+
+
+class TestReplace:
+    def test_an_earlier_study_is_deleted_as_study_delete_does_it(self, tmp_path: Path) -> None:
+        path = _write(tmp_path)
+        run = tmp_path / "runs" / "bad"
+        assert _run(path).code == 0
+        storage = f"sqlite:///{run}/study.db"
+        before = optuna.load_study(study_name="bad", storage=storage).trials[0].params
+        (run / "notes.txt").write_text("mine")
+        outcome = _run(path, "--replace", "--yes", "--set", "search.seed=1")
+        assert outcome.code == 0, outcome
+        [trial] = optuna.load_study(study_name="bad", storage=storage).trials
+        assert trial.params != before
+        assert yaml.safe_load((run / "study.yaml").read_text())["search"]["seed"] == 1
+        assert (run / "notes.txt").read_text() == "mine"
+
+    def test_it_asks_or_needs_yes(self, tmp_path: Path) -> None:
+        path = _write(tmp_path)
+        assert _run(path).code == 0
+        everything = _everything(tmp_path)
+        assert_refused(_run(path, "--replace"), "--yes must be given", "runs/bad")
+        assert _everything(tmp_path) == everything
+
+    def test_a_study_that_fails_its_checks_replaces_nothing(self, tmp_path: Path) -> None:
+        path = _write(tmp_path)
+        assert _run(path).code == 0
+        database = (tmp_path / "runs" / "bad" / "study.db").read_bytes()
+        outcome = _run(path, "--replace", "--yes", "--set", "baselines.architectures=[b7]")
+        assert_refused(outcome, "must be a known family")
+        assert (tmp_path / "runs" / "bad" / "study.db").read_bytes() == database
+
+    def test_without_an_earlier_study_it_changes_nothing(self, tmp_path: Path) -> None:
+        assert _run(_write(tmp_path), "--replace").code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("bda.yaml", "bad.yaml"), ("bad", "bad.yaml"), ("bad.yml", "bad.yaml")],
+)
+def test_a_file_that_does_not_exist_has_near_names(tmp_path: Path, given: str, near: str) -> None:
+    _write(tmp_path)
+    outcome = _run(tmp_path / given)
+    assert_refused(outcome, "does not exist", f"Did you mean {tmp_path / near}?")
+
+
+def test_a_space_a_plugin_and_a_folder_have_near_names_too(tmp_path: Path) -> None:
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces" / "small.yaml").write_text("parameters: {family: fcn}")
+    outcome = _run(_write(tmp_path, space="spaces/smal.yaml"))
+    assert_refused(outcome, "must name an existing file", "spaces/small.yaml?")
+    (tmp_path / "my_family.py").write_text("")
+    outcome = _run(_write(tmp_path), "--plugin", tmp_path / "myfamily.py")
+    assert_refused(outcome, "does not exist", "my_family.py?")
+    (tmp_path / "photos").mkdir()
+    dataset = {"name": "folder", "root": str(tmp_path / "photo"), "size": 32}
+    outcome = _run(_write(tmp_path, dataset=dataset))
+    assert_refused(outcome, "must be an existing folder", "photos")
+    assert_refused(_run(tmp_path / "no" / "bad.yaml"), f"There is no folder {tmp_path / 'no'}")
+
+
+def test_a_broken_image_is_skipped_by_what_the_command_has(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(3):
+            (tmp_path / "photos" / name / f"{index}.png").write_text("no image")
+    dataset = {"name": "folder", "root": str(tmp_path / "photos"), "size": 32}
+    outcome = _run(_write(tmp_path, dataset=dataset))
+    assert_refused(outcome, "is a broken image file", "--set dataset.skip_broken=true")
+    assert "--skip-broken" not in outcome.err

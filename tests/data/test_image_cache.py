@@ -176,7 +176,7 @@ class TestBroken:
             load(root, data_dir)
         message = str(caught.value)
         assert message.startswith(f"{file} is a broken image file (cannot identify image file it)")
-        assert "--skip-broken" in message
+        assert "--skip-broken" not in message, "study run has no such option"
         assert "dataset.skip_broken: true" in message
         assert entries(data_dir) == []
 

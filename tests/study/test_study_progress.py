@@ -6,7 +6,6 @@ import pytest
 from ledger_driving import make_result, make_spec, open_ledger, open_study, run_to_end, train
 
 from searchlab.config.trial import ROLES, TrialConfig
-from searchlab.study import progress
 from searchlab.study.callbacks import ProgressSnapshot
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
@@ -68,23 +67,3 @@ def test_a_trial_that_is_given_back_is_not_running() -> None:
     assert (running.number, running.epoch) == (config.number, 1)
     ledger.note_worker_lost(config.number, "its worker died")
     assert ledger.snapshot().running == ()
-
-
-def test_the_time_left_is_forecast_by_the_pace_of_the_epochs_so_far(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    spec = make_spec(baselines={"architectures": []}, confirm={"top": 0})
-    ledger = open_ledger(spec)
-    assert ledger.snapshot().remaining_seconds is None
-    work = 6 * 3 * 2  # trials, epochs, folds
-    assert ledger.expect(0.5) == work * 0.5
-    config = ledger.ask()
-    assert config is not None
-    now += 8.0
-    ledger.report(make_result(config, 1))
-    assert ledger.snapshot().remaining_seconds == (work - 2) * 8.0 / 2
-    ledger.report(make_result(config, 2))
-    ledger.tell(config.number, fail("RuntimeError: no"))
-    assert ledger.snapshot().remaining_seconds == 5 * 3 * 2 * 8.0 / 4

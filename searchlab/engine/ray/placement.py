@@ -30,13 +30,11 @@ class Placement:
     workers: int
     is_short_of_memory: bool = False
 
-    def describe(self, forecast_seconds: float | None) -> str:
+    def describe(self) -> str:
         """Return a line for the user."""
         text = f"{_count(self.workers, 'worker')} of {_amount(self.request['cpu'], 'CPU')}"
         if self.request["gpu"]:
             text += f" and {_amount(self.request['gpu'], 'GPU')}"
-        if forecast_seconds is not None:
-            text += f"; {_span(forecast_seconds)} if every model takes as long as the largest"
         if self.is_short_of_memory:
             text += "; the largest model may not fit into memory and would be trained in parts"
         return text
@@ -132,9 +130,3 @@ def _count(number: int, noun: str) -> str:
 
 def _amount(number: float, noun: str) -> str:
     return f"{number:.3g} {noun}" if number <= 1 else f"{number:.3g} {noun}s"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

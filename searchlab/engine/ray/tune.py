@@ -46,6 +46,7 @@ def run_on_ray(session: RunSession, *, load_worker: Callable[[], type] = _load_w
     """
     stop = session.stop
     prepare_ray_settings()
+    session.ledger.begin_phase("starting Ray" if session.address is None else "connecting to Ray")
     try:
         # Signals twice: Ray takes over SIGTERM when it starts, and keeps it when it ends.
         with (
@@ -56,6 +57,7 @@ def run_on_ray(session: RunSession, *, load_worker: Callable[[], type] = _load_w
             if not stop.is_made:
                 placement = _prepare_cluster(cluster, session)
             if not stop.is_made:
+                session.ledger.begin_phase("starting the workers")
                 _run_experiment(session, placement, load_worker(), has_hosts=not cluster.is_ours)
     except SystemExit as exit_:
         if exit_.code != signal.SIGTERM:
@@ -66,6 +68,7 @@ def run_on_ray(session: RunSession, *, load_worker: Callable[[], type] = _load_w
 def _prepare_cluster(cluster: ClusterFacts, session: RunSession) -> Placement:
     """Check every node and decide what each worker gets, before the first trial is asked."""
     prepared, folders = session.prepared, session.folders
+    session.ledger.begin_phase("checking the machines")
     for warning in check_nodes(
         cluster,
         run_path=folders.checkpoints.parent,
@@ -75,32 +78,29 @@ def _prepare_cluster(cluster: ClusterFacts, session: RunSession) -> Placement:
         request=least_request(prepared.spec.resources, cluster),
     ):
         logger.warning(warning)
-    placement, forecast = _place_by_probe(cluster, session.ledger, prepared)
-    session.ledger.announce(placement.describe(forecast))
+    placement = _place_by_probe(cluster, session.ledger, prepared)
+    session.ledger.announce(placement.describe())
     return placement
 
 
-def _place_by_probe(
-    cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStudy
-) -> tuple[Placement, float | None]:
-    """Place the workers by the needs of the largest model; return the study's seconds, if known.
+def _place_by_probe(cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStudy) -> Placement:
+    """Place the workers by the needs of the largest model.
 
     A model that cannot be probed doesn't end the study: only its own trials fail, with the reason.
     """
     resources = prepared.spec.resources
+    ledger.begin_phase("trying the largest model")
     config = find_largest_model(prepared)
     if config is None:
         ledger.announce("no model was probed: neither the largest nor the smallest can be built")
-        return place_workers(resources, cluster, None, None), None
+        return place_workers(resources, cluster, None, None)
     probe = try_config(config, cluster, prepared)
     if isinstance(probe, Failure):
         logger.warning("the probe of the largest model failed: %s", probe.message)
         is_short = probe.kind == "oom"
-        return place_workers(resources, cluster, None, None, is_short_of_memory=is_short), None
+        return place_workers(resources, cluster, None, None, is_short_of_memory=is_short)
     ledger.announce(describe_probe(config, probe))
-    placement = place_workers(resources, cluster, config, probe)
-    num_images = len(prepared.images.train_labels)
-    return placement, ledger.expect(num_images / probe.images_per_second / placement.workers)
+    return place_workers(resources, cluster, config, probe)
 
 
 def _run_experiment(
