@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from searchlab.data.image_data import ImageData
 from searchlab.data.registry import register_dataset
+from searchlab.data.stratified import split_off_test
 
 __all__ = ["load_digits"]
 
@@ -31,15 +33,11 @@ def load_digits(_root: Path) -> ImageData:
 
     They come with scikit-learn; the data folder is not read.
     """
-    from sklearn.datasets import load_digits as load_bunch
-    from sklearn.model_selection import train_test_split
-
-    bunch = load_bunch()
-    images = np.rint(bunch.images * (255 / _MAX_VALUE)).astype(np.uint8)[:, None]
-    labels = bunch.target.astype(np.int64)
-    train, test = train_test_split(
-        np.arange(len(labels)), test_size=_NUM_TEST, stratify=labels, random_state=_SPLIT_SEED
-    )
+    # The last column is the label.
+    table = np.loadtxt(_find_table(), delimiter=",").astype(np.int64)
+    scaled = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / _MAX_VALUE))
+    images, labels = scaled.astype(np.uint8)[:, None], table[:, -1]
+    train, test = split_off_test(labels, num_test=_NUM_TEST, seed=_SPLIT_SEED)
     return ImageData(
         name="digits",
         train_images=images[train],
@@ -48,3 +46,11 @@ def load_digits(_root: Path) -> ImageData:
         test_labels=labels[test],
         num_classes=10,
     )
+
+
+def _find_table() -> Path:
+    """Return scikit-learn's file; importing scikit-learn to read it would take seconds."""
+    package = find_spec("sklearn")
+    assert package is not None, "a dependency"
+    assert package.origin is not None
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"

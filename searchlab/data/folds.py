@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchlab.config.seeds import derive_seed
+from searchlab.data.stratified import stratified_validation
 from searchlab.errors import InputError
 
 __all__ = ["Indices", "stratified_folds", "train_indices"]
@@ -27,15 +28,9 @@ def stratified_folds(
     one between folds. Raises ``InputError`` if num_folds < 2 or a class has fewer images than that.
     """
     _check_num_folds(labels, num_folds)
-    from sklearn.model_selection import StratifiedKFold
-
-    split = StratifiedKFold(
-        n_splits=num_folds,
-        shuffle=True,
-        random_state=derive_seed(seed, "folds") % 2**32,  # scikit-learn takes 32 bits
-    )
-    return tuple(
-        np.sort(validation).astype(np.int64) for _, validation in split.split(labels, labels)
+    # numpy takes 32 bits
+    return stratified_validation(
+        labels, num_folds=num_folds, seed=derive_seed(seed, "folds") % 2**32
     )
 
 

@@ -11,6 +11,7 @@ from searchlab.errors import InputError
 from searchlab.models.initialisation import apply_scheme, initialize
 from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.registry import ImageShape, get_family
+from searchlab.models.uninitialised import allocate
 
 if TYPE_CHECKING:
     from searchlab.config.settings import TrainingSettings
@@ -59,7 +60,7 @@ def build_unset(
     It does not look for weights that the configuration names. Raises InputError as ``build_model``.
     """
     model = _build_on_meta(config, image_shape, num_classes, dropout=settings.dropout)
-    return model.to_empty(device="cpu")
+    return allocate(model)
 
 
 def count_parameters(config: ModelConfig, *, image_shape: ImageShape, num_classes: int) -> int:
@@ -75,7 +76,7 @@ def count_multiply_adds(config: ModelConfig, *, image_shape: ImageShape, num_cla
     weights; biases, norms, activations and pooling are left out, as is usual. Raises InputError as
     ``check_model`` does.
     """
-    model = _build_on_meta(config, image_shape, num_classes).to_empty(device="cpu")
+    model = allocate(_build_on_meta(config, image_shape, num_classes))
     total = 0
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
@@ -102,7 +103,7 @@ def check_model(
     model = _build_on_meta(config, image_shape, num_classes)
     if sum(parameter.numel() for parameter in model.parameters()) > _MAX_WEIGHTS:
         return
-    model = model.to_empty(device="cpu")
+    model = allocate(model)
     _finish(model, config)
     if not pass_images:
         return

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from searchlab.errors import InputError
 from searchlab.models.initialisation import apply_scheme
 from searchlab.models.registry import ImageShape, get_family, list_families
+from searchlab.models.uninitialised import allocate
 
 __all__ = ["first_layer_kernels"]
 
@@ -36,6 +37,6 @@ def first_layer_kernels(name: str, *, image_shape: ImageShape = _ANY_SHAPE) -> T
         )
     conv = model.get_submodule(family.first_conv)
     assert isinstance(conv, nn.Conv2d), f"{name}.{family.first_conv} is not a Conv2d"
-    conv.to_empty(device="cpu")
+    allocate(conv)
     apply_scheme(model, family, "HF")
     return conv.weight.detach()[:, 0]  # every channel has the same kernel
