@@ -67,7 +67,9 @@ def flag_of_field(name: str, field: FieldInfo) -> Flag:
     if fields := getattr(kind, "model_fields", None):
         first, *others = (one.upper() for one in fields)
         metavar = first + "".join(f"[:{one}" for one in others) + "]" * len(others)
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    # A default that depends on other fields is in the description.
+    is_known = not (field.is_required() or field.default_factory_takes_validated_data)
+    default = field.get_default(call_default_factory=True) if is_known else None
     return make_flag(
         name,
         field.description or name,

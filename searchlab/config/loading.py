@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from searchlab.config.documents import Document, read_yaml
+from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.plugins import resolve_plugins
 from searchlab.config.relative_paths import anchor_space, anchor_study, is_set_by_option
 from searchlab.config.space import SpaceSpec
@@ -16,7 +17,14 @@ from searchlab.config.text_files import near_paths
 from searchlab.config.validation import validate_document
 from searchlab.errors import InputError
 
-__all__ = ["SpaceFile", "StudyFile", "load_space", "load_study", "make_study"]
+__all__ = [
+    "SpaceFile",
+    "StudyFile",
+    "load_recorded_study",
+    "load_space",
+    "load_study",
+    "make_study",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,15 @@ def load_study(
     document = read_yaml(path)
     if preset is not None:
         document = document.with_preset(preset)
+    return make_study(document, overrides, folder=path.parent, plugins=plugins)
+
+
+def load_recorded_study(
+    path: Path, overrides: Iterable[str] = (), *, plugins: Iterable[str] = ()
+) -> StudyFile:
+    """Read a study that searchlab recorded, now or earlier, as ``load_study`` does."""
+    document = read_yaml(path)
+    document = replace(document, data=name_earlier_defaults(document.data))
     return make_study(document, overrides, folder=path.parent, plugins=plugins)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from searchlab.config.attacks import AttackName, AttackSpec
 from searchlab.config.validation import Spec, to_input_error
@@ -12,12 +13,14 @@ from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
     "AUGMENTATIONS",
+    "OPTIMIZER_SETTINGS",
     "SHARED_PARAMETERS",
     "Init",
     "OptimizerName",
     "Precision",
     "ScheduleName",
     "TrainingSettings",
+    "refuse_idle_nesterov",
     "refuse_patience",
     "split_augment",
 ]
@@ -64,15 +67,41 @@ AugmentName = Annotated[
 ]
 
 
+# torch's defaults: the usual one, and those of the optimizers that have another. So a study that
+# names an optimizer and no more trains like a script that does.
+_TORCH_DEFAULTS: dict[str, tuple[float, dict[OptimizerName, float]]] = {
+    "lr": (1e-3, {"rmsprop": 1e-2}),
+    "momentum": (0.0, {}),
+    "weight_decay": (0.0, {"adamw": 1e-2}),
+}
+
+OPTIMIZER_SETTINGS: tuple[str, ...] = tuple(_TORCH_DEFAULTS)
+"""The settings whose defaults depend on the optimizer; null is the same as leaving one out."""
+
+
+def _as_torch(name: str, description: str) -> Any:
+    """Return a field with torch's default for the optimizer, which must be declared before it."""
+    usual, others = _TORCH_DEFAULTS[name]
+    text = "; ".join([f"{usual:g}", *(f"{value:g} for {one}" for one, value in others.items())])
+    return Field(
+        default_factory=lambda settings: others.get(settings.get("optimizer"), usual),
+        description=f"{description} (default as torch's: {text})",
+    )
+
+
 class TrainingSettings(Spec):
     """How a model is trained. A space can search the settings in ``SHARED_PARAMETERS``."""
 
     epochs: int = Field(10, ge=1, le=100_000, description="epochs of each model's training")
     optimizer: OptimizerName = Field("adam", description="optimizer")
-    lr: float = Field(1e-3, gt=0, le=1000, description="learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and rmsprop")
+    lr: Annotated[float, Field(gt=0, le=1000)] = _as_torch("lr", "learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = _as_torch(
+        "momentum", "momentum of sgd and rmsprop"
+    )
     nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty (adamw: decoupled decay)")
+    weight_decay: Annotated[float, Field(ge=0)] = _as_torch(
+        "weight_decay", "L2 penalty; adamw: decoupled decay"
+    )
     clip_norm: float = Field(0.0, ge=0, description="bound of the gradients' norm; 0 for none")
     schedule: ScheduleName = Field("constant", description="how lr moves")
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")
@@ -109,6 +138,17 @@ class TrainingSettings(Spec):
         "float32", description="arithmetic of the layers; bfloat16 is faster if the CPU has it"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_null(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {k: v for k, v in data.items() if v is not None or k not in OPTIMIZER_SETTINGS}
+
+    def changed(self, changes: Mapping[str, object]) -> TrainingSettings:
+        """Return the settings with others; defaults follow the optimizer that they end with."""
+        return self.model_validate({**self.model_dump(exclude_unset=True), **changes})
+
     @property
     def attack(self) -> AttackSpec | None:
         """The attack on training images."""
@@ -119,6 +159,8 @@ class TrainingSettings(Spec):
     @classmethod
     def check_value(cls, name: str, value: object) -> None:
         """Raise ``InputError``, without a location, if field ``name`` cannot take ``value``."""
+        if value is None and name in OPTIMIZER_SETTINGS:
+            raise InputError("must be a number", found=value)
         try:
             cls.model_validate({name: value})
         except ValidationError as error:
@@ -131,6 +173,20 @@ SHARED_PARAMETERS: tuple[str, ...] = tuple(
     if name not in ("epochs", "patience", "precision")
 )
 """The settings allowed at the top of a space, beside ``family``."""
+
+
+def refuse_idle_nesterov(settings: TrainingSettings, *place: str | int) -> None:
+    """Raise InputError if Nesterov's momentum is asked for, but sgd has no momentum by default.
+
+    ``place`` is the location of the settings in the study.
+    """
+    if settings.nesterov and settings.optimizer == "sgd" and settings.momentum == 0:
+        raise InputError(
+            "needs momentum, which is 0 unless it is named",
+            where=(*place, "nesterov"),
+            found=settings.nesterov,
+            remedy=f"Set {'.'.join(map(str, place))}.momentum, 0.9 for instance",
+        )
 
 
 def refuse_patience(settings: TrainingSettings, *place: str | int) -> None:

@@ -25,7 +25,12 @@ from searchlab.config.references import check_ensembles, check_published, check_
 from searchlab.config.resources import ResourceSpec
 from searchlab.config.samplers import SAMPLERS
 from searchlab.config.search import SearchSpec
-from searchlab.config.settings import TrainingSettings, refuse_patience
+from searchlab.config.settings import (
+    OPTIMIZER_SETTINGS,
+    TrainingSettings,
+    refuse_idle_nesterov,
+    refuse_patience,
+)
 from searchlab.config.space import SpaceSpec
 from searchlab.config.validation import Slug, Spec, to_tuple
 from searchlab.errors import InputError
@@ -159,6 +164,16 @@ class StudySpec(Spec):
         return self
 
     @model_validator(mode="after")
+    def _check_nesterov(self) -> StudySpec:
+        if isinstance(self.space, CallableRef) or "momentum" in self.space.shared:
+            return self
+        refuse_idle_nesterov(self.training, "training")
+        for index, row in enumerate(self.baselines.rows):
+            place = ("baselines", "rows", index, "training")
+            refuse_idle_nesterov(self.baseline_training(row), *place)
+        return self
+
+    @model_validator(mode="after")
     def _check_references(self) -> StudySpec:
         baselines = self.baselines.names
         for name, pairs in self.comparisons.items():
@@ -196,11 +211,25 @@ class StudySpec(Spec):
             for settings in (self.baselines.training, row.training)
             for name in settings.model_fields_set
         }
-        return self.training.model_copy(update=changes)
+        return self.training.changed(changes)
 
     def to_data(self) -> dict[str, Any]:
-        """Return plain data that reads back as an equal study, its space inline."""
-        data: dict[str, Any] = self.model_dump(mode="json", exclude_unset=True)
+        """Return plain data that reads back as an equal study, its space inline.
+
+        Each of ``OPTIMIZER_SETTINGS`` is named, if only as null: ``config/earlier_study.py``.
+        """
+        given = self.model_dump(mode="json", exclude_unset=True)
+        given["training"] = {
+            **given.get("training", {}),
+            **{
+                name: None
+                for name in OPTIMIZER_SETTINGS
+                if name not in self.training.model_fields_set
+            },
+        }
+        data: dict[str, Any] = {
+            name: given[name] for name in StudySpec.model_fields if name in given
+        }
         if isinstance(self.space, SpaceSpec):
             data["space"] = self.space.to_data()
         data.pop("presets", None)  # the chosen preset has already changed the fields

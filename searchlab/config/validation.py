@@ -117,7 +117,12 @@ def validate_document(model: type[SpecT], document: Document) -> SpecT:
     try:
         return model.model_validate(document.data)
     except ValidationError as failure:
-        errors = [_locate(details, document) for details in failure.errors(include_url=False)]
+        errors = [
+            _locate(details, document)
+            for details in failure.errors(include_url=False)
+            # A field that is missing, and right to be: its default needs another that is wrong.
+            if details["type"] != "default_factory_not_called"
+        ]
         raise CombinedInputError(
             list({str(error): error for error in errors}.values())
         ) from failure

@@ -12,7 +12,7 @@ from typing import Literal
 import optuna
 from optuna.study import Study
 
-from searchlab.config.loading import StudyFile, load_study
+from searchlab.config.loading import StudyFile
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
 from searchlab.engine.evaluations import evaluate_finished
@@ -136,7 +136,7 @@ def resume_study(
     """
     _quieten_optuna()
     before = run.load().spec.plugins
-    file = load_study(run.study_file, overrides, plugins=plugins)
+    file = run.load(overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
     prepared = _prepare(file, options)
     with _held(run, prepared, options) as held:

@@ -14,6 +14,7 @@ from searchlab.config.published import SEARCH, PublishedRow
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
 from searchlab.report.leaderboard import best_row
+from searchlab.study.trial_config import settings_at
 from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
@@ -236,12 +237,12 @@ def _compare_settings(
 
 def _setting(name: str, record: TrialRecord, spec: StudySpec) -> object:
     """Return what a trial was trained with: searched, fixed by the space, or by ``training``."""
-    if name in record.params:
-        return record.params[name]
-    node = spec.space.shared.get(name) if isinstance(spec.space, SpaceSpec) else None
-    if isinstance(node, Fixed):
-        return node.root
+    shared = spec.space.shared if isinstance(spec.space, SpaceSpec) else {}
+    fixed = {place: node.root for place, node in shared.items() if isinstance(node, Fixed)}
+    point = {**fixed, **record.params}
+    if name in point or name not in TrainingSettings.model_fields:
+        return point.get(name)
     rows = (row for row in spec.baseline_rows if row.name == record.label)
     own = next(rows, None) if record.role == "baseline" else None
     settings = spec.training if own is None else spec.baseline_training(own)
-    return getattr(settings, name) if name in TrainingSettings.model_fields else None
+    return getattr(settings_at(point, settings), name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab.config.documents import dump_yaml, parse_yaml
-from searchlab.config.loading import StudyFile, load_study
+from searchlab.config.loading import StudyFile, load_recorded_study
 from searchlab.errors import InputError, did_you_mean
 from searchlab.study.storage.opening import sqlite_url
 from searchlab.study.storage.urls import hide_password
@@ -66,9 +66,9 @@ class RunFolder:
         if self.exists() or (is_there and not may_be_there):
             raise InputError("already exists", where=f"the run {self.path}", remedy=remedy)
 
-    def load(self, overrides: Iterable[str] = ()) -> StudyFile:
-        """Read the study as it is run, with the overrides of a resume."""
-        return load_study(self.study_file, overrides)
+    def load(self, overrides: Iterable[str] = (), *, plugins: Iterable[str] = ()) -> StudyFile:
+        """Read the study as it is run, with the overrides and the plugins of a resume."""
+        return load_recorded_study(self.study_file, overrides, plugins=plugins)
 
     def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
         """Write the study, and the storage if it is not the embedded one, each file at once.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
+from searchlab.config.settings import OPTIMIZER_SETTINGS, SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.study import StudySpec
 from searchlab.data import list_datasets
 from searchlab.models import Family, get_family, list_families
@@ -37,6 +37,9 @@ def study_schema() -> Schema:
     fields = schema["properties"]
     fields["name"]["pattern"] = _SLUG
     parts["SpaceSpec"] = _space()
+    for name in OPTIMIZER_SETTINGS:
+        setting = parts["TrainingSettings"]["properties"][name]
+        setting["type"] = [setting["type"], "null"]
     parts["DatasetSpec"]["properties"]["name"]["enum"] = list(list_datasets())
     fields["dataset"] = {"anyOf": [{"enum": list(list_datasets())}, fields["dataset"]]}
     fields["space"] = {

@@ -10,6 +10,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
+from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
@@ -86,7 +87,7 @@ def _shared_part(spec: StudySpec) -> dict[str, Any]:
 
 
 def _check_same_study(study: Study, spec: StudySpec) -> None:
-    known = json.loads(study.user_attrs.get(_SPEC, "{}"))
+    known = name_earlier_defaults(json.loads(study.user_attrs.get(_SPEC, "{}")))
     ours = json.loads(json.dumps(_shared_part(spec)))
     differing = [name for name in sorted({*known, *ours}) if known.get(name) != ours.get(name)]
     if differing:

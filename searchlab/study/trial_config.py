@@ -50,7 +50,7 @@ def settings_at(point: Point, training: TrainingSettings) -> TrainingSettings:
     """Return ``training`` with the settings that the point chooses."""
     chosen = {name: point[name] for name in SHARED_PARAMETERS if name in point}
     # The space checked every value by these same rules, so this cannot fail on a point of it.
-    return TrainingSettings.model_validate({**training.model_dump(), **chosen})
+    return training.changed(chosen)
 
 
 def model_at(point: Point) -> ModelConfig:

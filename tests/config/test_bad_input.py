@@ -329,6 +329,11 @@ STUDIES = [
     ("training: {lr: .inf}", f"training.lr {FINITE}, got inf"),
     ("training: {lr: 0}", "training.lr must be greater than 0, got 0"),
     ("training: {lr: true}", "training.lr must be a number, got True"),
+    (
+        "training: {optimizer: adm}",
+        "training.optimizer must be 'sgd', 'adam', 'adamw' or 'rmsprop', got 'adm'. "
+        "Did you mean adam",
+    ),
     ("training: {momentum: 1}", "training.momentum must be less than 1, got 1"),
     ("training: {momentum: .nan}", f"training.momentum {FINITE}, got nan"),
     ("training: {weight_decay: .inf}", f"training.weight_decay {FINITE}, got inf"),

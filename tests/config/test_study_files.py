@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from space_strategies import SCALARS, space_data
 
 from searchlab.config.documents import dump_yaml, parse_yaml
-from searchlab.config.loading import load_study
+from searchlab.config.loading import load_recorded_study, load_study
 from searchlab.config.nodes import Choice, Fixed
 from searchlab.config.settings import SHARED_PARAMETERS, Init, OptimizerName, TrainingSettings
 from searchlab.config.space import SpaceSpec
@@ -108,6 +108,55 @@ def test_baselines_inherit_just_what_they_leave_unset(data: dict[str, Any]) -> N
     for study in (spec, again):
         for row in study.baseline_rows:
             assert study.baseline_training(row) == TrainingSettings.model_validate(expected)
+
+
+@pytest.mark.parametrize(
+    ("training", "row", "expected"),
+    [
+        ({"optimizer": "adamw"}, {}, (1e-3, 0.0, 0.01)),
+        ({"optimizer": "adamw", "weight_decay": 0.0}, {}, (1e-3, 0.0, 0.0)),
+        ({}, {"optimizer": "rmsprop"}, (1e-2, 0.0, 0.0)),
+        ({"lr": 0.1}, {"optimizer": "rmsprop"}, (0.1, 0.0, 0.0)),
+        ({"optimizer": "adamw"}, {"optimizer": "adam"}, (1e-3, 0.0, 0.0)),
+        ({"weight_decay": None, "optimizer": "adamw"}, {"momentum": None}, (1e-3, 0.0, 0.01)),
+    ],
+)
+def test_what_neither_study_nor_row_names_follows_the_rows_optimizer(
+    training: dict[str, Any], row: dict[str, Any], expected: tuple[float, ...]
+) -> None:
+    rows = [{"name": "mine", "architecture": "a2", "training": row}]
+    study = make_study(training=training, baselines={"architectures": [], "rows": rows})
+    for spec in (study, StudySpec.model_validate(study.to_data())):
+        settings = spec.baseline_training(spec.baselines.rows[0])
+        assert (settings.lr, settings.momentum, settings.weight_decay) == expected
+
+
+def test_a_recorded_study_that_names_no_optimizer_settings_keeps_the_earlier_defaults(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "study.yaml"
+    recorded = make_study(training={"optimizer": "adamw", "epochs": 3}).to_data()
+    file.write_text(dump_yaml(recorded))
+    now = load_recorded_study(file).spec.training
+    assert (now.lr, now.momentum, now.weight_decay) == (1e-3, 0.0, 0.01)
+    recorded["training"] = {"optimizer": "adamw", "epochs": 3, "lr": 0.5}
+    file.write_text(dump_yaml(recorded))
+    earlier = load_recorded_study(file).spec
+    for settings in (earlier.training, StudySpec.model_validate(earlier.to_data()).training):
+        assert (settings.lr, settings.momentum, settings.weight_decay) == (0.5, 0.9, 0.0)
+    del recorded["training"]
+    file.write_text(dump_yaml(recorded))
+    assert load_recorded_study(file).spec.training.changed({"optimizer": "rmsprop"}).momentum == 0.9
+
+
+def test_nesterov_without_momentum_is_refused_unless_the_space_searches_it() -> None:
+    training = {"optimizer": "sgd", "nesterov": True}
+    with pytest.raises(ValidationError, match="needs momentum, which is 0 unless it is named"):
+        make_study(training=training)
+    make_study(training={**training, "momentum": 0.9})
+    make_study(training={**training, "optimizer": "adam"})
+    searched = {"momentum": {"low": 0.5, "high": 0.9}, "family": "cnn"}
+    make_study(training=training, space={"parameters": searched})
 
 
 def make_study(**fields: Any) -> StudySpec:
@@ -250,6 +299,7 @@ def test_admissible_setting_passes(name: str, value: Any) -> None:
         ("lr", float("nan"), "must be a finite number, got nan"),
         ("batch_size", 1.5, "must be a whole number, got 1.5"),
         ("optimizer", "adma", "Did you mean adam or adamw?"),
+        ("weight_decay", None, "must be a number"),
     ],
 )
 def test_inadmissible_setting_names_its_rule(name: str, value: Any, message: str) -> None:

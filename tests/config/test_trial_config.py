@@ -122,6 +122,7 @@ def test_earlier_form_is_read_as_the_same_configuration() -> None:
     settings = {
         "optimizer": "sgd",
         "lr": 0.5,
+        "momentum": 0.9,
         "schedule": "step",
         "step_epochs": 3,
         "init": "normal",

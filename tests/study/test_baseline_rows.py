@@ -215,3 +215,16 @@ def test_a_row_outside_the_space_is_refused_before_the_study_with_file_and_line(
     assert message.startswith(f"{path}:")
     assert int(message.removeprefix(f"{path}:").partition(":")[0]) >= line
     assert "baselines.rows.0.training.lr must lie in the space's lr" in message
+
+
+def test_a_searched_setting_that_no_baseline_names_has_the_default_of_the_spaces_optimizer() -> (
+    None
+):
+    parameters = {
+        **SPACE["parameters"],
+        "optimizer": "adamw",
+        "weight_decay": {"low": 0.0, "high": 0.1},
+    }
+    spec = make_spec(space={"parameters": parameters})
+    points = [planned.point for planned in plan_baselines(spec, SpecSpace(spec))]
+    assert {point["weight_decay"] for point in points} == {0.01}

@@ -76,6 +76,22 @@ def test_a_trial_without_baselines_or_finalists_is_only_search() -> None:
     assert [config.role for config in run_to_end(open_ledger(spec))] == ["search"] * 6
 
 
+def test_what_nobody_names_of_an_optimizer_is_torchs_in_every_role() -> None:
+    family = {"cnn": {"depth": 1}, "a2": {"scheme": ["DT"]}}
+    space = {"parameters": {"optimizer": ["adam", "adamw", "rmsprop"], "family": family}}
+    expected = {"adam": (1e-3, 0.0), "adamw": (1e-3, 0.01), "rmsprop": (1e-2, 0.0)}
+    spec = make_spec(
+        space=space,
+        search={"sampler": "random", "trials": 9, "seed": 0},
+        training={"epochs": 3, "optimizer": "adamw"},
+    )
+    configs = run_to_end(open_ledger(spec))
+    assert {config.settings.optimizer for config in configs} == expected.keys()
+    for config in configs:
+        found = config.settings
+        assert (found.lr, found.weight_decay) == expected[found.optimizer], config.role
+
+
 def test_members_and_test_set_follow_the_role() -> None:
     for config in run_to_end(open_ledger(make_spec())):
         plan = config.folds

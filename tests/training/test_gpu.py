@@ -64,6 +64,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
         "optimizer": "sgd",
         "lr": 0.05,
+        "momentum": 0.9,
         "clip_norm": 0.1,
     },
 }
@@ -244,6 +245,7 @@ def test_batches_in_parts_teach_the_same_there(data: TrainingData) -> None:
         model=ModelConfig(family="cnn", parameters={"width": 8, "pool": 1}),
         optimizer="sgd",
         lr=0.01,
+        momentum=0.9,
         augment="flip+crop",
     )
     whole, parts = (run_all(Cohort(trial, data, batch_split=split)) for split in (1, 4))

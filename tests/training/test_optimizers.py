@@ -49,6 +49,43 @@ def test_optimizer_steps_as_torchs_plain_one_with_the_same_settings(name: Optimi
     )
 
 
+TORCHS = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+HOW = {"foreach", "fused"}  # how it steps, not where to
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_a_study_leaves_out_is_as_in_torch(name: OptimizerName) -> None:
+    model = make_model()
+    (ours,) = make_optimizer(TrainingSettings(optimizer=name), model).param_groups
+    (plain,) = TORCHS[name](model.parameters()).param_groups
+    assert {key: ours[key] for key in plain.keys() - HOW} == {
+        key: plain[key] for key in plain.keys() - HOW
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "differ"),
+    [("adam", "adamw", True), ("sgd", "rmsprop", True), ("adam", "adam", False)],
+)
+def test_another_optimizer_alone_trains_another_model(
+    name: OptimizerName, other: OptimizerName, differ: bool
+) -> None:
+    settings = TrainingSettings(optimizer=name, lr=0.05)
+    models = [make_model(), make_model()]
+    ours, theirs = (
+        train(model, make_optimizer(one, model))
+        for model, one in zip(
+            models, (settings, settings.changed({"optimizer": other})), strict=True
+        )
+    )
+    assert torch.equal(ours, theirs) != differ
+
+
 @pytest.mark.parametrize("name", ["sgd", "rmsprop"])
 def test_momentum_matters(name: OptimizerName) -> None:
     weights = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.nodes import Choice, Fixed, Range
+from searchlab.config.settings import OPTIMIZER_SETTINGS
 from searchlab.config.space import EachLayer, SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import SCHEMES, Scalar
@@ -148,7 +149,11 @@ def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | 
         setting = f"another for {row.name}"
     elif name in spec.baselines.training.model_fields_set:
         where = ("baselines", "training", name)
-    value: Scalar = getattr(spec.baseline_training(row), name)
+    settings = spec.baseline_training(row)
+    optimizer = spec.space.shared.get("optimizer") if isinstance(spec.space, SpaceSpec) else None
+    if name in OPTIMIZER_SETTINGS and isinstance(optimizer, Fixed):
+        settings = settings.changed({"optimizer": optimizer.root})  # its defaults count
+    value: Scalar = getattr(settings, name)
     return _require_in_space(name, node, value, where=where, setting=setting)
 
 

@@ -15,13 +15,14 @@ import tempfile
 import zipfile
 import zlib
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pydantic
 
 from searchlab.config.documents import read_yaml
+from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.loading import make_study
 from searchlab.config.validation import Slug, to_input_error
 from searchlab.errors import InfrastructureError, InputError
@@ -247,6 +248,7 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
     try:
         # Named as in the archive: the folder is gone by the time that anyone could look.
         document = read_yaml(file, source=STUDY_FILE)
+        document = replace(document, data=name_earlier_defaults(document.data))
         found = make_study(document, folder=file.parent).spec.name
         if found != inside.manifest.study:
             raise InputError("must be the manifest's study", where="name", found=found)
