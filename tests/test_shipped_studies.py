@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from searchlab.config.changes import describe_quick_look
 from searchlab.config.documents import read_yaml
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
@@ -44,6 +45,19 @@ def test_study_and_its_presets_load_with_baselines_in_the_space(path: Path) -> N
 def test_report_has_a_quick_preset(path: Path) -> None:
     quick = load_study(path, preset="quick").spec
     assert quick.training.epochs < load_study(path).spec.training.epochs
+
+
+@pytest.mark.parametrize("path", REPORTS, **by_name)
+def test_only_a_reports_quick_preset_is_a_quick_look(path: Path) -> None:
+    plain = load_study(path).spec
+    assert plain.changed == {}
+    for name in plain.presets:
+        spec = load_study(path, preset=name).spec
+        assert bool(describe_quick_look(spec)) == (name == "quick"), name
+        assert name == "quick" or not spec.changed
+        if name == "full":
+            assert spec.published is not None
+            assert spec.published.differs == ""
 
 
 @pytest.mark.parametrize("path", FILES, **by_name)
@@ -114,6 +128,10 @@ def test_quick_preset_runs_and_prints_the_published_figures(
     baselines = {trial["label"] for trial in complete if trial["role"] == "baseline"}
     assert baselines == {row.name for row in spec.baseline_rows}
     assert spec.published is not None
+    assert data["quick_look"]
+    assert data["verdict"]["outcome"] == "untested"
+    assert {pair["outcome"] for pair in data["comparisons"]} <= {"-"}
+    assert {figure["difference"] for figure in data["published"]["figures"]} == {None}
     ours = {
         (figure["table"], figure["name"], figure["figure"]): figure["ours"]
         for figure in data["published"]["figures"]

@@ -6,7 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Comparison", "compare_folds"]
+__all__ = ["FEWEST_FOLDS", "Bounds", "Comparison", "compare_folds", "least_shown_ratio"]
+
+Bounds = tuple[float, float]
+"""The least and the greatest value that a metric can have."""
+
+FEWEST_FOLDS = 3
+"""The fewest folds for a verdict. Two leave the test one degree of freedom, by which hardly any
+difference can be shown (``least_shown_ratio``), and what is shown rests on two numbers."""
 
 # Two equal differences still differ in their last bits once averaged.
 _ZERO = 1e-12
@@ -16,8 +23,10 @@ _ZERO = 1e-12
 class Comparison:
     """Challenger minus incumbent, in the metric's own units and direction.
 
-    ``interval`` is the 95 % confidence interval of ``difference``. Both it and the two-sided
-    ``p_value`` are None if every fold differs by the same amount, which leaves no spread to test.
+    ``interval`` is the 95 % confidence interval of ``difference``, as far as the metric's bounds
+    allow: one of the two may reach a bound while the other keeps its mean. Both it and the
+    two-sided ``p_value`` are None if every fold differs by the same amount, which leaves no spread
+    to test.
     """
 
     difference: float
@@ -26,15 +35,37 @@ class Comparison:
     num_compared: int
 
     @property
+    def has_enough_folds(self) -> bool:
+        """Whether there are enough folds for a verdict."""
+        return self.num_compared >= FEWEST_FOLDS
+
+    @property
     def is_shown(self) -> bool:
         """Whether the difference is significant at the 5 % level."""
         return self.p_value is not None and self.p_value < 0.05
 
 
+def least_shown_ratio(num_folds: int) -> float:
+    """Return how many times its standard deviation between the folds a difference must be.
+
+    Then ``compare_folds`` shows it, at the 5 % level, if both were trained on all ``num_folds``.
+    """
+    from scipy.stats import t
+
+    error = math.sqrt(1 / num_folds + 1 / (num_folds - 1))
+    return float(t.ppf(0.975, num_folds - 1)) * error
+
+
 def compare_folds(
-    challenger: Sequence[float], incumbent: Sequence[float], *, num_folds: int
+    challenger: Sequence[float],
+    incumbent: Sequence[float],
+    *,
+    num_folds: int,
+    bounds: Bounds | None = None,
 ) -> Comparison:
     """Compare two configurations by their values on the same folds, given in the same order.
+
+    ``bounds`` are the metric's, if it has any.
 
     The corrected resampled t-test: fold-models share training data, so the variance of the mean
     difference is s^2 (1/n + 1/(k-1)) instead of s^2/n, with n compared folds out of ``num_folds``
@@ -57,12 +88,24 @@ def compare_folds(
     from scipy.stats import t  # 0.5 s, paid only by a study that has something to compare
 
     margin = float(t.ppf(0.975, num_pairs - 1)) * error
+    least, most = _find_possible(challenger, incumbent, bounds)
     return Comparison(
         difference=mean,
-        interval=(mean - margin, mean + margin),
+        interval=(max(mean - margin, least), min(mean + margin, most)),
         p_value=2 * float(t.sf(abs(mean) / error, num_pairs - 1)),
         num_compared=num_pairs,
     )
+
+
+def _find_possible(
+    challenger: Sequence[float], incumbent: Sequence[float], bounds: Bounds | None
+) -> tuple[float, float]:
+    """Return the least and the greatest difference if only one of the means moves."""
+    if bounds is None:
+        return -math.inf, math.inf
+    low, high = bounds
+    ours, theirs = (math.fsum(values) / len(values) for values in (challenger, incumbent))
+    return min(low - theirs, ours - high), max(high - theirs, ours - low)
 
 
 def _compare_without_spread(mean: float, num_pairs: int) -> Comparison:

@@ -292,6 +292,8 @@ def _compare_best(snapshot: ProgressSnapshot) -> str:
     ours = f"best {format_value(metric, best.value)} (#{best.number} {best.label})"
     if baseline is None:
         return ours
+    if snapshot.is_quick_look:
+        return f"{ours}, best {rival}"
     gain = (best.value - baseline.value) * get_metric(metric).sign
     word = "better" if gain >= 0 else "worse"
     return f"{ours}, {format_difference(metric, gain)} {word} than {rival}"

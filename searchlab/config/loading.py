@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from searchlab.config.changes import find_changes
 from searchlab.config.documents import Document, read_yaml
 from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.plugins import resolve_plugins
@@ -65,10 +66,25 @@ def load_study(
     are added to the study's own, start at the current folder. This imports no plugin. Raises
     ``InputError``.
     """
-    document = read_yaml(path)
+    own = document = read_yaml(path)
     if preset is not None:
         document = document.with_preset(preset)
-    return make_study(document, overrides, folder=path.parent, plugins=plugins)
+        if "changed" in document.data["presets"][preset]:
+            own = document
+    overrides = list(overrides)
+    file = make_study(document, overrides, folder=path.parent, plugins=plugins)
+    if document is own and not overrides:
+        return file
+    return replace(file, spec=_note_changes(file.spec, own, folder=path.parent))
+
+
+def _note_changes(spec: StudySpec, own: Document, *, folder: Path) -> StudySpec:
+    try:
+        before = make_study(own, folder=folder).spec
+    except InputError:  # it is no study without them, so there is nothing that they changed
+        return spec
+    changed = {**find_changes(before, spec), **before.changed}
+    return spec.model_copy(update={"changed": changed}) if changed else spec
 
 
 def load_recorded_study(

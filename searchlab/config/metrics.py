@@ -40,6 +40,7 @@ class Unit:
     """How to write a figure: times ``scale``, with ``decimals``, followed by ``symbol``.
 
     A standard deviation has ``spread_decimals``; a difference is in ``points``, if that is set.
+    ``bounds`` are the least and the greatest figure that there can be, before scaling.
     """
 
     symbol: str = ""
@@ -47,9 +48,12 @@ class Unit:
     decimals: int
     spread_decimals: int
     points: str = ""
+    bounds: tuple[float, float] | None = None
 
 
-PERCENT = Unit(symbol="%", scale=100, decimals=2, spread_decimals=2, points="points")
+PERCENT = Unit(
+    symbol="%", scale=100, decimals=2, spread_decimals=2, points="points", bounds=(0.0, 1.0)
+)
 NUMBER = Unit(decimals=4, spread_decimals=3)
 COUNT = Unit(decimals=0, spread_decimals=0)
 MILLISECONDS = Unit(symbol="ms", decimals=3, spread_decimals=3)

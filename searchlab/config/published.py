@@ -92,6 +92,9 @@ class PublishedSpec(Spec):
         "other is printed too if it is known",
     )
     why: str = Field("", description="a note on the comparison")
+    differs: str = Field(
+        "", description="what the study itself does not do as the report; then no diff is printed"
+    )
     rows: Annotated[tuple[PublishedRow, ...], BeforeValidator(to_tuple)] = Field(
         json_schema_extra={"minItems": 1}
     )

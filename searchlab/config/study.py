@@ -125,6 +125,11 @@ class StudySpec(Spec):
     plugins: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
         (), description="Python files (beside the study) or modules that register families, data"
     )
+    changed: dict[str, Any] = Field(
+        default_factory=dict,
+        description="written by searchlab: the file's own values of what a preset or --set changed "
+        "for all models. A preset that sets it to {} stands for the study itself",
+    )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="named overrides, field by field: `study run --preset NAME`",

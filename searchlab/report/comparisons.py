@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.analysis.comparison import Comparison, compare_folds
+from searchlab.config.changes import describe_quick_look
 from searchlab.report.formatting import MISSING, format_value
 from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
 
@@ -29,7 +30,7 @@ class ComparedBaselines:
     """One pair: ``comparison`` is the first's value less the second's, None if one is missing.
 
     ``p_adjusted`` is Holm's, over the pairs of the same question. ``sign`` is 1 if more of the
-    metric is better, -1 if less is.
+    metric is better, -1 if less is. ``is_judged`` is false in a quick look.
     """
 
     question: str
@@ -39,12 +40,18 @@ class ComparedBaselines:
     p_adjusted: float | None
     metric: str
     sign: int
+    is_judged: bool = True
 
     @property
     def outcome(self) -> str:
-        """Return ``better``, ``worse``, ``not shown`` or ``-``, for the first of the pair."""
-        if self.comparison is None:
+        """Return how the first of the pair is.
+
+        ``better``, ``worse``, ``not shown``, ``too few folds`` to show anything, or ``-``.
+        """
+        if self.comparison is None or not self.is_judged:
             return MISSING
+        if not self.comparison.has_enough_folds:
+            return "too few folds"
         if self.p_adjusted is None or self.p_adjusted >= 0.05:
             return "not shown"
         return "better" if self.sign * self.comparison.difference > 0 else "worse"
@@ -73,6 +80,7 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
                 p_adjusted=p_adjusted,
                 metric=reading.spec.primary.metric,
                 sign=reading.spec.primary.sign,
+                is_judged=not describe_quick_look(reading.spec),
             )
             for (first, second), result, p_adjusted in zip(pairs, results, adjusted, strict=True)
         )
@@ -84,7 +92,12 @@ def _compare(
 ) -> Comparison | None:
     if first is None or second is None or len(first) != len(second) or len(first) < 2:
         return None
-    return compare_folds(first, second, num_folds=reading.spec.validation.folds)
+    return compare_folds(
+        first,
+        second,
+        num_folds=reading.spec.validation.folds,
+        bounds=reading.spec.primary.entry.unit.bounds,
+    )
 
 
 def adjust_by_holm(p_values: list[float | None], *, num_tests: int) -> list[float | None]:
@@ -117,22 +130,31 @@ _EXPLANATION = (
 
 def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -> None:
     """Print each question with a line for each pair under it."""
-    table = make_table(_COLUMNS)
+    columns = _choose_columns(compared)
+    table = make_table(columns)
     before = ""
     for pair in compared:
         if pair.question != before:
             table.add_row(plain_text(pair.question, style="bold"))
             before = pair.question
-        table.add_row(*(plain_text(cell) for cell in _cells(pair)))
+        table.add_row(*(plain_text(cell) for cell in _cells(pair)[: len(columns)]))
     console.print(table)
     say(console, _EXPLANATION, style="dim")
 
 
 def comparisons_markdown(compared: Sequence[ComparedBaselines]) -> str:
     """Return the same as one Markdown table."""
-    columns: list[Column] = [("question", "left"), *_COLUMNS]
-    rows = [(pair.question, *(cell.strip() for cell in _cells(pair))) for pair in compared]
+    columns: list[Column] = [("question", "left"), *_choose_columns(compared)]
+    rows = [
+        (pair.question, *(cell.strip() for cell in _cells(pair)))[: len(columns)]
+        for pair in compared
+    ]
     return f"{markdown_table(columns, rows)}\n{_EXPLANATION}\n"
+
+
+def _choose_columns(compared: Sequence[ComparedBaselines]) -> Sequence[Column]:
+    """Leave out the outcomes, which come last, if none is judged."""
+    return _COLUMNS if any(pair.is_judged for pair in compared) else _COLUMNS[:-1]
 
 
 def _cells(pair: ComparedBaselines) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   stop_reason, finalist_of, values, on_front, params``, and every metric by its key, those of folds
   as means over the search folds and again as ``test_...`` on the test set: ``accuracy,
   test_accuracy, num_parameters, ...``; ``values`` are in the order of the study's objectives
-- ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, trials: [trial], num_hidden,
-  comparisons: [{question, first, second, difference, interval, p_value, p_adjusted, outcome}],
-  published: {source, why, figures: [{table, name, figure, published, ours, std, source, wrong,
-  ours_test, ours_folds, ours_folds_std, missing, difference}]} or null, verdict: {outcome,
-  challenger, incumbent, difference, interval, p_value, num_folds, text, caveat}``; these two
-  are trial numbers, difference and interval are challenger less incumbent in the metric's own
-  direction; published accuracies and ours beside them are in per cent
+- ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, quick_look, trials: [trial],
+  num_hidden, comparisons: [{question, first, second, difference, interval, p_value, p_adjusted,
+  outcome}], published: {source, why, differs, figures: [{table, name, figure, published, ours, std,
+  source, wrong, ours_test, ours_folds, ours_folds_std, missing, is_comparable, difference}]} or
+  null, verdict: {outcome, challenger, incumbent, difference, interval, p_value, num_folds, text,
+  caveat}``; challenger and incumbent are trial numbers, difference and interval are challenger less
+  incumbent in the metric's own direction; published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, incidents: {trials_taken_up, workers_lost,
   epochs_trained_again, trials_lost, hosts_lost: [host]}, best: trial, resume``
@@ -81,6 +81,7 @@ def leaderboard_data(
         "metrics": list(board.metrics),
         "num_folds": board.num_folds,
         "search_folds": board.search_folds,
+        "quick_look": board.quick_look or None,
         "trials": [row_data(row) for row in board.rows],
         "num_hidden": board.num_hidden,
         "comparisons": [_comparison_data(pair) for pair in compared],
@@ -114,7 +115,12 @@ def _published_data(published: PublishedComparison | None) -> dict[str, Any] | N
     if published is None:
         return None
     figures = [{**asdict(figure), "difference": figure.difference} for figure in published.figures]
-    return {"source": published.source, "why": published.why, "figures": figures}
+    return {
+        "source": published.source,
+        "why": published.why,
+        "differs": published.differs or None,
+        "figures": figures,
+    }
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from searchlab.analysis.pareto import find_front
+from searchlab.config.changes import describe_quick_look
 from searchlab.config.metrics import DEFAULT_METRIC, Figures, list_metrics
 from searchlab.study.trial_record import TrialRecord
 
@@ -66,6 +67,7 @@ class Leaderboard:
     ``metrics`` are the objectives, ``metric`` is the first of them, and ``further_metrics`` are
     worth showing beside it. ``sign`` is 1 if more of ``metric`` is better, -1 if less is.
     ``num_search`` is how many search trials the study asks for, None for all of a plan.
+    ``quick_look`` says what was changed if the study was shortened, else it is empty.
     """
 
     study: str
@@ -78,6 +80,7 @@ class Leaderboard:
     rows: tuple[Row, ...]
     num_hidden: int
     num_search: int | None = None
+    quick_look: str = ""
 
 
 def build_leaderboard(
@@ -107,6 +110,7 @@ def build_leaderboard(
         rows=board_rows,
         num_hidden=len(search) - len(shown),
         num_search=spec.search.trials,
+        quick_look=describe_quick_look(spec),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from searchlab.config.changes import describe_changes, describe_quick_look
 from searchlab.config.metrics import get_metric
 from searchlab.config.nodes import Fixed
 from searchlab.config.published import SEARCH, PublishedRow
@@ -36,7 +37,7 @@ class ComparedFigure:
     Accuracies are in per cent. ``source`` says what ours is measured on; it is ``search`` for a
     setting that was found best. If a metric is not of one fold alone, ``ours_test`` and
     ``ours_folds`` are both measures of it, one of which is ``ours``. ``missing`` says why ours is
-    None, if that is known.
+    None, if that is known. If it is not ``is_comparable``, there is no difference.
     """
 
     table: str
@@ -51,11 +52,12 @@ class ComparedFigure:
     ours_folds: float | None = None
     ours_folds_std: float | None = None
     missing: str = ""
+    is_comparable: bool = True
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published one, if both are measured figures."""
-        if self.source == "search" or self.ours is None:
+        """Ours less the published one, if both are measured figures and comparable."""
+        if self.source == "search" or self.ours is None or not self.is_comparable:
             return None
         assert isinstance(self.ours, (int, float)), self.ours
         assert isinstance(self.published, (int, float)), self.published
@@ -64,11 +66,15 @@ class ComparedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedComparison:
-    """A report's figures and those of the study that reproduces it."""
+    """A report's figures and those of the study that reproduces it.
+
+    ``differs`` says why they are not comparable, except that a quick look says so in its verdict.
+    """
 
     source: str
     why: str
     figures: tuple[ComparedFigure, ...]
+    differs: str = ""
 
 
 def compare_published(reading: StudyReading) -> PublishedComparison | None:
@@ -83,6 +89,7 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
     }
     best = _best_of_search(reading)
     found = baselines if best is None else {**baselines, SEARCH: best}
+    quick_look, changes = describe_quick_look(reading.spec), describe_changes(reading.spec)
     figures: list[ComparedFigure] = []
     for row in published.rows:
         against: Measure = row.against or published.against
@@ -104,10 +111,17 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
                     ours_folds=_finite(ours.folds),
                     ours_folds_std=_finite(ours.folds_std),
                     missing=ours.missing,
+                    is_comparable=not (published.differs or changes),
                 )
             )
         figures.extend(_compare_settings(row, found, reading.spec))
-    return PublishedComparison(source=published.source, why=published.why, figures=tuple(figures))
+    reasons = (published.differs, "" if quick_look else changes)
+    return PublishedComparison(
+        source=published.source,
+        why=published.why,
+        figures=tuple(figures),
+        differs="; ".join(filter(None, reasons)),
+    )
 
 
 def _finite(value: float | None) -> float | None:

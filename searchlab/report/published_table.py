@@ -113,10 +113,13 @@ def published_markdown(comparison: PublishedComparison) -> str:
     rows = [(line.table, *line.cells) for line in _write_lines(comparison, notes, repeat=True)]
     titles = ("in the report", "row", "figure", *_FIGURE_TITLES, _other_source(comparison), "note")
     columns: list[Column] = list(zip(titles, ("left", *_JUSTIFY), strict=True))
-    if not _has_others(comparison):
-        place = titles.index(_other_source(comparison))
-        columns.pop(place)
-        rows = [(*row[:place], *row[place + 1 :]) for row in rows]
+    left_out = {
+        *(() if _has_others(comparison) else (_other_source(comparison),)),
+        *(() if _has_differences(comparison) else ("diff",)),
+    }
+    kept = [place for place, title in enumerate(titles) if title not in left_out]
+    columns = [columns[place] for place in kept]
+    rows = [tuple(row[place] for place in kept) for row in rows]
     text = f"published: {_one_line(comparison.source)}\n\n"
     text += markdown_table(columns, rows) + f"\n{_explain(comparison)}\n"
     if notes:
@@ -137,7 +140,10 @@ def _number_notes(comparison: PublishedComparison) -> dict[str, int]:
 def _explain(comparison: PublishedComparison) -> str:
     """Say what ours are measured on; a figure that differs says so itself."""
     figures = comparison.figures
-    text = f"ours and diff: {_SOURCES[_usual_source(comparison)]}, unless a row says otherwise."
+    ours = "ours and diff" if _has_differences(comparison) else "ours"
+    text = f"{ours}: {_SOURCES[_usual_source(comparison)]}, unless a row says otherwise."
+    if comparison.differs:
+        text += f" No diff, because ours differ: {_one_line(comparison.differs)}."
     if _has_others(comparison):
         other = _other_source(comparison)
         text += f" {other}: {_SOURCES[other]}, of the same trial."
@@ -170,6 +176,10 @@ def _other_source(comparison: PublishedComparison) -> str:
 def _other_measure(figure: ComparedFigure) -> float | None:
     """Return what ours is by the measure that ``diff`` is not taken from."""
     return figure.ours_folds if figure.source == "test" else figure.ours_test
+
+
+def _has_differences(comparison: PublishedComparison) -> bool:
+    return any(figure.difference is not None for figure in comparison.figures)
 
 
 def _has_others(comparison: PublishedComparison) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from searchlab.analysis.comparison import Comparison, compare_folds
+from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_value
 from searchlab.report.leaderboard import Leaderboard, Row
 
@@ -18,7 +19,8 @@ Outcome = Literal["better", "worse", "not_shown", "untested"]
 class Verdict:
     """How the best finalist compares with the best baseline.
 
-    ``outcome`` is ``untested`` if either is missing; ``caveat`` is empty or one sentence.
+    ``outcome`` is ``untested`` if either is missing, the study is only a quick look, or there are
+    too few folds to show anything; ``caveat`` is empty or one sentence.
     """
 
     outcome: Outcome
@@ -35,7 +37,7 @@ def reach_verdict(board: Leaderboard) -> Verdict:
     finalists = [row for row in ranked if row.role == "finalist"]
     finalist = finalists[0] if finalists else None
     baseline = next((row for row in ranked if row.role == "baseline"), None)
-    if finalist is None or baseline is None:
+    if finalist is None or baseline is None or board.quick_look:
         return Verdict(
             outcome="untested",
             challenger=finalist,
@@ -44,7 +46,10 @@ def reach_verdict(board: Leaderboard) -> Verdict:
             text=_explain_untested(board, finalist, baseline),
         )
     comparison = compare_folds(
-        finalist.fold_values, baseline.fold_values, num_folds=board.num_folds
+        finalist.fold_values,
+        baseline.fold_values,
+        num_folds=board.num_folds,
+        bounds=get_metric(board.metric).unit.bounds,
     )
     outcome = _judge(comparison, board.sign)
     return Verdict(
@@ -58,6 +63,8 @@ def reach_verdict(board: Leaderboard) -> Verdict:
 
 
 def _judge(comparison: Comparison, sign: int) -> Outcome:
+    if not comparison.has_enough_folds:
+        return "untested"
     if not comparison.is_shown:
         return "not_shown"
     return "better" if sign * comparison.difference > 0 else "worse"
@@ -75,6 +82,11 @@ def _state(
         return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
     gain = board.sign * comparison.difference
     direction = "better" if gain > 0 else "worse" if gain < 0 else "apart"
+    if outcome == "untested":
+        return (
+            f"{comparison.num_compared} folds are too few for a verdict on {finalist.title} and "
+            f"{rival}: {size} {direction} ({evidence})"
+        )
     return f"{finalist.title} is not shown to differ from {rival}: {size} {direction} ({evidence})"
 
 
@@ -90,6 +102,8 @@ def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
     )
     p_value = comparison.p_value
     p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    if not comparison.has_enough_folds:
+        return f"95 % CI {low} to {high}; {test}"  # a p would be taken for a verdict
     return f"95 % CI {low} to {high}, {p_text}; {test}"
 
 
@@ -120,6 +134,16 @@ def _warn_of_selection(
 
 
 def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
+    if board.quick_look:
+        rest = _explain_missing(board, finalist, baseline)
+        return f"Quick look, not comparable: {board.quick_look}" + (f". {rest}" if rest else "")
+    return _explain_missing(board, finalist, baseline)
+
+
+def _explain_missing(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
+    """Say what is missing for a verdict; nothing if both rivals are there."""
+    if finalist is not None and baseline is not None:
+        return ""
     if finalist is not None:
         return (
             f"No baseline was cross-validated, so there is nothing to compare {finalist.title} with"

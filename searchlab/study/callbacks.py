@@ -89,7 +89,10 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressSnapshot:
-    """Where a study stands. ``remaining`` is None until two trials of a role have ended."""
+    """Where a study stands. ``remaining`` is None until two trials of a role have ended.
+
+    Of a quick look the best are named, but not judged.
+    """
 
     study: str
     metric: str
@@ -101,6 +104,7 @@ class ProgressSnapshot:
     elapsed_seconds: float
     remaining: Forecast | None
     stopping: bool = False
+    is_quick_look: bool = False
 
 
 class StudyCallback:

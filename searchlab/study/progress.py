@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from searchlab.config.changes import describe_quick_look
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role
 from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
@@ -82,9 +83,11 @@ class StudyProgress:
     finished: FinishedTrials
     forecaster: Forecaster = field(init=False)
     _started_at: float = field(init=False)
+    _is_quick_look: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self._started_at = time.monotonic()
+        self._is_quick_look = bool(describe_quick_look(self.spec))
         self.forecaster = Forecaster(spec=self.spec)
 
     def snapshot(
@@ -93,10 +96,11 @@ class StudyProgress:
         """Return where the study stands now."""
         counts = {role: self.finished.counts(role, total=totals[role]) for role in ROLES}
         unended = {role: max(0, totals[role] - counts[role].ended) for role in ROLES}
+        planned = [role for role in ROLES if totals[role]] or ROLES
         return ProgressSnapshot(
             study=self.spec.name,
             metric=self.spec.primary.metric,
-            stage=next((role for role in ROLES if unended[role]), ROLES[-1]),
+            stage=next((role for role in planned if unended[role]), planned[-1]),
             counts=counts,
             running=tuple(running),
             best_search=self.finished.best("search"),
@@ -104,4 +108,5 @@ class StudyProgress:
             elapsed_seconds=time.monotonic() - self._started_at,
             remaining=self.forecaster.forecast(self.finished.recent, unended, running),
             stopping=stopping,
+            is_quick_look=self._is_quick_look,
         )

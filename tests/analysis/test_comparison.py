@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from searchlab.analysis.comparison import compare_folds
+from searchlab.analysis.comparison import compare_folds, least_shown_ratio
 
 
 def test_worked_example() -> None:
@@ -58,6 +58,46 @@ def test_the_same_difference_on_every_fold_proves_nothing() -> None:
     assert result.interval is None
     assert result.p_value is None
     assert not result.is_shown
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "possible"),
+    [
+        # A difference of 0.66 with p > 0.05: the plain interval ends at 1.33.
+        ([0.98, 0.96], [0.26, 0.36], (-0.31, 0.97)),
+        ([0.26, 0.36], [0.98, 0.96], (-0.97, 0.31)),
+        ([0.1, 0.9, 0.5], [0.9, 0.1, 0.5], (-0.5, 0.5)),
+    ],
+)
+def test_an_interval_stays_within_what_the_metrics_bounds_and_one_of_the_means_allow(
+    ours: list[float], theirs: list[float], possible: tuple[float, float]
+) -> None:
+    plain = compare_folds(ours, theirs, num_folds=len(ours))
+    bounded = compare_folds(ours, theirs, num_folds=len(ours), bounds=(0.0, 1.0))
+    assert plain.interval is not None
+    assert bounded.interval is not None
+    assert max(abs(end) for end in plain.interval) > 1
+    low, high = possible[0], possible[1]
+    expected = (max(plain.interval[0], low), min(plain.interval[1], high))
+    assert bounded.interval == pytest.approx(expected)
+    assert (bounded.difference, bounded.p_value) == (plain.difference, plain.p_value)
+    assert bounded.interval[0] <= bounded.difference <= bounded.interval[1]
+
+
+@pytest.mark.parametrize("num_folds", [2, 3, 5, 10])
+def test_a_difference_just_above_the_least_shown_ratio_is_shown(num_folds: int) -> None:
+    spread = np.linspace(-1.0, 1.0, num_folds)
+    least = least_shown_ratio(num_folds) * spread.std(ddof=1)
+    for factor, is_shown in ((1.01, True), (0.99, False)):
+        ours = list(spread + factor * least)
+        assert compare_folds(ours, [0.0] * num_folds, num_folds=num_folds).is_shown == is_shown
+
+
+def test_two_folds_are_too_few_and_three_are_not() -> None:
+    assert not compare_folds([0.9, 0.8], [0.1, 0.1], num_folds=2).has_enough_folds
+    assert not compare_folds([0.9, 0.8], [0.1, 0.1], num_folds=5).has_enough_folds
+    assert compare_folds([0.9, 0.8, 0.7], [0.1, 0.1, 0.1], num_folds=3).has_enough_folds
+    assert least_shown_ratio(2) > 15 > 4 > least_shown_ratio(3)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])

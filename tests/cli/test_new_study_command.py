@@ -59,6 +59,16 @@ def test_what_no_flag_says_keeps_its_default(tmp_path: Path) -> None:
     assert spec.confirm.top == 3
 
 
+@pytest.mark.parametrize(("folds", "warns"), [(2, True), (3, False)])
+def test_too_few_folds_for_a_verdict_are_named_at_once(
+    tmp_path: Path, folds: int, warns: bool
+) -> None:
+    out = tmp_path / "x.yaml"
+    outcome = run_searchlab("study", "new", "x", *GOOD, "--folds", folds, "--out", out)
+    assert outcome.code == 0
+    assert ("2 folds are too few for a verdict" in outcome.err) == warns
+
+
 def test_empty_baselines_are_none(tmp_path: Path) -> None:
     out = tmp_path / "x.yaml"
     assert run_searchlab("study", "new", "x", *GOOD, "--baselines", "", "--out", out).code == 0

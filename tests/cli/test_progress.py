@@ -183,6 +183,12 @@ def test_stages_that_a_study_does_not_have_are_not_shown() -> None:
     assert "finalists" not in text
 
 
+def test_panel_of_a_quick_look_names_the_best_and_judges_neither() -> None:
+    text = "\n".join(_draw(replace(SNAPSHOT, is_quick_look=True)))
+    assert "best 97.20 % (#9 cnn), best baseline 95.90 % (#5 a2/DT)" in text
+    assert "better" not in text
+
+
 def test_failures_stay_on_the_screen() -> None:
     lines = _draw(SNAPSHOT, replace(END, state="FAIL", value=None, reason="boom [/red]"))
     assert "search #12 cnn failed: boom [/red]" in "\n".join(lines)

@@ -107,8 +107,8 @@ def test_leaderboard_ends_with_the_verdict(run: RunFolder) -> None:
 def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
     data = _call_json(run, "leaderboard", "--all")
     assert set(data) == {
-        "study", "metric", "metrics", "num_folds", "search_folds", "trials", "num_hidden",
-        "comparisons", "published", "verdict",
+        "study", "metric", "metrics", "num_folds", "search_folds", "quick_look", "trials",
+        "num_hidden", "comparisons", "published", "verdict",
     }  # fmt: skip
     assert all(set(trial) == TRIAL_KEYS for trial in data["trials"])
     assert set(data["verdict"]) == {

@@ -243,6 +243,41 @@ def test_a_run_ends_with_its_leaderboard_and_place(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"bad.yaml", "runs"}
 
 
+def test_a_quick_look_says_so_once_and_judges_nothing(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        baselines={"architectures": ["a1"], "schemes": ["HF", "DT"]},
+        comparisons={"which?": [["a1/DT", "a1/HF"]]},
+        confirm={"top": 1},
+        training={"epochs": 5, "batch_size": 512, "lr": 0.01},
+        published={
+            "source": "a report",
+            "rows": [{"table": "t", "name": "n", "trial": "a1/DT", "figures": {"accuracy": 99.5}}],
+        },
+        presets={"quick": {"training.epochs": 1}},
+    )
+    outcome = _run(path, "--preset", "quick")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("Quick look, not comparable: training.epochs is 1 instead of 5") == 1
+    assert outcome.out.lower().count("quick look") == 1
+    assert "99.5" in outcome.out
+    for word in ("worse", "better", "diff ", "beats"):
+        assert word not in outcome.out
+    assert "folds are too few" not in outcome.err
+
+
+def test_two_folds_are_said_to_be_too_few_before_anything_is_trained(tmp_path: Path) -> None:
+    path = _write(tmp_path, baselines={"architectures": ["a1"]}, confirm={"top": 1})
+    outcome = run_searchlab(
+        "study", "run", path, "--runs-dir", tmp_path / "runs", "--engine", "serial"
+    )
+    assert outcome.code == 0, outcome.err
+    before, baselines, _ = outcome.err.partition("baseline #0")
+    assert "2 folds are too few for a verdict: a difference would have to be 15.6" in before
+    assert baselines
+    assert "2 folds are too few for a verdict on #" in " ".join(outcome.out.split())
+
+
 def test_an_existing_run_is_refused_and_points_to_resume(finished: Path) -> None:
     before = _everything(finished)
     outcome = _run(finished / "bad.yaml")

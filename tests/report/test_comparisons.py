@@ -10,7 +10,12 @@ from rich.console import Console
 from trial_records import make_record, make_spec
 
 from searchlab.analysis.comparison import compare_folds
-from searchlab.report.comparisons import adjust_by_holm, compare_baselines, print_comparisons
+from searchlab.report.comparisons import (
+    adjust_by_holm,
+    compare_baselines,
+    comparisons_markdown,
+    print_comparisons,
+)
 from searchlab.report.reading import StudyReading
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.trial_record import TrialRecord
@@ -57,6 +62,48 @@ def test_a_lower_loss_is_better(tmp_path: Any) -> None:
     pair = [["a1/HF", "a1/DT"]]
     reading = read(tmp_path, baselines(), comparisons={"q": pair}, objective={"metric": "loss"})
     assert compare_baselines(reading)[0].outcome == "better"
+
+
+def test_a_pair_on_two_folds_has_too_few_to_be_better_or_worse(tmp_path: Any) -> None:
+    folds = {"a1/DT": (0.951, 0.952), "a1/HF": (0.101, 0.100)}
+    reading = read(
+        tmp_path,
+        baselines(folds),
+        comparisons={"q": [["a1/DT", "a1/HF"]]},
+        validation={"folds": 2, "search_folds": 1},
+    )
+    [pair] = compare_baselines(reading)
+    assert pair.comparison is not None
+    assert pair.comparison.is_shown, "by the test alone"
+    assert pair.outcome == "too few folds"
+
+
+def test_a_quick_look_calls_no_baseline_better_or_worse(tmp_path: Any) -> None:
+    pairs = [["a1/DT", "a1/HF"], ["a1/HF", "a1/DT"]]
+    quick = {"dataset": {"name": "digits", "limit": 90}, "changed": {"dataset.limit": None}}
+    compared = compare_baselines(read(tmp_path, baselines(), comparisons={"q": pairs}, **quick))
+    assert [pair.outcome for pair in compared] == ["-", "-"]
+    out = io.StringIO()
+    print_comparisons(Console(file=out, width=80), compared)
+    for text in (out.getvalue(), comparisons_markdown(compared)):
+        assert "a1/DT - a1/HF" in text
+        assert "better" not in text
+        assert "worse" not in text
+        assert "so the first is" not in text
+
+
+def test_the_interval_of_a_pair_stays_within_its_metrics_bounds(tmp_path: Any) -> None:
+    folds = {"a1/DT": (0.99, 0.2, 0.99), "a1/HF": (0.1, 0.9, 0.1)}
+    pair = {"q": [["a1/DT", "a1/HF"]]}
+    reading = read(tmp_path, baselines(folds), comparisons=pair)
+    [compared] = compare_baselines(reading)
+    assert compared.comparison is not None
+    assert compared.comparison.interval == pytest.approx((-0.366667, 0.726667), abs=1e-6)
+    by_loss = read(tmp_path, baselines(folds), comparisons=pair, objective={"metric": "loss"})
+    [unbounded] = compare_baselines(by_loss)
+    assert unbounded.comparison is not None
+    assert unbounded.comparison.interval is not None
+    assert unbounded.comparison.interval[1] > 1
 
 
 def test_p_values_are_adjusted_within_a_question_only(tmp_path: Any) -> None:

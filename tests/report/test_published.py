@@ -138,6 +138,39 @@ def test_the_search_without_a_finalist_has_no_model_of_all_images_to_compare() -
     assert (found.ours, found.missing) == (None, "")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training": {"epochs": 3}, "changed": {"training.epochs": 20}}, ""),
+        ({"dataset": {"name": "digits", "limit": 9}, "changed": {"dataset.limit": None}}, ""),
+        (
+            {"training": {"lr": 0.5}, "changed": {"training.lr": 0.1}},
+            "No diff, because ours differ: training.lr is 0.5 instead of 0.1.",
+        ),
+    ],
+)
+def test_figures_of_a_changed_study_have_no_differences(changes: dict[str, Any], said: str) -> None:
+    rows = [row_of("a2/DT", figures={"accuracy": 89.2, "train_loss": 0.3})]
+    comparison = compare(published_spec(rows, **changes), baseline())
+    assert [figure.ours for figure in comparison.figures] == [pytest.approx(87.0), 0.0625]
+    assert [figure.difference for figure in comparison.figures] == [None, None]
+    for text in ("\n".join(rendered(comparison, 80)), published_markdown(comparison)):
+        assert "diff" not in text.partition("unless")[0]
+        assert said in " ".join(text.split())
+        assert "87.00" in text
+        assert "-2.20" not in text
+
+
+def test_a_study_that_does_not_do_as_its_report_says_so_instead_of_differences() -> None:
+    spec = published_spec([row_of("a2/DT", figures={"accuracy": 89.2})])
+    assert spec.published is not None
+    published = spec.published.model_copy(update={"differs": "64 pixels, the report has 160"})
+    comparison = compare(spec.model_copy(update={"published": published}), baseline())
+    assert comparison.figures[0].difference is None
+    text = " ".join(" ".join(rendered(comparison, 80)).split())
+    assert "No diff, because ours differ: 64 pixels, the report has 160." in text
+
+
 def test_training_losses_of_the_folds() -> None:
     rows = [
         row_of("a2/DT", figures={"train_loss": 0.25}, against="folds", fold=fold) for fold in (1, 3)
@@ -382,6 +415,7 @@ def test_json_has_every_figure_and_its_difference() -> None:
         "ours_folds": pytest.approx(92.0),
         "ours_folds_std": pytest.approx(2.6457513),
         "missing": "",
+        "is_comparable": True,
         "difference": pytest.approx(-2.2),
     }
     assert data["figures"][-1]["ours"] == "adam"

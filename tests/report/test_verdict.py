@@ -56,6 +56,44 @@ def test_an_unclear_difference_is_not_shown(metric: str, word: str) -> None:
     assert f" {word} (95 % CI " in verdict.text
 
 
+@pytest.mark.parametrize(
+    ("finalist", "baseline", "word"),
+    [((0.98, 0.96), (0.26, 0.36), "66.00 points better"),
+     ((0.26, 0.36), (0.98, 0.96), "66.00 points worse"),
+     ((0.900, 0.901), (0.800, 0.801), "10.00 points better (the same on all 2 folds")],
+)  # fmt: skip
+def test_two_folds_give_no_verdict_and_no_impossible_interval(
+    finalist: tuple[float, ...], baseline: tuple[float, ...], word: str
+) -> None:
+    records = [
+        make_record(5, "baseline", fold_values=baseline),
+        make_record(31, "finalist", fold_values=finalist, finalist_of=12),
+    ]
+    verdict = _reach(records, validation={"folds": 2, "search_folds": 1})
+    assert verdict.outcome == "untested"
+    assert "2 folds are too few for a verdict on #31 cnn and the best baseline #5" in verdict.text
+    assert word in verdict.text
+    assert "not shown to differ" not in verdict.text
+    assert verdict.comparison is not None
+    for end in verdict.comparison.interval or ():
+        assert abs(end) <= 0.98
+
+
+@pytest.mark.parametrize("finalist", [BASE, HIGH])
+def test_a_quick_look_has_no_verdict_and_says_so_once(finalist: tuple[float, ...]) -> None:
+    records = [
+        make_record(5, "baseline", fold_values=(0.7, 0.712, 0.72)),
+        make_record(31, "finalist", fold_values=finalist, finalist_of=12),
+    ]
+    quick = {"training": {"epochs": 3}, "changed": {"training.epochs": 20}}
+    verdict = _reach(records, **quick)
+    assert (verdict.outcome, verdict.comparison, verdict.caveat) == ("untested", None, "")
+    assert verdict.text == "Quick look, not comparable: training.epochs is 3 instead of 20"
+    assert "No search trial has finished" in _reach([], **quick).text
+    longer = {"training": {"epochs": 30}, "changed": {"training.epochs": 20}}
+    assert _reach(records, **longer).outcome in ("better", "worse")
+
+
 def test_interval_of_a_lower_loss_is_a_gain() -> None:
     interval = _duel(BASE, HIGH, "loss").text.partition("CI ")[2].partition(",")[0]
     low, high = (float(end) for end in interval.split(" to "))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ledger_driving import make_result, make_spec, open_ledger, open_study, run_to_end, train
 
@@ -67,3 +69,17 @@ def test_a_trial_that_is_given_back_is_not_running() -> None:
     assert (running.number, running.epoch) == (config.number, 1)
     ledger.note_worker_lost(config.number, "its worker died")
     assert ledger.snapshot().running == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"),
+    [
+        ({}, "finalist"),
+        ({"confirm": {"top": 0}}, "search"),
+        ({"search": {"trials": 0}}, "baseline"),
+    ],
+)
+def test_the_last_stage_is_one_that_the_study_has(changes: dict[str, Any], last: str) -> None:
+    ledger = open_ledger(make_spec(**changes))
+    run_to_end(ledger)
+    assert ledger.snapshot().stage == last

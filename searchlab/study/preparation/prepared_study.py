@@ -28,6 +28,7 @@ from searchlab.models import get_family, list_families
 from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.preparation.budget import budget_warnings
 from searchlab.study.preparation.compatibility import check_models_fit
+from searchlab.study.preparation.verdict_outlook import verdict_warnings
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.space_check import check_space
 from searchlab.study.space.study_space import SpecSpace, StudySpace
@@ -60,8 +61,8 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
     """Make every check that needs no images, and return the study's plan.
 
     Raises InputError at the file and line, and writes nothing; warns of trials that cannot teach
-    anything. The study's plugins must be loaded.
-    Weights that models start from are fetched here, not by every worker.
+    anything, and of folds that allow no verdict. The study's plugins must be loaded. Weights that
+    models start from are fetched here, not by every worker.
     """
     spec = file.spec
     _check_dataset_name(file)
@@ -74,7 +75,7 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
         facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
     check_models_fit(file, plan, facts)
-    for warning in budget_warnings(plan):
+    for warning in (*budget_warnings(plan), *verdict_warnings(spec)):
         logger.warning(warning)
     return plan
 
