@@ -145,7 +145,10 @@ def cache(
         int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
     ] = None,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Skip files that cannot be decoded.")
+        bool,
+        typer.Option(
+            "--skip-broken", help="Skip image files that cannot be decoded, and broken links."
+        ),
     ] = False,
     prune: Annotated[
         bool,
@@ -168,7 +171,7 @@ def cache(
         prune_cache,
         resolve_data_dir,
     )
-    from searchlab.data.image_cache import BrokenImageError
+    from searchlab.data.request import UnusableFileError
 
     if get_dataset(name).tree is None:
         raise InputError(
@@ -180,8 +183,8 @@ def cache(
     progress = make_decoding_progress(quiet=False)
     try:
         images = load_dataset(request, place, on_progress=progress)
-    except BrokenImageError as error:
-        remedy = "Repair or delete it, or skip all broken files: --skip-broken"
+    except UnusableFileError as error:
+        remedy = "Repair or delete it, or skip all such files: --skip-broken"
         raise InputError(error.rule, where=error.where, remedy=remedy) from None
     removed = prune_cache(request, place) if prune else ()
     counts: dict[str, Any] = {
@@ -191,6 +194,10 @@ def cache(
         "train": len(images.train_labels),
         "test": len(images.test_labels),
         "skipped": images.num_skipped,
+        "not_read": [
+            {"reason": entry.reason.value[0], "count": entry.count, "example": entry.example}
+            for entry in images.unread
+        ],
     }
     if as_json:
         if prune:
@@ -200,11 +207,15 @@ def cache(
         typer.echo(json.dumps(counts, indent=2))
         return
     shape = "x".join(map(str, images.image_shape))
-    skipped = f"; {images.num_skipped:,} broken files skipped" if images.num_skipped else ""
-    typer.echo(
+    text = (
         f"{name}: {counts['train']:,} training and {counts['test']:,} test images of {shape} "
-        f"in {images.num_classes} classes are ready{skipped}"
+        f"in {images.num_classes} classes are ready"
     )
+    if images.num_skipped:
+        text += f"; skipped: {images.num_skipped:,}"
+    if images.unread:
+        text += f"; not read: {sum(entry.count for entry in images.unread):,}"
+    typer.echo(text)
     if prune:
         _tell_of_removed(removed)
 

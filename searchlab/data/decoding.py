@@ -5,28 +5,45 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from searchlab.data.deep_pixels import read_deep
 from searchlab.data.image_data import Images
+from searchlab.data.image_formats import FORMATS
+from searchlab.data.pil_setup import naming
+from searchlab.data.pixels import reduced_rgb, to_square, turn_upright
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
-__all__ = ["BrokenImageError", "Progress", "decode_files", "decode_image"]
+__all__ = [
+    "MAX_PIXELS",
+    "DecodedImage",
+    "FileNote",
+    "Progress",
+    "UnusableImageError",
+    "decode_files",
+    "decode_image",
+]
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done so far and the total."""
 
-# By content, not by ending. Other formats are refused: PIL passes EPS to a PostScript interpreter.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+MAX_PIXELS = 2**29
+"""Images of more pixels, 537 million, are refused: one takes up to 2 GB of memory to decode."""
+
 # A JPEG is decoded at 1/2, 1/4 or 1/8 if that leaves this many times the wanted size.
 _DRAFT_FACTOR = 3
+# Larger images are decoded one at a time, and made smaller before they become RGB.
+_LARGE_PIXELS = 2**26
+_MAX_FACTOR = 32  # PIL's means over more pixels are a grey level too low
 _MAX_ASPECT = 100
 # Faults of the machine, not the file: reading it again may succeed. PIL's own errors have no
 # number, and this set has none that a damaged file can cause, such as EINVAL from a seek.
@@ -36,89 +53,128 @@ _PASSING_FAULTS = frozenset(
 _FILES_PER_TASK = 32
 _MAX_THREADS = 16
 
-
-class BrokenImageError(Exception):
-    """A file cannot be decoded; the message says why."""
+_large_image = threading.Lock()
 
 
-def decode_image(path: Path, size: int) -> Images:
-    """Decode a file to uint8 [3, size, size]: resize the short side to ``size``, crop the middle.
+class UnusableImageError(Exception):
+    """A file cannot be used; the message is the rule that it breaks, as ``InputError`` has it."""
 
-    The image is turned by its EXIF orientation and resized bilinearly with antialiasing, like
-    torchvision's Resize and CenterCrop. Raises ``BrokenImageError``, or ``OSError`` with the file's
-    name if the machine failed, not the file: no permission, a disk fault, too many open files.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedImage:
+    """``pixels`` are uint8 [3, S, S]. ``bits`` is the depth that a file of 16 bits seems to have.
+
+    It is None for other files, and for those that say what their values mean.
     """
-    from PIL import Image, ImageOps
+
+    pixels: Images
+    bits: int | None
+
+
+def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedImage:
+    """Decode a file: resize the short side to ``size``, crop the middle.
+
+    The image is turned by its EXIF orientation, laid on white if it is transparent, and resized
+    bilinearly with antialiasing, like torchvision's Resize and CenterCrop. ``bits`` is the depth of
+    a file of 16 bits, if it is known to be more than its own values need. Raises
+    ``UnusableImageError``, or ``OSError`` with the file's name if the machine failed, not the file:
+    no permission, a disk fault, too little memory.
+    """
+    from PIL import Image
 
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.draft(None, (_DRAFT_FACTOR * size, _DRAFT_FACTOR * size))
-            upright = ImageOps.exif_transpose(image)
-            return _to_square(_to_rgb(upright), size)
+            _check_shape(*image.size)
+            is_large = image.width * image.height > _LARGE_PIXELS
+            with _large_image if is_large else nullcontext():
+                return _decode(image, path, size, bits, is_large=is_large)
     except PermissionError:
         raise
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
     # What PIL's plugins raise on damaged files; SyntaxError is PNG's own.
     except (
         OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError,
-        NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
+        NotImplementedError, struct.error, zlib.error,
     ) as error:  # fmt: skip
         number = getattr(error, "errno", None)
         if number in _PASSING_FAULTS:
             raise OSError(number, os.strerror(number), str(path)) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise BrokenImageError(reason.replace(repr(str(path)), "it")) from error
+        reason = reason.replace(repr(str(path)), "it")
+        raise UnusableImageError(f"is a broken image file ({reason})") from error
 
 
-def _to_rgb(image: Image) -> Image:
-    from PIL.Image import fromarray
+def _check_shape(width: int, height: int) -> None:
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise UnusableImageError(
+            f"is too narrow: {width}x{height}, and the long side may be "
+            f"{_MAX_ASPECT} times the short one"
+        )
+    if width * height > MAX_PIXELS:
+        raise UnusableImageError(
+            f"is too large: {width}x{height} are {width * height:,} pixels, and the limit "
+            f"MAX_PIXELS is {MAX_PIXELS:,}"
+        )
 
-    if image.mode.startswith("I;16"):  # PIL would clip it to 255, not scale it
-        return fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have no known range (mode {image.mode})")
-    return image.convert("RGB")
+
+def _decode(
+    image: ImageFile, path: Path, size: int, bits: int | None, *, is_large: bool
+) -> DecodedImage:
+    factor = min(min(image.size) // (_DRAFT_FACTOR * size), _MAX_FACTOR) if is_large else 1
+    deep = read_deep(image, path)
+    if deep is None:
+        image.load()
+        upright = turn_upright(reduced_rgb(image, factor), image)
+        return DecodedImage(to_square(upright, size), None)
+    own = deep.bits
+    depth = own if deep.declared_bits else max(own, bits or 0)
+    upright = turn_upright(reduced_rgb(deep.to_image(depth), factor), image)
+    return DecodedImage(to_square(upright, size), None if deep.declared_bits else own)
 
 
-def _to_square(image: Image, size: int) -> Images:
-    from PIL.Image import Resampling
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNote:
+    """What is to be said of a file: the rule that it breaks, or its depth if it has 16 bits."""
 
-    width, height = image.size
-    short = min(width, height)
-    if max(width, height) > _MAX_ASPECT * short:
-        raise ValueError(f"it is too narrow: {width}x{height}")
-    if short != size:
-        image = image.resize((size * width // short, size * height // short), Resampling.BILINEAR)
-    left, top = (round((side - size) / 2) for side in image.size)
-    square = image.crop((left, top, left + size, top + size))
-    return np.asarray(square).transpose(2, 0, 1)
+    index: int
+    fault: str | None = None
+    bits: int | None = None
 
 
 def decode_files(
-    paths: Sequence[Path], images: Images, *, on_progress: Progress
-) -> Iterator[tuple[int, str]]:
-    """Fill ``images`` [N, 3, S, S]; yield the index and fault of each broken file, in order.
+    paths: Sequence[Path],
+    images: Images,
+    *,
+    bits: int | None = None,
+    on_progress: Progress,
+) -> Iterator[FileNote]:
+    """Fill ``images`` [N, 3, S, S]; yield a note on each unusable or deep file, in order.
 
-    Raises ``OSError`` as ``decode_image`` does.
+    Call it inside ``opening_images``. Raises ``OSError`` as ``decode_image`` does.
     """
-    from PIL import Image
-
-    Image.init()  # once here, not in each thread
     size = images.shape[-1]
 
-    def decode_some(start: int) -> list[tuple[int, str]]:
-        broken = []
+    def decode_some(start: int) -> list[FileNote]:
+        notes = []
         for index in range(start, min(start + _FILES_PER_TASK, len(paths))):
             try:
-                images[index] = decode_image(paths[index], size)
-            except BrokenImageError as error:
-                broken.append((index, str(error)))
-        return broken
+                with naming(paths[index]):
+                    decoded = decode_image(paths[index], size, bits=bits)
+            except UnusableImageError as error:
+                notes.append(FileNote(index=index, fault=str(error)))
+                continue
+            images[index] = decoded.pixels
+            if decoded.bits is not None:
+                notes.append(FileNote(index=index, bits=decoded.bits))
+        return notes
 
     pool = ThreadPoolExecutor(_count_threads(), thread_name_prefix="decode")
     try:
         starts = range(0, len(paths), _FILES_PER_TASK)
-        for start, broken in zip(starts, pool.map(decode_some, starts), strict=True):
-            yield from broken
+        for start, notes in zip(starts, pool.map(decode_some, starts), strict=True):
+            yield from notes
             on_progress(min(start + _FILES_PER_TASK, len(paths)), len(paths))
     finally:
         # If the caller gives up at the first broken file, the rest is not decoded.

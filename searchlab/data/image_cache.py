@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from searchlab.data.decoding import Progress, decode_files
+from searchlab.data.decoding import Progress
 from searchlab.data.image_data import Images, Labels
-from searchlab.data.image_tree import ImageFile, ImageTree
+from searchlab.data.image_tree import ImageTree
+from searchlab.data.tree_decoding import PARTS, decode_tree, images_file, labels_file
 from searchlab.errors import InputError
 
 __all__ = [
     "PARTIAL",
-    "BrokenImageError",
     "DecodedImages",
     "entry_name",
     "is_of",
@@ -38,9 +38,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1  # raise it whenever the decoded pixels change
-_PARTS = ("train", "test")
-_ARRAYS = tuple(f"{part}_{content}.npy" for part in _PARTS for content in ("images", "labels"))
+_FORMAT = 2  # raise it whenever the decoded pixels change
+_ARRAYS = tuple(name(part) for part in PARTS for name in (images_file, labels_file))
 _INDEX = "index.json"
 _SOURCE = "source.json"
 PARTIAL = ".partial"
@@ -52,7 +51,7 @@ _CHUNK_BYTES = 2**22
 class DecodedImages:
     """The images of a tree: uint8 [N, 3, S, S], read-only, in the page cache.
 
-    ``skipped`` are the broken files, relative to the tree's root.
+    ``skipped`` are the unusable files, relative to the tree's root.
     """
 
     train_images: Images
@@ -67,8 +66,8 @@ def load_decoded(
 ) -> DecodedImages:
     """Return the images from the cache, decoding them into it first if they are missing.
 
-    One process decodes, others wait for it. Raises ``InputError`` naming a broken file, unless
-    ``skip_broken``, or naming the cache if it cannot be written.
+    One process decodes, others wait for it. Raises ``InputError`` naming an unusable file,
+    unless ``skip_broken``, or naming the cache if it cannot be written.
     """
     import filelock  # filelock loads asyncio
 
@@ -183,22 +182,15 @@ def _build(
     tree: ImageTree, entry: Path, size: int, skip_broken: bool, on_progress: Progress
 ) -> DecodedImages:
     """Decode into a folder beside the entry, then rename it."""
-    total = len(tree.train) + len(tree.test)
-    logger.info("decoding %d images of %s", total, tree.root)
+    logger.info("decoding %d images of %s", len(tree.train) + len(tree.test), tree.root)
     partial = entry.with_name(f"{entry.name}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         (partial / _SOURCE).write_text(json.dumps(_describe_source(tree, size)))
-        skipped = []
-        for part, before in (("train", 0), ("test", len(tree.train))):
-
-            def advance(done: int, _: int, before: int = before) -> None:
-                on_progress(before + done, total)
-
-            skipped += _decode_part(
-                tree, part, partial, size=size, skip_broken=skip_broken, on_progress=advance
-            )
+        skipped = decode_tree(
+            tree, partial, size=size, skip_broken=skip_broken, on_progress=on_progress
+        )
         index = {"skipped": skipped, "crc32": {file: _checksum(partial / file) for file in _ARRAYS}}
         (partial / _INDEX).write_text(json.dumps(index))
         shutil.rmtree(entry, ignore_errors=True)
@@ -221,74 +213,3 @@ def is_of(folder: Path, tree: ImageTree, size: int) -> bool:
     except (OSError, ValueError):  # deleted, or not made by this cache
         return False
     return bool(source == _describe_source(tree, size))
-
-
-def _decode_part(
-    tree: ImageTree, part: str, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
-) -> list[str]:
-    """Write the images and labels of one part; return the broken files."""
-    files = tree.train if part == "train" else tree.test
-    target = folder / f"{part}_images.npy"
-    images = _make_array(target, len(files), size)
-    broken: dict[int, str] = {}
-    paths = [tree.root / file.path for file in files]
-    try:
-        for index, reason in decode_files(paths, images, on_progress=on_progress):
-            if not skip_broken:
-                raise _broken_error(paths[index], reason)
-            broken[index] = reason
-    except PermissionError as error:
-        raise InputError(
-            "is not readable", where=str(error.filename), remedy="Check its permissions"
-        ) from error
-    except OSError as error:  # skipping the file for good would be wrong
-        raise InputError(
-            f"could not be read ({error.strerror})",
-            where=str(error.filename),
-            remedy="The machine failed, not the file, so it is not skipped as broken. Try again",
-        ) from error
-    kept = [index for index in range(len(files)) if index not in broken]
-    _check_classes(tree, part, [files[index] for index in kept])
-    images.flush()
-    if broken:
-        _drop_rows(target, images, kept)
-    labels = np.array([files[index].label for index in kept], dtype=np.int64)
-    np.save(folder / f"{part}_labels.npy", labels)
-    return [files[index].path for index in broken]
-
-
-def _make_array(file: Path, count: int, size: int) -> np.memmap[Any, np.dtype[np.uint8]]:
-    shape = (count, 3, size, size)
-    return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
-
-
-def _drop_rows(file: Path, images: Images, kept: list[int]) -> None:
-    shorter = file.with_suffix(".kept")
-    rows = _make_array(shorter, len(kept), images.shape[-1])
-    for row, index in enumerate(kept):
-        rows[row] = images[index]
-    rows.flush()
-    shorter.replace(file)
-
-
-class BrokenImageError(InputError):
-    """An image file that cannot be decoded. How it is skipped, each command says itself."""
-
-
-def _broken_error(path: Path, reason: str) -> InputError:
-    return BrokenImageError(
-        f"is a broken image file ({reason})",
-        where=str(path),
-        remedy="Repair or delete it, or skip all broken files: dataset.skip_broken: true in the "
-        "study, or --set dataset.skip_broken=true",
-    )
-
-
-def _check_classes(tree: ImageTree, part: str, kept: list[ImageFile]) -> None:
-    labels = {file.label for file in kept}
-    for label, name in enumerate(tree.classes):
-        if label not in labels:
-            raise InputError(
-                f"must have an image that is not broken in the {part} set",
-                where=f"class {name} of {tree.root}",
-            )

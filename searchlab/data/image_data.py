@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from searchlab.data.unread_files import Unread
+
 __all__ = ["ImageData", "Images", "Labels"]
 
 Images = NDArray[np.uint8]
@@ -21,7 +23,8 @@ class ImageData:
 
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
     read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the skipped
-    broken files. Raises ``ValueError`` naming an array that breaks a rule.
+    files, which cannot be used; ``unread`` counts what else lies there and is not read. Raises
+    ``ValueError`` naming an array that breaks a rule.
     """
 
     name: str
@@ -31,6 +34,7 @@ class ImageData:
     test_labels: Labels
     num_classes: int
     num_skipped: int = 0
+    unread: tuple[Unread, ...] = ()
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)

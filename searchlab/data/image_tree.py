@@ -2,36 +2,27 @@
 
 The layout is ``ROOT/train/CLASS/*`` with ``ROOT/test/CLASS/*``, or with ``ROOT/val/CLASS/*`` if
 there is no test folder; or it is ``ROOT/CLASS/*``, and a fifth of each class becomes the test set.
-Names that begin with a dot, and files without an image's ending, are ignored.
+``train`` may be called ``training`` as well, ``test`` ``testing``, ``val`` ``valid`` or
+``validation``, in capitals or not. A file is an image by its content, whatever it is called. What
+is not read is counted.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab.config.seeds import derive_seed
+from searchlab.data.folder_listing import FolderEntry, list_folder
+from searchlab.data.image_formats import has_image_name, has_other_image_name, holds_image
+from searchlab.data.pil_setup import opening_images
+from searchlab.data.tree_layout import TreeLayout, broken_link_error, find_layout
+from searchlab.data.unread_files import Reason, Unread, UnreadFiles, describe_unread
 from searchlab.errors import InputError
 
-__all__ = ["ImageFile", "ImageTree", "TreeLayout", "find_layout", "scan_tree"]
+__all__ = ["ImageFile", "ImageTree", "scan_tree"]
 
-logger = logging.getLogger(__name__)
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _TEST_SHARE = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeLayout:
-    """The folders that hold the class folders; no ``test`` means a fifth of ``train``."""
-
-    train: Path
-    test: Path | None
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,123 +37,152 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTree:
-    """All files of a tree in a fixed order, by class and by name."""
+    """All files of a tree in a fixed order, by class and by name.
+
+    ``unread`` counts what else lies there; ``broken_links`` are relative to ``root``.
+    """
 
     root: Path
     classes: tuple[str, ...]
     train: tuple[ImageFile, ...]
     test: tuple[ImageFile, ...]
+    unread: tuple[Unread, ...] = ()
+    broken_links: tuple[str, ...] = ()
 
 
-def find_layout(root: Path) -> TreeLayout:
-    """Find the class folders only, which is cheap for any number of images.
+def scan_tree(root: Path, *, skip_broken: bool = False) -> ImageTree:
+    """List the images of every class, and count what is not read.
 
-    Raises ``InputError`` if there are none or only one, or if those of training and test differ.
+    Raises ``InputError`` naming an empty class folder, a path that cannot be read, or a link that
+    leads nowhere, unless ``skip_broken``.
     """
-    train = root / "train"
-    # A folder `train` that holds only images is a class: trains, beside planes and ships.
-    if not (train.is_dir() and _folder_names(train)):
-        return TreeLayout(train=root, test=None, classes=_find_classes(root))
-    test = _find_test_folder(root)
-    classes = _find_classes(train)
-    if (others := _find_classes(test)) != classes:
-        lacking, extra = set(classes) - set(others), set(others) - set(classes)
-        found = [f"no {name}" for name in sorted(lacking)] + sorted(extra)
-        raise InputError(
-            f"must have the same class folders as {train}", where=str(test), found=found
-        )
-    return TreeLayout(train=train, test=test, classes=classes)
+    layout = find_layout(root, skip_broken=skip_broken)
+    with opening_images():
+        return _Scan(root, layout, skip_broken).run()
 
 
-def scan_tree(root: Path) -> ImageTree:
-    """List the images of every class. Raises ``InputError`` naming an empty class folder."""
-    layout = find_layout(root)
-    train = [_scan_class(layout.train, layout, label, root) for label in _labels(layout)]
-    if layout.test is None:
-        parts = [_split(files, layout.train / layout.classes[files[0].label]) for files in train]
-        train, test = [kept for kept, _ in parts], [held for _, held in parts]
-    else:
-        test = [_scan_class(layout.test, layout, label, root) for label in _labels(layout)]
-    return ImageTree(
-        root=root,
-        classes=layout.classes,
-        train=tuple(file for files in train for file in files),
-        test=tuple(file for files in test for file in files),
-    )
+class _Scan:
+    """Walks a tree once."""
 
+    def __init__(self, root: Path, layout: TreeLayout, skip_broken: bool) -> None:
+        self._root = root
+        self._layout = layout
+        self._skip_broken = skip_broken
+        self._unread = UnreadFiles(root)
+        self._broken_links: list[str] = []
 
-def _labels(layout: TreeLayout) -> range:
-    return range(len(layout.classes))
-
-
-def _find_test_folder(root: Path) -> Path:
-    found = [root / name for name in ("test", "val") if (root / name).is_dir()]
-    if not found:
-        raise InputError(
-            "must have a test or val folder beside train",
-            where=str(root),
-            remedy=f"Add one, or give {root / 'train'} as the root; a fifth of each class then "
-            "becomes the test set",
-        )
-    if len(found) > 1:
-        logger.warning("%s is not used: the test set is %s", found[1], found[0])
-    return found[0]
-
-
-def _find_classes(folder: Path) -> tuple[str, ...]:
-    names = _folder_names(folder)
-    if len(names) < 2:
-        raise InputError(
-            "must have one folder per class, and two or more classes",
-            where=str(folder),
-            found=list(names),
-        )
-    return names
-
-
-def _folder_names(folder: Path) -> tuple[str, ...]:
-    with _listing(folder) as entries:
-        return tuple(
-            sorted(
-                entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-            )
+    def run(self) -> ImageTree:
+        layout = self._layout
+        train = self._scan_part(layout.train)
+        if layout.test is None:
+            parts = [
+                _split(files, layout.train / name)
+                for name, files in zip(layout.classes, train, strict=True)
+            ]
+            train, test = [kept for kept, _ in parts], [held for _, held in parts]
+        else:
+            test = self._scan_part(layout.test)
+            self._count_beside({layout.train, layout.test})
+        return ImageTree(
+            root=self._root,
+            classes=layout.classes,
+            train=tuple(file for files in train for file in files),
+            test=tuple(file for files in test for file in files),
+            unread=self._unread.listing(),
+            broken_links=tuple(self._broken_links),
         )
 
+    def _scan_part(self, part: Path) -> list[list[ImageFile]]:
+        classes = set(self._layout.classes)
+        for entry in list_folder(part):
+            if not (entry.kind == "folder" and entry.name in classes):
+                self._is_aside(entry, within=Reason.UNUSED, here=Reason.OUTSIDE)
+        return [
+            self._scan_class(part / name, label) for label, name in enumerate(self._layout.classes)
+        ]
 
-def _listing(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-    try:
-        return os.scandir(folder)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", where=str(folder)) from error
+    def _count_beside(self, used: set[Path]) -> None:
+        for entry in list_folder(self._root):
+            if entry.path not in used:
+                self._is_aside(entry, within=Reason.UNUSED, here=Reason.OUTSIDE)
 
-
-def _scan_class(part: Path, layout: TreeLayout, label: int, root: Path) -> list[ImageFile]:
-    folder = part / layout.classes[label]
-    prefix = folder.relative_to(root).as_posix()
-    with _listing(folder) as entries:
-        images = sorted(
-            (entry for entry in entries if _is_image(entry)), key=lambda entry: entry.name
-        )
+    def _scan_class(self, folder: Path, label: int) -> list[ImageFile]:
+        entries = list_folder(folder)
+        images = [entry for entry in entries if not self._is_aside(entry, within=Reason.SUBFOLDER)]
         if not images:
-            raise InputError(
-                f"must contain images ({', '.join(_ENDINGS)})",
-                where=f"class folder {folder}",
-                remedy="Add some, or remove the folder",
-            )
-        return [_describe(entry, prefix, label) for entry in images]
+            raise self._find_empty(folder, entries)
+        prefix = folder.relative_to(self._root).as_posix()
+        return [
+            ImageFile(f"{prefix}/{entry.name}", label, entry.num_bytes, entry.mtime_ns)
+            for entry in images
+        ]
+
+    def _find_empty(self, folder: Path, entries: list[FolderEntry]) -> InputError:
+        self._unread = UnreadFiles(self._root)  # of this class alone
+        for entry in entries:
+            self._is_aside(entry, within=Reason.SUBFOLDER)
+        held = describe_unread(self._unread.listing())
+        return InputError(
+            "must contain images",
+            where=f"class folder {folder}",
+            remedy=(f"It holds {held}. " if held else "") + "Add some, or remove the folder",
+        )
+
+    def _is_aside(self, entry: FolderEntry, *, within: Reason, here: Reason | None = None) -> bool:
+        """Count an entry that is not read, and return whether it is one.
+
+        ``within`` is the reason for images in it, if it is a folder; ``here`` for an image itself.
+        """
+        if entry.kind == "broken link":
+            if not self._skip_broken:
+                raise broken_link_error(entry)
+            self._broken_links.append(entry.path.relative_to(self._root).as_posix())
+            return True
+        if entry.kind == "folder" and not entry.is_hidden:
+            self._count_within(entry, within)
+            return True
+        reason = _judge(entry) or here
+        if reason is not None:
+            self._unread.add(reason, entry.path)
+        return reason is not None
+
+    def _count_within(self, folder: FolderEntry, reason: Reason) -> None:
+        """Count all that a folder holds; nothing in it stops the scan, because it is not read."""
+        seen, waiting = {folder.identity}, [folder.path]
+        while waiting:
+            place = waiting.pop()
+            try:
+                entries = list_folder(place)
+            except InputError:
+                self._unread.add(Reason.NO_ACCESS, place)
+                continue
+            deeper = []
+            for entry in entries:
+                if entry.kind == "folder" and not entry.is_hidden:
+                    if entry.identity not in seen:  # a link may lead back
+                        seen.add(entry.identity)
+                        deeper.append(entry.path)
+                else:
+                    self._unread.add(_judge(entry) or reason, entry.path)
+            waiting += reversed(deeper)
 
 
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    return not name.startswith(".") and name.lower().endswith(_ENDINGS) and not entry.is_dir()
-
-
-def _describe(entry: os.DirEntry[str], prefix: str, label: int) -> ImageFile:
+def _judge(entry: FolderEntry) -> Reason | None:
+    """Return why an entry is no image to read by itself; None for an image."""
+    if entry.is_hidden:
+        return Reason.HIDDEN
+    if entry.kind == "broken link":
+        return Reason.NO_ACCESS
+    if entry.kind != "file":
+        return Reason.SPECIAL
+    if has_image_name(entry.name):
+        return None
+    if has_other_image_name(entry.name):
+        return Reason.OTHER_FORMAT
     try:
-        status = entry.stat()
-    except OSError as error:  # a broken link
-        raise InputError(f"cannot be read ({error.strerror})", where=entry.path) from error
-    return ImageFile(f"{prefix}/{entry.name}", label, status.st_size, status.st_mtime_ns)
+        return None if holds_image(entry.path) else Reason.NO_IMAGE
+    except OSError:
+        return Reason.NO_ACCESS
 
 
 def _split(files: list[ImageFile], folder: Path) -> tuple[list[ImageFile], list[ImageFile]]:

@@ -6,15 +6,19 @@ import logging
 from pathlib import Path
 
 from searchlab.config.text_files import near_paths
+from searchlab.control_characters import escape_line
 from searchlab.data.decoding import Progress
 from searchlab.data.files import fetch_command
+from searchlab.data.folder_listing import is_folder
 from searchlab.data.image_cache import load_decoded
 from searchlab.data.image_data import ImageData
-from searchlab.data.image_tree import find_layout, scan_tree
+from searchlab.data.image_tree import ImageTree, scan_tree
 from searchlab.data.registry import Dataset, TreeSource, get_dataset
 from searchlab.data.request import DatasetFacts, DatasetRequest
 from searchlab.data.stale_entries import RemovedEntry, remove_stale_entries
 from searchlab.data.subset import limit_training
+from searchlab.data.tree_layout import find_layout
+from searchlab.data.unread_files import Reason, Unread, describe_unread
 from searchlab.errors import InputError
 
 __all__ = ["count_images", "describe_dataset", "load_dataset", "prune_cache"]
@@ -56,7 +60,8 @@ def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, 
     _check_present(dataset, data_dir)
     if dataset.tree is None:
         return ()
-    tree = scan_tree(_tree_root(dataset.tree, request, data_dir))
+    root = _tree_root(dataset.tree, request, data_dir)
+    tree = scan_tree(root, skip_broken=request.skip_broken)
     return remove_stale_entries(tree, size=_size(dataset.tree, request), data_dir=data_dir)
 
 
@@ -75,7 +80,8 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
     size = _size(dataset.tree, request)
     if dataset.facts is not None:
         return DatasetFacts(image_shape=(3, size, size), num_classes=dataset.facts.num_classes)
-    classes = find_layout(_tree_root(dataset.tree, request, data_dir)).classes
+    root = _tree_root(dataset.tree, request, data_dir)
+    classes = find_layout(root, skip_broken=request.skip_broken).classes
     return DatasetFacts(image_shape=(3, size, size), num_classes=len(classes), class_names=classes)
 
 
@@ -184,7 +190,7 @@ def _load_tree(
     data_dir: Path,
     on_progress: Progress | None,
 ) -> ImageData:
-    tree = scan_tree(_tree_root(source, request, data_dir))
+    tree = scan_tree(_tree_root(source, request, data_dir), skip_broken=request.skip_broken)
     if dataset.facts is not None and len(tree.classes) != dataset.num_classes:
         raise InputError(
             f"must have {dataset.num_classes} class folders",
@@ -198,7 +204,11 @@ def _load_tree(
         data_dir=data_dir,
         on_progress=on_progress or (lambda _done, _total: None),
     )
-    _warn_of_skipped(decoded.skipped, tree.root)
+    skipped = (*tree.broken_links, *decoded.skipped)
+    unread = _find_unread(tree, source)
+    _warn_of_skipped(skipped, tree.root)
+    if unread:
+        logger.warning("not read in %s: %s", escape_line(str(tree.root)), describe_unread(unread))
     return ImageData(
         name=dataset.name,
         train_images=decoded.train_images,
@@ -206,8 +216,15 @@ def _load_tree(
         test_images=decoded.test_images,
         test_labels=decoded.test_labels,
         num_classes=len(tree.classes),
-        num_skipped=len(decoded.skipped),
+        num_skipped=len(skipped),
+        unread=unread,
     )
+
+
+def _find_unread(tree: ImageTree, source: TreeSource) -> tuple[Unread, ...]:
+    """Return what is not read; a registered dataset's own tables and notes are no surprise."""
+    known = Reason.NO_IMAGE if source.folder is not None else None
+    return tuple(entry for entry in tree.unread if entry.reason is not known)
 
 
 def _size(source: TreeSource, request: DatasetRequest) -> int:
@@ -221,7 +238,7 @@ def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> P
         return data_dir / source.folder
     assert request.root is not None, "the request was checked"
     root = request.root.expanduser().absolute()
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(
             "must be an existing folder",
             where=("dataset", "root"),
@@ -235,10 +252,10 @@ def _warn_of_skipped(skipped: tuple[str, ...], root: Path) -> None:
     if skipped:
         more = len(skipped) - _NAMED_FILES
         logger.warning(
-            "skipped %d broken image file%s of %s: %s%s",
+            "skipped %d image file%s of %s that cannot be used: %s%s",
             len(skipped),
             "s" if len(skipped) > 1 else "",
-            root,
-            ", ".join(skipped[:_NAMED_FILES]),
+            escape_line(str(root)),
+            escape_line(", ".join(skipped[:_NAMED_FILES])),
             f" and {more} more" if more > 0 else "",
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab.data.files import fetch_files
+from searchlab.data.folder_listing import exists
 from searchlab.data.image_data import ImageData
 from searchlab.data.request import DatasetFacts
 from searchlab.errors import InputError, did_you_mean
@@ -89,7 +90,7 @@ class Dataset:
 
     def find_missing(self, root: Path) -> tuple[str, ...]:
         """Return the needed files that are not under ``root``."""
-        return tuple(file for file in self.files if not (root / file).exists())
+        return tuple(file for file in self.files if not exists(root / file))
 
     def is_present(self, root: Path) -> bool:
         """Return whether the data folder ``root`` has all the files that loading needs."""

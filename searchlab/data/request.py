@@ -5,7 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DatasetFacts", "DatasetRequest"]
+from searchlab.errors import InputError
+
+__all__ = ["DatasetFacts", "DatasetRequest", "UnusableFileError", "unusable_file"]
+
+
+class UnusableFileError(InputError):
+    """A file that cannot be used, such as a broken image or link.
+
+    How it is skipped, each command says itself.
+    """
+
+
+def unusable_file(rule: str, path: Path) -> UnusableFileError:
+    """Return the error about a file that breaks ``rule``."""
+    return UnusableFileError(
+        rule,
+        where=str(path),
+        remedy="Repair or delete it, or skip all such files: dataset.skip_broken: true in the "
+        "study, or --set dataset.skip_broken=true",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +32,9 @@ class DatasetRequest:
     """A dataset by name, with the user's choices; checked when it is used.
 
     ``root`` is the image folder of dataset ``folder``. ``size`` is the side in pixels to which
-    image files are resized. ``skip_broken`` skips files that cannot be decoded. ``limit`` keeps at
-    most that many training images, stratified by class; the test set is not reduced.
+    image files are resized. ``skip_broken`` skips files that cannot be decoded, and broken links.
+    ``limit`` keeps at most that many training images, stratified by class; the test set is not
+    reduced.
     """
 
     name: str

@@ -92,7 +92,7 @@ def test_cache_decodes_a_folder_and_counts(tmp_path: Path) -> None:
     again = run_searchlab("data", "cache", "folder", *where, "--json")
     assert json.loads(again.out) == {
         "name": "folder", "image_shape": [3, 8, 8], "classes": 2, "train": 8, "test": 2,
-        "skipped": 0,
+        "skipped": 0, "not_read": [],
     }  # fmt: skip
 
 
@@ -104,7 +104,38 @@ def test_cache_names_a_broken_file_and_skips_it_when_told(tmp_path: Path) -> Non
     assert_refused(run_searchlab("data", "cache", "folder", *where), str(broken), "--skip-broken")
     outcome = run_searchlab("data", "cache", "folder", *where, "--skip-broken")
     assert outcome.code == 0
-    assert outcome.out.endswith("are ready; 1 broken files skipped\n")
+    assert outcome.out.endswith("are ready; skipped: 1\n")
+
+
+def test_cache_names_a_broken_link_and_skips_it_when_told(tmp_path: Path) -> None:
+    _write_pictures(tmp_path / "pictures")
+    link = tmp_path / "pictures" / "bee" / "gone.png"
+    link.symlink_to("/nowhere.png")
+    where = ("--root", tmp_path / "pictures", "--size", 8, "--data-dir", tmp_path / "data")
+    assert_refused(run_searchlab("data", "cache", "folder", *where), str(link), "--skip-broken")
+    outcome = run_searchlab("data", "cache", "folder", *where, "--skip-broken")
+    assert outcome.out.endswith("8 training and 2 test images of 3x8x8 in 2 classes are ready; "
+                                "skipped: 1\n")  # fmt: skip
+
+
+def test_cache_counts_and_names_what_it_does_not_read(tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    _write_pictures(root)
+    (root / "ant" / "session").mkdir()
+    for index in (0, 1):
+        (root / "ant" / f"{index}.png").rename(root / "ant" / "session" / f"{index}.png")
+    (root / "notes.txt").write_text("no image")
+    where = ("--root", root, "--size", 8, "--data-dir", tmp_path / "data")
+    outcome = run_searchlab("data", "cache", "folder", *where)
+    assert outcome.out.endswith("in 2 classes are ready; not read: 3\n")
+    loaded = json.loads(run_searchlab("data", "cache", "folder", *where, "--json").out)
+    assert loaded["not_read"] == [
+        {
+            "reason": "image in a subfolder of a class", "count": 2,
+            "example": "ant/session/0.png",
+        },
+        {"reason": "file that is no image", "count": 1, "example": "notes.txt"},
+    ]  # fmt: skip
 
 
 def test_cache_refuses_what_has_no_image_files(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import write_picture
-from PIL import Image
+from PIL import Image, ImageOps
 
-from searchlab.data.decoding import BrokenImageError, decode_files, decode_image
+from searchlab.data import decoding
+from searchlab.data.decoding import UnusableImageError, decode_files, decode_image
+from searchlab.data.pixels import to_square
 
 
 def noise(height: int, width: int) -> Image.Image:
@@ -30,7 +32,7 @@ def test_pixels_are_those_of_torchvisions_resize_and_centre_crop(
     image = noise(*shape)
     image.save(tmp_path / "noise.png")
     expected = np.asarray(Compose([Resize(16), CenterCrop(16)])(image)).transpose(2, 0, 1)
-    found = decode_image(tmp_path / "noise.png", 16)
+    found = decode_image(tmp_path / "noise.png", 16).pixels
     assert (found.dtype, found.shape) == (np.uint8, (3, 16, 16))
     assert np.array_equal(found, expected)
 
@@ -48,12 +50,7 @@ def test_every_mode_becomes_rgb(
     mode: str, colour: int | tuple[int, ...], expected: tuple[int, ...], tmp_path: Path
 ) -> None:
     Image.new(mode, (8, 8), colour).save(tmp_path / "image.png")
-    assert decode_image(tmp_path / "image.png", 8)[:, 3, 3].tolist() == list(expected)
-
-
-def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
-    Image.fromarray(np.full((8, 8), 0x40FF, dtype=np.uint16)).save(tmp_path / "deep.png")
-    assert decode_image(tmp_path / "deep.png", 8)[:, 0, 0].tolist() == [0x40] * 3
+    assert decode_image(tmp_path / "image.png", 8).pixels[:, 3, 3].tolist() == list(expected)
 
 
 def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
@@ -62,9 +59,27 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
     image.save(tmp_path / "photo.png", exif=exif)
-    red = decode_image(tmp_path / "photo.png", 16)[0]
+    red = decode_image(tmp_path / "photo.png", 16).pixels[0]
     assert (red[:, 8:] == 255).all()
     assert (red[:, :8] == 0).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+def test_every_turn_of_exif_is_that_of_pil(orientation: int, ending: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"photo.{ending}"
+    noise(24, 40).save(path, exif=exif, **({"lossless": True} if ending == "webp" else {}))
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    expected = to_square(upright, 16)
+    assert np.array_equal(decode_image(path, 16).pixels, expected)
+
+
+def test_damaged_exif_data_do_not_make_a_photo_broken(tmp_path: Path) -> None:
+    noise(16, 16).save(tmp_path / "photo.jpg", exif=b"Exif\0\0no exif at all")
+    assert decode_image(tmp_path / "photo.jpg", 16).pixels.shape == (3, 16, 16)
 
 
 def test_a_large_jpeg_keeps_its_look(tmp_path: Path) -> None:
@@ -72,7 +87,7 @@ def test_a_large_jpeg_keeps_its_look(tmp_path: Path) -> None:
     image = Image.fromarray(np.broadcast_to(ramp[None, :, None], (1024, 1024, 3)).copy())
     image.save(tmp_path / "large.jpg", quality=95)
     expected = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    found = decode_image(tmp_path / "large.jpg", 32)
+    found = decode_image(tmp_path / "large.jpg", 32).pixels
     assert np.abs(found.astype(int) - expected).max() <= 3
 
 
@@ -104,7 +119,7 @@ def write_narrow(path: Path) -> None:
 def test_a_broken_file_says_why(write: object, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "image.png"
     write(path)  # type: ignore[operator]
-    with pytest.raises(BrokenImageError, match=reason):
+    with pytest.raises(UnusableImageError, match=reason):
         decode_image(path, 8)
 
 
@@ -143,7 +158,20 @@ def test_a_fault_of_the_machine_does_not_make_a_file_broken(
         with pytest.raises(OSError, match=r"image\.png") as caught:
             decode_image(path, 8)
     assert (caught.value.errno, caught.value.filename) == (number, str(path))
-    assert decode_image(path, 8).shape == (3, 8, 8)
+    assert decode_image(path, 8).pixels.shape == (3, 8, 8)
+
+
+def test_too_little_memory_does_not_make_a_file_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    noise(16, 16).save(tmp_path / "image.png")
+    monkeypatch.setattr(decoding, "reduced_rgb", fail)
+    with pytest.raises(OSError, match=r"image\.png") as caught:
+        decode_image(tmp_path / "image.png", 8)
+    assert caught.value.errno == errno.ENOMEM
 
 
 def test_rows_are_in_the_order_of_the_files_and_the_broken_are_told(tmp_path: Path) -> None:
@@ -154,10 +182,13 @@ def test_rows_are_in_the_order_of_the_files_and_the_broken_are_told(tmp_path: Pa
         paths[index].write_text("no image")
     images = np.zeros((100, 3, 8, 8), np.uint8)
     steps: list[tuple[int, int]] = []
-    broken = list(
+    notes = list(
         decode_files(paths, images, on_progress=lambda done, total: steps.append((done, total)))
     )
-    assert [index for index, _ in broken] == [3, 70]
+    assert [note.index for note in notes] == [3, 70]
+    assert {note.fault for note in notes} == {
+        "is a broken image file (cannot identify image file it)"
+    }
     assert [row for row in range(100) if images[row, 0, 0, 0] != row] == [3, 70]
     assert steps == sorted(steps)
     assert steps[-1] == (100, 100)

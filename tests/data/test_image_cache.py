@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from picture_files import write_picture, write_split_tree
+from PIL import Image
 
-from searchlab.data import DatasetRequest, ImageData, decoding, load_dataset
+from searchlab.data import DatasetRequest, ImageData, decoding, image_cache, load_dataset
 from searchlab.errors import InputError
 
 SIZE = 8
@@ -40,9 +41,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     files: list[Path] = []
     original = decoding.decode_image
 
-    def count(path: Path, size: int) -> np.ndarray:
+    def count(path: Path, size: int, *, bits: int | None = None) -> decoding.DecodedImage:
         files.append(path)
-        return original(path, size)
+        return original(path, size, bits=bits)
 
     monkeypatch.setattr(decoding, "decode_image", count)
     return files
@@ -142,10 +143,10 @@ def _load_at_once(
     count = 0
     original = decoding.decode_image
 
-    def counting(path: Path, size: int) -> np.ndarray:
+    def counting(path: Path, size: int, *, bits: int | None = None) -> decoding.DecodedImage:
         nonlocal count
         count += 1
-        return original(path, size)
+        return original(path, size, bits=bits)
 
     decoding.decode_image = counting
     barrier.wait()  # type: ignore[attr-defined]
@@ -168,7 +169,42 @@ def test_two_processes_at_once_decode_once(root: Path, data_dir: Path) -> None:
     assert {fingerprint for fingerprint, _ in outcomes} == {load(root, data_dir).fingerprint()}
 
 
+def test_an_entry_of_an_older_way_of_decoding_is_not_used(
+    root: Path, data_dir: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert image_cache._FORMAT > 1, "1 dropped transparency, and cut 12 bits in 16 to 4"
+    monkeypatch.setattr(image_cache, "_FORMAT", image_cache._FORMAT - 1)
+    load(root, data_dir)
+    monkeypatch.undo()
+    decoded.clear()
+    load(root, data_dir)
+    assert len(entries(data_dir)) == 2
+
+
+def test_files_of_16_bits_are_read_at_one_depth(root: Path, data_dir: Path) -> None:
+    levels = {"train/ant/0.png": 900, "train/bee/1.png": 4_000, "test/cat/0.png": 30}
+    for file, level in levels.items():
+        Image.fromarray(np.full((16, 16), level, np.uint16)).save(root / file)
+    data = load(root, data_dir)
+    assert [data.train_images[row, 0, 0, 0] for row in (0, 5)] == [900 >> 4, 4_000 >> 4]
+    assert data.test_images[4, 0, 0, 0] == 30 >> 4
+    assert data.train_images[1, 0, 0, 0] == 201, "8 bits stay as they are"
+
+
 class TestBroken:
+    def test_one_that_is_too_large_is_not_called_broken_and_can_be_skipped(
+        self, root: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = root / "train" / "bee" / "1.png"
+        write_picture(file, side=20)
+        monkeypatch.setattr(decoding, "MAX_PIXELS", 399)
+        with pytest.raises(InputError) as caught:
+            load(root, data_dir)
+        assert str(caught.value).startswith(f"{file} is too large: 20x20 are 400 pixels, and the")
+        assert "MAX_PIXELS is 399" in str(caught.value)
+        assert "broken" not in str(caught.value).replace("skip_broken", "")
+        assert load(root, data_dir, skip_broken=True).num_skipped == 1
+
     def test_the_error_names_file_reason_and_remedy(self, root: Path, data_dir: Path) -> None:
         file = root / "train" / "bee" / "1.png"
         file.write_text("no image")
@@ -208,7 +244,7 @@ class TestBroken:
     def test_a_file_without_permission_is_not_called_broken(
         self, root: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(path: Path, size: int) -> np.ndarray:
+        def refuse(path: Path, size: int, **_: object) -> None:
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(decoding, "decode_image", refuse)
@@ -220,7 +256,7 @@ class TestBroken:
     def test_a_fault_that_passes_is_an_error_and_leaves_no_file_out(
         self, root: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(path: Path, size: int) -> np.ndarray:
+        def fail(path: Path, size: int, **_: object) -> None:
             raise OSError(errno.EIO, "Input/output error", str(path))
 
         with monkeypatch.context() as patched:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -10,8 +9,14 @@ from pathlib import Path
 import pytest
 from picture_files import CLASSES, write_picture, write_split_tree, write_tree
 
-from searchlab.data.image_tree import find_layout, scan_tree
+from searchlab.data.image_tree import ImageTree, scan_tree
+from searchlab.data.tree_layout import find_layout
+from searchlab.data.unread_files import describe_unread
 from searchlab.errors import InputError
+
+
+def told(tree: ImageTree) -> list[str]:
+    return [describe_unread([entry]) for entry in tree.unread]
 
 
 @pytest.mark.parametrize("test", ["test", "val"])
@@ -26,12 +31,11 @@ def test_train_and_test_folders_are_used_as_they_are(test: str, tmp_path: Path) 
     assert {file.path.split("/")[0] for file in tree.test} == {test}
 
 
-def test_test_wins_over_val_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_test_wins_over_val_which_is_counted(tmp_path: Path) -> None:
     write_tree(write_split_tree(tmp_path) / "val", per_class=1)
-    with caplog.at_level(logging.WARNING):
-        tree = scan_tree(tmp_path)
+    tree = scan_tree(tmp_path)
     assert {file.path.split("/")[0] for file in tree.test} == {"test"}
-    assert f"{tmp_path / 'val'} is not used" in caplog.text
+    assert told(tree) == ["3 images in folders that are not used (val/ant/0.png)"]
 
 
 def test_without_a_train_folder_a_fifth_of_each_class_is_kept(tmp_path: Path) -> None:
@@ -76,18 +80,6 @@ def test_a_class_named_train_is_a_class(tmp_path: Path) -> None:
     assert len(scan_tree(tmp_path).train) == 8
 
 
-def test_other_files_and_hidden_names_are_passed_over(tmp_path: Path) -> None:
-    write_split_tree(tmp_path)
-    (tmp_path / "train" / "ant" / "notes.txt").write_text("no image")
-    (tmp_path / "train" / "ant" / "._0.png").write_text("no image")
-    write_picture(tmp_path / "train" / ".thumbnails" / "0.png")
-    write_picture(tmp_path / "train" / "ant" / "UPPER.JPEG")
-    tree = scan_tree(tmp_path)
-    assert tree.classes == ("ant", "bee", "cat")
-    assert "train/ant/UPPER.JPEG" in {file.path for file in tree.train}
-    assert len(tree.train) == 13
-
-
 def test_classes_that_differ_are_named(tmp_path: Path) -> None:
     write_split_tree(tmp_path)
     (tmp_path / "test" / "cat").rename(tmp_path / "test" / "cats")
@@ -121,6 +113,46 @@ def test_train_alone_asks_for_a_test_folder(tmp_path: Path) -> None:
     write_tree(tmp_path / "train", per_class=3)
     with pytest.raises(InputError, match=r"must have a test or val folder beside train\. Add one"):
         scan_tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Train", "Test"), ("TRAIN", "TEST"), ("training", "validation"), ("train", "valid"),
+        ("Training", "testing"), ("train", "VAL"),
+    ],
+)  # fmt: skip
+def test_a_split_by_other_names_is_a_split(train: str, test: str, tmp_path: Path) -> None:
+    write_tree(tmp_path / train, per_class=2)
+    write_tree(tmp_path / test, per_class=1)
+    tree = scan_tree(tmp_path)
+    assert tree.classes == ("ant", "bee", "cat")
+    assert (len(tree.train), len(tree.test)) == (6, 3)
+    assert {file.path.split("/")[0] for file in tree.test} == {test}
+
+
+@pytest.mark.parametrize("others", [("test",), ("val",), ("Valid", "testing")])
+def test_a_split_without_class_folders_is_no_pair_of_classes(
+    others: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in ("Train", *others):
+        for index in range(5):
+            write_picture(tmp_path / name / f"cat.{index}.jpg")
+    with pytest.raises(InputError, match=r"Train must have one folder per class\. .* is a split"):
+        find_layout(tmp_path)
+
+
+def test_two_training_folders_are_one_too_many(tmp_path: Path) -> None:
+    for name in ("train", "training", "test"):
+        write_tree(tmp_path / name, per_class=1)
+    with pytest.raises(InputError, match=r"called train or training, got \['train', 'training'\]"):
+        find_layout(tmp_path)
+
+
+def test_classes_one_folder_deeper_are_found_in_the_message(tmp_path: Path) -> None:
+    write_tree(tmp_path / "photos", per_class=2)
+    with pytest.raises(InputError, match=r"If the classes are in .*/photos, give that folder"):
+        find_layout(tmp_path)
 
 
 @pytest.mark.parametrize("classes", [(), ("only",)])

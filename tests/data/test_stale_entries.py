@@ -102,7 +102,7 @@ def test_a_folder_that_does_not_say_where_it_is_from_is_left_alone(
 def test_what_a_killed_process_left_is_removed(
     root: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(path: Path, size: int) -> None:
+    def die(path: Path, size: int, **_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

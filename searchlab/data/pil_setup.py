@@ -1,0 +1,78 @@
+"""PIL as it is used here: without its limit of pixels, and no warning without a file's name."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from searchlab.control_characters import escape_line
+
+__all__ = ["naming", "opening_images"]
+
+logger = logging.getLogger(__name__)
+
+_open_file = threading.local()
+
+
+@contextmanager
+def opening_images() -> Iterator[None]:
+    """Let the block open images in any number of threads, each file inside ``naming``.
+
+    PIL's own limit of pixels is off, because ``decoding`` has one. Its warnings become log lines,
+    one for each place in PIL that warns, with the first file concerned.
+    """
+    from PIL import Image
+
+    Image.init()  # once here, not in each thread
+    limit = Image.MAX_IMAGE_PIXELS
+    pil_logger = logging.getLogger("PIL")
+    level = pil_logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"PIL\.")
+        warnings.showwarning = _Handler()
+        Image.MAX_IMAGE_PIXELS = None
+        pil_logger.setLevel(logging.CRITICAL)  # its lines name no file either
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+            pil_logger.setLevel(level)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let warnings of PIL about the file that this thread reads in the block have its name."""
+    _open_file.path = path
+    try:
+        yield
+    finally:
+        _open_file.path = None
+
+
+class _Handler:
+    """Takes the place of ``warnings.showwarning``."""
+
+    def __init__(self) -> None:
+        self._show_others = warnings.showwarning
+        self._told: set[tuple[str, int]] = set()
+
+    def __call__(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        path = getattr(_open_file, "path", None)
+        if path is None:
+            self._show_others(message, category, filename, lineno, file, line)
+        elif (filename, lineno) not in self._told:
+            self._told.add((filename, lineno))
+            logger.warning("%s: %s", escape_line(str(path)), message)

@@ -1,0 +1,149 @@
+"""Decoding the files of a tree into arrays in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchlab.data.decoding import FileNote, Progress, decode_files
+from searchlab.data.image_data import Images
+from searchlab.data.image_tree import ImageFile, ImageTree
+from searchlab.data.pil_setup import opening_images
+from searchlab.data.request import unusable_file
+from searchlab.errors import InputError
+
+__all__ = ["PARTS", "decode_tree", "images_file", "labels_file"]
+
+PARTS = ("train", "test")
+_CHUNK_FILES = 256
+
+
+def images_file(part: str) -> str:
+    """Return the name of the array of a part's images: uint8 [N, 3, S, S]."""
+    return f"{part}_images.npy"
+
+
+def labels_file(part: str) -> str:
+    """Return the name of the array of a part's labels: int64 [N]."""
+    return f"{part}_labels.npy"
+
+
+@dataclass(kw_only=True, eq=False)
+class _Part:
+    name: str
+    files: Sequence[ImageFile]
+    paths: list[Path]
+    images: np.memmap[Any, np.dtype[np.uint8]]
+    faults: dict[int, str] = field(default_factory=dict)
+    bits: dict[int, int] = field(default_factory=dict)
+
+
+def decode_tree(
+    tree: ImageTree, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
+) -> list[str]:
+    """Write the images and labels of both parts; return the skipped files, relative to the root.
+
+    Files of 16 bits are read at one depth, the largest that any of them needs, so that they
+    compare. Raises ``InputError`` naming an unusable file, unless ``skip_broken``.
+    """
+    total, before = len(tree.train) + len(tree.test), 0
+    parts = []
+    with opening_images():
+        for name, files in zip(PARTS, (tree.train, tree.test), strict=True):
+
+            def advance(done: int, _: int, before: int = before) -> None:
+                on_progress(before + done, total)
+
+            part = _Part(
+                name=name,
+                files=files,
+                paths=[tree.root / file.path for file in files],
+                images=_make_array(folder / images_file(name), len(files), size),
+            )
+            for note in _decode(part.paths, part.images, on_progress=advance):
+                _keep(part, note, skip_broken)
+            parts.append(part)
+            before += len(files)
+        depth = max((bits for part in parts for bits in part.bits.values()), default=0)
+        for part in parts:
+            _decode_again(part, depth, skip_broken)
+    return [file for part in parts for file in _finish(part, tree, folder)]
+
+
+def _decode(
+    paths: Sequence[Path], images: Images, *, bits: int | None = None, on_progress: Progress
+) -> Iterator[FileNote]:
+    """Decode as ``decode_files`` does; a fault of the machine is an ``InputError`` too."""
+    try:
+        yield from decode_files(paths, images, bits=bits, on_progress=on_progress)
+    except PermissionError as error:
+        raise InputError(
+            "is not readable", where=str(error.filename), remedy="Check its permissions"
+        ) from error
+    except OSError as error:  # skipping the file for good would be wrong
+        raise InputError(
+            f"could not be read ({error.strerror})",
+            where=str(error.filename),
+            remedy="The machine failed, not the file, so it is not skipped as broken. Try again",
+        ) from error
+
+
+def _keep(part: _Part, note: FileNote, skip_broken: bool) -> None:
+    if note.fault is not None:
+        if not skip_broken:
+            raise unusable_file(note.fault, part.paths[note.index])
+        part.faults[note.index] = note.fault
+    if note.bits is not None:
+        part.bits[note.index] = note.bits
+
+
+def _decode_again(part: _Part, depth: int, skip_broken: bool) -> None:
+    """Decode the files again whose own values need less than ``depth`` bits, such as dark ones."""
+    shallow = [index for index, bits in part.bits.items() if bits < depth]
+    for start in range(0, len(shallow), _CHUNK_FILES):
+        chunk = shallow[start : start + _CHUNK_FILES]
+        images = np.empty((len(chunk), *part.images.shape[1:]), dtype=np.uint8)
+        paths = [part.paths[index] for index in chunk]
+        for note in _decode(paths, images, bits=depth, on_progress=lambda *_: None):
+            _keep(part, replace(note, index=chunk[note.index]), skip_broken)
+        part.images[chunk] = images
+
+
+def _finish(part: _Part, tree: ImageTree, folder: Path) -> list[str]:
+    """Write the labels, and the images without the rows of skipped files; return these files."""
+    kept = [index for index in range(len(part.files)) if index not in part.faults]
+    _check_classes(tree, part.name, [part.files[index] for index in kept])
+    part.images.flush()
+    if part.faults:
+        _drop_rows(folder / images_file(part.name), part.images, kept)
+    labels = np.array([part.files[index].label for index in kept], dtype=np.int64)
+    np.save(folder / labels_file(part.name), labels)
+    return [part.files[index].path for index in sorted(part.faults)]
+
+
+def _make_array(file: Path, count: int, size: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    shape = (count, 3, size, size)
+    return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+
+
+def _drop_rows(file: Path, images: Images, kept: list[int]) -> None:
+    shorter = file.with_suffix(".kept")
+    rows = _make_array(shorter, len(kept), images.shape[-1])
+    for row, index in enumerate(kept):
+        rows[row] = images[index]
+    rows.flush()
+    shorter.replace(file)
+
+
+def _check_classes(tree: ImageTree, part: str, kept: list[ImageFile]) -> None:
+    labels = {file.label for file in kept}
+    for label, name in enumerate(tree.classes):
+        if label not in labels:
+            raise InputError(
+                f"must have an image that is not broken in the {part} set",
+                where=f"class {name} of {tree.root}",
+            )
