@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 from searchlab.data.deep_pixels import read_deep
 from searchlab.data.image_data import Images
 from searchlab.data.image_formats import FORMATS
-from searchlab.data.pil_setup import naming
+from searchlab.data.pil_setup import DAMAGE, naming
 from searchlab.data.pixels import reduced_rgb, to_square, turn_upright
 
 if TYPE_CHECKING:
@@ -64,11 +62,13 @@ class UnusableImageError(Exception):
 class DecodedImage:
     """``pixels`` are uint8 [3, S, S]. ``bits`` is the depth that a file of 16 bits seems to have.
 
-    It is None for other files, and for those that say what their values mean.
+    It is None for other files, and for those that say what their values mean. ``has_frames`` tells
+    whether the file holds more pictures than the first, which is the one that is decoded.
     """
 
     pixels: Images
     bits: int | None
+    has_frames: bool = False
 
 
 def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedImage:
@@ -86,18 +86,17 @@ def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedIm
         with Image.open(path, formats=FORMATS) as image:
             image.draft(None, (_DRAFT_FACTOR * size, _DRAFT_FACTOR * size))
             _check_shape(*image.size)
+            # A JPEG of several pictures has the photo first, then a preview or a map of depths.
+            has_frames = image.format != "MPO" and getattr(image, "is_animated", False)
             is_large = image.width * image.height > _LARGE_PIXELS
             with _large_image if is_large else nullcontext():
-                return _decode(image, path, size, bits, is_large=is_large)
+                pixels, own_bits = _decode(image, path, size, bits, is_large=is_large)
+            return DecodedImage(pixels, own_bits, has_frames)
     except PermissionError:
         raise
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
-    # What PIL's plugins raise on damaged files; SyntaxError is PNG's own.
-    except (
-        OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError,
-        NotImplementedError, struct.error, zlib.error,
-    ) as error:  # fmt: skip
+    except DAMAGE as error:
         number = getattr(error, "errno", None)
         if number in _PASSING_FAULTS:
             raise OSError(number, os.strerror(number), str(path)) from error
@@ -121,26 +120,28 @@ def _check_shape(width: int, height: int) -> None:
 
 def _decode(
     image: ImageFile, path: Path, size: int, bits: int | None, *, is_large: bool
-) -> DecodedImage:
+) -> tuple[Images, int | None]:
+    """Return the pixels, and the depth that a file of 16 bits seems to have."""
     factor = min(min(image.size) // (_DRAFT_FACTOR * size), _MAX_FACTOR) if is_large else 1
     deep = read_deep(image, path)
     if deep is None:
         image.load()
         upright = turn_upright(reduced_rgb(image, factor), image)
-        return DecodedImage(to_square(upright, size), None)
+        return to_square(upright, size), None
     own = deep.bits
     depth = own if deep.declared_bits else max(own, bits or 0)
     upright = turn_upright(reduced_rgb(deep.to_image(depth), factor), image)
-    return DecodedImage(to_square(upright, size), None if deep.declared_bits else own)
+    return to_square(upright, size), None if deep.declared_bits else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileNote:
-    """What is to be said of a file: the rule that it breaks, or its depth if it has 16 bits."""
+    """What is to be said of a file: the rule that it breaks, or else its depth, and its frames."""
 
     index: int
     fault: str | None = None
     bits: int | None = None
+    has_frames: bool = False
 
 
 def decode_files(
@@ -150,7 +151,7 @@ def decode_files(
     bits: int | None = None,
     on_progress: Progress,
 ) -> Iterator[FileNote]:
-    """Fill ``images`` [N, 3, S, S]; yield a note on each unusable or deep file, in order.
+    """Fill ``images`` [N, 3, S, S]; yield a note on each file that needs one, in order.
 
     Call it inside ``opening_images``. Raises ``OSError`` as ``decode_image`` does.
     """
@@ -166,8 +167,10 @@ def decode_files(
                 notes.append(FileNote(index=index, fault=str(error)))
                 continue
             images[index] = decoded.pixels
-            if decoded.bits is not None:
-                notes.append(FileNote(index=index, bits=decoded.bits))
+            if decoded.bits is not None or decoded.has_frames:
+                notes.append(
+                    FileNote(index=index, bits=decoded.bits, has_frames=decoded.has_frames)
+                )
         return notes
 
     pool = ThreadPoolExecutor(_count_threads(), thread_name_prefix="decode")

@@ -51,7 +51,8 @@ _CHUNK_BYTES = 2**22
 class DecodedImages:
     """The images of a tree: uint8 [N, 3, S, S], read-only, in the page cache.
 
-    ``skipped`` are the unusable files, relative to the tree's root.
+    ``skipped`` are the unusable files, ``with_frames`` those of which only the first frame was
+    decoded, relative to the tree's root.
     """
 
     train_images: Images
@@ -59,6 +60,7 @@ class DecodedImages:
     test_images: Images
     test_labels: Labels
     skipped: tuple[str, ...]
+    with_frames: tuple[str, ...]
 
 
 def load_decoded(
@@ -147,7 +149,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
     try:
         index = json.loads((entry / _INDEX).read_bytes())
         arrays = [_open_array(entry / file, index["crc32"][file]) for file in _ARRAYS]
-        skipped = tuple(index["skipped"])
+        skipped, with_frames = tuple(index["skipped"]), tuple(index["with_frames"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -160,6 +162,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
         test_images=test_images,
         test_labels=test_labels,
         skipped=skipped,
+        with_frames=with_frames,
     )
 
 
@@ -188,10 +191,11 @@ def _build(
     partial.mkdir()
     try:
         (partial / _SOURCE).write_text(json.dumps(_describe_source(tree, size)))
-        skipped = decode_tree(
+        notes = decode_tree(
             tree, partial, size=size, skip_broken=skip_broken, on_progress=on_progress
         )
-        index = {"skipped": skipped, "crc32": {file: _checksum(partial / file) for file in _ARRAYS}}
+        checksums = {file: _checksum(partial / file) for file in _ARRAYS}
+        index = {"skipped": notes.skipped, "with_frames": notes.with_frames, "crc32": checksums}
         (partial / _INDEX).write_text(json.dumps(index))
         shutil.rmtree(entry, ignore_errors=True)
         partial.rename(entry)

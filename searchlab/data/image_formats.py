@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from searchlab.data.pil_setup import naming
+from searchlab.data.pil_setup import DAMAGE, naming
 
 __all__ = ["FORMATS", "has_image_name", "has_other_image_name", "holds_image"]
 
@@ -38,10 +38,12 @@ def holds_image(path: Path) -> bool:
 
     Raises ``OSError`` if the file cannot be read.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with naming(path), Image.open(path, formats=FORMATS):
             return True
-    except (UnidentifiedImageError, ValueError, OverflowError, EOFError):
+    except DAMAGE as error:
+        if getattr(error, "errno", None) is not None:
+            raise
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from searchlab.config.text_files import near_paths
@@ -205,7 +206,7 @@ def _load_tree(
         on_progress=on_progress or (lambda _done, _total: None),
     )
     skipped = (*tree.broken_links, *decoded.skipped)
-    unread = _find_unread(tree, source)
+    unread = _find_unread(tree, source, decoded.with_frames)
     _warn_of_skipped(skipped, tree.root)
     if unread:
         logger.warning("not read in %s: %s", escape_line(str(tree.root)), describe_unread(unread))
@@ -221,10 +222,16 @@ def _load_tree(
     )
 
 
-def _find_unread(tree: ImageTree, source: TreeSource) -> tuple[Unread, ...]:
+def _find_unread(
+    tree: ImageTree, source: TreeSource, with_frames: Sequence[str]
+) -> tuple[Unread, ...]:
     """Return what is not read; a registered dataset's own tables and notes are no surprise."""
     known = Reason.NO_IMAGE if source.folder is not None else None
-    return tuple(entry for entry in tree.unread if entry.reason is not known)
+    unread = [entry for entry in tree.unread if entry.reason is not known]
+    if with_frames:
+        count = len(with_frames)
+        unread.append(Unread(reason=Reason.FRAMES, count=count, example=with_frames[0]))
+    return tuple(unread)
 
 
 def _size(source: TreeSource, request: DatasetRequest) -> int:

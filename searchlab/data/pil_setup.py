@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import struct
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,13 @@ from typing import TextIO
 
 from searchlab.control_characters import escape_line
 
-__all__ = ["naming", "opening_images"]
+__all__ = ["DAMAGE", "naming", "opening_images"]
+
+DAMAGE = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError,
+    NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
+"""What PIL raises on damaged files; SyntaxError is PNG's own. Its own OSErrors have no number."""
 
 logger = logging.getLogger(__name__)
 

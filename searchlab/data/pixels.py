@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from searchlab.data.image_data import Images
+from searchlab.data.pil_setup import DAMAGE
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +58,7 @@ def turn_upright(image: Image, source: Image) -> Image:
 
     try:
         orientation = source.getexif().get(_ORIENTATION, 1)
-    except (SyntaxError, ValueError, KeyError, TypeError, IndexError, struct.error):
+    except DAMAGE:
         return image
     turn = {
         2: Transpose.FLIP_LEFT_RIGHT,

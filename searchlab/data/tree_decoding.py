@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from searchlab.data.pil_setup import opening_images
 from searchlab.data.request import unusable_file
 from searchlab.errors import InputError
 
-__all__ = ["PARTS", "decode_tree", "images_file", "labels_file"]
+__all__ = ["PARTS", "DecodingNotes", "decode_tree", "images_file", "labels_file"]
 
 PARTS = ("train", "test")
 _CHUNK_FILES = 256
@@ -32,6 +32,14 @@ def labels_file(part: str) -> str:
     return f"{part}_labels.npy"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodingNotes:
+    """Files, relative to the root: those that were skipped, and those with further frames."""
+
+    skipped: tuple[str, ...]
+    with_frames: tuple[str, ...]
+
+
 @dataclass(kw_only=True, eq=False)
 class _Part:
     name: str
@@ -40,12 +48,16 @@ class _Part:
     images: np.memmap[Any, np.dtype[np.uint8]]
     faults: dict[int, str] = field(default_factory=dict)
     bits: dict[int, int] = field(default_factory=dict)
+    with_frames: set[int] = field(default_factory=set)
+
+    def list_files(self, indices: Iterable[int]) -> Iterator[str]:
+        return (self.files[index].path for index in sorted(indices))
 
 
 def decode_tree(
     tree: ImageTree, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
-) -> list[str]:
-    """Write the images and labels of both parts; return the skipped files, relative to the root.
+) -> DecodingNotes:
+    """Write the images and labels of both parts.
 
     Files of 16 bits are read at one depth, the largest that any of them needs, so that they
     compare. Raises ``InputError`` naming an unusable file, unless ``skip_broken``.
@@ -71,7 +83,12 @@ def decode_tree(
         depth = max((bits for part in parts for bits in part.bits.values()), default=0)
         for part in parts:
             _decode_again(part, depth, skip_broken)
-    return [file for part in parts for file in _finish(part, tree, folder)]
+    for part in parts:
+        _finish(part, tree, folder)
+    return DecodingNotes(
+        skipped=tuple(file for part in parts for file in part.list_files(part.faults)),
+        with_frames=tuple(file for part in parts for file in part.list_files(part.with_frames)),
+    )
 
 
 def _decode(
@@ -99,6 +116,8 @@ def _keep(part: _Part, note: FileNote, skip_broken: bool) -> None:
         part.faults[note.index] = note.fault
     if note.bits is not None:
         part.bits[note.index] = note.bits
+    if note.has_frames:
+        part.with_frames.add(note.index)
 
 
 def _decode_again(part: _Part, depth: int, skip_broken: bool) -> None:
@@ -113,8 +132,8 @@ def _decode_again(part: _Part, depth: int, skip_broken: bool) -> None:
         part.images[chunk] = images
 
 
-def _finish(part: _Part, tree: ImageTree, folder: Path) -> list[str]:
-    """Write the labels, and the images without the rows of skipped files; return these files."""
+def _finish(part: _Part, tree: ImageTree, folder: Path) -> None:
+    """Write the labels, and the images without the rows of skipped files."""
     kept = [index for index in range(len(part.files)) if index not in part.faults]
     _check_classes(tree, part.name, [part.files[index] for index in kept])
     part.images.flush()
@@ -122,7 +141,6 @@ def _finish(part: _Part, tree: ImageTree, folder: Path) -> list[str]:
         _drop_rows(folder / images_file(part.name), part.images, kept)
     labels = np.array([part.files[index].label for index in kept], dtype=np.int64)
     np.save(folder / labels_file(part.name), labels)
-    return [part.files[index].path for index in sorted(part.faults)]
 
 
 def _make_array(file: Path, count: int, size: int) -> np.memmap[Any, np.dtype[np.uint8]]:

@@ -15,6 +15,7 @@ from picture_files import write_picture, write_split_tree
 from PIL import Image
 
 from searchlab.data import DatasetRequest, ImageData, decoding, image_cache, load_dataset
+from searchlab.data.unread_files import describe_unread
 from searchlab.errors import InputError
 
 SIZE = 8
@@ -189,6 +190,27 @@ def test_files_of_16_bits_are_read_at_one_depth(root: Path, data_dir: Path) -> N
     assert [data.train_images[row, 0, 0, 0] for row in (0, 5)] == [900 >> 4, 4_000 >> 4]
     assert data.test_images[4, 0, 0, 0] == 30 >> 4
     assert data.train_images[1, 0, 0, 0] == 201, "8 bits stay as they are"
+
+
+class TestFrames:
+    @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+    def test_an_image_of_several_is_counted_each_time(
+        self, kind: str, root: Path, data_dir: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second = (Image.new("RGB", (16, 16), (level, 0, 0)) for level in (0, 250))
+        for name in ("train/bee/1.png", "test/cat/0.png"):
+            first.save(root / name, kind, save_all=True, append_images=[second])
+        for _ in range(2):
+            caplog.clear()
+            data = load(root, data_dir)
+            assert describe_unread(data.unread) == ("2 images' further frames (train/bee/1.png)")
+            assert "2 images' further frames" in caplog.text
+        assert data.train_images[5].max() <= 2
+
+    def test_a_photo_with_its_preview_is_one_image(self, root: Path, data_dir: Path) -> None:
+        photo = Image.new("RGB", (16, 16))
+        photo.save(root / "train/bee/1.png", "MPO", save_all=True, append_images=[photo])
+        assert load(root, data_dir).unread == ()
 
 
 class TestBroken:

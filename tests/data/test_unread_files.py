@@ -92,11 +92,17 @@ def write_loop(root: Path) -> None:
     (root / "ant" / "new" / "self").symlink_to(".")
 
 
+def write_damaged_header(root: Path) -> None:
+    (root / "ant" / "half").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    (root / "ant" / "odd").write_bytes(b"II*\0\xff\xff\xff\xff")
+
+
 @pytest.mark.parametrize(
     ("write", "expected"),
     [
         (write_archive, "1 file that is no image (ant/more.zip)"),
         (write_text_like_an_image, "2 files that are no images (ant/paper)"),
+        (write_damaged_header, "2 files that are no images (ant/half)"),
         (write_table, "1 file that is no image (labels.csv)"),
         (write_loose_image, "1 image outside the class folders (loose.png)"),
         (write_hidden, "2 hidden files or folders (.mine)"),
