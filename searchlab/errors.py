@@ -127,8 +127,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'Did you mean resnet? Known: cnn, resnet'
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    listing = f"Known: {', '.join(known)}"
+    near = [*map(escape_line, difflib.get_close_matches(name, known, n=2, cutoff=0.5))]
+    listing = f"Known: {', '.join(map(escape_line, known))}"
     if not near:
         return listing
     guess = f"Did you mean {' or '.join(near)}?"

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from searchlab.control_characters import escape_controls, escape_line
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def test_no_control_character_is_left() -> None:
 @pytest.mark.parametrize("name", ["Chat à poil", "猫", "חתול", "👩‍👩‍👧", r"C:\cat", "[red]"])
 def test_other_text_stays_as_it_is(name: str) -> None:
     assert escape_line(name) == escape_controls(name) == name
+
+
+def test_a_name_that_is_proposed_is_on_one_line() -> None:
+    assert did_you_mean("cat", ["cat\n\x1b"]) == r"Did you mean cat\n\x1b? Known: cat\n\x1b"
 
 
 def test_an_error_shows_its_place_on_one_line() -> None:
