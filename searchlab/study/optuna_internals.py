@@ -150,8 +150,8 @@ class AdaptedGPSampler(GPSampler):
 class DatabaseStorage(RDBStorage):
     """Optuna's database storage, with the parts that ours replaces or calls under public names.
 
-    A subclass replaces ``create_trial`` and ``read_trials``: Optuna's cache over a database calls
-    the private methods, not those of the storage's interface.
+    A subclass replaces ``create_trial``, ``read_trials`` and ``write_param``: Optuna's cache over a
+    database calls the private methods, not those of the storage's interface.
     """
 
     # Writes a trial's rows in an open session, and gives the trial its number.
@@ -162,6 +162,7 @@ class DatabaseStorage(RDBStorage):
     add_trial_attribute = RDBStorage._set_trial_attr_without_commit
     create_trial = RDBStorage._create_new_trial
     read_trials = RDBStorage._get_trials
+    write_param = RDBStorage._set_trial_param
 
     def _create_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None = None
@@ -176,6 +177,9 @@ class DatabaseStorage(RDBStorage):
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
         return self.read_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+
+    def _set_trial_param(self, *values: Any, **named: Any) -> None:
+        self.write_param(*values, **named)
 
     @staticmethod
     def _fill_storage_url_template(template: str) -> str:

@@ -188,13 +188,14 @@ def test_the_latest_token_alone_may_write_and_outlives_the_session_of_its_lock(
 
     with hold("a", storage_a.database) as one, hold("b", storage_b.database) as two:
         with one.deciding():
-            assert storage_a.database.fencing_token == "a/1"
+            assert storage_a.database.fence is not None
+            assert storage_a.database.fence.token == "a/1"
             assert storage_a.get_study_system_attrs(study_id)[TOKEN] == "a/1"
             before = one._session
             end_lock_session(postgres_url, "a")
             wait_until(lambda: one._session not in (None, before))
             first = storage_a.create_new_trial(study_id, waiting)  # nobody decided meanwhile
-        assert storage_a.database.fencing_token is None
+        assert storage_a.database.fence is None
         with one.deciding():
             end_lock_session(postgres_url, "a")
             with two.deciding():

@@ -23,6 +23,7 @@ from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.advisory_session import AdvisorySession, lock_key, make_engine
 from searchlab.study.locks.drivers import LockTimes
 from searchlab.study.storage.faults import Fault, classify, describe_cause
+from searchlab.study.storage.fencing import Fence
 from searchlab.study.storage.urls import hide_password, scrub
 
 if TYPE_CHECKING:
@@ -248,9 +249,12 @@ class AdvisoryLock:
                 if session.take(self._decision_key):
                     self._num_decisions += 1
                     token = f"{self.driver}/{self._num_decisions}"
-                    is_fenced = session.claim_token(self._name, token)
-                    self._database.fencing_token = token if is_fenced else None
-                    self._decision = _Decision(session=session, is_fenced=is_fenced)
+                    study_id = session.claim_token(self._name, token)
+                    if study_id is not None:
+                        self._database.fence = Fence(
+                            study_id=study_id, study=self._name, token=token, is_for_decision=True
+                        )
+                    self._decision = _Decision(session=session, is_fenced=study_id is not None)
             except SQLAlchemyError as error:
                 self._drop(error)
                 if classify(error) is Fault.BROKEN:
@@ -263,7 +267,7 @@ class AdvisoryLock:
         """Let the others decide; return whether none can have decided at the same time."""
         with self._access:
             decision, self._decision = self._decision, None
-            self._database.fencing_token = None
+            self._database.fence = None
             is_sound = decision is not None and (
                 decision.is_fenced or decision.session is self._session
             )

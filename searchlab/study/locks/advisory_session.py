@@ -80,9 +80,9 @@ class AdvisorySession:
         statement = f"SELECT pg_try_advisory_lock{kind}(:key)"
         return bool(self._run(statement, key=key).scalar())
 
-    def claim_token(self, name: str, token: str) -> bool:
-        """Make a fencing token the study's latest; return whether there is such a study."""
-        return self._connection.execute(claim_token(name, token)).first() is not None
+    def claim_token(self, name: str, token: str) -> int | None:
+        """Make a token the study's latest; return its id, or None if there is no such study."""
+        return claim_token(self._connection, name, token)
 
     def give_back(self, key: int) -> None:
         """Free a lock that was taken exclusively, if this session holds it."""

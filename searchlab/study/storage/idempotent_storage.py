@@ -8,8 +8,8 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-from searchlab.study.optuna_internals import create_scoped_session, models
-from searchlab.study.storage.fencing import require_token
+from searchlab.study.optuna_internals import models
+from searchlab.study.storage.fenced_storage import FencedStorage
 from searchlab.study.storage.row_storage import RowStorage
 
 __all__ = ["CLAIM", "CREATED_BY", "IdempotentStorage"]
@@ -20,20 +20,18 @@ CREATED_BY = "searchlab:origin"
 CLAIM = "searchlab:claim"
 
 
-class IdempotentStorage(RowStorage):
+class IdempotentStorage(FencedStorage):
     """A database in which creating and claiming a trial can be retried.
 
     If a connection ends during a commit, nobody knows whether the commit took place. A retry
     looks, under the lock that every writer takes, for the mark that the first try left if it did.
 
-    While ``fencing_token`` is set, creating, claiming and taking over trials raises
-    StaleTokenError, and writes nothing, unless it is the study's latest token.
+    Every ``fence`` guards creating, claiming and taking over trials.
     """
 
     def __init__(self, url: str, *, engine_options: dict[str, Any]) -> None:
-        self.fencing_token: str | None = None
         self._attempted: set[str] = set()
-        super().__init__(url, engine_kwargs=engine_options)
+        super().__init__(url, engine_options=engine_options)
 
     def create_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         """Create the trial, once for each CREATED_BY.
@@ -41,14 +39,11 @@ class IdempotentStorage(RowStorage):
         Optuna's own method tries five times, and so may create five.
         """
         stamp = template_trial.system_attrs.get(CREATED_BY) if template_trial else None
-        with create_scoped_session(self.scoped_session) as session:
+        with self.writing() as session:
             # The lock under which trials get their numbers.
             models.StudyModel.find_or_raise_by_id(study_id, session, for_update=True)
             trial = self._find_earlier(session, study_id, stamp)
-            if trial is None:
-                if self.fencing_token is not None:
-                    require_token(session, study_id, self.fencing_token)
-                trial = self.add_trial_rows(study_id, template_trial, session)
+            trial = trial or self.add_trial_rows(study_id, template_trial, session)
             return self.build_trial(trial)
 
     def _find_earlier(
@@ -77,9 +72,7 @@ class IdempotentStorage(RowStorage):
 
         Return whether the trial is the claimer's, which it stays however often this is called.
         """
-        with create_scoped_session(self.scoped_session) as session:
-            # The study's lock before the trial's, everywhere. One that is claimed may be ours.
-            self._require_token(session, trial_id, state=TrialState.WAITING)
+        with self.writing() as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
             attribute = models.TrialSystemAttributeModel
             if trial.state == TrialState.RUNNING:
@@ -88,28 +81,12 @@ class IdempotentStorage(RowStorage):
             if trial.state == TrialState.WAITING:
                 self.add_trial_attribute(session, attribute, trial_id, CLAIM, claimer)
             # The same session, by thread: mark and state are one transaction.
-            return bool(self.set_trial_state_values(trial_id, TrialState.RUNNING))
+            return bool(RowStorage.set_trial_state_values(self, trial_id, TrialState.RUNNING))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """See Optuna; a trial's owner can be changed with the latest token only."""
-        if key != CREATED_BY or self.fencing_token is None:
+        if key != CREATED_BY:
             super().set_trial_system_attr(trial_id, key, value)
             return
-        attribute = models.TrialSystemAttributeModel
-        with create_scoped_session(self.scoped_session, True) as session:
-            self._require_token(session, trial_id)
-            self.add_trial_attribute(session, attribute, trial_id, key, value)
-
-    def _require_token(
-        self, session: Session, trial_id: int, *, state: TrialState | None = None
-    ) -> None:
-        """Raise StaleTokenError if a later token is there; of a trial in ``state``, if given."""
-        if self.fencing_token is None:
-            return
-        trial = models.TrialModel
-        columns = session.query(trial.study_id, trial.state)
-        found = columns.filter(trial.trial_id == trial_id).one_or_none()
-        if found is None:
-            raise KeyError(models.NOT_FOUND_MSG)
-        if state in (None, found.state):
-            require_token(session, found.study_id, self.fencing_token)
+        with self.writing():
+            RowStorage.set_trial_system_attr(self, trial_id, key, value)

@@ -62,16 +62,30 @@ class RetryPolicy:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             action = again or action
 
+    def glance(self, action: Callable[[], object]) -> None:
+        """Call ``action`` once; an outage counts as success, because it may pass.
+
+        Raises InfrastructureError if the storage is broken.
+        """
+        try:
+            action()
+        except STORAGE_ERRORS as error:
+            if classify(error) is Fault.BROKEN:
+                raise self._describe_broken(error) from None
+
+    def _describe_broken(self, error: Exception) -> InfrastructureError:
+        return InfrastructureError(
+            f"{self._where} cannot be used: {scrub(describe_cause(error), self._url)}. Nothing "
+            "recorded is lost: fix the storage, then resume the study"
+        )
+
     def _check_worth_retrying(self, error: Exception, start: float) -> None:
         fault = classify(error)
         if fault is None:
             raise error
-        cause = scrub(describe_cause(error), self._url)
         if fault is Fault.BROKEN:
-            raise InfrastructureError(
-                f"{self._where} cannot be used: {cause}. Nothing recorded is lost: fix the "
-                "storage, then resume the study"
-            ) from None
+            raise self._describe_broken(error) from None
+        cause = scrub(describe_cause(error), self._url)
         waited = time.monotonic() - start
         if self._ended or waited >= self._seconds:
             raise InfrastructureError(

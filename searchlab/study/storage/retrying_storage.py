@@ -27,7 +27,7 @@ def _retried(method: _Method) -> _Method:
 
     def call(self: RetryingStorage, *values: Any, **named: Any) -> Any:
         repeated = getattr(self._inner, method.__name__)
-        return self._policy.call(lambda: repeated(*values, **named))
+        return self._call(lambda: repeated(*values, **named))
 
     return cast("_Method", call)
 
@@ -67,6 +67,19 @@ class RetryingStorage(BaseStorage):
         A signal handler may call this.
         """
         self._policy.end()
+
+    def drive(self, study: str, *, is_alone: bool) -> None:
+        """Watch over a study; a driver that ``is_alone`` takes it from whoever drove it before.
+
+        From then on a call raises InfrastructureError if the study, or its SQLite file, is gone or
+        replaced; and if this driver is alone, each of its writes once another one took the study.
+        """
+        token = f"{self.driver}/alone"
+        self._call(lambda: self.database.drive(study, token, is_alone=is_alone))
+
+    def check_driven(self) -> None:
+        """Raise InfrastructureError if a call would, but for an outage, which may pass."""
+        self._policy.glance(self.database.check_driven)
 
     def close(self) -> None:
         """Close the connections; the storage opens new ones when it is used again."""
@@ -179,4 +192,8 @@ class RetryingStorage(BaseStorage):
         return self._call(lambda: self.database.read_system_attribute(trial_ids, key))
 
     def _call(self, action: Callable[[], _T], again: Callable[[], _T] | None = None) -> _T:
-        return self._policy.call(action, again)
+        try:
+            return self._policy.call(action, again)
+        except KeyError:  # no such trial or study, perhaps because the study was deleted
+            self._policy.call(self.database.check_driven)
+            raise

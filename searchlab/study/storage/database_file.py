@@ -1,0 +1,90 @@
+"""The file of an SQLite database: whether it is still the one that was opened.
+
+SQLite writes on to a file that was deleted or replaced, and says nothing. So the file is known by
+its place on the disk, and its content by a mark in its header, which another study's file copied
+over it does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from searchlab.errors import InfrastructureError
+
+__all__ = ["DatabaseFile"]
+
+
+class DatabaseFile:
+    """An SQLite file as it was when a driver began to write to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = _identify(path.stat())
+        try:
+            self._mark = self._require_mark()
+            self._is_marked = self._read_mark() == self._mark
+        except sqlite3.Error:  # a full or read-only disk, say: the next write names it
+            self._mark, self._is_marked = 0, False
+
+    def _require_mark(self) -> int:
+        """Return the database's mark; one that never had any gets one, which it keeps."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            [(mark,)] = connection.execute("PRAGMA application_id")
+            if not mark:
+                mark = 1 + secrets.randbits(30)
+                connection.execute(f"PRAGMA application_id = {mark}")
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # from the log into the file
+        return int(mark)
+
+    def _read_mark(self) -> int:
+        """Return the mark in the file itself, which it has once the log was moved there."""
+        # By SQLite, because whoever else closes the file drops the locks of this process on it;
+        # immutable, so that it reads the file and not the log beside it.
+        uri = f"{self._path.absolute().as_uri()}?immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            [(mark,)] = connection.execute("PRAGMA application_id")
+        return int(mark)
+
+    def check(self) -> None:
+        """Raise InfrastructureError if the file is gone, or is another one."""
+        try:
+            identity = _identify(self._path.stat())
+        except FileNotFoundError:
+            raise InfrastructureError(
+                f"{self._path}, which records the study, was deleted or moved away while it ran: "
+                "nothing more can be recorded. Put it back"
+            ) from None
+        except OSError as error:
+            raise InfrastructureError(
+                f"{self._path}, which records the study, cannot be reached: {error.strerror}"
+            ) from error
+        if identity != self._identity:
+            raise self._replaced()
+
+    def check_content(self) -> None:
+        """Raise InfrastructureError if another database was copied over this one."""
+        self.check()
+        try:
+            found = self._read_mark()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise self._replaced() from error
+            return  # what the storage says of its own calls counts
+        if found == self._mark:
+            self._is_marked = True
+        elif self._is_marked or found:
+            raise self._replaced()
+
+    def _replaced(self) -> InfrastructureError:
+        return InfrastructureError(
+            f"{self._path}, which records the study, was replaced by another file while it ran: "
+            "nothing more can be recorded. Put the first one back"
+        )
+
+
+def _identify(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
