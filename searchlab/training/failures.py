@@ -6,10 +6,18 @@ import errno
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DeviceLostError", "Failure", "FailureKind", "describe_failure"]
+__all__ = [
+    "DeviceLostError",
+    "Failure",
+    "FailureKind",
+    "RunFilesError",
+    "describe_failure",
+    "run_files_named",
+]
 
 FailureKind = Literal["error", "oom", "disk", "device"]
 
@@ -48,6 +56,25 @@ _DISK_WORDS = re.compile(
 
 class DeviceLostError(RuntimeError):
     """A worker's GPU cannot be used, or its process can no longer use it."""
+
+
+class RunFilesError(OSError):
+    """A file of the run folder cannot be read or written, whatever the reason."""
+
+
+@contextmanager
+def run_files_named() -> Iterator[None]:
+    """Tell errors of the run's own files, which no trial can help, from those of other files.
+
+    Raises RunFilesError in place of any OSError and SafetensorError, but for a lack of memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_files = isinstance(error, OSError) or _is_safetensors(error)
+        if not is_files or _kind_of(error) == "oom":
+            raise
+        raise RunFilesError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +118,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _kind_of(error: BaseException) -> FailureKind:
     if isinstance(error, MemoryError):
         return "oom"
+    if isinstance(error, RunFilesError):
+        return "disk"
     if isinstance(error, OSError):
         return _kind_of_errno(error.errno)
-    # By name, because a process that has not imported them cannot meet them.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if "SafetensorError" in names:
+    names = _names_of(error)
+    if _is_safetensors(error):
         if found := _OS_ERROR.search(str(error)):
             return _kind_of_errno(int(found[1]))
         return "disk" if _DISK_WORDS.search(str(error)) else "error"
@@ -106,6 +134,15 @@ def _kind_of(error: BaseException) -> FailureKind:
     if isinstance(error, RuntimeError):
         return _kind_of_words(str(error), is_cudas="AcceleratorError" in names)
     return "error"
+
+
+def _names_of(error: BaseException) -> set[str]:
+    """Return the names of its types: a process that has not imported them cannot meet them."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _is_safetensors(error: BaseException) -> bool:
+    return "SafetensorError" in _names_of(error)
 
 
 def _kind_of_words(text: str, *, is_cudas: bool) -> FailureKind:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint, save_model
 from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
-from searchlab.training.failures import describe_failure
+from searchlab.training.failures import describe_failure, run_files_named
 from searchlab.training.images import TrainingData
 from searchlab.training.memory import (
     BATCH_SPLIT,
@@ -59,7 +61,8 @@ class TrialRun:
         self._config = config
         self._data = data
         self._folders = folders
-        self._batch_split = choose_batch_split(folders.checkpoints, config.number)
+        with run_files_named():
+            self._batch_split = choose_batch_split(folders.checkpoints, config.number)
         self._files = CheckpointFiles(folders.checkpoints, config.number)
         self._cohort: Cohort | None = None
         self._replay: Iterator[EpochResult] = iter(())
@@ -82,14 +85,16 @@ class TrialRun:
                 raise
         # Not in the clause above, which keeps the error and everything it refers to alive.
         free_memory()
-        note_killed_for_memory(self._folders.checkpoints, self._config.number)
+        with self._writing():
+            note_killed_for_memory(self._folders.checkpoints, self._config.number)
         self._batch_split = BATCH_SPLIT
         return self.step()
 
     def save(self) -> None:
         """Write a checkpoint of the epochs trained so far."""
         if self._cohort is not None and self._cohort.epoch > self._saved_epoch:
-            save_checkpoint(self._cohort, self._files)
+            with self._writing():
+                save_checkpoint(self._cohort, self._files)
             self._saved_epoch = self._cohort.epoch
         self._saved_at = time.monotonic()
 
@@ -97,13 +102,16 @@ class TrialRun:
         cohort = self._cohort or self._begin()
         result = next(self._replay, None) or self._train_epoch(cohort)
         if result.done and not result.diverged:
-            save_model(cohort, self._folders.models)
+            with self._writing():
+                save_model(cohort, self._folders.models)
         self._returned_epoch = max(self._returned_epoch, result.epoch)
         return result
 
     def _begin(self) -> Cohort:
         cohort = Cohort(self._config, self._data, batch_split=self._batch_split)
-        if load_checkpoint(cohort, self._files):
+        with run_files_named():
+            is_loaded = load_checkpoint(cohort, self._files)
+        if is_loaded:
             returned = self._returned_epoch
             self._replay = (result for result in cohort.replay() if result.epoch > returned)
         self._saved_epoch = cohort.epoch
@@ -123,4 +131,14 @@ class TrialRun:
     def _is_checkpoint_due(self) -> bool:
         if time.monotonic() - self._saved_at >= self._folders.checkpoint_seconds:
             return True
-        return (self._folders.checkpoints / STOP_MARKER).exists()
+        with run_files_named():
+            return (self._folders.checkpoints / STOP_MARKER).exists()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Write files in the run folder, which is not made again if somebody deleted it."""
+        folder = self._folders.checkpoints.parent
+        with run_files_named():
+            if not folder.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "The run folder is gone", str(folder))
+            yield

@@ -12,7 +12,7 @@ import torch
 from small_studies import ONE_TRIAL, describe_trials, read_trials, resume, run_study
 
 from searchlab.engine.ray.adapters import LedgerScheduler
-from searchlab.errors import StudyFailedError
+from searchlab.errors import InfrastructureError, StudyFailedError
 from searchlab.study.ledger import Ledger
 from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
@@ -91,15 +91,39 @@ def test_a_finished_study_resumed_stays_as_it_is(
     assert describe_trials(serial_run) == before
 
 
+# Fails the baselines and finalists of studies run while the file is there: those of this test.
+FAILING_PLUGIN = """
+from pathlib import Path
+from searchlab.training.cohort import Cohort
+
+sound = Cohort.run_epoch
+
+def run_epoch(cohort):
+    if cohort.config.role != "search" and Path({trigger!r}).exists():
+        raise FileNotFoundError(2, "No such file", "the-trials-own.txt")
+    return sound(cohort)
+
+Cohort.run_epoch = run_epoch
+"""
+
+
 @pytest.mark.parametrize("engine", ["serial", pytest.param("tune", marks=pytest.mark.slow)])
 def test_a_trial_that_fails_in_its_worker_is_fail_with_its_error(
     engine: Any, tmp_path: Path, local_ray: None
 ) -> None:
-    # A file where the models go: trials with a model to take away fail at their end.
-    run = RunFolder(tmp_path / "runs" / "tiny")
-    run.path.mkdir(parents=True)
-    run.models.parent.write_text("in the way")
-    run_study(tmp_path, engine, training={"epochs": 1}, search={"trials": 1}, confirm={"top": 1})
+    trigger = tmp_path / "trigger"
+    trigger.touch()
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(FAILING_PLUGIN.format(trigger=str(trigger)))
+    run = run_study(
+        tmp_path,
+        engine,
+        training={"epochs": 1},
+        search={"trials": 1},
+        confirm={"top": 1},
+        plugins=[str(plugin)],
+    )
+    trigger.unlink()
     trials = read_trials(run)
     assert len(trials) == 4
     for trial in trials:
@@ -108,7 +132,23 @@ def test_a_trial_that_fails_in_its_worker_is_fail_with_its_error(
         else:
             assert (trial.state.name, trial.value) == ("FAIL", None)
             assert trial.user_attrs["stop_reason"] == "error"
-            assert trial.user_attrs["error"].startswith("NotADirectoryError: ")
+            assert trial.user_attrs["error"].startswith("FileNotFoundError: ")
+
+
+@pytest.mark.parametrize("engine", ["serial", pytest.param("tune", marks=pytest.mark.slow)])
+def test_a_run_folder_that_takes_no_model_stops_the_study_and_spends_no_trial(
+    engine: Any, tmp_path: Path, local_ray: None
+) -> None:
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    run.path.mkdir(parents=True)
+    run.models.parent.write_text("in the way")
+    changes = {"training": {"epochs": 1}, "search": {"trials": 1}, "confirm": {"top": 0}}
+    with pytest.raises(InfrastructureError, match=r"could not write its files.*Not a directory"):
+        run_study(tmp_path, engine, **changes)
+    assert {trial.state.name for trial in read_trials(run)} == {"RUNNING"}
+    run.models.parent.unlink()
+    resume(run)
+    assert [trial.state.name for trial in read_trials(run)] == ["COMPLETE"] * 3
 
 
 @pytest.mark.parametrize("engine", ["serial", pytest.param("tune", marks=pytest.mark.slow)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,13 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from searchlab.training.failures import DeviceLostError, FailureKind, describe_failure
+from searchlab.training.failures import (
+    DeviceLostError,
+    FailureKind,
+    RunFilesError,
+    describe_failure,
+    run_files_named,
+)
 
 CASES: list[tuple[BaseException, FailureKind]] = [
     (ValueError("out of memory"), "error"),
@@ -129,3 +136,26 @@ def test_the_message_is_the_type_and_the_first_line_and_bounded() -> None:
 def test_describing_needs_no_torch() -> None:
     code = "import sys, searchlab.training.failures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EACCES, "Permission denied", "trial-00000.json"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory"),
+        NotADirectoryError(errno.ENOTDIR, "Not a directory"),
+        OSError(errno.EMFILE, "Too many open files"),
+        SafetensorError("I/O error: No such file or directory (os error 2)"),
+    ],
+)
+def test_any_error_of_a_run_s_own_files_is_the_machine_s(error: Exception) -> None:
+    with pytest.raises(RunFilesError, match=re.escape(str(error))) as caught, run_files_named():
+        raise error
+    assert describe_failure(caught.value).kind == "disk"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOMEM, "no memory"), ValueError("wrong")])
+def test_other_errors_met_beside_a_run_s_files_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, run_files_named():
+        raise error
+    assert caught.value is error

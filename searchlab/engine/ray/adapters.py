@@ -211,7 +211,7 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
         if self._epochs is None:
             self._ledger.stop()
             with suppress(OSError):  # a full disk is one of the reasons to stop
-                self._marker.parent.mkdir(parents=True, exist_ok=True)
+                self._marker.parent.mkdir(exist_ok=True)  # in the run folder, if that is there
                 self._marker.touch()
             self._epochs = self._live_epochs()
         # After a fault no epoch is recorded any more, so workers get the whole time.
