@@ -25,8 +25,9 @@ from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
+from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_config import label_of, make_config
-from searchlab.study.trial_queue import TrialQueue
+from searchlab.study.trial_queue import TrialQueue, owner_of
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult
 
@@ -122,8 +123,23 @@ class Ledger:
         self._progress.forecaster.count_begin(trial.number)
         live.record_begin(known)
         self._live[trial.number] = live
+        self._announce_taken_over(live, owner_of(frozen.system_attrs.get(CREATED_BY)))
         self._callback.advance(self.snapshot())
         return config
+
+    def _announce_taken_over(self, live: LiveTrial, owner: str | None) -> None:
+        """Say what becomes of a trial that another of several drivers had begun."""
+        if not self._lock.shared or owner in (None, self._lock.driver) or not live.last_known_step:
+            return
+        from searchlab.training.checkpoint import has_checkpoint  # torch
+
+        number = live.config.number
+        how = (
+            "goes on from its last checkpoint"
+            if has_checkpoint(self._checkpoints, number)
+            else "starts anew, because its checkpoints are in that driver's run folder"
+        )
+        self._callback.announce(f"#{number} {live.label}: the driver {owner} is gone; it {how}")
 
     def _fail(self, trial: Trial, outcome: TrialOutcome) -> None:
         """End a trial that no worker gets."""

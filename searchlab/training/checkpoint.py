@@ -14,7 +14,12 @@ import torch
 from torch import Tensor
 
 from searchlab.config.trial import TrialConfig
-from searchlab.training.checkpoint_files import CheckpointFiles, forget_checkpoints, model_path
+from searchlab.training.checkpoint_files import (
+    CheckpointFiles,
+    forget_checkpoints,
+    has_checkpoint,
+    model_path,
+)
 from searchlab.training.cohort import Cohort
 from searchlab.training.durable_files import replace_file
 from searchlab.training.member import Member
@@ -24,6 +29,7 @@ from searchlab.training.tensor_file import write_tensors
 __all__ = [
     "CheckpointFiles",
     "forget_checkpoints",
+    "has_checkpoint",
     "load_checkpoint",
     "model_path",
     "save_checkpoint",

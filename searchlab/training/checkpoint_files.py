@@ -21,7 +21,7 @@ from searchlab.training.durable_files import replace_file, unique_word, write_by
 from searchlab.training.failures import describe_failure
 from searchlab.training.tensor_file import hash_file, write_tensors
 
-__all__ = ["CheckpointFiles", "SavedState", "forget_checkpoints", "model_path"]
+__all__ = ["CheckpointFiles", "SavedState", "forget_checkpoints", "has_checkpoint", "model_path"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ _MANIFEST_FORMAT = 3
 def model_path(folder: Path, number: int) -> Path:
     """Return the path of trial ``number``'s finished model."""
     return folder / f"{_stem(number)}.safetensors"
+
+
+def has_checkpoint(folder: Path, number: int) -> bool:
+    """Return whether trial ``number`` left a checkpoint in a folder."""
+    return _manifest_path(folder, number).is_file()
 
 
 def forget_checkpoints(folder: Path, number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
+from searchlab.study.callbacks import StudyCallback
 from searchlab.study.ledger import Ledger
 from searchlab.study.storage.fencing import StaleTokenError
 
@@ -47,11 +49,18 @@ class Drivers:
         self.alive: set[str] = set()
         self.study = open_study(spec, self.storage)
 
-    def join(self, driver: str) -> Ledger:
+    def join(
+        self,
+        driver: str,
+        *,
+        checkpoints: Path = NO_CHECKPOINTS,
+        callback: StudyCallback | None = None,
+    ) -> Ledger:
         return Ledger(
             plan=make_plan(self.spec),
             study=open_study(self.spec, self.storage),
-            checkpoints=NO_CHECKPOINTS,
+            checkpoints=checkpoints,
+            callback=callback,
             lock=_Joined(driver, self.alive),
         )
 
@@ -147,6 +156,43 @@ def test_a_dead_drivers_trials_are_taken_over_and_a_living_ones_are_not() -> Non
     train(b, alive)
     finish(b, c)
     assert drivers.roles == {"baseline": 2, "search": 6, "finalist": 2}
+
+
+class Announced(StudyCallback):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def announce(self, message: str) -> None:
+        self.messages.append(message)
+
+
+@pytest.mark.parametrize(
+    ("num_epochs", "has_checkpoint", "words"),
+    [
+        (1, False, ["the driver a is gone; it starts anew, because its checkpoints are in that"]),
+        (1, True, ["the driver a is gone; it goes on from its last checkpoint"]),
+        (0, False, []),
+    ],
+)
+def test_a_trial_that_is_taken_over_says_where_it_goes_on(
+    tmp_path: Path, num_epochs: int, has_checkpoint: bool, words: list[str]
+) -> None:
+    drivers = Drivers(make_spec(search={"trials": 2}, baselines={"architectures": []}))
+    a, told = drivers.join("a"), Announced()
+    b = drivers.join("b", checkpoints=tmp_path, callback=told)
+    config = a.ask()
+    assert config is not None
+    if num_epochs:
+        a.report(make_result(config, num_epochs))
+    if has_checkpoint:
+        (tmp_path / "trial-00000.json").write_text("{}")
+    drivers.alive.remove("a")
+    b.ask()
+    assert len(told.messages) == len(words)
+    for message, word in zip(told.messages, words, strict=True):
+        assert word in message
 
 
 def test_a_driver_taken_for_dead_does_not_end_a_trial_that_is_anothers_now() -> None:
