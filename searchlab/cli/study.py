@@ -62,7 +62,11 @@ AddressOption = Annotated[
 ]
 JoinOption = Annotated[
     bool,
-    typer.Option("--join", help="Share the study with other drivers; needs PostgreSQL storage."),
+    typer.Option(
+        "--join",
+        help="Share the study with other drivers; needs PostgreSQL storage. A trial of a driver "
+        "that died starts anew at another one.",
+    ),
 ]
 ReplaceOption = Annotated[
     bool,
@@ -70,16 +74,6 @@ ReplaceOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Replace without asking.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-
-# A resume may give a study more time, trials or workers. Any other change would make the new
-# trials incomparable with the earlier ones.
-_RESUMABLE = (
-    "search.trials",
-    "search.timeout",
-    "search.max_failures_in_row",
-    "confirm.top",
-    "resources.",
-)
 
 
 @app.command(
@@ -168,13 +162,14 @@ def resume(
     extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
+    from searchlab.study.recorded_spec import RESUMABLE
     from searchlab.study.run_folder import default_runs_dir, find_run
 
     folder = find_run(run, default_runs_dir(runs_dir))
     for text in overrides or ():
-        if not text.strip().startswith(_RESUMABLE):
+        if not text.strip().startswith(RESUMABLE):
             raise InputError(
-                "can change only " + ", ".join(name.rstrip(".") for name in _RESUMABLE),
+                "can change only " + ", ".join(RESUMABLE),
                 where="--set on resume",
                 found=text,
                 remedy="Any other change makes another study: run it under another name",

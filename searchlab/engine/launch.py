@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from searchlab.config.loading import StudyFile
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
 from searchlab.engine.evaluations import evaluate_finished
-from searchlab.engine.new_run import delete_if_unused, new_run_folder
+from searchlab.engine.new_run import delete_if_unused, holds_study, new_run_folder
+from searchlab.engine.run_watch import watch_run
 from searchlab.engine.session import RunSession
 from searchlab.engine.stopping import StopRequest, stop_on_signals
 from searchlab.errors import (
@@ -30,17 +32,24 @@ from searchlab.study.ledger import Ledger
 from searchlab.study.locks.drivers import StudyLock, new_driver_id
 from searchlab.study.locks.study_lock import hold_study
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
+from searchlab.study.recorded_run import (
+    check_named,
+    check_recorded,
+    open_run_storage,
+    restore_study_file,
+)
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.fencing import TakenOverError
 from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.urls import take_password_from_environment
 from searchlab.study.study_access import create_study, join_study, reopen_study
 from searchlab.study.transfer.deletion import delete_run
 from searchlab.study.transfer.relocation import plan_relocation
-from searchlab.training.failures import describe_failure
 from searchlab.training.run import TrialFolders
 
 __all__ = ["EngineName", "RunOptions", "begin_study", "resume_study"]
+
+logger = logging.getLogger(__name__)
 
 EngineName = Literal["tune", "serial"]
 
@@ -92,15 +101,17 @@ def begin_study(
     prepared = _prepare(file, options)
     if replace and run.exists():
         delete_run(run, storage_option=None if run.is_embedded() else options.storage_url)
-    with new_run_folder(run), _held(run, prepared, options) as held:
+    with new_run_folder(run), _files_named(run), _held(run, prepared, options) as held:
         _check_new(run)  # another driver may have begun and ended while this one waited
         study: Study | None = None
         try:
             # The file first: a run that is killed before its study is made can be resumed.
+            run.begin()
             run.write(prepared.spec.to_data(), options.storage_url)
             with held.lock.deciding():
                 begin = join_study if options.join else create_study
                 study = begin(prepared, held.storage)
+            run.note_made()
             _run(held, study)
         except InputError:
             driver = held.lock.driver
@@ -114,6 +125,12 @@ def _prepare(file: StudyFile, options: RunOptions) -> PreparedStudy:
 
 
 def _check_new(run: RunFolder) -> None:
+    if not run.exists() and holds_study(run):
+        raise InputError(
+            "records a study already, but has lost its study.yaml",
+            where=f"the run {run.path}",
+            remedy=f"searchlab study resume {run.path} writes it anew and continues the study",
+        )
     run.check_new(
         f"Continue it with searchlab study resume {run.path}, run this study under another name "
         "with --set name=..., or replace the earlier results with --replace",
@@ -135,15 +152,22 @@ def resume_study(
     ``plugins`` are loaded, and recorded, beside those with which the study began.
     """
     _quieten_optuna()
-    before = run.load().spec.plugins
-    file = run.load(overrides, plugins=plugins)
+    with _files_named(run):
+        check_recorded(run, options.storage_url)
+        if not run.exists():
+            restore_study_file(run, options.storage_url)
+        before = run.load().spec.plugins
+        file = run.load(overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
     prepared = _prepare(file, options)
-    with _held(run, prepared, options) as held:
-        create = run.is_embedded(options.storage_url)
+    with _files_named(run), _held(run, prepared, options) as held:
+        create = run.is_pending
         move = plan_relocation(run, prepared.spec.name, held.storage, options.storage_url)
+        if not create:
+            check_named(run, prepared.spec.name, held.storage, options.storage_url)
         with held.lock.deciding():
-            study = reopen_study(prepared, held.storage, create=create)
+            study = reopen_study(prepared, held.storage, create=create, file=run.study_file)
+        run.note_made()
         if move is not None:
             move.carry_out()
         if overrides or file.spec.plugins != before:
@@ -156,7 +180,7 @@ def _held(run: RunFolder, prepared: PreparedStudy, options: RunOptions) -> Itera
     """Open the storage and hold the study in it."""
     driver = new_driver_id()
     url = take_password_from_environment(run.storage_url(options.storage_url))
-    storage = open_storage(url, driver=driver)
+    storage = open_run_storage(run, url, driver=driver, is_named=options.storage_url is not None)
     with hold_study(
         storage,
         url,
@@ -168,8 +192,24 @@ def _held(run: RunFolder, prepared: PreparedStudy, options: RunOptions) -> Itera
         yield _HeldStudy(run=run, prepared=prepared, options=options, storage=storage, lock=lock)
 
 
+@contextmanager
+def _files_named(run: RunFolder) -> Iterator[None]:
+    """Turn an error of the file system under a run into one of infrastructure."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError, ChildProcessError, ProcessLookupError):
+        raise  # not of files
+    except OSError as error:
+        logger.debug("a file of the run failed", exc_info=True)
+        place = error.filename or run.path
+        raise InfrastructureError(
+            f"{place} cannot be used: {error.strerror or error}. {_resume_hint(run)}"
+        ) from error
+
+
 def _run(held: _HeldStudy, study: Study) -> None:
     run, prepared = held.run, held.prepared
+    held.storage.drive(study.study_name, is_alone=not held.lock.shared)
     stop = StopRequest()
     stop.tell(held.storage.stop_waiting)
     ledger = Ledger(
@@ -191,7 +231,11 @@ def _run(held: _HeldStudy, study: Study) -> None:
         address=held.options.address,
     )
     try:
-        with stop_on_signals(stop):
+        with (
+            stop_on_signals(stop),
+            _files_kept(held, stop),
+            watch_run(run.path, held.storage, stop),
+        ):
             try:
                 _run_trials(session, held.options.engine)
             finally:
@@ -204,16 +248,27 @@ def _run(held: _HeldStudy, study: Study) -> None:
     except InfrastructureError as error:
         if stop.signal_number is not None:  # it was stopped during an outage
             raise _interruption(run, stop) from error
-        raise InfrastructureError(f"{error}. {_resume_hint(run)}") from error
-    except OSError as error:
-        if describe_failure(error).kind != "disk":
-            raise
-        raise InfrastructureError(
-            f"{error.filename or run.path} cannot be written: {error.strerror}. {_resume_hint(run)}"
-        ) from error
+        cause = stop.fault or error  # what was seen first
+        if isinstance(cause, TakenOverError):
+            raise cause from None  # the study goes on elsewhere
+        raise InfrastructureError(f"{cause}. {_resume_hint(run)}") from error
     finally:
         stop.close()
     _check_any_success(ledger)
+
+
+@contextmanager
+def _files_kept(held: _HeldStudy, stop: StopRequest) -> Iterator[None]:
+    """Write the run's own files again at the end, if only they were deleted in the meantime.
+
+    The study can then be resumed. In a folder that is another one now, nothing is written.
+    """
+    noted = held.run.noted_storage
+    try:
+        yield
+    finally:
+        if stop.fault is None:
+            held.run.restore(held.prepared.spec.to_data(), noted)
 
 
 def _run_trials(session: RunSession, engine: EngineName) -> None:

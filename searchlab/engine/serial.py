@@ -68,5 +68,5 @@ def _run_trial(config: TrialConfig, session: RunSession, data: TrainingData) -> 
         if ledger.report(result) or result.done:
             ledger.tell(config.number)
             return
-    if trial is not None:
+    if trial is not None and session.stop.fault is None:
         trial.save()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.locks.study_lock import is_driven
+from searchlab.study.recorded_spec import SPEC, check_unchanged
 from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.urls import hide_password, normalise
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
@@ -52,8 +53,8 @@ class StudyReading:
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     """Read a run's study from its storage.
 
-    Raises InputError if the storage cannot be reached or does not hold the study. Nothing is
-    created in either case.
+    Raises InputError if the storage cannot be reached, does not hold the study, or recorded
+    another one than the run folder's file describes. Nothing is created in any case.
     """
     import optuna
 
@@ -68,6 +69,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         study = optuna.load_study(study_name=spec.name, storage=storage)
     except KeyError:
         raise _missing_study(spec.name, url) from None
+    check_unchanged(study.user_attrs.get(SPEC), spec, run.study_file)
     trials = study.get_trials(deepcopy=False)
     progress = study.user_attrs.get(PROGRESS, {})
     return StudyReading(

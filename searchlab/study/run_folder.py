@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchlab.config.documents import dump_yaml, parse_yaml
+from searchlab.config.documents import dump_yaml, parse_yaml, read_yaml
 from searchlab.config.loading import StudyFile, load_recorded_study
-from searchlab.errors import InputError, did_you_mean
+from searchlab.errors import InfrastructureError, InputError, did_you_mean
 from searchlab.study.storage.opening import sqlite_url
 from searchlab.study.storage.urls import hide_password
 
 __all__ = ["RunFolder", "default_runs_dir", "find_run", "list_runs"]
+
+logger = logging.getLogger(__name__)
 
 
 def default_runs_dir(option: Path | None) -> Path:
@@ -57,6 +61,11 @@ class RunFolder:
         """Return whether a study was begun here."""
         return self.study_file.is_file()
 
+    @property
+    def has_record(self) -> bool:
+        """Return whether a database, or the name of a storage, is here."""
+        return self.database.is_file() or self._storage_note.is_file()
+
     def check_new(self, remedy: str, *, may_be_there: bool = False) -> None:
         """Raise InputError if a study was begun here.
 
@@ -67,7 +76,18 @@ class RunFolder:
             raise InputError("already exists", where=f"the run {self.path}", remedy=remedy)
 
     def load(self, overrides: Iterable[str] = (), *, plugins: Iterable[str] = ()) -> StudyFile:
-        """Read the study as it is run, with the overrides and the plugins of a resume."""
+        """Read the study as it is run, with the overrides and plugins of a resume.
+
+        Raises InfrastructureError if the file is damaged, InputError if it describes no study.
+        """
+        try:
+            read_yaml(self.study_file)
+        except InputError as error:
+            remedy = "Restore it, or delete it" if self.study_file.exists() else "Restore it"
+            raise InfrastructureError(
+                f"{error}. {remedy}: searchlab study resume {self.path} writes one that is missing "
+                "anew from the study's record"
+            ) from error
         return load_recorded_study(self.study_file, overrides, plugins=plugins)
 
     def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
@@ -82,6 +102,33 @@ class RunFolder:
             self.note_storage(storage_url)
         _replace(self.study_file, text)
 
+    def restore(self, data: Mapping[str, object], noted_storage: str | None) -> None:
+        """Write again what ``write`` wrote, if somebody deleted it and left the folder."""
+        if not self.lock_file.exists() and not self.database.exists():
+            return  # the folder is gone, or another one
+        if noted_storage is not None and not self._storage_note.exists():
+            self.note_storage(noted_storage)
+        if not self.study_file.exists():
+            logger.warning("%s was deleted or moved away: it is written anew", self.study_file)
+            _replace(self.study_file, dump_yaml(data))
+
+    @property
+    def is_pending(self) -> bool:
+        """Return whether a driver was about to make the study here, and had not made it yet."""
+        return self._pending_mark.exists()
+
+    def begin(self) -> None:
+        """Note that the study is about to be made: without the note, a resume makes none."""
+        self._pending_mark.touch()
+
+    def note_made(self) -> None:
+        """Note that the study is in its storage."""
+        self._pending_mark.unlink(missing_ok=True)
+
+    @property
+    def _pending_mark(self) -> Path:
+        return self.path / ".pending"
+
     def note_storage(self, storage_url: str) -> None:
         """Write which storage has the study from now on, without a password."""
         note = {"storage": hide_password(storage_url)}
@@ -91,6 +138,7 @@ class RunFolder:
         """Remove what ``write`` wrote."""
         self.study_file.unlink(missing_ok=True)
         self._storage_note.unlink(missing_ok=True)
+        self.note_made()
 
     def is_embedded(self, option: str | None = None) -> bool:
         """Return whether the study is in the folder's own database."""
@@ -101,7 +149,14 @@ class RunFolder:
         """Return the storage as written, ``***`` for a password; None for the embedded one."""
         if not self._storage_note.is_file():
             return None
-        return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+        try:
+            return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+        except (OSError, ValueError, KeyError, TypeError):
+            example = json.dumps({"storage": "postgresql://me@host/studies"})
+            raise InfrastructureError(
+                f"{self._storage_note}, which names the storage of the study, is damaged. Write "
+                f"the storage's URL into it, as in {example}"
+            ) from None
 
     @property
     def _storage_note(self) -> Path:
@@ -128,15 +183,27 @@ class RunFolder:
 
 def _replace(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        with suppress(OSError):  # the folder may be gone, or not be written any more
+            beside.unlink(missing_ok=True)
 
 
 def find_run(text: str, runs_dir: Path) -> RunFolder:
-    """Return the run of a path, or of a name under ``runs_dir``. Raises InputError."""
-    for path in (Path(text), runs_dir / text):
-        if RunFolder(path).exists():
-            return RunFolder(path)
+    """Return the run of a path, or of a name under ``runs_dir``.
+
+    Raises InputError, or InfrastructureError if the place cannot be read.
+    """
+    runs = [RunFolder(path) for path in (Path(text), runs_dir / text)]
+    try:
+        # One that lost its study.yaml is found too: a resume writes it anew.
+        found = [run for run in runs if run.exists()] or [run for run in runs if run.has_record]
+    except OSError as error:
+        raise InfrastructureError(f"{error.filename} cannot be read: {error.strerror}") from error
+    if found:
+        return found[0]
     names = [run.path.name for run in list_runs(runs_dir)]
     hint = did_you_mean(Path(text).name, names) if names else f"{runs_dir}/ has no runs yet"
     raise InputError("is not a run folder (no study.yaml)", where=text, remedy=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any
+from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage
@@ -16,16 +16,14 @@ from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.pruning.registry import make_pruner
+from searchlab.study.recorded_spec import SPEC, check_unchanged, shared_part
 from searchlab.study.samplers.registry import make_sampler
 
 __all__ = ["create_study", "join_study", "reopen_study"]
 
 _FINGERPRINT = "searchlab.data_fingerprint"
 _PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
-_SPEC = "searchlab.study"  # the study as it is run, without _OWN_SECTIONS, as JSON
 _VERSION = "searchlab.version"
-# Drivers that join a study may differ in these, which decide how fast it runs, not what it finds.
-_OWN_SECTIONS = ("name", "resources")
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
@@ -61,7 +59,7 @@ def _describe_study(study: Study, prepared: PreparedStudy) -> None:
         # The dashboard then says accuracy rather than Objective 0.
         study.set_metric_names([objective.metric for objective in spec.objective])
     study.set_user_attr(_VERSION, __version__)
-    study.set_user_attr(_SPEC, json.dumps(_shared_part(spec)))
+    study.set_user_attr(SPEC, json.dumps(shared_part(spec)))
     study.set_user_attr(_PLUGINS, loaded_digests(spec.plugins))
     # Last, because a study that has a fingerprint counts as fully described.
     study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
@@ -81,14 +79,9 @@ def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
     return study
 
 
-def _shared_part(spec: StudySpec) -> dict[str, Any]:
-    data = spec.to_data()
-    return {name: data[name] for name in sorted(data) if name not in _OWN_SECTIONS}
-
-
 def _check_same_study(study: Study, spec: StudySpec) -> None:
-    known = name_earlier_defaults(json.loads(study.user_attrs.get(_SPEC, "{}")))
-    ours = json.loads(json.dumps(_shared_part(spec)))
+    known = name_earlier_defaults(json.loads(study.user_attrs.get(SPEC, "{}")))
+    ours = json.loads(json.dumps(shared_part(spec)))
     differing = [name for name in sorted({*known, *ours}) if known.get(name) != ours.get(name)]
     if differing:
         raise InputError(
@@ -99,21 +92,25 @@ def _check_same_study(study: Study, spec: StudySpec) -> None:
         )
 
 
-def reopen_study(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
+def reopen_study(
+    prepared: PreparedStudy, storage: BaseStorage, *, create: bool, file: Path
+) -> Study:
     """Open the study again, or with ``create`` make it: its driver may have been killed before.
 
-    Raises InputError if the study is gone, or its images or a plugin have changed. Plugins that it
-    did not have before are recorded with the others; all must be loaded. Other changes, such as
-    more trials, are recorded for the drivers that join it.
+    Raises InputError if the study is gone, or it, read from ``file``, its images or a plugin have
+    changed. Plugins that it did not have before are recorded with the others; all must be loaded.
+    What a resume may change, such as more trials, is recorded for the drivers that join it.
     """
-    study = _open(prepared, storage, create=create)
-    known, found = study.user_attrs.get(_SPEC), json.dumps(_shared_part(prepared.spec))
+    study = _open(prepared, storage, create=create, file=file)
+    known, found = study.user_attrs.get(SPEC), json.dumps(shared_part(prepared.spec))
     if known != found:
-        study.set_user_attr(_SPEC, found)
+        study.set_user_attr(SPEC, found)
     return study
 
 
-def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Study:
+def _open(
+    prepared: PreparedStudy, storage: BaseStorage, *, create: bool, file: Path | None = None
+) -> Study:
     spec = prepared.spec
     try:
         study = optuna.load_study(
@@ -132,6 +129,8 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, create: bool) -> Stu
         ) from None
     if _FINGERPRINT not in study.user_attrs:
         _describe_study(study, prepared)  # its driver was killed right after creating it
+    if file is not None:
+        check_unchanged(study.user_attrs.get(SPEC), spec, file)
     _check_images(study, prepared)
     _check_and_record_plugins(study, spec)
     return study

@@ -170,10 +170,10 @@ def test_what_names_a_failed_baseline_is_skipped_with_a_warning(
 
 
 def test_what_names_a_baseline_that_the_study_omits_is_skipped_silently(
-    unevaluated: RunFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="searchlab.engine.evaluations"):
-        run = evaluate(unevaluated, tmp_path, *BOTH, "baselines.only=[a2/DT]")
+        run = run_with(tmp_path, *BOTH, "baselines.only=[a2/DT]")
     assert set(recorded(run)) == {"a2/DT"}
     assert "was not measured" not in caplog.text
 

@@ -9,7 +9,7 @@ import pytest
 from lock_holding import UNATTENDED, holding_process
 
 from searchlab.config.validation import Slug
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.drivers import new_driver_id
 from searchlab.study.locks.study_lock import hold_study, is_driven
 from searchlab.study.storage.opening import open_storage, sqlite_url
@@ -97,12 +97,12 @@ def test_the_database_of_another_run_folder_is_held_by_its_own_lock(
         pass
 
 
-def test_a_place_that_cannot_hold_a_lock_is_bad_input(tmp_path: Path) -> None:
+def test_a_place_that_cannot_hold_a_lock_is_a_fault_of_the_machine(tmp_path: Path) -> None:
     missing = tmp_path / "file" / ".lock"
     missing.parent.touch()
     url = sqlite_url(tmp_path / "study.db")
     with (
-        pytest.raises(InputError, match="cannot be locked"),
+        pytest.raises(InfrastructureError, match="cannot be locked by"),
         hold_study(open_storage("sqlite://"), url, "letters", lock_file=missing, driver="me"),
     ):
         pass

@@ -29,7 +29,7 @@ def test_who_joins_a_study_that_was_given_more_trials_has_to_know_of_them(file: 
     more = prepare(file, "search.trials=20")
     with pytest.raises(InputError, match="is already running with another search section"):
         join_study(more, storage)
-    reopen_study(more, storage, create=False)
+    reopen_study(more, storage, create=False, file=file)
     join_study(more, storage)
     with pytest.raises(InputError, match="is already running with another search section"):
         join_study(prepare(file), storage)

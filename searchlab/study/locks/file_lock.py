@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 
 __all__ = ["hold_file", "is_file_held"]
 
@@ -17,7 +17,8 @@ __all__ = ["hold_file", "is_file_held"]
 def hold_file(path: Path, *, seconds: float, where: str, remedy: str) -> Iterator[None]:
     """Hold a file's lock until the block ends.
 
-    Raises InputError, with ``where`` and ``remedy``, if another process holds it for ``seconds``.
+    Raises InputError, with ``where`` and ``remedy``, if another process holds it for ``seconds``;
+    InfrastructureError if the file cannot be made or locked.
     """
     lock = filelock.FileLock(path, timeout=seconds)
     try:
@@ -25,11 +26,10 @@ def hold_file(path: Path, *, seconds: float, where: str, remedy: str) -> Iterato
     except filelock.Timeout:
         raise InputError("is being run by another process", where=where, remedy=remedy) from None
     except OSError as error:
-        raise InputError(
-            f"cannot be locked by {path}: {error.strerror}",
-            where=where,
-            remedy="Choose a place that can be written, on a file system with locks",
-        ) from None
+        raise InfrastructureError(
+            f"{where} cannot be locked by {path}: {error.strerror}. The place must be one that can "
+            "be written, on a file system with locks"
+        ) from error
     try:
         yield
     finally:

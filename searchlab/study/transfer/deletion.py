@@ -29,7 +29,14 @@ __all__ = ["Deletion", "delete_run"]
 _MARK = ".deleting"
 _DATABASE = ("study.db", "study.db-wal", "study.db-shm", "study.db-journal")
 # The study's file last: while it is there, the deletion can be begun again.
-_FILES = ("report.html", "storage.json", "storage.json.tmp", "study.yaml.tmp", "study.yaml")
+_FILES = (
+    "report.html",
+    ".pending",
+    "storage.json",
+    "storage.json.tmp",
+    "study.yaml.tmp",
+    "study.yaml",
+)
 _FOLDERS = (Path("checkpoints"), Path("artifacts") / "models")
 _TRIAL_FILES = "trial-*"
 

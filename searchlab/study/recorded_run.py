@@ -1,0 +1,100 @@
+"""A run folder and the storage that records its study: whether they still belong together."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+
+import optuna
+
+from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.recorded_spec import SPEC, read_recorded
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.study.storage.urls import find_sqlite_file, hide_password
+
+__all__ = ["check_named", "check_recorded", "open_run_storage", "restore_study_file"]
+
+logger = logging.getLogger(__name__)
+
+
+def check_recorded(run: RunFolder, option: str | None) -> None:
+    """Raise if the study's database was a file and is gone: opening it would make an empty one.
+
+    That is InputError if the user named it by ``option``, else InfrastructureError.
+    """
+    path = find_sqlite_file(run.storage_url(option))
+    if run.is_pending or path is None or (path.is_file() and path.stat().st_size > 0):
+        return
+    what = "is empty" if path.exists() else "does not exist"
+    if option is not None:
+        raise InputError(
+            f"{what}: it holds no study", where=str(path), remedy="Name the study's own storage"
+        )
+    raise InfrastructureError(
+        f"{path}, which recorded the study of {run.path}, {what}. Nothing was begun anew: restore "
+        f"it from a backup, or delete the folder and run the study again"
+    )
+
+
+def open_run_storage(run: RunFolder, url: str, *, driver: str, is_named: bool) -> RetryingStorage:
+    """Open the storage of a run; if the user did not name it now, a failure is the machine's."""
+    try:
+        return open_storage(url, driver=driver)
+    except InputError as error:
+        if is_named:
+            raise
+        raise InfrastructureError(
+            f"{hide_password(url)}, which records the study of {run.path}, {error.rule}. Restore "
+            "it, then resume the study"
+        ) from error
+
+
+def check_named(run: RunFolder, name: str, storage: RetryingStorage, option: str | None) -> None:
+    """Raise if the storage does not hold the study of a run: a resume makes none.
+
+    InputError if the user named another storage or changed the study's name, else
+    InfrastructureError.
+    """
+    names = sorted(optuna.get_all_study_names(storage))
+    if name in names:
+        return
+    holds = f"holds {', '.join(names[:3])}" if names else "holds no study"
+    if option is not None:
+        raise InputError(
+            f"has no study named {name}; it {holds}",
+            where=hide_password(option),
+            remedy="If the study was moved, name its storage with --storage",
+        )
+    where = hide_password(run.storage_url())
+    if run.path.name in names:
+        raise InputError(
+            f"names the study {name}, but the one that was begun here is {run.path.name}",
+            where=str(run.study_file),
+            remedy="Restore the name, or run the study of a copy of the file",
+        )
+    raise InfrastructureError(
+        f"the study {name} is no longer in {where}, which {holds}: it was deleted there, or "
+        "another database took its place. Nothing was begun anew: restore the storage, or delete "
+        f"the folder {run.path} and run the study again"
+    )
+
+
+def restore_study_file(run: RunFolder, option: str | None) -> None:
+    """Write a run's lost study.yaml anew from the study's record."""
+    with closing(
+        open_run_storage(run, run.storage_url(option), driver="restore", is_named=False)
+    ) as storage:
+        names = optuna.get_all_study_names(storage)
+        name = names[0] if len(names) == 1 else run.path.name
+        study = optuna.load_study(study_name=name, storage=storage) if name in names else None
+    text = None if study is None else study.user_attrs.get(SPEC)
+    recorded = None if text is None else read_recorded(text, name=name)
+    if recorded is None:
+        raise InfrastructureError(
+            f"{run.study_file} is gone, and the storage has no record of it. Put back the study "
+            "as it was run"
+        )
+    logger.warning("%s was gone: it is written anew from the study's record", run.study_file)
+    run.write(recorded.to_data())

@@ -1,0 +1,117 @@
+"""The study as its storage recorded it when it began, against the file in its run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from searchlab.config.earlier_study import name_earlier_defaults
+from searchlab.config.space import SpaceSpec
+from searchlab.config.study import StudySpec
+from searchlab.errors import InputError
+
+__all__ = ["OWN_SECTIONS", "RESUMABLE", "SPEC", "check_unchanged", "read_recorded", "shared_part"]
+
+SPEC = "searchlab.study"  # the study as it is run but for OWN_SECTIONS, as JSON
+
+# Drivers that join a study may differ in these, which decide how fast it runs, not what it finds.
+OWN_SECTIONS = ("name", "resources")
+
+RESUMABLE = (
+    "search.trials",
+    "search.timeout",
+    "search.max_failures_in_row",
+    "confirm.top",
+    "resources",
+)
+"""What a resume may change: it gives a study more time, trials or workers. Any other change would
+make the new trials incomparable with the earlier ones."""
+
+# What changes no trial: the images are known by their fingerprint, plugins by their digest, and
+# the rest is computed from finished trials.
+_WITHOUT_EFFECT = (
+    "name",
+    "dataset.root",
+    "plugins",
+    "presets",
+    "ensembles",
+    "correlations",
+    "comparisons",
+    "published",
+)
+_MAX_NAMED = 6
+
+
+def shared_part(spec: StudySpec) -> dict[str, Any]:
+    """Return what all drivers of a study have in common, as plain data."""
+    data = spec.to_data()
+    return {name: data[name] for name in sorted(data) if name not in OWN_SECTIONS}
+
+
+def read_recorded(text: str, *, name: str) -> StudySpec | None:
+    """Return the study of a record under ``name``; None if this version cannot read it."""
+    try:
+        data = name_earlier_defaults(json.loads(text))
+        return StudySpec.model_validate({**data, "name": name})
+    except (ValidationError, ValueError):
+        return None
+
+
+def check_unchanged(text: str | None, spec: StudySpec, file: Path) -> None:
+    """Raise InputError if the study of a run's ``file`` is not the one that was recorded.
+
+    Each field that differs is named, but for those that a resume may change and those without an
+    effect on trials. ``text`` is the record; None if an earlier version kept none.
+    """
+    recorded = None if text is None else read_recorded(text, name=spec.name)
+    if recorded is None:
+        return
+    known, found = _flatten(recorded), _flatten(spec)
+    differing = [
+        f"  {name}: {_show(known, name)} when the study began, {_show(found, name)} in the file"
+        for name in sorted({*known, *found})
+        if known.get(name, ...) != found.get(name, ...) and not _is_free(name)
+    ]
+    if not differing:
+        return
+    more = len(differing) - _MAX_NAMED
+    named = differing[:_MAX_NAMED] + ([f"  and {more} more"] if more > 0 else [])
+    raise InputError(
+        "does not describe the study that was begun here:\n" + "\n".join(named) + "\nTo run "
+        "the study of the file, copy the file and run it with --set name=... To go on with the one "
+        "that was begun, restore the file, or delete it: searchlab study resume writes it anew",
+        where=str(file),
+    )
+
+
+def _flatten(spec: StudySpec) -> dict[str, object]:
+    data = spec.model_dump(mode="json")
+    if isinstance(spec.space, SpaceSpec):
+        data["space"] = spec.space.to_data()
+    # The settings that were given replace the study's, whatever their values.
+    data["baselines"] = spec.baselines.model_dump(mode="json", exclude_unset=True)
+    return dict(_leaves("", data))
+
+
+def _leaves(prefix: str, data: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in data.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(f"{prefix}{name}.", value)
+        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            yield from _leaves(f"{prefix}{name}.", value[0])  # as one objective is written
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _is_free(name: str) -> bool:
+    return any(
+        name == field or name.startswith(f"{field}.") for field in (*RESUMABLE, *_WITHOUT_EFFECT)
+    )
+
+
+def _show(data: dict[str, object], name: str) -> str:
+    return json.dumps(data[name]) if name in data else "nothing"
