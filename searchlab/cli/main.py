@@ -28,7 +28,6 @@ from searchlab.cli import (
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
 from searchlab.cli.terminal import escaped_output, show_traceback
-from searchlab.control_characters import escape_controls
 from searchlab.errors import InterruptedStudyError, SearchlabError
 
 __all__ = ["app", "main"]
@@ -67,9 +66,6 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escape_controls(super().format(record))  # the panel's stream does not
 
 
 def _print_version(wanted: bool) -> None:

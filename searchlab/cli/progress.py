@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from searchlab.cli.decoding_progress import make_decoding_progress
-from searchlab.cli.terminal import make_console
+from searchlab.cli.terminal import escape_streams, make_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
 from searchlab.report.layout import plain_text, say
@@ -136,6 +136,7 @@ class LiveProgress(StudyCallback):
         if self._live is None:
             self._live = Live(panel, console=self._console, refresh_per_second=4)
             self._live.start(refresh=True)
+            escape_streams()  # rich has put its own, which print above the panel, before ours
         else:
             self._live.update(panel)
 

@@ -20,7 +20,14 @@ from searchlab.control_characters import escape_controls
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["EscapingStream", "drawing_stream", "escaped_output", "make_console", "show_traceback"]
+__all__ = [
+    "EscapingStream",
+    "drawing_stream",
+    "escape_streams",
+    "escaped_output",
+    "make_console",
+    "show_traceback",
+]
 
 
 class EscapingStream(io.TextIOBase):
@@ -73,11 +80,16 @@ class EscapingStream(io.TextIOBase):
 def escaped_output() -> Iterator[None]:
     """Escape control characters in what the block writes to stdout and stderr."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_escape(stream) for stream in before)
+    escape_streams()
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def escape_streams() -> None:
+    """Put an escaping stream before stdout and stderr, whatever these are now."""
+    sys.stdout, sys.stderr = _escape(sys.stdout), _escape(sys.stderr)
 
 
 def _escape(stream: TextIO) -> TextIO:

@@ -17,9 +17,11 @@ import pytest
 from command_line import run_searchlab
 from optuna.trial import TrialState, create_trial
 from PIL import Image
+from rich.console import Console
 from toy_runs import make_toy
 
 from searchlab import data
+from searchlab.cli.progress import LiveProgress
 from searchlab.cli.terminal import EscapingStream, escaped_output, make_console, show_traceback
 from searchlab.errors import InputError, InterruptedStudyError, SearchlabError
 from searchlab.report.layout import plain_text, say
@@ -196,6 +198,19 @@ def test_an_output_that_can_only_say_ascii_gets_the_rest_escaped(
         say(make_console(), "ü")
         sys.stdout.flush()
     assert content.getvalue() == b"\\xe9\n\\xfc\n"
+
+
+def test_what_is_written_above_the_panel_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with escaped_output():
+        before = sys.stdout, sys.stderr
+        progress = LiveProgress(Console(file=stream, width=200, force_terminal=True))
+        progress.begin_phase("reading")
+        sys.stderr.write(f"warning {HOSTILE}\n")
+        progress.stop()
+        assert (sys.stdout, sys.stderr) == before
+    assert f"warning {SHOWN}" in stream.getvalue()
 
 
 def test_a_console_gets_text_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
