@@ -19,6 +19,7 @@ from pydantic import (
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.baselines import BaselineRow, BaselineSpec, ComparedPair, RowName
 from searchlab.config.dataset import DatasetSpec
+from searchlab.config.nodes import Fixed
 from searchlab.config.objectives import Objectives, ObjectiveSpec, check_objectives
 from searchlab.config.published import SEARCH, PublishedSpec
 from searchlab.config.references import check_ensembles, check_published, check_trial_names
@@ -217,6 +218,14 @@ class StudySpec(Spec):
             for name in settings.model_fields_set
         }
         return self.training.changed(changes)
+
+    def with_fixed_optimizer(self, settings: TrainingSettings) -> TrainingSettings:
+        """Return settings with the optimizer that the space gives all models, if it does.
+
+        What nobody names then has that optimizer's defaults.
+        """
+        node = None if isinstance(self.space, CallableRef) else self.space.shared.get("optimizer")
+        return settings.changed({"optimizer": node.root}) if isinstance(node, Fixed) else settings
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data that reads back as an equal study, its space inline.

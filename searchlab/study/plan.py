@@ -132,7 +132,8 @@ def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
     search = spec.search
     if search.start == "random" or not SAMPLERS[search.sampler].has_reference_start:
         return []
-    points = start_points(space, spec.training)[: search.trials]
+    training = spec.with_fixed_optimizer(spec.training)
+    points = start_points(space, training)[: search.trials]
     return [
         PlannedTrial(key=f"start/{point['family']}", role="search", point=point) for point in points
     ]

@@ -43,6 +43,14 @@ def test_each_family_starts_from_training_and_its_defaults() -> None:
     assert fcn == shared | {"family": "fcn", "fcn.depth": 2, "fcn.width": 64}
 
 
+def test_what_nobody_names_starts_at_the_default_of_the_spaces_optimizer() -> None:
+    lr = {"low": 1e-4, "high": 1e-1, "log": True}
+    space = {"parameters": {"lr": lr, "optimizer": "rmsprop", "family": ["cnn", "fcn"]}}
+    assert [start.point["lr"] for start in make_plan(_spec(space=space)).start] == [0.01, 0.01]
+    named = make_plan(_spec(space=space, training={"lr": 0.02}))
+    assert [start.point["lr"] for start in named.start] == [0.02, 0.02]
+
+
 @pytest.mark.parametrize(
     ("node", "value", "moved"),
     [

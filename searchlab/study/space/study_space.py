@@ -150,9 +150,8 @@ def baseline_value(spec: StudySpec, row: BaselineRow, name: str, node: Choice | 
     elif name in spec.baselines.training.model_fields_set:
         where = ("baselines", "training", name)
     settings = spec.baseline_training(row)
-    optimizer = spec.space.shared.get("optimizer") if isinstance(spec.space, SpaceSpec) else None
-    if name in OPTIMIZER_SETTINGS and isinstance(optimizer, Fixed):
-        settings = settings.changed({"optimizer": optimizer.root})  # its defaults count
+    if name in OPTIMIZER_SETTINGS:
+        settings = spec.with_fixed_optimizer(settings)
     value: Scalar = getattr(settings, name)
     return _require_in_space(name, node, value, where=where, setting=setting)
 
