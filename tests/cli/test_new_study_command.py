@@ -61,12 +61,12 @@ def test_what_no_flag_says_keeps_its_default(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("folds", "warns"), [(2, True), (3, False)])
 def test_too_few_folds_for_a_verdict_are_named_at_once(
-    tmp_path: Path, folds: int, warns: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folds: int, warns: bool
 ) -> None:
     out = tmp_path / "x.yaml"
     outcome = run_searchlab("study", "new", "x", *GOOD, "--folds", folds, "--out", out)
     assert outcome.code == 0
-    assert ("2 folds are too few for a verdict" in outcome.err) == warns
+    assert ("2 folds are too few for a verdict" in caplog.text) == warns
 
 
 def test_empty_baselines_are_none(tmp_path: Path) -> None:
