@@ -90,7 +90,7 @@ def restore_study_file(run: RunFolder, option: str | None) -> None:
         name = names[0] if len(names) == 1 else run.path.name
         study = optuna.load_study(study_name=name, storage=storage) if name in names else None
     text = None if study is None else study.user_attrs.get(SPEC)
-    recorded = None if text is None else read_recorded(text, name=name)
+    recorded = read_recorded(text, name=name)
     if recorded is None:
         raise InfrastructureError(
             f"{run.study_file} is gone, and the storage has no record of it. Put back the study "

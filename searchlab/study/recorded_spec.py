@@ -52,22 +52,26 @@ def shared_part(spec: StudySpec) -> dict[str, Any]:
     return {name: data[name] for name in sorted(data) if name not in OWN_SECTIONS}
 
 
-def read_recorded(text: str, *, name: str) -> StudySpec | None:
+def read_recorded(text: object, *, name: str) -> StudySpec | None:
     """Return the study of a record under ``name``; None if this version cannot read it."""
+    if not isinstance(text, str):  # an import's record may be anything
+        return None
     try:
-        data = name_earlier_defaults(json.loads(text))
-        return StudySpec.model_validate({**data, "name": name})
-    except (ValidationError, ValueError):
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            return None
+        return StudySpec.model_validate({**name_earlier_defaults(data), "name": name})
+    except (ValidationError, ValueError, RecursionError):
         return None
 
 
-def check_unchanged(text: str | None, spec: StudySpec, file: Path) -> None:
+def check_unchanged(text: object, spec: StudySpec, file: Path) -> None:
     """Raise InputError if the study of a run's ``file`` is not the one that was recorded.
 
     Each field that differs is named, but for those that a resume may change and those without an
-    effect on trials. ``text`` is the record; None if an earlier version kept none.
+    effect on trials. ``text`` is the record: JSON, or anything else if there is none to compare.
     """
-    recorded = None if text is None else read_recorded(text, name=spec.name)
+    recorded = read_recorded(text, name=spec.name)
     if recorded is None:
         return
     known, found = _flatten(recorded), _flatten(spec)

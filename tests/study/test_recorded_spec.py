@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from small_studies import NO_DATA, ONE_TRIAL, describe_trials, resume, run_study
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InputError
 from searchlab.report.reading import read_study
+from searchlab.study.recorded_spec import check_unchanged
 from searchlab.study.run_folder import RunFolder
 
 
@@ -116,10 +116,10 @@ def test_a_lost_file_is_written_anew_from_the_record(run: RunFolder) -> None:
         resume_study(run, options)
 
 
-def test_a_study_recorded_by_a_version_that_kept_no_record_is_read(
-    run: RunFolder, tmp_path: Path
+@pytest.mark.parametrize(
+    "record", [None, "", "[]", "7", '{"unheard": "of"}', 7, {"training": {}}, "[" * 100_000]
+)
+def test_a_record_that_cannot_be_read_is_compared_with_nothing(
+    run: RunFolder, record: object
 ) -> None:
-    from searchlab.study.recorded_spec import check_unchanged
-
-    check_unchanged(None, run.load().spec, run.study_file)
-    check_unchanged('{"unheard": "of"}', run.load().spec, run.study_file)
+    check_unchanged(record, run.load().spec, run.study_file)
