@@ -60,10 +60,12 @@ def run(folder: Path, *arguments: object, **changes: Any) -> Outcome:
 
 
 def refuse(folder: Path, *pieces: str, arguments: tuple[object, ...] = (), **changes: Any) -> None:
-    """One message with all pieces, and no run folder."""
+    """One message with all pieces, after what the command was doing, and no run folder."""
     outcome = run(folder, *arguments, **changes)
     assert_refused(outcome, "error: ", *pieces)
-    assert outcome.err.count("\n") == 1, outcome.err
+    *steps, message = outcome.err.splitlines()
+    assert message.startswith("error: "), outcome.err
+    assert all(step.startswith(("checking ", "reading the images")) for step in steps), steps
     assert not (folder / "runs").exists()
 
 
@@ -241,5 +243,6 @@ def test_a_broken_image_is_named_and_can_be_skipped_and_is_counted(
         outcome = run(tmp_path, "--set", "dataset.skip_broken=true", "--quiet")
     assert outcome.code == 0, outcome.err
     warnings = [record.getMessage() for record in caplog.records]
-    assert f"skipped 1 broken image file of {tmp_path / 'images'}: bee/3.png" in warnings
+    folder = tmp_path / "images"
+    assert f"skipped 1 image file of {folder} that cannot be used: bee/3.png" in warnings
     assert (tmp_path / "runs" / "bad").is_dir()
