@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from searchlab.cli.dashboard_guard import HOST, App, guard
 from searchlab.cli.options import RunsDirOption, StorageOption, examples
 from searchlab.errors import InputError
 
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 
     from searchlab.study.run_folder import RunFolder
 
-__all__ = ["EXAMPLES", "dashboard"]
+__all__ = ["EXAMPLES", "dashboard", "make_app"]
 
 EXAMPLES = examples(
     "searchlab dashboard",
     "searchlab dashboard quickstart --port 8081",
     "searchlab dashboard --storage postgresql+psycopg://me@host/studies",
 )
-
-_HOST = "127.0.0.1"
 
 
 def dashboard(
@@ -36,13 +34,22 @@ def dashboard(
         ),
     ] = None,
     *,
+    edit: Annotated[
+        bool,
+        typer.Option(
+            "--edit/--read-only",
+            help="Let its pages change, rename and delete studies.",
+            show_default="read-only",
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8080,
     storage: StorageOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:
     """Show a run in optuna-dashboard.
 
-    Only this machine can reach it (127.0.0.1). Press Ctrl-C to stop it.
+    Only this machine can reach it (127.0.0.1), and it changes nothing unless you give --edit.
+    Press Ctrl-C to stop it.
     """
     url, artifacts = _find_storage(run, storage, runs_dir)
     from searchlab.study.storage.opening import open_storage
@@ -50,9 +57,11 @@ def dashboard(
 
     server = _bind(port)
     with server:
-        server.set_app(_guard(_make_app(open_storage(url), artifacts)))
-        typer.echo(f"Dashboard: http://{_HOST}:{server.server_port}/  (press Ctrl-C to stop)")
+        server.set_app(guard(make_app(open_storage(url), artifacts), read_only=not edit))
+        typer.echo(f"Dashboard: http://{HOST}:{server.server_port}/  (press Ctrl-C to stop)")
         typer.echo(f"Storage: {hide_password(url)}", err=True)
+        if not edit:
+            typer.echo("It shows, and changes nothing; --edit allows changes", err=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -98,7 +107,7 @@ def _bind(port: int) -> WSGIServer:
             """Log nothing: a line per request would bury the URL."""
 
     try:
-        return Server((_HOST, port), Handler)
+        return Server((HOST, port), Handler)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         raise InputError(
@@ -109,7 +118,8 @@ def _bind(port: int) -> WSGIServer:
         ) from error
 
 
-def _make_app(storage: Any, artifacts: Path | None) -> Callable[..., Iterable[bytes]]:
+def make_app(storage: Any, artifacts: Path | None) -> App:
+    """Return optuna-dashboard on a storage; it is to be guarded."""
     import warnings
 
     with warnings.catch_warnings():
@@ -118,20 +128,5 @@ def _make_app(storage: Any, artifacts: Path | None) -> Callable[..., Iterable[by
         from optuna.artifacts import FileSystemArtifactStore
 
         store = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
-        app: Callable[..., Iterable[bytes]] = optuna_dashboard.wsgi(storage, artifact_store=store)
+        app: App = optuna_dashboard.wsgi(storage, artifact_store=store)
     return app
-
-
-def _guard(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Refuse requests of other web pages, because the dashboard has no authentication."""
-
-    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        # Any port, because the browser may come through a tunnel.
-        host = environ.get("HTTP_HOST", "")
-        own = environ.get("HTTP_ORIGIN", f"http://{host}") == f"http://{host}"
-        if host.partition(":")[0] in (_HOST, "localhost") and own:
-            return app(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"Only pages of this dashboard may call it.\n"]
-
-    return guarded

@@ -1,0 +1,91 @@
+"""What stands between a browser and optuna-dashboard, which trusts all pages and all it serves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["HOST", "App", "guard"]
+
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+"""A WSGI application."""
+
+HOST = "127.0.0.1"
+
+_READING = ("GET", "HEAD")
+# The dashboard's own files. All else that it serves may come from whoever made the study.
+_PAGES = re.compile(r"/?|/dashboard(/.*)?|/static/.*|/favicon\.ico")
+_API = "/api/"
+_HARMLESS_TYPE = re.compile(r"(image|audio|video)/[\w.+-]+|text/(csv|plain)(;.*)?", re.IGNORECASE)
+# A sandboxed response runs no script, and belongs to no origin that could call the API.
+_SANDBOX = "default-src 'none'; sandbox"
+
+
+def guard(app: App, *, read_only: bool) -> App:
+    """Serve this machine's own pages only, and nothing of a study as a page of the dashboard.
+
+    The dashboard has no authentication, and an artifact has whatever type its metadata says. With
+    ``read_only`` every request that could change something is refused here.
+    """
+
+    def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not _is_own(environ):
+            return _refuse(start_response, "403 Forbidden", "Only pages of this dashboard may call")
+        if read_only and environ["REQUEST_METHOD"] not in _READING:
+            return _refuse(
+                start_response,
+                "405 Method Not Allowed",
+                "This dashboard is read-only. Start it with --edit to change studies",
+            )
+
+        path = environ["PATH_INFO"]  # before bottle repairs it
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            return start_response(status, _harden(headers, path), *exc_info)
+
+        return app(environ, start)
+
+    return guarded
+
+
+def _is_own(environ: dict[str, Any]) -> bool:
+    """Return whether a page of this dashboard asks, or a program that is no browser."""
+    # Any port, because the browser may come through a tunnel.
+    host = environ.get("HTTP_HOST", "")
+    is_own_page = environ.get("HTTP_ORIGIN", f"http://{host}") == f"http://{host}"
+    return is_own_page and host.partition(":")[0] in (HOST, "localhost")
+
+
+def _refuse(start_response: Callable[..., Any], status: str, reason: str) -> Iterable[bytes]:
+    # Among other headers, so that the page shows the reason.
+    headers = [("Content-Type", "application/json"), ("Allow", ", ".join(_READING))]
+    start_response(status, _harden(headers, _API))
+    return [json.dumps({"reason": reason}).encode()]
+
+
+def _harden(headers: list[tuple[str, str]], path: str) -> list[tuple[str, str]]:
+    """Return the headers of a response such that its content can do nothing."""
+    kept = {name.lower(): (name, value) for name, value in headers}
+    for name in [name for name in kept if name.startswith("access-control-")]:
+        del kept[name]
+    replaced = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
+    # By the path as the client wrote it: no spelling of an artifact's is one of these.
+    if not _PAGES.fullmatch(path):
+        replaced["Content-Security-Policy"] = _SANDBOX
+        if not path.startswith(_API):
+            replaced |= _as_attachment(kept)
+    others = [pair for name, pair in kept.items() if name not in map(str.lower, replaced)]
+    return [*others, *replaced.items()]
+
+
+def _as_attachment(headers: dict[str, tuple[str, str]]) -> dict[str, str]:
+    _, disposition = headers.get("content-disposition", ("", ""))
+    _, kind = headers.get("content-type", ("", ""))
+    return {
+        "Content-Disposition": disposition
+        if disposition.startswith("attachment")
+        else "attachment",
+        "Content-Type": kind if _HARMLESS_TYPE.fullmatch(kind) else "application/octet-stream",
+    }
