@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
-from typing import Annotated, TextIO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TextIO
 
 import typer
+import typer.core
 
 from searchlab import __version__
 from searchlab.cli import (
@@ -29,12 +31,44 @@ from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
 from searchlab.cli.terminal import escaped_output, show_traceback
 from searchlab.errors import InterruptedStudyError, SearchlabError
+from searchlab.study.storage.urls import hide_passwords
 
-__all__ = ["app", "main"]
+__all__ = ["LogFormatter", "app", "main"]
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; what was typed wrong is shown without the passwords in it."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _hidden_passwords():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, *arguments: Any) -> Any:
+        with _hidden_passwords():
+            return super().invoke(*arguments)
+
+
+@contextmanager
+def _hidden_passwords() -> Iterator[None]:
+    try:
+        yield
+    except typer.TyperException as error:
+        error.message = hide_passwords(error.message)
+        raise
+
+
+class LogFormatter(logging.Formatter):
+    """Log lines without passwords, whichever library wrote them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging."""
+        return hide_passwords(super().format(record))
+
 
 app = typer.Typer(
     **COMMAND_GROUP,
     name="searchlab",
+    cls=_Commands,
     epilog=examples(
         "searchlab data list",
         "searchlab space show spaces/cnn.yaml",
@@ -99,7 +133,9 @@ def configure(
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     # Logging, like progress, goes to stderr, because stdout is for results.
     text = "%(levelname)s %(name)s: %(message)s" if verbose else "%(levelname)s: %(message)s"
-    logging.basicConfig(level=level, format=text, handlers=[_StderrHandler()])
+    handler = _StderrHandler()
+    handler.setFormatter(LogFormatter(text))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -118,4 +154,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _tell(message: str) -> None:
     # Not by typer.echo, which removes from a message what looks like a colour.
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{hide_passwords(message)}\n")

@@ -94,8 +94,9 @@ def copy(
     elif not copies:
         typer.echo(f"No study in {hide_password(origin.url)}")
     elif origin.run is not None:
-        command = ["searchlab", "study", "resume", str(origin.run.path), "--storage", goal.url]
-        typer.echo(f"Resume it there with: {hide_password(shlex.join(command))}")
+        command = ["searchlab", "study", "resume", str(origin.run.path), "--storage"]
+        command.append(hide_password(goal.url))
+        typer.echo(f"Resume it there with: {shlex.join(command)}")
 
 
 def describe_copy(copied: StudyCopy) -> str:
@@ -114,8 +115,9 @@ def _find_place(text: str, root: Path) -> _Place:
     """Return the storage that a URL, a database file or a run names. Raises InputError."""
     from searchlab.study.run_folder import find_run
     from searchlab.study.storage.opening import sqlite_url
+    from searchlab.study.storage.urls import looks_like_url
 
-    if "://" in text:
+    if looks_like_url(text):
         return _Place(url=text)
     if Path(text).suffix in _DATABASE_SUFFIXES:
         return _Place(url=sqlite_url(Path(text)))

@@ -39,6 +39,8 @@ POSTGRES_OPTIONS = {
     "tcp_user_timeout": 30000,
 }
 
+_REMEDY = "Give a URL such as sqlite:///file.db or postgresql://user@host/name"
+
 # PostgreSQL's codes for what another driver made between our check and our own attempt: a table,
 # an object, a unique key.
 _MADE_MEANWHILE = ("42P07", "42710", "23505")
@@ -66,6 +68,8 @@ def open_storage(
 
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
+    if "://" not in url:
+        raise InputError("is not a URL", where=f"--storage {hide_password(url)}", remedy=_REMEDY)
     _check_installed(url)
     database = _open(url)
     return RetryingStorage(
@@ -104,11 +108,8 @@ def _open(url: str) -> IdempotentStorage:
                     "then resume the study"
                 ) from None
     reason = (scrub(reason, url).strip() or "no answer").splitlines()[0]
-    raise InputError(
-        f"cannot be reached: {reason}",
-        where=f"--storage {hide_password(url)}",
-        remedy="Give a URL such as sqlite:///file.db or postgresql://user@host/name",
-    )
+    where = f"--storage {hide_password(url)}"
+    raise InputError(f"cannot be reached: {reason}", where=where, remedy=_REMEDY)
 
 
 def _connect(url: str) -> IdempotentStorage:
