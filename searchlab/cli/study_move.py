@@ -104,6 +104,14 @@ def import_(
         str | None,
         typer.Option(metavar="NAME", help="New name for the study.", show_default=False),
     ] = None,
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code",
+            help="Take over a study that names Python code (plugins, or a function as its space), "
+            "which runs when the study goes on.",
+        ),
+    ] = False,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -120,7 +128,14 @@ def import_(
 
     root = default_runs_dir(runs_dir)
     with copy_progress() as show:
-        imported = import_study(file, root, new_name=name, storage_url=storage, on_progress=show)
+        imported = import_study(
+            file,
+            root,
+            new_name=name,
+            storage_url=storage,
+            allow_code=allow_code,
+            on_progress=show,
+        )
     path = imported.run.path
     if as_json:
         data = {

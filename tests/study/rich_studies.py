@@ -56,8 +56,20 @@ STATES = [
 ]
 
 
-def make_rich_study(storage: BaseStorage, name: str = "rich") -> optuna.Study:
-    """Record a study with trials of every state, two objectives and attributes of both kinds."""
+# What searchlab itself never records, so that no import takes it.
+FINITE: dict[str, Any] = {
+    "values": [0.1 + 0.2, 12.5],
+    "user_attrs": {"role": "search", "fold_values": [0.1, 0.5], "ü": {"a": [1, True, None]}},
+}
+
+
+def make_rich_study(
+    storage: BaseStorage, name: str = "rich", *, finite: bool = False
+) -> optuna.Study:
+    """Record a study with trials of every state, two objectives and attributes of both kinds.
+
+    Some of its values are infinite or missing, unless all are to be ``finite``.
+    """
     study = optuna.create_study(
         storage=storage, study_name=name, directions=["maximize", "minimize"]
     )
@@ -68,7 +80,10 @@ def make_rich_study(storage: BaseStorage, name: str = "rich") -> optuna.Study:
     study.set_user_attr("searchlab.progress", {"finished": False, "totals": {"search": 6}})
     storage.set_study_system_attr(study._study_id, "note", ["some", {"text": 1}])
     for number, state in enumerate(STATES):
-        storage.create_new_trial(study._study_id, make_trial(number, state))
+        changes = dict(FINITE) if finite else {}
+        if state != TrialState.COMPLETE:
+            changes.pop("values", None)
+        storage.create_new_trial(study._study_id, make_trial(number, state, **changes))
     return study
 
 

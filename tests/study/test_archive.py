@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+import yaml
 from flaky_storages import make_outage
 from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
@@ -27,7 +28,8 @@ STUDY: dict[str, Any] = {
     "name": "rich",
     "dataset": "digits",
     "space": {"parameters": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "family": "cnn"}},
-    "search": {"sampler": "random", "trials": 6},
+    "objective": [{"metric": "accuracy"}, {"metric": "latency"}],
+    "search": {"sampler": "random", "pruner": "none", "trials": 6},
     "validation": {"folds": 2, "search_folds": 1},
 }
 MODEL = "artifacts/models/trial-00000.safetensors"
@@ -42,7 +44,7 @@ def make_run(folder: Path) -> RunFolder:
     """Make a run with trials of every state, a model, a checkpoint, and a model being written."""
     run = RunFolder(folder / "runs" / "rich")
     run.write(STUDY)
-    make_rich_study(open_storage(run.storage_url()))
+    make_rich_study(open_storage(run.storage_url()), finite=True)
     run.models.mkdir(parents=True)
     (run.path / MODEL).write_bytes(b"weights" * 1000)
     (run.models / "trial-00001.123.tmp").write_bytes(b"half")
@@ -372,12 +374,12 @@ def change_database(archive: Path, folder: Path, *statements: str) -> None:
         (
             "UPDATE trial_user_attributes SET value_json = printf('%.*c', 50000, '[') "
             "WHERE rowid = 1",
-            "cannot be read: RecursionError",
+            "cannot be read: an attribute is nested too deeply",
         ),
         ("UPDATE trials SET state = 'GONE'", "cannot be read"),
         ("UPDATE trials SET number = 7 WHERE number = 3", "study.db must number its trials"),
         ("UPDATE trial_params SET distribution_json = '{}'", "cannot be read"),
-        ("UPDATE trial_values SET value = 'abc'", "cannot be read: could not convert"),
+        ("UPDATE trial_values SET value = 'abc'", "values must be numbers"),
         ("UPDATE trial_values SET value_type = 'FINITE', value = NULL", "cannot be read"),
     ],
 )
@@ -390,6 +392,104 @@ def test_forged_database_is_refused(
     url = sqlite_url(tmp_path / "shared.db")
     refuse(archive, tmp_path / "new", match, storage_url=url if shared else None)
     assert open_storage(url).get_all_studies() == [], "nothing was copied"
+
+
+DEEP = "[" * 50_000 + "]" * 50_000
+NESTED = "[" * 30 + "]" * 30
+
+
+def set_attribute(key: str, text: str) -> str:
+    """Return the statement that sets an attribute in all trials, or of the study."""
+    of_study, of_system = key.startswith("searchlab."), ":" in key
+    table = f"{'study' if of_study else 'trial'}_{'system' if of_system else 'user'}_attributes"
+    return f"UPDATE {table} SET value_json = '{text}' WHERE key = '{key}'"
+
+
+@pytest.mark.parametrize(
+    ("statement", "match"),
+    [
+        ("DELETE FROM study_directions", "directions must be those of the study's objectives"),
+        ("UPDATE study_directions SET direction = 'MINIMIZE'", "got 'minimize, minimize'"),
+        ("DELETE FROM study_directions WHERE objective = 1", "got 'maximize'"),
+        ("UPDATE trial_values SET value_type = 'INF_POS', value = NULL", "must be finite"),
+        ("UPDATE trial_values SET value_type = 'INF_NEG', value = NULL", "must be finite"),
+        ("DELETE FROM trial_values WHERE objective = 1", "must be 2, one for each objective"),
+        ("DELETE FROM trial_values", "must be 2, one for each objective"),
+        ("UPDATE study_user_attributes SET value_json = '[1, 2]'", "searchlab.* must be a"),
+        ("UPDATE study_system_attributes SET value_json = '[\"a\"]'", "must name each objective"),
+        (set_attribute("role", "[1, 2]"), "role must be"),
+        (set_attribute("fold_values", '"x"'), "fold_values must be a list"),
+        (set_attribute("fold_values", "[NaN]"), "fold_values must be a finite number"),
+        (set_attribute("searchlab:curves", '{"a": 1}'), "curves must be a list"),
+        (set_attribute("searchlab:curves", '{"seconds": [[1.0]]}'), "curves must be a number"),
+        (set_attribute("searchlab:origin", "7"), "origin must be a string"),
+        (set_attribute("role", DEEP), "nested too deeply"),
+        (set_attribute("searchlab:origin", NESTED), "nested too deeply"),
+        (set_attribute("searchlab.version", DEEP), "nested too deeply"),
+        (
+            f"UPDATE trial_params SET distribution_json = '{DEEP}' WHERE param_id = 1",
+            "nested too deeply",
+        ),
+        ("UPDATE trial_params SET param_value = 9e9 WHERE param_name = 'lr'", "lr is none of"),
+        ("UPDATE trial_params SET param_value = 99 WHERE param_name = 'odd'", "cannot be read"),
+        ("UPDATE trial_params SET distribution_json = '{\"name\": \"X\"}'", "cannot be read"),
+        ("UPDATE trial_intermediate_values SET step = 'x' WHERE step = 7", "number at an epoch"),
+        ("UPDATE trials SET datetime_complete = NULL", "must have an end"),
+        ("UPDATE trials SET datetime_start = NULL", "must have begun"),
+        (
+            "UPDATE study_system_attributes SET key = 'artifacts:a', value_json = '\"{}\"' "
+            "WHERE key = 'note'",
+            "must describe an artifact",
+        ),
+        (
+            "UPDATE study_user_attributes SET key = 'searchlab.study', "
+            """value_json = '"{\\"plugins\\": [\\"evil\\"]}"' WHERE key = 'searchlab.version'""",
+            "must name no code that study.yaml does not, got 'evil'",
+        ),
+    ],
+)  # fmt: skip
+def test_record_that_searchlab_never_writes_is_refused(
+    statement: str, match: str, archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "forge").mkdir()
+    change_database(archive, tmp_path / "forge", statement)
+    target = tmp_path / "shared.db"
+    refuse(archive, tmp_path / "new", match, storage_url=sqlite_url(target))
+    assert not target.exists(), "the record is checked before any storage is opened"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"plugins": ["/tmp/evil.py"]}, "/tmp/evil.py"),
+        ({"plugins": ["antigravity", "/tmp/b.py"]}, "antigravity, /tmp/b.py"),
+        ({"space": "antigravity:geohash"}, "antigravity:geohash"),
+    ],
+)
+def test_study_that_names_code_is_asked_about(
+    changes: dict[str, Any], code: str, archive: Path, tmp_path: Path
+) -> None:
+    study = yaml.safe_dump({**STUDY, **changes}).encode()
+    rewrite(archive, lambda files: files.update({"study.yaml": study}))
+    refuse(archive, tmp_path / "new", f"names Python code.*: {code}. Look at that .* --allow-code")
+
+
+def test_study_that_names_code_is_taken_over_if_that_is_allowed(
+    archive: Path, tmp_path: Path
+) -> None:
+    study = yaml.safe_dump({**STUDY, "plugins": ["/tmp/not_loaded.py"]}).encode()
+    rewrite(archive, lambda files: files.update({"study.yaml": study}))
+    there = import_study(archive, tmp_path / "new", allow_code=True).run
+    assert there.load().spec.plugins == ("/tmp/not_loaded.py",)
+
+
+def test_study_that_names_a_space_file_of_this_machine_is_refused(
+    archive: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "own.yaml").write_text("parameters: {family: cnn}")
+    study = yaml.safe_dump({**STUDY, "space": str(tmp_path / "own.yaml")}).encode()
+    rewrite(archive, lambda files: files.update({"study.yaml": study}))
+    refuse(archive, tmp_path / "new", r"study.yaml:\d+: space must be inline")
 
 
 @pytest.mark.postgres

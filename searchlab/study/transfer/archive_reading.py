@@ -50,6 +50,7 @@ from searchlab.study.transfer.copying import (
     refuse_existing,
     write_study,
 )
+from searchlab.study.transfer.record_check import check_record, list_code
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
@@ -65,7 +66,14 @@ _MAX_RATIO = 200
 _FREE_RATIO_BYTES = 2**20
 
 # What rows that Optuna never wrote lead to, or that another version of Optuna wrote.
-_FORGERIES = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError)
+_FORGERIES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+)
 
 _REMEDY = "Import under another --name"
 _SLUG = pydantic.TypeAdapter[str](Slug)
@@ -86,13 +94,15 @@ def import_study(
     *,
     new_name: str | None = None,
     storage_url: str | None = None,
+    allow_code: bool = False,
     most_bytes: int = DEFAULT_MOST_BYTES,
     on_progress: CopyProgress | None = None,
 ) -> ImportedStudy:
     """Make ``runs_dir/<name>/`` from an exported file; its trials go to ``storage_url`` if given.
 
     Raises InputError, with nothing left behind, if the file is damaged or not an export, holds
-    more than ``most_bytes``, or the run or the study is there already.
+    more than ``most_bytes`` or what searchlab does not record, names Python code and ``allow_code``
+    is not set, or if the run or the study is there already.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -106,6 +116,8 @@ def import_study(
                 inside = _Unpacked(folder=Path(folder), manifest=manifest, archive=path)
                 _extract(archive, inside)
                 spec = _read_study(inside, name)
+                if not allow_code:
+                    _refuse_code(spec, path)
                 copied = _fill(inside, spec, storage_url, on_progress)
                 run.check_new(_REMEDY)
                 inside.run.path.replace(run.path)
@@ -248,6 +260,8 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
     try:
         # Named as in the archive: the folder is gone by the time that anyone could look.
         document = read_yaml(file, source=STUDY_FILE)
+        if str(document.data.get("space")).endswith((".yaml", ".yml")):
+            raise InputError("must be inline", where=document.where(("space",)))
         document = replace(document, data=name_earlier_defaults(document.data))
         found = make_study(document, folder=file.parent).spec.name
         if found != inside.manifest.study:
@@ -257,6 +271,16 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
         raise InputError(f"cannot be used: {error}", where=str(inside.archive)) from None
 
 
+def _refuse_code(spec: StudySpec, path: Path) -> None:
+    """Ask before a study is taken over that would run somebody's choice of code here."""
+    if code := list_code(spec):
+        raise InputError(
+            f"names Python code, which runs when the study goes on: {', '.join(code)}",
+            where=str(path),
+            remedy="Look at that code first; then import the study with --allow-code",
+        )
+
+
 def _fill(
     inside: _Unpacked,
     spec: StudySpec,
@@ -264,7 +288,7 @@ def _fill(
     on_progress: CopyProgress | None,
 ) -> StudyCopy:
     """Write the study's file, and its trials under the name that it has from now on."""
-    contents = _read_trials(inside)
+    contents = _read_trials(inside, spec)
     inside.run.write(spec.to_data(), storage_url)
     if storage_url is not None:
         target = open_storage(storage_url)
@@ -279,8 +303,8 @@ def _fill(
     return copied
 
 
-def _read_trials(inside: _Unpacked) -> StudyContents:
-    """Return the archive's study, whole. Raises InputError."""
+def _read_trials(inside: _Unpacked, spec: StudySpec) -> StudyContents:
+    """Return the archive's study, whole, once it is checked. Raises InputError."""
     _check_database(inside)
     name = inside.manifest.study
     try:
@@ -288,13 +312,20 @@ def _read_trials(inside: _Unpacked) -> StudyContents:
         source = RowStorage(sqlite_url(inside.database))
         if list_studies(source) != [name]:
             raise InputError("must hold the manifest's study and no other")
-        return read_contents(source, name)
+        contents = read_contents(source, name)
     except InputError as error:
         raise error.at(inside.database_place) from None
     except STORAGE_ERRORS as error:
         raise _unreadable(inside, describe_cause(error)) from None
+    except RecursionError:
+        raise _unreadable(inside, "an attribute is nested too deeply") from None
     except _FORGERIES as error:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
+    try:
+        check_record(contents, spec)
+    except InputError as error:
+        raise InputError(f"cannot be used: {error}", where=inside.database_place) from None
+    return contents
 
 
 def _write_trials(

@@ -1,0 +1,94 @@
+"""An import either takes what every reading command can show, or is refused with one message."""
+
+from __future__ import annotations
+
+import random
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hostile_records import forge
+from typer.testing import CliRunner
+
+from searchlab.cli.main import app
+from searchlab.config.study import StudySpec
+from searchlab.errors import InputError
+from searchlab.report import reading as reading_module
+from searchlab.report import summary
+from searchlab.report.reading import StudyReading, read_study
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.storage.opening import open_storage
+from searchlab.study.transfer.contents import StudyContents, read_contents
+from searchlab.study.transfer.record_check import check_record
+from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
+
+RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.zip"
+NAMES = ["finished", "interrupted"]
+NUM_FORGERIES = 80  # of each recorded study
+COMMANDS = [
+    ("study", "status"), ("study", "status", "--json"), ("study", "best"),
+    ("study", "best", "--json"), ("study", "leaderboard", "--all"),
+    ("study", "leaderboard", "--all", "--json"), ("study", "leaderboard", "--markdown"),
+    ("doctor",), ("doctor", "--json"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    with zipfile.ZipFile(RECORDED) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def read_as(contents: StudyContents, honest: StudyReading) -> StudyReading:
+    """Return what ``read_study`` returns of a study with these contents."""
+    progress = contents.user_attrs.get(PROGRESS, {})
+    return replace(
+        honest,
+        records=[TrialRecord.from_trial(trial) for trial in contents.trials],
+        trials=contents.trials,
+        is_finished=bool(progress.get("finished")),
+        totals=progress.get("totals", {}),
+        evaluations=contents.user_attrs.get(EVALUATIONS, {}),
+        hosts_lost=tuple(contents.user_attrs.get(HOSTS_LOST, ())),
+    )
+
+
+def is_refused(contents: StudyContents, spec: StudySpec) -> bool:
+    try:
+        check_record(contents, spec)
+    except InputError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recorded_study_is_what_the_check_expects(name: str, runs: Path) -> None:
+    run = RunFolder(runs / name)
+    check_record(read_contents(open_storage(run.storage_url()), name), run.load().spec)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forgery_that_passes_the_check_breaks_no_reading_command(
+    name: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(runs / name)
+    contents = read_contents(open_storage(run.storage_url()), name)
+    honest, spec = read_study(run, None), run.load().spec
+    num_refused = 0
+    for seed in range(NUM_FORGERIES):
+        forged = forge(contents, random.Random(seed))
+        if is_refused(forged, spec):
+            num_refused += 1
+            continue
+        reading = read_as(forged, honest)
+        for module in (reading_module, summary):
+            monkeypatch.setattr(module, "read_study", lambda *_, found=reading: found)
+        for command, *options in COMMANDS:
+            group = [command] if command == "doctor" else [command, options.pop(0)]
+            result = CliRunner().invoke(app, [*group, str(run.path), *options])
+            known = isinstance(result.exception, SystemExit | InputError | None)
+            assert known, (seed, command, options, result.exception)
+    assert NUM_FORGERIES // 3 < num_refused < NUM_FORGERIES, "some are harmless"
