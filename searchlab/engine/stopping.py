@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from searchlab.control_characters import escape_controls
@@ -82,7 +82,8 @@ class StopRequest:
 
 def _end_process(exit_code: int, last_words: str) -> None:
     text = escape_controls(f"\n{last_words} The study can be resumed.\n")
-    os.write(sys.stderr.fileno(), text.encode(errors="replace"))
+    with suppress(OSError, ValueError):  # whoever watched may be gone, or its disk full
+        os.write(sys.stderr.fileno(), text.encode(errors="replace"))
     os._exit(exit_code)
 
 

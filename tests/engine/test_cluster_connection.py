@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 
 from searchlab.engine.ray import cluster
-from searchlab.engine.ray.access_token import _remove_orphans, token_settings
+from searchlab.engine.ray.access_token import token_settings
 from searchlab.engine.ray.secrecy import hidden_secrets
 from searchlab.errors import InputError
 
@@ -281,20 +280,6 @@ def test_secrets_are_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
         assert os.environ["PGUSER"] == "someone"
         _ = 1 / 0
     assert SECRETS.items() <= os.environ.items()
-
-
-def test_tokens_of_killed_drivers_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    orphan, fresh = tmp_path / "searchlab-ray-old", tmp_path / "searchlab-ray-new"
-    for folder in (orphan, fresh):
-        folder.mkdir()
-        (folder / "token").touch()
-    os.utime(orphan, (0, time.time() - 3600))
-    _remove_orphans()
-    assert not orphan.exists()
-    assert fresh.exists()
 
 
 def _free_port() -> int:

@@ -125,3 +125,15 @@ def test_a_token_that_is_set_after_ray_was_imported_is_found(
             )
     finally:
         function()
+
+
+def test_workers_search_modules_where_their_python_does(local_ray: None) -> None:
+    function = ray_internals.job_without_driver_paths
+    job = function(Path("/checkout"))
+    job._py_driver_sys_path.extend(["/current/folder"])  # as ray.init does
+    assert list(job._py_driver_sys_path) == ["/checkout"]
+    assert "job_config._py_driver_sys_path.extend(" in inspect.getsource(
+        ray._private.worker.connect
+    ), changed(function, "ray.init adds the driver's folders in another way")
+    paths = ray.get(ray.remote(lambda: __import__("sys").path).remote())
+    assert str(Path.cwd()) not in paths or str(Path.cwd()) in os.environ.get("PYTHONPATH", "")

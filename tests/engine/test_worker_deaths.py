@@ -113,6 +113,10 @@ def test_other_errors_keep_their_traceback() -> None:
         raise ZeroDivisionError
 
 
+NOT_STARTED = ray.exceptions.RayActorError(
+    error_msg="The actor died because of an error raised in its creation task, ray::X.__init__()\n"
+    '  File "numpy.py", line 1, in <module>\nImportError: no numpy here\n'
+)
 DIED = ray.exceptions.ActorDiedError()
 # As ray_faults_named words it.
 KILLED_FOR_MEMORY = ray.exceptions.RayActorError(
@@ -147,6 +151,7 @@ def trial_that_met(error: Exception | None, folder: Path) -> Trial:
         (NODE_DIED, False, "its host was lost"),
         (UNREACHABLE, False, "its worker became unreachable"),
         (None, False, "its worker died"),
+        (NOT_STARTED, False, "its worker could not start (ImportError: no numpy here)"),
     ],
 )
 def test_the_cause_of_a_death_is_read_from_what_tune_keeps(

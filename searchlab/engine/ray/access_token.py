@@ -7,44 +7,28 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-import filelock
 
 from searchlab.engine.ray.ray_internals import reread_token_settings
 
 __all__ = ["guarded_by_token", "token_settings"]
 
-_PREFIX = "searchlab-ray-"
-# A folder is locked right after it is made; a younger one may not be locked yet.
-_YOUNG_SECONDS = 60.0
-
 
 @contextmanager
-def guarded_by_token() -> Iterator[None]:
+def guarded_by_token(folder: Path) -> Iterator[None]:
     """Make a Ray started in this block require a new random token, which this process presents.
 
-    The file has mode 0600, in a temporary folder of mode 0700 that is removed at the end. Folders
-    that killed drivers left behind are removed too. Ray must have been imported.
+    The token is in a file of mode 0600 in ``folder``, which is private. Ray must have been
+    imported.
     """
-    _remove_orphans()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
-    lock = filelock.FileLock(folder / "lock", mode=0o600)
-    try:
-        with lock:
-            file = folder / "token"
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(secrets.token_hex(32))
-            with _environment({**token_settings(file), "RAY_AUTH_TOKEN": None}):
-                yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    file = folder / "token"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(secrets.token_hex(32))
+    with _environment({**token_settings(file), "RAY_AUTH_TOKEN": None}):
+        yield
 
 
 def token_settings(file: Path) -> dict[str, str]:
@@ -70,16 +54,3 @@ def _apply(changes: Mapping[str, str | None]) -> None:
         else:
             os.environ[name] = value
     reread_token_settings()
-
-
-def _remove_orphans() -> None:
-    """Remove the folders of killed drivers: those whose lock nobody holds."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        try:
-            found = folder.stat()
-            if found.st_uid != os.getuid() or time.time() - found.st_mtime < _YOUNG_SECONDS:
-                continue
-            with filelock.FileLock(folder / "lock", timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
-        except (filelock.Timeout, OSError):
-            continue

@@ -11,13 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.access_token import guarded_by_token
-from searchlab.engine.ray.local_ray import start_ray
+from searchlab.engine.ray.local_ray import find_checkout, start_ray
 from searchlab.engine.ray.node_facts import ClusterFacts, read_cluster
 from searchlab.engine.ray.ray_internals import hidden_command_line
 from searchlab.engine.ray.secrecy import hidden_secrets
+from searchlab.engine.ray.session_folder import private_folder
 from searchlab.errors import InputError
 
 __all__ = ["connected_ray", "prepare_ray_settings"]
@@ -42,6 +44,11 @@ _RAY_SETTINGS = {
 }
 
 
+# A Ray of our own does not come back: its driver ends this long after its control service. (Ray
+# waits for a minute, for clusters that restart theirs.)
+_OWN_RAY_SETTINGS = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+
+
 def prepare_ray_settings() -> None:
     """Set Ray's environment variables for this process; call it before Ray is imported."""
     os.environ.update(_RAY_SETTINGS)
@@ -58,21 +65,25 @@ def connected_ray(resources: ResourceSpec, *, address: str | None = None) -> Ite
     be started here.
     """
     prepare_ray_settings()
+    place = _choose_place(address)
+    if place is None:
+        os.environ.update(_OWN_RAY_SETTINGS)
     import ray
 
     if ray.is_initialized():
         yield read_cluster(is_ours=False)
         return
-    place = _choose_place(address)
     with ExitStack() as stack:
+        folder: Path | None = None
         if place is None:
-            stack.enter_context(guarded_by_token())
+            folder = stack.enter_context(private_folder())
+            stack.enter_context(guarded_by_token(folder))
         # Even if the connection fails half-way.
         stack.callback(ray.shutdown)
         # Only in this block: a database client here may have to connect again later.
         with hidden_secrets(), hidden_command_line():
             if place is None:
-                start_ray(resources)
+                start_ray(resources, folder=folder)
             else:
                 _join(*place)
         for name in ("ray", "ray.tune", "ray.train"):
@@ -122,7 +133,9 @@ def _dial(address: str, where: str) -> None:
 
 def _ping(address: str, where: str) -> None:
     """Raise InputError unless a Ray cluster answers there and accepts this process."""
-    command = [sys.executable, "-m", "searchlab.engine.ray.cluster_ping", address]
+    # Not the modules of the current folder, unless searchlab itself is there.
+    flags = () if find_checkout() else ("-P",)
+    command = [sys.executable, *flags, "-m", "searchlab.engine.ray.cluster_ping", address]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PING_SECONDS)
     except subprocess.TimeoutExpired:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import searchlab
 from searchlab.config.resources import ResourceSpec
-from searchlab.engine.ray.ray_internals import init_on_loopback
+from searchlab.engine.ray.death_causes import read_cause
+from searchlab.engine.ray.ray_internals import init_on_loopback, job_without_driver_paths
 from searchlab.errors import InfrastructureError, first_line
 
 if TYPE_CHECKING:
     import psutil
 
-__all__ = ["start_ray"]
+__all__ = ["find_checkout", "start_ray"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,23 +31,26 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 2
 
 
-def start_ray(resources: ResourceSpec) -> None:
+def start_ray(resources: ResourceSpec, *, folder: Path | None = None) -> None:
     """Start a Ray here and connect this process to it; ``ray.shutdown`` ends both.
 
-    It gets this machine's cores, or more if the requested workers need more. A failed start is
-    tried once more. Raises InfrastructureError if that fails too.
+    It gets this machine's cores, or more if the requested workers need more. Its session is in
+    ``folder``, if one is given. A failed start is tried once more. Raises InfrastructureError if
+    that fails too.
     """
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with _nothing_left_behind():
-                _init(resources)
+                _init(resources, folder)
             return
         # Ray raises a bare Exception, or whatever its parts raise, if its processes don't come up.
         except Exception as error:
             if not attempts_left:
+                reason = first_line(error).rstrip(".")
+                if folder is not None and (cause := read_cause(folder)):
+                    reason += f" ({cause})"
                 raise InfrastructureError(
-                    f"Ray could not be started on this machine: {first_line(error).rstrip('.')}. "
-                    "Its logs are in the newest folder under /tmp/ray or RAY_TMPDIR; "
+                    f"Ray could not be started on this machine: {reason}. "
                     "--engine serial runs the study without Ray"
                 ) from error
             logger.warning("Ray did not start; trying once more: %s", first_line(error))
@@ -53,7 +61,20 @@ def _count_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _init(resources: ResourceSpec) -> None:
+def find_checkout() -> Path | None:
+    """Return the folder from which searchlab is imported if it is not installed.
+
+    ``python -m searchlab`` works in a checkout; the processes that it starts must find it as well.
+    """
+    folder = Path(searchlab.__file__).resolve().parents[1]
+    given = [Path(entry).resolve() for entry in sys.path]
+    installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")]
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    is_found = folder in [*installed, *(Path(entry).resolve() for entry in inherited if entry)]
+    return folder if folder in given and not is_found else None
+
+
+def _init(resources: ResourceSpec, folder: Path | None) -> None:
     workers = 1 if resources.workers == "auto" else int(resources.workers)
     init_on_loopback(
         address="local",  # not a Ray that somebody else started on this machine
@@ -62,6 +83,10 @@ def _init(resources: ResourceSpec) -> None:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
+        # Workers import what is installed, not what lies in the current folder.
+        job_config=job_without_driver_paths(find_checkout()),
+        # One level down, because Ray opens the folder that it gets to everybody.
+        _temp_dir=None if folder is None else str(folder / "r"),
     )
 
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "find_local_nodes",
     "hidden_command_line",
     "init_on_loopback",
+    "job_without_driver_paths",
     "reread_token_settings",
     "task_errors_translated",
 ]
@@ -71,6 +73,25 @@ def init_on_loopback(**settings: Any) -> None:
             del os.environ[name]
         else:
             os.environ[name] = variable
+
+
+def job_without_driver_paths(checkout: Path | None) -> Any:
+    """Return the job of ``ray.init`` whose workers search modules where their Python does.
+
+    Private because Ray puts the driver's current folder and that of its script before everything
+    else, so that a file ``random.py`` there ends every worker at its start. ``checkout`` is a
+    folder that workers do need.
+    """
+    from ray.job_config import JobConfig
+
+    job = JobConfig()
+    job._py_driver_sys_path = _FixedPaths([] if checkout is None else [str(checkout)])
+    return job
+
+
+class _FixedPaths(list[str]):
+    def extend(self, paths: Iterable[str]) -> None:
+        """Ignore what Ray would add."""
 
 
 def reread_token_settings() -> None:

@@ -20,6 +20,7 @@ from ray.exceptions import (
 )
 from ray.tune.error import TuneError
 
+from searchlab.engine.ray.death_causes import find_error
 from searchlab.engine.ray.ray_internals import task_errors_translated
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError, first_line
@@ -46,6 +47,7 @@ _DEVICE_LOST = re.compile(r"DeviceLostError: (?:DeviceLostError: )?(.+)")
 _HOST_LOST = ("its node has died", "node it was running on is dead")
 # Ray also says this of a lost host until it gives that host up.
 _UNREACHABLE = "is unavailable: "
+_NOT_STARTED = "error raised in its creation task"
 
 
 @contextmanager
@@ -113,4 +115,6 @@ def describe_death(death: str) -> str:
         return f"its GPU failed ({found[1]})"
     if _UNREACHABLE in death:
         return "its worker became unreachable"
+    if _NOT_STARTED in death and (cause := find_error(death)):
+        return f"its worker could not start ({cause})"
     return "its worker died"
