@@ -29,8 +29,11 @@ from searchlab.cli import (
 )
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
+from searchlab.cli.standard_streams import BROKEN_PIPE_EXIT
 from searchlab.cli.terminal import escaped_output, show_traceback
-from searchlab.errors import InterruptedStudyError, SearchlabError
+from searchlab.cli.user_environment import name_the_nameless
+from searchlab.docstrings import docstring_of
+from searchlab.errors import InfrastructureError, InterruptedStudyError, SearchlabError
 from searchlab.study.storage.urls import hide_passwords
 
 __all__ = ["LogFormatter", "app", "main"]
@@ -138,18 +141,47 @@ def configure(
     logging.basicConfig(level=level, handlers=[handler])
 
 
+def _give_help(commands: typer.Typer) -> None:
+    """Give each command its docstring as help, even if Python runs without docstrings."""
+    for command in commands.registered_commands:
+        if command.callback is not None:
+            command.help = command.help or docstring_of(command.callback)
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _give_help(group.typer_instance)
+
+
+_give_help(app)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an expected error is one message on stderr, no traceback."""
     sys.excepthook = show_traceback
-    with escaped_output():
-        try:
-            app(arguments, prog_name="searchlab")
-        except InterruptedStudyError as stop:
-            _tell(str(stop))
-            sys.exit(stop.exit_code)
-        except SearchlabError as error:
-            _tell(f"error: {error}")
-            sys.exit(error.exit_code)
+    name_the_nameless()
+    with escaped_output() as output:
+        code = _run(arguments)
+        output.flush()
+        if isinstance(output.failure, BrokenPipeError):
+            code = code or BROKEN_PIPE_EXIT  # the reader has had enough: nothing to tell anybody
+        elif output.failure is not None:
+            _tell(f"error: standard output cannot be written: {output.failure.strerror}")
+            code = code or InfrastructureError.exit_code
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        app(arguments, prog_name="searchlab")
+    except InterruptedStudyError as stop:
+        _tell(str(stop))
+        return stop.exit_code
+    except SearchlabError as error:
+        _tell(f"error: {error}")
+        return error.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
 
 
 def _tell(message: str) -> None:

@@ -16,6 +16,7 @@ import typer.core
 import typer.main
 
 from searchlab.cli.options import COMMAND_GROUP, split_names
+from searchlab.docstrings import docstring_of
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def add_command(
             app.command(function.__name__, cls=_SectionedCommand, epilog=epilog)(with_flags)
             return typer.main.get_command(app).make_context(*arguments, **settings)
 
-    @group.command(function.__name__, cls=Command, epilog=epilog, help=function.__doc__)
+    @group.command(function.__name__, cls=Command, epilog=epilog, help=docstring_of(function))
     def stand_in() -> None:
         raise AssertionError("the command with flags was called")
 
@@ -172,7 +173,7 @@ def _with_flags(function: Callable[..., None], flags: Iterable[Flag]) -> Callabl
     call.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[*first, *flags, *own[len(first) :]]
     )
-    call.__doc__ = function.__doc__
+    call.__doc__ = docstring_of(function)
     return call
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from searchlab.cli.standard_streams import GuardedStream, open_missing_streams
 from searchlab.control_characters import escape_controls
 
 if TYPE_CHECKING:
@@ -77,13 +78,21 @@ class EscapingStream(io.TextIOBase):
 
 
 @contextmanager
-def escaped_output() -> Iterator[None]:
-    """Escape control characters in what the block writes to stdout and stderr."""
+def escaped_output() -> Iterator[GuardedStream]:
+    """Escape control characters in what the block writes to stdout and stderr.
+
+    Yields the stream behind stdout, which tells whether all of it could be written.
+    """
+    open_missing_streams()
     before = sys.stdout, sys.stderr
     escape_streams()
+    out, err = drawing_stream(sys.stdout), drawing_stream(sys.stderr)
+    assert isinstance(out, GuardedStream)
     try:
-        yield
+        yield out
     finally:
+        out.flush()
+        err.flush()
         sys.stdout, sys.stderr = before
 
 
@@ -95,9 +104,7 @@ def escape_streams() -> None:
 def _escape(stream: TextIO) -> TextIO:
     if stream is None or isinstance(stream, EscapingStream):  # None: started with it closed
         return stream
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-        stream.reconfigure(errors="backslashreplace")  # an output that can only say ASCII, say
-    return cast(TextIO, EscapingStream(stream))
+    return cast(TextIO, EscapingStream(cast(TextIO, GuardedStream(stream))))
 
 
 def drawing_stream(stream: TextIO) -> TextIO:

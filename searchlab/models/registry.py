@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from searchlab.config.trial import SCHEMES, Scalar
+from searchlab.docstrings import docstring_of
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
 
@@ -102,14 +104,15 @@ def register_family(
         parameters = _find_class(function)
         if not (isinstance(parameters, type) and issubclass(parameters, FamilyParameters)):
             raise TypeError(f"{name}: annotate `parameters` with a subclass of FamilyParameters")
-        if not function.__doc__:
+        docstring = docstring_of(function)
+        if not docstring and sys.flags.optimize < 2:  # a plugin's source may not be kept
             raise TypeError(f"{name}: write a docstring; its first line is the family's summary")
         _FAMILIES[name] = Family(
             name=name,
             parameters=parameters,
             build=function,
             first_conv=first_conv,
-            summary=function.__doc__.strip().splitlines()[0],
+            summary=docstring.partition("\n")[0],
             finish=finish,
         )
         return function

@@ -1,0 +1,132 @@
+"""Standard streams in whatever state the shell left them: closed, full, broken, or ASCII only.
+
+A study must not end, nor lose what it records, because nobody can read its progress any more.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+__all__ = ["BROKEN_PIPE_EXIT", "GuardedStream", "open_missing_streams"]
+
+BROKEN_PIPE_EXIT = 128 + 13  # as of a process that SIGPIPE ends
+
+_ERRORS = "searchlab.plain"
+# What tables, texts and rich's panels write.
+_PLAIN = {
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
+    "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
+}
+
+
+def _write_plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write what an encoding lacks as people would, ``+-`` for ``±``, else escaped."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    plain = "".join(
+        _PLAIN.get(letter, letter.encode("ascii", "backslashreplace").decode())
+        for letter in missing
+    )
+    return plain, error.end
+
+
+codecs.register_error(_ERRORS, _write_plainly)
+
+
+def open_missing_streams() -> None:
+    """Put the null device where a process was started without stdin, stdout or stderr.
+
+    Otherwise the next file that it opens, such as a database, would take that place, and whatever
+    prints would write into it.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        with suppress(OSError):
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+        mode = "r" if name == "stdin" else "w"
+        stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (as long as we run)
+        setattr(sys, name, stream)
+
+
+class GuardedStream(io.TextIOBase):
+    """Writes to ``inner`` until that fails; ``failure`` is then the reason, and nothing is written.
+
+    Characters that the stream's encoding lacks are written plainly.
+    """
+
+    def __init__(self, inner: TextIO) -> None:
+        self.inner = inner
+        self.failure: OSError | None = None
+        if isinstance(inner, io.TextIOWrapper):
+            inner.reconfigure(errors=_ERRORS)
+
+    def write(self, text: str) -> int:
+        """Write ``text``; return its length, as streams do."""
+        self._try(lambda: self.inner.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._try(self.inner.flush)
+
+    def _try(self, act: Any) -> None:
+        if self.failure is not None:
+            return
+        try:
+            act()
+        except OSError as error:
+            self.failure = error
+            self._silence()
+
+    def _silence(self) -> None:
+        """Send what the stream still holds to the null device, where Python's end can flush it."""
+        with suppress(OSError, ValueError):  # ValueError: it has no descriptor
+            descriptor = self.inner.fileno()
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
+
+    def close(self) -> None:
+        """Leave the stream behind open: it is the process's, not ours."""
+
+    def isatty(self) -> bool:
+        """Return whether the stream behind is a terminal."""
+        return self.inner.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream behind."""
+        return self.inner.fileno()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Reconfigure the stream behind."""
+        cast(io.TextIOWrapper, self.inner).reconfigure(**settings)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of the stream behind."""
+        return self.inner.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """What the stream behind does with characters that it cannot encode."""
+        return self.inner.errors

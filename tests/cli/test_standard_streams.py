@@ -1,0 +1,95 @@
+"""Output streams in every state that a shell may leave them in: nothing is lost but the output."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from searchlab.cli.standard_streams import BROKEN_PIPE_EXIT, GuardedStream
+
+LIST = f"{sys.executable} -m searchlab space families"
+
+
+def _shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [
+        ("> /dev/full", 3, "standard output cannot be written: No space left on device"),
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("2> /dev/full", 0, ""),
+        ("| true; exit ${PIPESTATUS[0]}", BROKEN_PIPE_EXIT, ""),
+    ],
+)
+def test_a_command_ends_orderly_whatever_its_streams_are(
+    redirection: str, code: int, message: str
+) -> None:
+    done = _shell(f"{LIST} {redirection}")
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+)
+def test_an_output_that_lacks_characters_gets_them_written_plainly(
+    environment: dict[str, str],
+) -> None:
+    code = (
+        "from searchlab.cli.terminal import escaped_output, make_console\n"
+        "with escaped_output():\n"
+        "    print('46.00 \\u00b1 18.38 \\u2013 \\u732b')\n"
+        "    make_console().print('46.00 \\u00b1 18.38')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    plain = done.stdout.decode("latin-1").replace("\xb1", "+-")
+    assert plain == "46.00 +- 18.38 - \\u732b\n46.00 +- 18.38\n"
+
+
+def test_a_file_that_is_opened_does_not_take_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    code = (
+        "import os\n"
+        "from searchlab.cli.terminal import escaped_output\n"
+        "with escaped_output():\n"
+        f"    file = open({str(tmp_path / 'study.db')!r}, 'w')\n"
+        "    assert file.fileno() > 2, file.fileno()\n"
+        "    print('progress', flush=True)\n"
+        "    os.write(1, b'what a library prints')\n"
+    )
+    done = _shell(f'{sys.executable} -c "{code}" >&- 2>&- <&-')
+    assert done.returncode == 0
+    assert (tmp_path / "study.db").read_text() == ""
+
+
+class _Failing(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_after_a_failure_nothing_is_written_and_the_reason_is_kept() -> None:
+    stream = GuardedStream(_Failing())
+    for _ in range(3):
+        assert stream.write("progress") == 8
+    stream.flush()
+    assert isinstance(stream.failure, BrokenPipeError)
