@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from searchlab.docstrings import docstring_of
+
+QUICKSTART = Path(__file__).parents[1] / "studies" / "quickstart.yaml"
 
 
 def documented() -> None:
@@ -50,3 +53,14 @@ def test_commands_work_without_docstrings(command: str, words: str) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
+
+
+def test_what_ray_cannot_do_without_docstrings_is_said(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "searchlab", "study", "run", str(QUICKSTART), "--runs-dir", "runs"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONOPTIMIZE": "2"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Ray needs docstrings" in done.stderr
+    assert "--engine serial" in done.stderr
+    assert not list(tmp_path.iterdir())

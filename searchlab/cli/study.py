@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -200,6 +201,12 @@ def _drive(
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import RunOptions
 
+    if engine is Engine.tune and sys.flags.optimize >= 2:
+        raise InputError(
+            "needs docstrings, which python -OO and PYTHONOPTIMIZE=2 drop",
+            where="Ray",
+            remedy="Set PYTHONOPTIMIZE=1, or use --engine serial",
+        )
     if engine is Engine.serial and address is not None:
         raise InputError("needs Ray", where="--address", remedy="Remove it, or --engine serial")
     return RunOptions(
