@@ -138,7 +138,8 @@ def configure(
     text = "%(levelname)s %(name)s: %(message)s" if verbose else "%(levelname)s: %(message)s"
     handler = _StderrHandler()
     handler.setFormatter(LogFormatter(text))
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(level)
 
 
 def _give_help(commands: typer.Typer) -> None:
@@ -181,6 +182,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    finally:
+        root = logging.getLogger()
+        for handler in [one for one in root.handlers if isinstance(one, _StderrHandler)]:
+            root.removeHandler(handler)
     return 0
 
 

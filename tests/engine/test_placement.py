@@ -77,7 +77,7 @@ def test_workers_are_as_many_as_memory_allows_and_one_at_the_least() -> None:
     none = place_workers(ResourceSpec(), cluster, CONFIG, make_probe(30.0))
     assert none.workers == 1
     assert none.is_short_of_memory
-    assert "may not fit into memory" in none.describe(None)
+    assert "may not fit into memory" in none.describe()
 
 
 def test_what_is_asked_for_stands() -> None:
@@ -109,7 +109,7 @@ def test_a_model_that_does_not_fit_into_a_gpu_is_told_of(gigabytes: float, is_sh
     probe = make_probe(gigabytes, device_bytes=32 * GIGABYTE)
     placement = place_workers(ResourceSpec(), cluster, CONFIG, probe)
     assert (placement.workers, placement.is_short_of_memory) == (1, is_short)
-    assert ("may not fit into memory" in placement.describe(None)) is is_short
+    assert ("may not fit into memory" in placement.describe()) is is_short
 
 
 def test_a_model_that_fits_in_parts_only_has_a_gpu_to_itself() -> None:
@@ -157,10 +157,9 @@ def test_the_least_request_takes_a_gpu_where_the_cluster_has_one() -> None:
     assert least_request(ResourceSpec(gpus=0), make_cluster(make_node(gpus=1.0)))["gpu"] == 0
 
 
-def test_the_line_says_what_workers_get_and_for_how_long() -> None:
+def test_the_line_says_what_workers_get() -> None:
     placement = place_workers(ResourceSpec(), make_cluster(make_node()), CONFIG, make_probe())
-    line = placement.describe(7200.0)
-    assert line == "8 workers of 1 CPU; 2.0 h if every model takes as long as the largest"
+    assert placement.describe() == "8 workers of 1 CPU"
 
 
 def test_the_largest_model_has_the_space_s_greatest_values(tmp_path: Path) -> None:

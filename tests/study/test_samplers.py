@@ -234,7 +234,7 @@ def test_a_new_sampler_is_a_class_and_an_entry_in_two_tables(
 ) -> None:
     monkeypatch.setitem(SAMPLERS, "middle", SamplerTraits(whole_space=True))
     monkeypatch.setitem(WHOLE_SPACE_SAMPLERS, "middle", _MiddleSampler)
-    spec = search_spec("random", 2, confirm={"top": 0})
+    spec = search_spec("random", 2, search={"start": "random"}, confirm={"top": 0})
     search = spec.search.model_copy(update={"sampler": "middle"})
     configs = run_to_end(open_ledger(spec.model_copy(update={"search": search})))
     searched = [config for config in configs if config.role == "search"]
