@@ -35,6 +35,7 @@ make the new trials incomparable with the earlier ones."""
 # the rest is computed from finished trials.
 _WITHOUT_EFFECT = (
     "name",
+    "changed",
     "dataset.root",
     "plugins",
     "presets",

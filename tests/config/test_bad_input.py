@@ -502,7 +502,8 @@ def test_missing_space_file_says_where_it_was_looked_for(tmp_path: Path) -> None
     text = "\n".join({**STUDY, "space": "space: ../spaces/gone.yaml"}.values())
     assert study_message(path, text) == (
         f"{path}:3: space must name an existing file, got '../spaces/gone.yaml'. "
-        f"Looked for {tmp_path / '../spaces/gone.yaml'}"
+        f"Looked for {tmp_path / '../spaces/gone.yaml'}. "
+        f"There is no folder {tmp_path / '../spaces'}"
     )
 
 

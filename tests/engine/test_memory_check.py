@@ -164,18 +164,16 @@ def test_a_process_killed_at_a_probe_elsewhere_is_taken_for_too_little_memory(
 
 
 class FakeLedger:
-    """Remembers the pace that it is told to expect."""
+    """Remembers what it is told to announce."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.paces: list[float] = []
 
     def announce(self, message: str) -> None:
         self.said.append(message)
 
-    def expect(self, seconds_per_model_epoch: float) -> float:
-        self.paces.append(seconds_per_model_epoch)
-        return 60.0
+    def begin_phase(self, phase: str) -> None:
+        """Show nothing."""
 
 
 @pytest.mark.parametrize("kind", ["oom", "error", "device"])
@@ -188,9 +186,8 @@ def test_workers_go_by_cores_where_the_largest_model_cannot_be_tried(
     failure = Failure(kind=kind, message="E: too big")
     monkeypatch.setattr(tune, "try_config", lambda *_: failure)
     ledger = FakeLedger()
-    placement, forecast = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
+    placement = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
     assert caplog.messages == ["the probe of the largest model failed: E: too big"]
-    assert (forecast, ledger.paces) == (None, [])
     assert placement.request == {"cpu": 1.0, "gpu": 0.0}
     assert placement.is_short_of_memory is (kind == "oom")
 
@@ -201,17 +198,9 @@ def test_workers_go_by_cores_where_no_model_is_the_largest(
     monkeypatch.setattr(tune, "find_largest_model", lambda _: None)
     monkeypatch.setattr(tune, "try_config", None)
     ledger = FakeLedger()
-    placement, forecast = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
+    placement = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
     assert ["no model was probed" in line for line in ledger.said] == [True]
-    assert (forecast, placement.is_short_of_memory) == (None, False)
-
-
-def test_a_probe_gives_a_forecast(monkeypatch: pytest.MonkeyPatch, prepared: PreparedStudy) -> None:
-    monkeypatch.setattr(tune, "try_config", lambda *_: MEASURED)
-    ledger = FakeLedger()
-    _, forecast = tune._place_by_probe(HERE, ledger, prepared)  # type: ignore[arg-type]
-    assert forecast == 60.0
-    assert ledger.paces == [len(prepared.images.train_labels)]  # an image a second, one worker
+    assert not placement.is_short_of_memory
 
 
 # Stands for a device that holds no more than 256 images.

@@ -31,6 +31,7 @@ from searchlab.training.metrics import Answers, measures_answers
 SMALL: dict[str, Any] = {
     "search": {"pruner": "median", "trials": 4},
     "training": {"epochs": 3, "patience": 2},
+    "validation": {"folds": 3, "search_folds": 1},
     "baselines": {"schemes": ["DT"]},
     "confirm": {"top": 1},
 }
@@ -112,7 +113,7 @@ def check_objective(metric: str, reading: StudyReading, progress: str) -> None:
     ]
     lines = describe_figures(row, reading.metrics)
     assert f"test {entry.label}: {written} %" in lines
-    assert any(line.startswith(f"{entry.label} over 2 folds: ") for line in lines)
+    assert any(line.startswith(f"{entry.label} over 3 folds: ") for line in lines)
 
 
 def test_a_new_metric_is_searched_and_reported(top2_accuracy: str, tmp_path: Path) -> None:

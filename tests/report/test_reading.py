@@ -66,6 +66,6 @@ def test_a_storage_of_other_studies_stays_as_it_is(run: RunFolder, tmp_path: Pat
 
 @pytest.mark.parametrize("url", ["no url", "nosuch://user:secret@host/name"])
 def test_an_unusable_storage_is_bad_input_without_its_password(run: RunFolder, url: str) -> None:
-    with pytest.raises(InputError, match="cannot be reached") as caught:
+    with pytest.raises(InputError, match=r"cannot be reached|is not a URL") as caught:
         read_study(run, url)
     assert "secret" not in str(caught.value)

@@ -179,7 +179,8 @@ class Announced(StudyCallback):
 def test_a_trial_that_is_taken_over_says_where_it_goes_on(
     tmp_path: Path, num_epochs: int, has_checkpoint: bool, words: list[str]
 ) -> None:
-    drivers = Drivers(make_spec(search={"trials": 2}, baselines={"architectures": []}))
+    search = {"trials": 2, "start": "random"}
+    drivers = Drivers(make_spec(search=search, baselines={"architectures": []}))
     a, told = drivers.join("a"), Announced()
     b = drivers.join("b", checkpoints=tmp_path, callback=told)
     config = a.ask()

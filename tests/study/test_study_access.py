@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,10 @@ def test_workers_are_each_driver_s_own(file: Path) -> None:
 def test_other_images_than_the_study_began_with_are_refused(file: Path) -> None:
     storage = InMemoryStorage()
     create_study(prepare(file), storage)
-    fewer = prepare(file, "dataset={name: digits, limit: 200}")
+    others = prepare(file, "dataset={name: digits, limit: 200}").images
+    fewer = replace(prepare(file), images=others)
     with pytest.raises(InputError, match="must have the images that the study began with"):
-        reopen_study(fewer, storage, create=False)
+        reopen_study(fewer, storage, create=False, file=file)
 
 
 def test_a_study_whose_driver_was_killed_while_it_described_it_is_described(file: Path) -> None:
@@ -54,4 +56,4 @@ def test_a_study_whose_driver_was_killed_while_it_described_it_is_described(file
     study = create_study(prepare(file), whole)
     directions = whole.get_study_directions(whole.get_study_id_from_name(study.study_name))
     torn.create_new_study(directions, study.study_name)
-    assert reopen_study(prepare(file), torn, create=False).user_attrs == study.user_attrs
+    assert reopen_study(prepare(file), torn, create=False, file=file).user_attrs == study.user_attrs
