@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from searchlab.config.text_files import read_text
-from searchlab.config.yaml_loading import FLOAT, MOST_BYTES, load_yaml
+from searchlab.config.yaml_loading import FLOAT, MAX_BYTES, load_yaml
 from searchlab.errors import InputError, Location, did_you_mean
 
 __all__ = ["Document", "dump_yaml", "parse_yaml", "read_yaml"]
@@ -116,7 +116,7 @@ def read_yaml(path: Path, *, source: str | None = None) -> Document:
     Messages give ``source`` instead of the path.
     """
     source = source or str(path)
-    return parse_yaml(read_text(path, most_bytes=MOST_BYTES, where=source), source=source)
+    return parse_yaml(read_text(path, most_bytes=MAX_BYTES, where=source), source=source)
 
 
 def parse_yaml(text: str, *, source: str) -> Document:

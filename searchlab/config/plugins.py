@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 ENTRY_POINTS = "searchlab.plugins"
 """The group of entry points by which installed packages are plugins without being named."""
 
-_MOST_BYTES = 8 * 2**20  # of a file; what is longer is no source code
+_MAX_BYTES = 8 * 2**20  # of a file; what is longer is no source code
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -133,7 +133,7 @@ def _read(reference: str) -> str:
             remedy=near_paths(Path(reference))
             or "Correct the path: --plugin, or `plugins` in the study file",
         )
-    return read_text(Path(reference), most_bytes=_MOST_BYTES, where=f"plugin {reference}")
+    return read_text(Path(reference), most_bytes=_MAX_BYTES, where=f"plugin {reference}")
 
 
 def _import(reference: str, source: str | None) -> None:

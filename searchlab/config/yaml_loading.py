@@ -10,12 +10,12 @@ import yaml
 
 from searchlab.errors import InputError, Location
 
-__all__ = ["FLOAT", "MOST_BYTES", "MOST_NODES", "load_yaml"]
+__all__ = ["FLOAT", "MAX_BYTES", "MAX_NODES", "load_yaml"]
 
 # The largest file that ships with searchlab has 8 kB and 400 nodes, four levels deep.
-MOST_BYTES = 2**17
-MOST_NODES = 10_000
-_MOST_LEVELS = 40
+MAX_BYTES = 2**17
+MAX_NODES = 10_000
+_MAX_LEVELS = 40
 
 FLOAT = (
     "tag:yaml.org,2002:float",
@@ -46,9 +46,9 @@ class _Loader(yaml.SafeLoader):
         self._num_nodes += 1
         self._level += 1
         place = f"{self._source}:{self.line + 1}"
-        if self._num_nodes > MOST_NODES:
+        if self._num_nodes > MAX_NODES:
             raise _too_many(place)
-        if self._level > _MOST_LEVELS:
+        if self._level > _MAX_LEVELS:
             raise _too_deep(place)
         node = super().compose_node(parent, index)
         self._level -= 1
@@ -80,8 +80,8 @@ def load_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     Takes time in proportion to the text's length. An alias counts as often as it is used, because
     whoever reads the data follows each use.
     """
-    if len(text) > MOST_BYTES:
-        raise InputError(f"may hold {MOST_BYTES:,} characters at most", where=source)
+    if len(text) > MAX_BYTES:
+        raise InputError(f"may hold {MAX_BYTES:,} characters at most", where=source)
     lines: dict[Location, int] = {}
     try:
         loader = _Loader(text, source)
@@ -104,14 +104,14 @@ def load_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
 
 def _too_many(place: str) -> InputError:
     return InputError(
-        f"holds more than {MOST_NODES:,} values or {MOST_BYTES:,} characters, each alias (*name) "
+        f"holds more than {MAX_NODES:,} values or {MAX_BYTES:,} characters, each alias (*name) "
         "counted with all that it stands for",
         where=place,
     )
 
 
 def _too_deep(place: str) -> InputError:
-    return InputError(f"is nested too deeply: {_MOST_LEVELS} levels at most", where=place)
+    return InputError(f"is nested too deeply: {_MAX_LEVELS} levels at most", where=place)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +148,9 @@ class _Survey:
                 levels=max(extent.levels, part.levels + 1),
                 characters=extent.characters + part.characters,
             )
-            if extent.nodes > MOST_NODES or extent.characters > MOST_BYTES:
+            if extent.nodes > MAX_NODES or extent.characters > MAX_BYTES:
                 raise _too_many(place)
-        if extent.levels > _MOST_LEVELS:
+        if extent.levels > _MAX_LEVELS:
             raise _too_deep(place)
         self._known[node] = extent
         return extent

@@ -9,7 +9,7 @@ __all__ = ["find_error", "read_cause"]
 
 # The last line of a traceback.
 _ERROR = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit)\b.*$", re.MULTILINE)
-_MOST_BYTES = 20_000
+_MAX_BYTES = 20_000
 
 
 def find_error(text: str) -> str:
@@ -44,7 +44,7 @@ def _time_of(file: Path) -> float:
 def _read_end(file: Path) -> str:
     try:
         with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - _MOST_BYTES))
+            stream.seek(max(0, file.stat().st_size - _MAX_BYTES))
             return stream.read().decode("utf-8", errors="replace")
     except OSError:
         return ""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record", "list_code"]
 
-_MOST_LEVELS = 16  # of lists and mappings in an attribute; curves have three
-_MOST_STEPS = 10_000_000
+_MAX_LEVELS = 16  # of lists and mappings in an attribute; curves have three
+_MAX_STEPS = 10_000_000
 _METRIC_NAMES = "study:metric_names"  # Optuna's
 _SPECIFICATION = "searchlab.study"  # the study as it was begun, as JSON
 
@@ -178,7 +178,7 @@ def _check_trial(trial: FrozenTrial, *, num_trials: int, num_values: int) -> Non
     for name, value in trial.params.items():
         _check_parameter(trial, name, value, where)
     for step, value in trial.intermediate_values.items():
-        if not (isinstance(step, int) and 0 <= step <= _MOST_STEPS and isinstance(value, float)):
+        if not (isinstance(step, int) and 0 <= step <= _MAX_STEPS and isinstance(value, float)):
             raise InputError("must be a number at an epoch", where=f"{where}step", found=step)
 
 
@@ -259,10 +259,10 @@ def _check_artifact(text: str, where: str) -> None:
 def _check_depth(value: Any, where: str) -> None:
     """Go through a value level by level, because its own depth may exceed Python's stack."""
     level = [value]
-    for _ in range(_MOST_LEVELS):
+    for _ in range(_MAX_LEVELS):
         level = [part for item in level for part in _parts_of(item)]
     if level:
-        raise InputError(f"is nested too deeply: {_MOST_LEVELS} levels at most", where=where)
+        raise InputError(f"is nested too deeply: {_MAX_LEVELS} levels at most", where=where)
 
 
 def _parts_of(item: Any) -> Iterable[Any]:
