@@ -181,7 +181,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         _tell(f"error: {error}")
         return error.exit_code
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         root = logging.getLogger()
         for handler in [one for one in root.handlers if isinstance(one, _StderrHandler)]:
