@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 # networks are so small that threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Ray gives its workers the lowest priority but four (niceness 15). Beside the other processes of
+# pytest they would get a thirtieth of a core, and a test that waits for them would end by timeout.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
