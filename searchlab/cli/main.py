@@ -10,6 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 import typer.core
+import typer.main
 
 from searchlab import __version__
 from searchlab.cli import (
@@ -173,7 +174,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line; return its exit code."""
     try:
-        app(arguments, prog_name="searchlab")
+        # Not by app(...), by which Typer would put a hook of its own in place of show_traceback.
+        typer.main.get_command(app)(arguments, prog_name="searchlab")
     except InterruptedStudyError as stop:
         _tell(str(stop))
         return stop.exit_code

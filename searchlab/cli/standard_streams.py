@@ -9,31 +9,29 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO
 
-__all__ = ["BROKEN_PIPE_EXIT", "GuardedStream", "open_missing_streams"]
+__all__ = ["BROKEN_PIPE_EXIT", "GuardedStream", "OuterStream", "open_missing_streams"]
 
 BROKEN_PIPE_EXIT = 128 + 13  # as of a process that SIGPIPE ends
 
 _ERRORS = "searchlab.plain"
-# What tables, texts and rich's panels write.
+# What tables and texts write.
 _PLAIN = {
     "\N{PLUS-MINUS SIGN}": "+-",
     "\N{MULTIPLICATION SIGN}": "x",
     "\N{EN DASH}": "-",
     "\N{EM DASH}": "-",
     "\N{HORIZONTAL ELLIPSIS}": "...",
-    "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-",
-    "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-",
 }
 
 
 def _write_plainly(error: UnicodeError) -> tuple[str | bytes, int]:
     """Write what an encoding lacks as people would, ``+-`` for ``±``, else escaped."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
+    assert isinstance(error, UnicodeEncodeError), error
     missing = error.object[error.start : error.end]
     plain = "".join(
         _PLAIN.get(letter, letter.encode("ascii", "backslashreplace").decode())
@@ -49,58 +47,28 @@ def open_missing_streams() -> None:
     """Put the null device where a process was started without stdin, stdout or stderr.
 
     Otherwise the next file that it opens, such as a database, would take that place, and whatever
-    prints would write into it.
+    prints would write into it. The same holds for the processes that it starts.
     """
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is not None:
-            continue
-        with suppress(OSError):
-            null = os.open(os.devnull, os.O_RDWR)
-            if null != descriptor:
-                os.dup2(null, descriptor)
-                os.close(null)
-        mode = "r" if name == "stdin" else "w"
-        stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (as long as we run)
-        setattr(sys, name, stream)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # It takes the lowest descriptor that is free: in this order, the stream's own.
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (as long as we run)
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
-class GuardedStream(io.TextIOBase):
-    """Writes to ``inner`` until that fails; ``failure`` is then the reason, and nothing is written.
+class OuterStream(io.TextIOBase):
+    """A stream that stands before another one, ``inner``, which stays open if it is closed.
 
-    Characters that the stream's encoding lacks are written plainly.
+    It has no ``buffer``, because bytes that are written to that would go past ``write``.
     """
 
     def __init__(self, inner: TextIO) -> None:
         self.inner = inner
-        self.failure: OSError | None = None
-        if isinstance(inner, io.TextIOWrapper):
-            inner.reconfigure(errors=_ERRORS)
-
-    def write(self, text: str) -> int:
-        """Write ``text``; return its length, as streams do."""
-        self._try(lambda: self.inner.write(text))
-        return len(text)
 
     def flush(self) -> None:
         """Flush the stream behind."""
-        self._try(self.inner.flush)
-
-    def _try(self, act: Any) -> None:
-        if self.failure is not None:
-            return
-        try:
-            act()
-        except OSError as error:
-            self.failure = error
-            self._silence()
-
-    def _silence(self) -> None:
-        """Send what the stream still holds to the null device, where Python's end can flush it."""
-        with suppress(OSError, ValueError):  # ValueError: it has no descriptor
-            descriptor = self.inner.fileno()
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, descriptor)
-            os.close(null)
+        self.inner.flush()
 
     def close(self) -> None:
         """Leave the stream behind open: it is the process's, not ours."""
@@ -117,16 +85,46 @@ class GuardedStream(io.TextIOBase):
         """Return True."""
         return True
 
-    def reconfigure(self, **settings: Any) -> None:
-        """Reconfigure the stream behind."""
-        cast(io.TextIOWrapper, self.inner).reconfigure(**settings)
-
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """The encoding of the stream behind."""
         return self.inner.encoding
 
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        """What the stream behind does with characters that it cannot encode."""
-        return self.inner.errors
+
+class GuardedStream(OuterStream):
+    """Writes to ``inner`` until that fails; ``failure`` is then the reason, and nothing is written.
+
+    Characters that the stream's encoding lacks are written plainly.
+    """
+
+    def __init__(self, inner: TextIO) -> None:
+        super().__init__(inner)
+        self.failure: OSError | None = None
+        if isinstance(inner, io.TextIOWrapper):
+            inner.reconfigure(errors=_ERRORS)
+
+    def write(self, text: str) -> int:
+        """Write ``text``; return its length, as streams do."""
+        self._try(lambda: self.inner.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._try(self.inner.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            act()
+        except OSError as error:
+            self.failure = error
+            self._silence()
+
+    def _silence(self) -> None:
+        """Send what the stream still holds to the null device, where Python's end can flush it."""
+        with suppress(OSError, ValueError):  # ValueError: it has no descriptor
+            descriptor = self.inner.fileno()
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)

@@ -7,16 +7,16 @@ stream: rich, and lines that are overwritten.
 
 from __future__ import annotations
 
-import io
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
-from searchlab.cli.standard_streams import GuardedStream, open_missing_streams
+from searchlab.cli.standard_streams import GuardedStream, OuterStream, open_missing_streams
 from searchlab.control_characters import escape_controls
+from searchlab.study.storage.urls import hide_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,50 +31,13 @@ __all__ = [
 ]
 
 
-class EscapingStream(io.TextIOBase):
+class EscapingStream(OuterStream):
     """Writes text to ``inner``, with its control characters escaped; else it is that stream."""
-
-    def __init__(self, inner: TextIO) -> None:
-        self.inner = inner
 
     def write(self, text: str) -> int:
         """Write ``text``; return its length, as streams do."""
         self.inner.write(escape_controls(text))
         return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream behind."""
-        self.inner.flush()
-
-    def close(self) -> None:
-        """Leave the stream behind open: it is the process's, not ours."""
-
-    def isatty(self) -> bool:
-        """Return whether the stream behind is a terminal."""
-        return self.inner.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream behind."""
-        return self.inner.fileno()
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def reconfigure(self, **settings: Any) -> None:
-        """Reconfigure the stream behind."""
-        cast(io.TextIOWrapper, self.inner).reconfigure(**settings)
-
-    # What writes bytes would go past the escaping, so there is no ``buffer``.
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The encoding of the stream behind."""
-        return self.inner.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        """What the stream behind does with characters that it cannot encode."""
-        return self.inner.errors
 
 
 @contextmanager
@@ -102,7 +65,7 @@ def escape_streams() -> None:
 
 
 def _escape(stream: TextIO) -> TextIO:
-    if stream is None or isinstance(stream, EscapingStream):  # None: started with it closed
+    if isinstance(stream, EscapingStream):
         return stream
     return cast(TextIO, EscapingStream(cast(TextIO, GuardedStream(stream))))
 
@@ -123,4 +86,5 @@ def show_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Write what Python writes about an error that nothing caught; for ``sys.excepthook``."""
-    sys.stderr.write(escape_controls("".join(traceback.format_exception(kind, error, trace))))
+    text = "".join(traceback.format_exception(kind, error, trace))
+    sys.stderr.write(escape_controls(hide_passwords(text)))

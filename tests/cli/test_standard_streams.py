@@ -76,6 +76,7 @@ def test_a_file_that_is_opened_does_not_take_the_place_of_a_closed_stream(tmp_pa
         "    assert file.fileno() > 2, file.fileno()\n"
         "    print('progress', flush=True)\n"
         "    os.write(1, b'what a library prints')\n"
+        "    assert all(map(os.get_inheritable, range(3))), 'a child needs them as well'\n"
     )
     done = _shell(f'{sys.executable} -c "{code}" >&- 2>&- <&-')
     assert done.returncode == 0

@@ -22,7 +22,7 @@ from toy_runs import make_toy
 
 from searchlab import data
 from searchlab.cli.progress import LiveProgress
-from searchlab.cli.terminal import EscapingStream, escaped_output, make_console, show_traceback
+from searchlab.cli.terminal import EscapingStream, escaped_output, make_console
 from searchlab.errors import InputError, InterruptedStudyError, SearchlabError
 from searchlab.report.layout import plain_text, say
 
@@ -147,12 +147,26 @@ def test_what_others_write_is_escaped_as_well(monkeypatch: pytest.MonkeyPatch) -
         handler = logging.StreamHandler()
         handler.emit(logging.makeLogRecord({"msg": f"log {HOSTILE}"}))
         sys.stderr.write(f"text {HOSTILE}\n")
-    show_traceback(ValueError, ValueError(f"fault {HOSTILE}"), None)
     text = stream.getvalue()
-    for piece in (f"log {SHOWN}", f"text {SHOWN}", f"fault {SHOWN}"):
+    for piece in (f"log {SHOWN}", f"text {SHOWN}"):
         assert piece in text
     assert find_controls(text) == []
     assert sys.stderr is stream
+
+
+def test_the_traceback_of_a_bug_is_shown_escaped_and_without_passwords() -> None:
+    code = (
+        "from searchlab import data\n"
+        "from searchlab.cli.main import main\n"
+        f"def fail(_): raise ValueError({HOSTILE!r} + ' postgresql://me:' + 'geheim@h/x')\n"
+        "data.resolve_data_dir = fail\n"
+        "main(['data', 'list'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert f"ValueError: {SHOWN} postgresql://me:***@h/x" in done.stderr
+    assert find_controls(done.stderr) == []
 
 
 @pytest.mark.parametrize("kind", [SearchlabError, InputError, InterruptedStudyError])
