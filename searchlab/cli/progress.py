@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Group
@@ -47,15 +45,10 @@ def make_progress(quiet: bool) -> StudyCallback:
     if quiet:
         return NullCallback()
     # The panel is drawn on stderr, so stderr must be a terminal as well, and one that can.
-    can_draw = os.environ.get("TERM") not in ("dumb", "unknown")
-    if can_draw and _is_terminal(sys.stdout) and _is_terminal(sys.stderr):
-        return LiveProgress()
+    console = make_console(stderr=True)
+    if sys.stdout.isatty() and sys.stderr.isatty() and not console.is_dumb_terminal:
+        return LiveProgress(console)
     return PlainProgress()
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal; a process may lack one (``>&-``)."""
-    return stream is not None and not stream.closed and stream.isatty()
 
 
 def decoding_shown_by(progress: StudyCallback) -> Progress | None:
@@ -77,19 +70,23 @@ def shown_progress(quiet: bool) -> Iterator[StudyCallback]:
 
 
 class LiveProgress(StudyCallback):
-    """A panel that is redrawn four times a second, however fast or slowly events come.
+    """A panel that is redrawn four times a second, so that its clock ticks between two events.
 
     Until the study begins it says what is done before, and is gone if that fails.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or make_console(stderr=True)
-        self._live: Live | None = None
-        self._panel = _Panel(started_at=time.monotonic())
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(self, console=console, refresh_per_second=4)
+        self._started_at = time.monotonic()
+        self._phase = ""
+        self._snapshot: ProgressSnapshot | None = None
+        self._taken_at = 0.0
 
     def begin_phase(self, what: str) -> None:
         """Show what is done before the first trial."""
-        self._show(replace(self._panel, phase=what))
+        self._phase = what
+        self._show()
 
     def show_decoding(self, done: int, total: int) -> None:
         """Show how many image files are decoded."""
@@ -97,8 +94,6 @@ class LiveProgress(StudyCallback):
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """Show the study."""
-        began = time.monotonic() - snapshot.elapsed_seconds
-        self._panel = replace(self._panel, started_at=min(self._panel.started_at, began))
         self.advance(snapshot)
 
     def announce(self, message: str) -> None:
@@ -107,38 +102,46 @@ class LiveProgress(StudyCallback):
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot for the next redraw."""
-        phase = "" if any(trial.epoch for trial in snapshot.running) else self._panel.phase
-        taken_at = time.monotonic()
-        self._show(replace(self._panel, snapshot=snapshot, taken_at=taken_at, phase=phase))
+        if any(trial.epoch for trial in snapshot.running):
+            self._phase = ""
+        self._snapshot, self._taken_at = snapshot, time.monotonic()
+        self._show()
 
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot, and print a failure above the panel."""
         if end.state == "FAIL":
             say(self._console, f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
-        self._panel = replace(self._panel, phase="")
+        self._phase = ""
         self.advance(snapshot)
 
     def close(self, snapshot: ProgressSnapshot) -> None:
         """Leave the last panel on the screen."""
-        self._panel = replace(self._panel, phase="")
+        self._phase = ""
         self.advance(snapshot)
         self.stop()
 
     def stop(self) -> None:
         """Stop drawing; a panel without a study leaves nothing behind."""
-        if self._live is not None:
-            self._live.transient = self._panel.snapshot is None
-            self._live.stop()
-            self._live = None
+        self._live.transient = self._snapshot is None
+        self._live.stop()
 
-    def _show(self, panel: _Panel) -> None:
-        self._panel = panel
-        if self._live is None:
-            self._live = Live(panel, console=self._console, refresh_per_second=4)
+    def _show(self) -> None:
+        if not self._live.is_started:
             self._live.start(refresh=True)
             escape_streams()  # rich has put its own, which print above the panel, before ours
-        else:
-            self._live.update(panel)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        now = time.monotonic()
+        elapsed = format_duration(now - self._started_at)
+        snapshot = self._snapshot
+        if snapshot is None:
+            yield plain_text(f"{self._phase}  {elapsed}", overflow="ellipsis", no_wrap=True)
+            return
+        yield _title(snapshot, f"  {elapsed} elapsed{_forecast(snapshot, now - self._taken_at)}")
+        yield _stage_bars(snapshot)
+        if snapshot.running:
+            yield _running_table(snapshot)
+        yield plain_text(self._phase or _compare_best(snapshot), overflow="ellipsis", no_wrap=True)
 
 
 class PlainProgress(StudyCallback):
@@ -192,31 +195,6 @@ class PlainProgress(StudyCallback):
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream or sys.stderr, flush=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Panel:
-    """What is shown, laid out when it is drawn, so that its clock ticks between two events."""
-
-    started_at: float
-    taken_at: float = 0.0
-    snapshot: ProgressSnapshot | None = None
-    phase: str = ""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        now = time.monotonic()
-        elapsed = format_duration(now - self.started_at)
-        snapshot = self.snapshot
-        if snapshot is None:
-            yield plain_text(f"{self.phase}  {elapsed}", overflow="ellipsis", no_wrap=True)
-            return
-        times = f"  {elapsed} elapsed{_forecast(snapshot, now - self.taken_at)}"
-        parts: list[RenderableType] = [_title(snapshot, times), _stage_bars(snapshot)]
-        if snapshot.running:
-            parts.append(_running_table(snapshot))
-        last = self.phase or _compare_best(snapshot)
-        parts.append(plain_text(last, overflow="ellipsis", no_wrap=True))
-        yield Group(*parts)
 
 
 def _forecast(snapshot: ProgressSnapshot, age: float) -> str:
