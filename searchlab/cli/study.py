@@ -65,15 +65,15 @@ JoinOption = Annotated[
     bool,
     typer.Option(
         "--join",
-        help="Share the study with other drivers; needs PostgreSQL storage. A trial of a driver "
-        "that died starts anew at another one.",
+        help="Share the study with other drivers; needs PostgreSQL storage. If a driver dies, "
+        "another one starts its trials anew.",
     ),
 ]
 ReplaceOption = Annotated[
     bool,
-    typer.Option("--replace", help="Delete an earlier study of this name first; asks before."),
+    typer.Option("--replace", help="First delete an earlier study of this name, after asking."),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Replace without asking.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="With --replace: do not ask.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 

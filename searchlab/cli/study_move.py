@@ -108,8 +108,8 @@ def import_(
         bool,
         typer.Option(
             "--allow-code",
-            help="Take over a study that names Python code (plugins, or a function as its space), "
-            "which runs when the study goes on.",
+            help="Import a study that names Python code (plugins, or a function as its space), "
+            "which runs once you resume the study.",
         ),
     ] = False,
     runs_dir: RunsDirOption = None,

@@ -65,10 +65,9 @@ def print_published(console: Console, comparison: PublishedComparison) -> None:
     notes = _number_notes(comparison)
     lines = _write_lines(comparison, notes, repeat=False)
     titles = ("", "", *_FIGURE_TITLES, _other_source(comparison), "")
-    columns = list(zip(titles, *(line.cells for line in lines), strict=True))
-    # A column with nothing under its title is left out: no difference, no note.
-    kept = [index for index, cells in enumerate(columns) if index < 2 or any(cells[1:])]
-    widths = [max(map(len, columns[index])) for index in kept]
+    rows = [line.cells for line in lines]
+    kept = _list_filled(rows)
+    widths = [max(len(row[index]) for row in (titles, *rows)) for index in kept]
     taken = sum(widths[1:]) + len(kept) - 1 + _INDENT
     widths[0] = min(widths[0], max(_LEAST_NAME, console.width - taken))
     console.print(plain_text(f"published: {comparison.source}", style="bold"))
@@ -113,18 +112,20 @@ def published_markdown(comparison: PublishedComparison) -> str:
     rows = [(line.table, *line.cells) for line in _write_lines(comparison, notes, repeat=True)]
     titles = ("in the report", "row", "figure", *_FIGURE_TITLES, _other_source(comparison), "note")
     columns: list[Column] = list(zip(titles, ("left", *_JUSTIFY), strict=True))
-    left_out = {
-        *(() if _has_others(comparison) else (_other_source(comparison),)),
-        *(() if _has_differences(comparison) else ("diff",)),
-    }
-    kept = [place for place, title in enumerate(titles) if title not in left_out]
-    columns = [columns[place] for place in kept]
-    rows = [tuple(row[place] for place in kept) for row in rows]
+    kept = _list_filled(rows)
     text = f"published: {_one_line(comparison.source)}\n\n"
-    text += markdown_table(columns, rows) + f"\n{_explain(comparison)}\n"
+    text += markdown_table(
+        [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+    )
+    text += f"\n{_explain(comparison)}\n"
     if notes:
         text += "\n" + "".join(f"{number}. {note}\n" for note, number in notes.items())
     return text
+
+
+def _list_filled(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    """Return the columns that are not empty: there may be no difference, or no note."""
+    return [index for index, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
 
 
 def _one_line(text: str) -> str:
