@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.locks.study_lock import is_driven
-from searchlab.study.recorded_spec import SPEC, check_unchanged
+from searchlab.study.recorded_spec import check_unchanged
 from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.urls import hide_password, normalise
-from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
+from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -8,11 +8,12 @@ from contextlib import closing
 import optuna
 
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.recorded_spec import SPEC, read_recorded
+from searchlab.study.recorded_spec import read_recorded
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.urls import find_sqlite_file, hide_password
+from searchlab.study.trial_record import SPEC
 
 __all__ = ["check_named", "check_recorded", "open_run_storage", "restore_study_file"]
 

@@ -14,12 +14,17 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 
-__all__ = ["OWN_SECTIONS", "RESUMABLE", "SPEC", "check_unchanged", "read_recorded", "shared_part"]
+__all__ = [
+    "RESUMABLE",
+    "check_joinable",
+    "check_unchanged",
+    "list_differences",
+    "read_recorded",
+    "shared_part",
+]
 
-SPEC = "searchlab.study"  # the study as it is run but for OWN_SECTIONS, as JSON
-
-# Drivers that join a study may differ in these, which decide how fast it runs, not what it finds.
-OWN_SECTIONS = ("name", "resources")
+# Each driver that joins a study has its own. They decide how fast it runs, not what it finds.
+_OWN_SECTIONS = ("name", "resources")
 
 RESUMABLE = (
     "search.trials",
@@ -50,7 +55,7 @@ _MAX_NAMED = 6
 def shared_part(spec: StudySpec) -> dict[str, Any]:
     """Return what all drivers of a study have in common, as plain data."""
     data = spec.to_data()
-    return {name: data[name] for name in sorted(data) if name not in OWN_SECTIONS}
+    return {name: data[name] for name in sorted(data) if name not in _OWN_SECTIONS}
 
 
 def read_recorded(text: object, *, name: str) -> StudySpec | None:
@@ -69,28 +74,56 @@ def read_recorded(text: object, *, name: str) -> StudySpec | None:
 def check_unchanged(text: object, spec: StudySpec, file: Path) -> None:
     """Raise InputError if the study of a run's ``file`` is not the one that was recorded.
 
-    Each field that differs is named, but for those that a resume may change and those without an
-    effect on trials. ``text`` is the record: JSON, or anything else if there is none to compare.
+    ``text`` is the record; one that this version cannot read is compared with nothing.
+    """
+    if differing := list_differences(text, spec):
+        raise InputError(
+            f"does not describe the study that was begun here:\n{differing}\nTo run the study of "
+            "the file, copy the file and run it with --set name=... To go on with the one that was "
+            "begun, restore the file, or delete it: searchlab study resume then writes it anew",
+            where=str(file),
+        )
+
+
+def list_differences(text: object, spec: StudySpec) -> str:
+    """Return a line for each field in which a study's file and its record differ; "" for none.
+
+    Fields that a resume may change, and those that change no trial, may differ.
     """
     recorded = read_recorded(text, name=spec.name)
     if recorded is None:
-        return
+        return ""
+    return _list(recorded, spec, "when the study began", "in the file", free=RESUMABLE)
+
+
+def check_joinable(text: object, spec: StudySpec) -> None:
+    """Raise InputError if a driver's study is not the one that others run and recorded.
+
+    Drivers may differ in their resources, and in fields that change no trial.
+    """
+    where = f"the study {spec.name}"
+    remedy = "Join it with the same study file, or run yours under another name with --set name=..."
+    recorded = read_recorded(text, name=spec.name)
+    if recorded is None:
+        rule = "has a record that this version of searchlab cannot read"
+        raise InputError(rule, where=where, remedy=remedy)
+    if differing := _list(recorded, spec, "there", "here", free=_OWN_SECTIONS):
+        rule = f"is already running with other settings:\n{differing}\n{remedy}"
+        raise InputError(rule, where=where)
+
+
+def _list(
+    recorded: StudySpec, spec: StudySpec, there: str, here: str, *, free: tuple[str, ...]
+) -> str:
     known, found = _flatten(recorded), _flatten(spec)
-    differing = [
-        f"  {name}: {_show(known, name)} when the study began, {_show(found, name)} in the file"
+    free = (*free, *_WITHOUT_EFFECT)
+    lines = [
+        f"  {name}: {_show(known, name)} {there}, {_show(found, name)} {here}"
         for name in sorted({*known, *found})
-        if known.get(name, ...) != found.get(name, ...) and not _is_free(name)
+        if known.get(name, ...) != found.get(name, ...) and not _is_below(name, free)
     ]
-    if not differing:
-        return
-    more = len(differing) - _MAX_NAMED
-    named = differing[:_MAX_NAMED] + ([f"  and {more} more"] if more > 0 else [])
-    raise InputError(
-        "does not describe the study that was begun here:\n" + "\n".join(named) + "\nTo run "
-        "the study of the file, copy the file and run it with --set name=... To go on with the one "
-        "that was begun, restore the file, or delete it: searchlab study resume writes it anew",
-        where=str(file),
-    )
+    more = len(lines) - _MAX_NAMED
+    return "\n".join(lines[:_MAX_NAMED] + ([f"  and {more} more"] if more > 0 else []))
 
 
 def _flatten(spec: StudySpec) -> dict[str, object]:
@@ -112,10 +145,8 @@ def _leaves(prefix: str, data: dict[str, Any]) -> Iterator[tuple[str, object]]:
             yield f"{prefix}{name}", value
 
 
-def _is_free(name: str) -> bool:
-    return any(
-        name == field or name.startswith(f"{field}.") for field in (*RESUMABLE, *_WITHOUT_EFFECT)
-    )
+def _is_below(name: str, fields: tuple[str, ...]) -> bool:
+    return any(name == field or name.startswith(f"{field}.") for field in fields)
 
 
 def _show(data: dict[str, object], name: str) -> str:

@@ -10,20 +10,16 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
 
-from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.pruning.registry import make_pruner
-from searchlab.study.recorded_spec import SPEC, check_unchanged, shared_part
+from searchlab.study.recorded_spec import check_joinable, check_unchanged, shared_part
 from searchlab.study.samplers.registry import make_sampler
+from searchlab.study.trial_record import DATA_FINGERPRINT, PLUGINS, SPEC, VERSION
 
 __all__ = ["create_study", "join_study", "reopen_study"]
-
-_FINGERPRINT = "searchlab.data_fingerprint"
-_PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
-_VERSION = "searchlab.version"
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
@@ -58,11 +54,11 @@ def _describe_study(study: Study, prepared: PreparedStudy) -> None:
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
         # The dashboard then says accuracy rather than Objective 0.
         study.set_metric_names([objective.metric for objective in spec.objective])
-    study.set_user_attr(_VERSION, __version__)
+    study.set_user_attr(VERSION, __version__)
     study.set_user_attr(SPEC, json.dumps(shared_part(spec)))
-    study.set_user_attr(_PLUGINS, loaded_digests(spec.plugins))
+    study.set_user_attr(PLUGINS, loaded_digests(spec.plugins))
     # Last, because a study that has a fingerprint counts as fully described.
-    study.set_user_attr(_FINGERPRINT, prepared.images.fingerprint())
+    study.set_user_attr(DATA_FINGERPRINT, prepared.images.fingerprint())
 
 
 def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
@@ -75,21 +71,8 @@ def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
     if prepared.spec.name not in names:
         return create_study(prepared, storage)
     study = _open(prepared, storage, create=False)
-    _check_same_study(study, prepared.spec)
+    check_joinable(study.user_attrs.get(SPEC), prepared.spec)
     return study
-
-
-def _check_same_study(study: Study, spec: StudySpec) -> None:
-    known = name_earlier_defaults(json.loads(study.user_attrs.get(SPEC, "{}")))
-    ours = json.loads(json.dumps(shared_part(spec)))
-    differing = [name for name in sorted({*known, *ours}) if known.get(name) != ours.get(name)]
-    if differing:
-        raise InputError(
-            f"is already running with another {' and another '.join(differing)} section",
-            where=f"the study {spec.name}",
-            remedy="Join it with the same study file, or run yours under another name with "
-            "--set name=...",
-        )
 
 
 def reopen_study(
@@ -127,7 +110,7 @@ def _open(
             where="the storage",
             remedy="If it was moved, name its storage with --storage",
         ) from None
-    if _FINGERPRINT not in study.user_attrs:
+    if DATA_FINGERPRINT not in study.user_attrs:
         _describe_study(study, prepared)  # its driver was killed right after creating it
     if file is not None:
         check_unchanged(study.user_attrs.get(SPEC), spec, file)
@@ -137,7 +120,7 @@ def _open(
 
 
 def _check_images(study: Study, prepared: PreparedStudy) -> None:
-    known = study.user_attrs.get(_FINGERPRINT)
+    known = study.user_attrs.get(DATA_FINGERPRINT)
     found = prepared.images.fingerprint()
     if known != found:
         raise InputError(
@@ -150,7 +133,7 @@ def _check_images(study: Study, prepared: PreparedStudy) -> None:
 
 def _check_and_record_plugins(study: Study, spec: StudySpec) -> None:
     """Raise InputError if a plugin has changed since it was recorded; record the new ones."""
-    recorded: dict[str, str] = study.user_attrs.get(_PLUGINS, {})
+    recorded: dict[str, str] = study.user_attrs.get(PLUGINS, {})
     digests = loaded_digests(spec.plugins)
     for plugin, found in digests.items():
         known = recorded.get(plugin, found)
@@ -162,4 +145,4 @@ def _check_and_record_plugins(study: Study, spec: StudySpec) -> None:
                 remedy="Restore it, or run the changed one as another study with --set name=...",
             )
     if not digests.keys() <= recorded.keys():
-        study.set_user_attr(_PLUGINS, {**recorded, **digests})
+        study.set_user_attr(PLUGINS, {**recorded, **digests})

@@ -1,4 +1,4 @@
-"""The user attributes that a trial carries in Optuna's storage: names, and how they are read."""
+"""The attributes that a study and its trials carry in the storage: names, and how they are read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_SPLIT",
     "CURVES",
+    "DATA_FINGERPRINT",
     "EPOCH",
     "EPOCHS",
     "ERROR",
@@ -30,13 +31,16 @@ __all__ = [
     "NODE",
     "OWN_ATTRIBUTES",
     "PLAN",
+    "PLUGINS",
     "PROGRESS",
     "RETRY_OF",
     "ROLE",
     "SCHEME",
     "SECONDS",
+    "SPEC",
     "STOP_REASON",
     "TRAIN_LOSS",
+    "VERSION",
     "Interruptions",
     "TrialRecord",
     "last_epoch_of",
@@ -82,12 +86,14 @@ INTERRUPTIONS = "searchlab:interruptions"
 # intermediate values for those.
 EPOCH = "searchlab:epoch"
 
-# Of the study, not of a trial: {"finished": bool, "totals": {role: trials asked for}}.
-PROGRESS = "searchlab.progress"
-# Likewise: the hosts that were lost, a name for each time.
-HOSTS_LOST = "searchlab.hosts_lost"
-# Likewise: {ensemble or baseline: its figures}.
-EVALUATIONS = "searchlab.evaluations"
+# User attributes of the study, not of a trial.
+SPEC = "searchlab.study"  # the study as it is run, as JSON (recorded_spec.py)
+VERSION = "searchlab.version"  # of the searchlab that began it
+DATA_FINGERPRINT = "searchlab.data_fingerprint"
+PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
+PROGRESS = "searchlab.progress"  # {"finished": bool, "totals": {role: trials asked for}}
+HOSTS_LOST = "searchlab.hosts_lost"  # a name for each time that a host was lost
+EVALUATIONS = "searchlab.evaluations"  # {ensemble or baseline: its figures}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

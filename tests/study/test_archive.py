@@ -19,10 +19,12 @@ from optuna.trial import TrialState
 from rich_studies import STATES, describe_study, make_rich_study, make_trial
 
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.recorded_spec import shared_part
 from searchlab.study.run_folder import RunFolder, list_runs
 from searchlab.study.storage.opening import open_storage, sqlite_url
 from searchlab.study.transfer.archive import ArchivedStudy, export_study, is_artifact_name
 from searchlab.study.transfer.archive_reading import import_study
+from searchlab.study.trial_record import SPEC
 
 STUDY: dict[str, Any] = {
     "name": "rich",
@@ -441,11 +443,6 @@ def set_attribute(key: str, text: str) -> str:
             "WHERE key = 'note'",
             "must describe an artifact",
         ),
-        (
-            "UPDATE study_user_attributes SET key = 'searchlab.study', "
-            """value_json = '"{\\"plugins\\": [\\"evil\\"]}"' WHERE key = 'searchlab.version'""",
-            "must name no code that study.yaml does not, got 'evil'",
-        ),
     ],
 )  # fmt: skip
 def test_record_that_searchlab_never_writes_is_refused(
@@ -456,6 +453,40 @@ def test_record_that_searchlab_never_writes_is_refused(
     target = tmp_path / "shared.db"
     refuse(archive, tmp_path / "new", match, storage_url=sqlite_url(target))
     assert not target.exists(), "the record is checked before any storage is opened"
+
+
+def record_spec(run: RunFolder, **changes: Any) -> None:
+    """Record the run's study with some fields changed, as if its file had been edited since."""
+    storage = open_storage(run.storage_url())
+    recorded = json.dumps({**shared_part(run.load().spec), **changes})
+    storage.set_study_user_attr(storage.get_study_id_from_name("rich"), SPEC, recorded)
+
+
+def test_study_whose_file_was_edited_is_not_exported(run: RunFolder, tmp_path: Path) -> None:
+    record_spec(run, training={"epochs": 7})
+    with pytest.raises(InputError, match=r"does not describe .*\n  training\.epochs: 7"):
+        export(run, tmp_path / "rich.zip")
+    assert not (tmp_path / "rich.zip").exists()
+
+
+def test_study_that_is_not_the_recorded_one_is_refused(run: RunFolder, tmp_path: Path) -> None:
+    archive = tmp_path / "rich.zip"
+    record_spec(run)
+    export(run, archive)
+    study = yaml.safe_dump({**STUDY, "training": {"epochs": 7}}).encode()
+    rewrite(archive, lambda files: files.update({"study.yaml": study}))
+    refuse(archive, tmp_path / "new", r"must record the study of study\.yaml:\n  training\.epochs")
+
+
+@pytest.mark.parametrize("changes", [{"plugins": ["evil"]}, {"plugins": DEEP}, {"of": "later"}])
+def test_code_that_only_the_record_names_does_not_come_in(
+    run: RunFolder, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    record_spec(run, **changes)
+    export(run, tmp_path / "rich.zip")
+    there = import_study(tmp_path / "rich.zip", tmp_path / "new").run
+    [study] = open_storage(there.storage_url()).get_all_studies()
+    assert json.loads(study.user_attrs[SPEC]) == shared_part(run.load().spec)
 
 
 @pytest.mark.parametrize(

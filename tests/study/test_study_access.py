@@ -13,6 +13,7 @@ from searchlab.config.loading import load_study
 from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
 from searchlab.study.study_access import create_study, join_study, reopen_study
+from searchlab.study.trial_record import SPEC
 
 
 @pytest.fixture
@@ -28,18 +29,33 @@ def test_who_joins_a_study_that_was_given_more_trials_has_to_know_of_them(file: 
     storage = InMemoryStorage()
     create_study(prepare(file), storage)
     more = prepare(file, "search.trials=20")
-    with pytest.raises(InputError, match="is already running with another search section"):
+    with pytest.raises(InputError, match=r"other settings:\n  search\.trials: 12 there, 20 here"):
         join_study(more, storage)
     reopen_study(more, storage, create=False, file=file)
     join_study(more, storage)
-    with pytest.raises(InputError, match="is already running with another search section"):
+    with pytest.raises(InputError, match=r"search\.trials: 20 there, 12 here"):
         join_study(prepare(file), storage)
 
 
-def test_workers_are_each_driver_s_own(file: Path) -> None:
+def test_what_changes_no_trial_is_each_driver_s_own(file: Path, tmp_path: Path) -> None:
     storage = InMemoryStorage()
     create_study(prepare(file), storage)
     join_study(prepare(file, "resources.workers=4"), storage)
+    more = prepare(file, "training.epochs=5")  # noted as a change of the file's 4 epochs
+    with pytest.raises(InputError, match=r"training\.epochs: 4 there, 5 here"):
+        join_study(more, storage)
+    written = prepare(write_study(tmp_path / "written", training={"epochs": 5}))
+    another = InMemoryStorage()
+    create_study(more, another)
+    join_study(written, another)
+
+
+def test_who_joins_a_study_that_cannot_be_compared_is_refused(file: Path) -> None:
+    storage = InMemoryStorage()
+    study = create_study(prepare(file), storage)
+    study.set_user_attr(SPEC, '{"of": "a later version"}')
+    with pytest.raises(InputError, match="has a record that this version of searchlab cannot"):
+        join_study(prepare(file), storage)
 
 
 def test_other_images_than_the_study_began_with_are_refused(file: Path) -> None:

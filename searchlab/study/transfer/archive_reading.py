@@ -24,8 +24,10 @@ import pydantic
 from searchlab.config.documents import read_yaml
 from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.loading import make_study
+from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.validation import Slug, to_input_error
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.study.recorded_spec import list_differences, shared_part
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.faults import STORAGE_ERRORS, classify, describe_cause
 from searchlab.study.storage.opening import open_storage, sqlite_url
@@ -50,10 +52,10 @@ from searchlab.study.transfer.copying import (
     refuse_existing,
     write_study,
 )
-from searchlab.study.transfer.record_check import check_record, list_code
+from searchlab.study.transfer.record_check import check_record
+from searchlab.study.trial_record import SPEC
 
 if TYPE_CHECKING:
-    from searchlab.config.study import StudySpec
     from searchlab.study.storage.retrying_storage import RetryingStorage
 
 __all__ = ["DEFAULT_MOST_BYTES", "ImportedStudy", "import_study"]
@@ -273,7 +275,8 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
 
 def _refuse_code(spec: StudySpec, path: Path) -> None:
     """Ask before a study is taken over that would run somebody's choice of code here."""
-    if code := list_code(spec):
+    space = (spec.space.root,) if isinstance(spec.space, CallableRef) else ()
+    if code := (*spec.plugins, *space):
         raise InputError(
             f"names Python code, which runs when the study goes on: {', '.join(code)}",
             where=str(path),
@@ -323,9 +326,22 @@ def _read_trials(inside: _Unpacked, spec: StudySpec) -> StudyContents:
         raise _unreadable(inside, f"{type(error).__name__}: {error}") from None
     try:
         check_record(contents, spec)
+        _settle_spec(contents, spec)
     except InputError as error:
         raise InputError(f"cannot be used: {error}", where=inside.database_place) from None
     return contents
+
+
+def _settle_spec(contents: StudyContents, spec: StudySpec) -> None:
+    """Make the study's file the record, because it was checked. Raises InputError if they differ.
+
+    A run that loses its file gets it from the record, code that it names included.
+    """
+    recorded = contents.user_attrs.get(SPEC)
+    if differing := list_differences(recorded, spec):
+        raise InputError(f"must record the study of {STUDY_FILE}:\n{differing}")
+    if recorded is not None:
+        contents.user_attrs[SPEC] = json.dumps(shared_part(spec))
 
 
 def _write_trials(

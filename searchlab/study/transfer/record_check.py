@@ -6,7 +6,6 @@ of other names are the user's own, and only bounded in depth.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,7 +14,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
-from searchlab.config.study import CallableRef
 from searchlab.config.trial import Role, Scalar, Scheme
 from searchlab.config.validation import Number, is_finite, to_input_error
 from searchlab.errors import InputError
@@ -26,12 +24,11 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.study.transfer.contents import StudyContents
 
-__all__ = ["check_record", "list_code"]
+__all__ = ["check_record"]
 
 _MAX_LEVELS = 16  # of lists and mappings in an attribute; curves have three
 _MAX_STEPS = 10_000_000
 _METRIC_NAMES = "study:metric_names"  # Optuna's
-_SPECIFICATION = "searchlab.study"  # the study as it was begun, as JSON
 
 
 def _check_measured(value: object) -> object:
@@ -105,10 +102,10 @@ _STUDY: _Schema = {
     attr.PROGRESS: TypeAdapter(_Progress),
     attr.HOSTS_LOST: TypeAdapter(list[str]),
     attr.EVALUATIONS: TypeAdapter(dict[str, dict[str, Number | str | list[str]]]),
-    "searchlab.version": TypeAdapter(str),
-    _SPECIFICATION: TypeAdapter(str),
-    "searchlab.data_fingerprint": TypeAdapter(str),
-    "searchlab.plugins": TypeAdapter(dict[str, str]),
+    attr.VERSION: TypeAdapter(str),
+    attr.SPEC: TypeAdapter(str),
+    attr.DATA_FINGERPRINT: TypeAdapter(str),
+    attr.PLUGINS: TypeAdapter(dict[str, str]),
 }
 _STUDY_SYSTEM: _Schema = {_METRIC_NAMES: TypeAdapter(list[str])}
 # By the beginning of their names: what Optuna and its dashboard number, or name by an id.
@@ -136,33 +133,8 @@ def check_record(contents: StudyContents, spec: StudySpec) -> None:
     names = contents.system_attrs.get(_METRIC_NAMES)
     if names is not None and len(names) != len(wanted):
         raise InputError("must name each objective", where=_METRIC_NAMES, found=names)
-    _check_specification(contents.user_attrs.get(_SPECIFICATION, "{}"), spec)
     for trial in contents.trials:
         _check_trial(trial, num_trials=len(contents.trials), num_values=len(wanted))
-
-
-def list_code(spec: StudySpec) -> tuple[str, ...]:
-    """Return the Python code that a study names, and runs when it goes on."""
-    space = (spec.space.root,) if isinstance(spec.space, CallableRef) else ()
-    return (*spec.plugins, *space)
-
-
-def _check_specification(text: str, spec: StudySpec) -> None:
-    """Refuse a recorded study that would bring in code which its file does not name."""
-    try:
-        recorded = json.loads(text)
-    except (ValueError, RecursionError):
-        recorded = None
-    if not isinstance(recorded, dict):
-        raise InputError("must be a study as JSON", where=_SPECIFICATION, found=text)
-    _check_depth(recorded, _SPECIFICATION)
-    plugins, space = recorded.get("plugins", []), recorded.get("space")
-    named = {*plugins} if isinstance(plugins, list) else {plugins}
-    named |= {space} if isinstance(space, str) else set()
-    if unknown := named - {*list_code(spec)}:
-        raise InputError(
-            "must name no code that study.yaml does not", where=_SPECIFICATION, found=min(unknown)
-        )
 
 
 def _check_trial(trial: FrozenTrial, *, num_trials: int, num_values: int) -> None:
