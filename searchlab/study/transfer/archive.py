@@ -25,11 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from searchlab.config.validation import Slug
 from searchlab.errors import InputError
-from searchlab.study.recorded_spec import check_unchanged
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import open_storage, sqlite_url
 from searchlab.study.transfer.copying import CopyProgress, StudyCopy, copy_study
-from searchlab.study.trial_record import SPEC
 
 __all__ = [
     "CHUNK_BYTES",
@@ -95,19 +93,15 @@ def export_study(
 ) -> ArchivedStudy:
     """Write a run into the file ``path``, which is replaced whole; the run may be going on.
 
-    Raises InputError if the storage does not hold the study or recorded another one than the run
-    folder's file describes, or if the file cannot be written.
+    Raises InputError if the storage does not hold the study or the file cannot be written.
     """
-    spec = run.load().spec
-    name = spec.name
+    name = run.load().spec.name
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as text:
             folder = Path(text)
             copied = copy_study(
                 storage, open_storage(sqlite_url(folder / "copy.db")), name, on_progress=on_progress
             )
-            attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
-            check_unchanged(attributes.get(SPEC), spec, run.study_file)
             pack_database(folder / "copy.db", folder / DATABASE)
             # Models after trials: each is saved before its trial ends, so none is missing.
             artifacts, left_out = _find_artifacts(run)
