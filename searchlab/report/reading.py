@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.study.locks.study_lock import is_driven
+from searchlab.study.recorded_run import open_run_storage
 from searchlab.study.recorded_spec import check_unchanged
-from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.urls import hide_password, normalise
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
 
@@ -53,8 +53,8 @@ class StudyReading:
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     """Read a run's study from its storage.
 
-    Raises InputError if the storage cannot be reached, does not hold the study, or recorded
-    another one than the run folder's file describes. Nothing is created in any case.
+    Raises InputError if the storage does not hold the study, or recorded another one than the run
+    folder's file describes, and as ``open_run_storage``. Nothing is created in any case.
     """
     import optuna
 
@@ -62,7 +62,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
     url = normalise(run.storage_url(storage_option))
     if _is_without_tables(url):
         raise _missing_study(spec.name, url)
-    storage = open_storage(url)
+    storage = open_run_storage(run, url, is_named=storage_option is not None)
     # Asked for before the trials: a driver that ends in between has written them all.
     driven = is_driven(url, spec.name, lock_file=run.lock_file)
     try:

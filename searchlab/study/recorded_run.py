@@ -15,7 +15,13 @@ from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.urls import find_sqlite_file, hide_password
 from searchlab.study.trial_record import SPEC
 
-__all__ = ["check_named", "check_recorded", "open_run_storage", "restore_study_file"]
+__all__ = [
+    "check_named",
+    "check_recorded",
+    "named_otherwise",
+    "open_run_storage",
+    "restore_study_file",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +45,9 @@ def check_recorded(run: RunFolder, option: str | None) -> None:
     )
 
 
-def open_run_storage(run: RunFolder, url: str, *, driver: str, is_named: bool) -> RetryingStorage:
+def open_run_storage(
+    run: RunFolder, url: str, *, is_named: bool, driver: str | None = None
+) -> RetryingStorage:
     """Open the storage of a run; if the user did not name it now, a failure is the machine's."""
     try:
         return open_storage(url, driver=driver)
@@ -48,7 +56,7 @@ def open_run_storage(run: RunFolder, url: str, *, driver: str, is_named: bool) -
             raise
         raise InfrastructureError(
             f"{hide_password(url)}, which records the study of {run.path}, {error.rule}. Restore "
-            "it, then resume the study"
+            "it, or name the study's own storage with --storage"
         ) from error
 
 
@@ -70,11 +78,7 @@ def check_named(run: RunFolder, name: str, storage: RetryingStorage, option: str
         )
     where = hide_password(run.storage_url())
     if run.path.name in names:
-        raise InputError(
-            f"names the study {name}, but the one that was begun here is {run.path.name}",
-            where=str(run.study_file),
-            remedy="Restore the name, or run the study of a copy of the file",
-        )
+        raise named_otherwise(run, name)
     raise InfrastructureError(
         f"the study {name} is no longer in {where}, which {holds}: it was deleted there, or "
         "another database took its place. Nothing was begun anew: restore the storage, or delete "
@@ -82,11 +86,19 @@ def check_named(run: RunFolder, name: str, storage: RetryingStorage, option: str
     )
 
 
+def named_otherwise(run: RunFolder, name: str) -> InputError:
+    """Return the error of a file whose ``name`` is not that of the study begun in its folder."""
+    return InputError(
+        f"names the study {name}, but the one that was begun here is {run.path.name}",
+        where=str(run.study_file),
+        remedy="Restore the name, or run the study of a copy of the file",
+    )
+
+
 def restore_study_file(run: RunFolder, option: str | None) -> None:
     """Write a run's lost study.yaml anew from the study's record."""
-    with closing(
-        open_run_storage(run, run.storage_url(option), driver="restore", is_named=False)
-    ) as storage:
+    url = run.storage_url(option)
+    with closing(open_run_storage(run, url, is_named=option is not None)) as storage:
         names = optuna.get_all_study_names(storage)
         name = names[0] if len(names) == 1 else run.path.name
         study = optuna.load_study(study_name=name, storage=storage) if name in names else None
@@ -97,5 +109,5 @@ def restore_study_file(run: RunFolder, option: str | None) -> None:
             f"{run.study_file} is gone, and the storage has no record of it. Put back the study "
             "as it was run"
         )
-    logger.warning("%s was gone: it is written anew from the study's record", run.study_file)
+    logger.warning("%s is gone; writing it again from the study's record", run.study_file)
     run.write(recorded.to_data())

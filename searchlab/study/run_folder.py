@@ -150,13 +150,16 @@ class RunFolder:
         if not self._storage_note.is_file():
             return None
         try:
-            return str(json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"])
+            storage = json.loads(self._storage_note.read_text(encoding="utf-8"))["storage"]
         except (OSError, ValueError, KeyError, TypeError):
-            example = json.dumps({"storage": "postgresql://me@host/studies"})
-            raise InfrastructureError(
-                f"{self._storage_note}, which names the storage of the study, is damaged. Write "
-                f"the storage's URL into it, as in {example}"
-            ) from None
+            storage = None
+        if isinstance(storage, str) and "://" in storage:
+            return storage
+        example = json.dumps({"storage": "postgresql://me@host/studies"})
+        raise InfrastructureError(
+            f"{self._storage_note}, which names the storage of the study, is damaged. Write the "
+            f"storage's URL into it, as in {example}"
+        )
 
     @property
     def _storage_note(self) -> Path:

@@ -200,6 +200,25 @@ def test_run_of_its_own_database_is_not_sought_elsewhere(run: RunFolder, tmp_pat
     assert run.exists()
 
 
+def test_nothing_is_deleted_if_the_file_names_another_study(run: RunFolder) -> None:
+    edited = run.study_file.read_text().replace("name: toy", "name: joy")
+    run.study_file.write_text(edited)
+    refused = invoke("study", "delete", "toy", "--yes", fails=True)
+    assert "names the study joy, but the one that was begun here is toy" in str(refused.exception)
+    assert run.study_file.read_text() == edited
+    assert (run.models / "trial-00001.safetensors").is_file()
+
+
+def test_a_file_that_cannot_be_deleted_is_named(run: RunFolder) -> None:
+    (run.path / "report.html").mkdir()
+    refused = invoke("study", "delete", "toy", "--yes", fails=True)
+    assert refused.exit_code == 3
+    assert "report.html cannot be deleted: Is a directory" in str(refused.exception)
+    (run.path / "report.html").rmdir()
+    invoke("study", "delete", "toy", "--yes")
+    assert not run.path.exists()
+
+
 def test_keep_storage_deletes_the_folder_only(shared: RunFolder, tmp_path: Path) -> None:
     invoke("study", "delete", "toy", "--yes", "--keep-storage")
     assert not shared.path.exists()

@@ -48,7 +48,9 @@ def test_a_damaged_study_file_says_how_to_mend_it(run: RunFolder, content: bytes
     assert describe_trials(run) == before
 
 
-@pytest.mark.parametrize("content", [*DAMAGE, b"[]", b'{"store": 1}'])
+@pytest.mark.parametrize(
+    "content", [*DAMAGE, b"[]", b'{"store": 1}', b'{"storage": null}', b'{"storage": "x"}']
+)
 def test_a_damaged_note_of_the_storage_is_not_taken_for_none(
     run: RunFolder, content: bytes
 ) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from searchlab.errors import InputError
+from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.locks.drivers import LockTimes, new_driver_id
 from searchlab.study.locks.file_lock import hold_file
 from searchlab.study.locks.study_lock import hold_study
+from searchlab.study.recorded_run import named_otherwise, open_run_storage
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
 from searchlab.study.storage.urls import hide_password
 from searchlab.study.transfer.copying import list_studies
 from searchlab.study.transfer.relocation import SET_ASIDE
@@ -55,21 +55,29 @@ def delete_run(
 ) -> Deletion:
     """Delete a study from its storage and its run folder; ``keep_storage`` spares the former.
 
-    Raises InputError, with nothing deleted, if a driver runs it, or if the storage cannot be
-    reached or does not hold it. A deletion that was cut off can be repeated.
+    Raises InputError, with nothing deleted, if a driver runs it, or if the storage does not hold
+    it; as ``open_run_storage``; and InfrastructureError if a file cannot be deleted. A deletion
+    that was cut off can be repeated.
     """
     name = run.load().spec.name
     _check_storage(run, storage_option, keep_storage)
     url = run.storage_url(storage_option)
     is_embedded = run.is_embedded()
     is_recorded = run.database.is_file() if is_embedded else not keep_storage
-    storage = open_storage(url) if is_recorded else None
-    if storage is not None and not is_embedded:
+    storage = None
+    if is_recorded:
+        storage = open_run_storage(run, url, is_named=storage_option is not None)
         _check_recorded(run, storage, name, url)
     with _hold(run, storage, name, url):
-        is_alone = storage is None or _delete_recorded(run, storage, name)
-        _delete_files(run, with_database=is_embedded and is_alone)
-    run.lock_file.unlink(missing_ok=True)
+        try:
+            is_alone = storage is None or _delete_recorded(run, storage, name)
+            _delete_files(run, with_database=is_embedded and is_alone)
+            run.lock_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise InfrastructureError(
+                f"{error.filename or run.path} cannot be deleted: {error.strerror or error}. Once "
+                "it can, run the command again"
+            ) from error
     _delete_empty(run)
     left = [path for path in sorted(run.path.rglob("*")) if path.is_symlink() or path.is_file()]
     return Deletion(study=name, storage_url=url, left=tuple(left))
@@ -94,12 +102,18 @@ def _check_storage(run: RunFolder, option: str | None, keep_storage: bool) -> No
 
 
 def _check_recorded(run: RunFolder, storage: RetryingStorage, name: str, url: str) -> None:
-    if name not in list_studies(storage) and not (run.path / _MARK).exists():
-        raise InputError(
-            f"holds no study named {name}",
-            where=hide_password(url),
-            remedy="Name its storage with --storage, or delete only the folder with --keep-storage",
-        )
+    names = list_studies(storage)
+    if name in names or (run.path / _MARK).exists():
+        return
+    if run.is_embedded():
+        if run.path.name in names:
+            raise named_otherwise(run, name)
+        return  # it was killed before its study was made, or the study was deleted already
+    raise InputError(
+        f"holds no study named {name}",
+        where=hide_password(url),
+        remedy="Name its storage with --storage, or delete only the folder with --keep-storage",
+    )
 
 
 def _delete_recorded(run: RunFolder, storage: RetryingStorage, name: str) -> bool:
