@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from searchlab.control_characters import escape_line
 from searchlab.errors import InputError, Location
 
 __all__ = ["FLOAT", "MAX_BYTES", "MAX_NODES", "load_yaml"]
@@ -29,30 +30,88 @@ FLOAT = (
 
 _TEXT = "tag:yaml.org,2002:str"
 
+# What escapes such as "\0" can put into text although no file and no path can hold it. Surrogates
+# from \udc80 to \udcff may be bytes of a file's name.
+_NO_CHARACTER = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extent:
+    """What a node amounts to, each of its aliases counted with all that it stands for."""
+
+    nodes: int
+    characters: int
+    levels: int
+
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML with the expected scalars: ``1e-4`` is a number, ``on`` and dates are text.
 
-    It stops as soon as a document has more nodes, or more levels, than any study has.
+    It raises InputError as soon as a document is larger or deeper than any study, is endless, or
+    has a tag.
     """
 
     def __init__(self, text: str, source: str) -> None:
         super().__init__(text)
         self._source = source
         self._num_nodes = 0
-        self._level = 0
+        self._num_characters = 0
+        self._levels: list[int] = []  # in each of the nodes that are being composed, so far
+        self._extents: dict[yaml.Node, _Extent] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self._num_nodes += 1
-        self._level += 1
-        place = f"{self._source}:{self.line + 1}"
-        if self._num_nodes > MAX_NODES:
-            raise _too_many(place)
-        if self._level > _MAX_LEVELS:
-            raise _too_deep(place)
+        is_alias = self.check_event(yaml.AliasEvent)
+        place = f"{self._source}:{self.peek_event().start_mark.line + 1}"
+        before = self._num_nodes, self._num_characters
+        self._levels.append(0)
+        self._check_size(place, levels=len(self._levels))
         node = super().compose_node(parent, index)
-        self._level -= 1
+        levels = self._levels.pop() + 1
+        assert node is not None
+        if is_alias:
+            if node not in self._extents:
+                raise InputError("is nested too deeply: it contains itself", where=place)
+            extent = self._extents[node]
+            self._num_nodes += extent.nodes
+            self._num_characters += extent.characters
+            levels = extent.levels
+        else:
+            self._num_nodes += 1
+            self._check_tag(node, place)
+            if isinstance(node, yaml.ScalarNode):
+                self._check_characters(node, place)
+            self._extents[node] = _Extent(
+                nodes=self._num_nodes - before[0],
+                characters=self._num_characters - before[1],
+                levels=levels,
+            )
+        if self._levels:
+            self._levels[-1] = max(self._levels[-1], levels)
+        self._check_size(place, levels=len(self._levels) + levels)
         return node
+
+    def _check_size(self, place: str, *, levels: int) -> None:
+        if self._num_nodes > MAX_NODES or self._num_characters > MAX_BYTES:
+            raise InputError(
+                f"holds more than {MAX_NODES:,} values or {MAX_BYTES:,} characters, each alias "
+                "(*name) counted with all that it stands for",
+                where=place,
+            )
+        if levels > _MAX_LEVELS:
+            raise InputError(f"is nested too deeply: {_MAX_LEVELS} levels at most", where=place)
+
+    def _check_tag(self, node: yaml.Node, place: str) -> None:
+        """Refuse tags: PyYAML's own take ``!!int 1:1:1`` and fall over ``!!timestamp x``."""
+        value = node.value if isinstance(node, yaml.ScalarNode) else None
+        resolve: Any = self.resolve  # it has no annotations
+        if node.tag not in (resolve(type(node), value, (True, False)), _TEXT):
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise InputError(f"must not have a tag, got {tag}", where=place, remedy="Omit it")
+
+    def _check_characters(self, node: yaml.ScalarNode, place: str) -> None:
+        self._num_characters += len(node.value)
+        if found := _NO_CHARACTER.search(node.value):
+            raise InputError(f"must not hold {escape_line(found[0])}", where=place)
 
 
 # YAML 1.1 reads 1e-4 as text (it wants 1.0e-4), yes/no/on/off as booleans, 010 as 8 and 1:30 as 90.
@@ -88,7 +147,6 @@ def load_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
         node = loader.get_single_node()
         if node is None:
             return None, lines
-        _Survey(loader, source).check(node)
         _record_lines(node, (), lines, source)
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
@@ -100,79 +158,6 @@ def load_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     except (yaml.YAMLError, ValueError) as error:  # forbidden characters, or too many digits
         reason = str(error).splitlines()[0]
         raise InputError(f"is not valid YAML: {reason}", where=source) from error
-
-
-def _too_many(place: str) -> InputError:
-    return InputError(
-        f"holds more than {MAX_NODES:,} values or {MAX_BYTES:,} characters, each alias (*name) "
-        "counted with all that it stands for",
-        where=place,
-    )
-
-
-def _too_deep(place: str) -> InputError:
-    return InputError(f"is nested too deeply: {_MAX_LEVELS} levels at most", where=place)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Extent:
-    """What a node amounts to with its aliases followed."""
-
-    nodes: int
-    levels: int
-    characters: int
-
-
-class _Survey:
-    """Measures a document, each of its nodes once, however many aliases name it."""
-
-    def __init__(self, loader: _Loader, source: str) -> None:
-        self._loader = loader
-        self._source = source
-        self._known: dict[yaml.Node, _Extent | None] = {}  # None while it is being measured
-
-    def check(self, node: yaml.Node) -> _Extent:
-        """Raise InputError if a node is too large, too deep or endless, or has a tag."""
-        place = f"{self._source}:{node.start_mark.line + 1}"
-        if node in self._known:  # an alias: what it names came earlier
-            known = self._known[node]
-            if known is None:
-                raise InputError("is nested too deeply: it contains itself", where=place)
-            return known
-        self._check_tag(node, place)
-        self._known[node] = None
-        extent = _Extent(nodes=1, levels=1, characters=len(node.value) if _is_scalar(node) else 0)
-        for part in map(self.check, _parts_of(node)):
-            extent = _Extent(
-                nodes=extent.nodes + part.nodes,
-                levels=max(extent.levels, part.levels + 1),
-                characters=extent.characters + part.characters,
-            )
-            if extent.nodes > MAX_NODES or extent.characters > MAX_BYTES:
-                raise _too_many(place)
-        if extent.levels > _MAX_LEVELS:
-            raise _too_deep(place)
-        self._known[node] = extent
-        return extent
-
-    def _check_tag(self, node: yaml.Node, place: str) -> None:
-        """Refuse tags: PyYAML's own take ``!!int 1:1:1`` and fall over ``!!timestamp x``."""
-        value = node.value if _is_scalar(node) else None
-        resolve: Any = self._loader.resolve  # it has no annotations
-        plain = resolve(type(node), value, (True, False))
-        if node.tag not in (plain, _TEXT):
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            raise InputError(f"must not have a tag, got {tag}", where=place, remedy="Omit it")
-
-
-def _is_scalar(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode)
-
-
-def _parts_of(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
-    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def _record_lines(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from searchlab.config.documents import parse_yaml, read_yaml
+from searchlab.config.documents import dump_yaml, parse_yaml, read_yaml
 from searchlab.config.loading import load_space, load_study
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError, InputError
@@ -66,6 +67,18 @@ def test_deep_document_is_refused(text: str) -> None:
 def test_tags_are_refused_because_their_readers_fall_over_or_take_long(value: str) -> None:
     with pytest.raises(InputError, match=r"^f.yaml:2 must not have a tag, got !"):
         parse_yaml(f"a: 1\nb: {value}", source="f.yaml")
+
+
+@pytest.mark.parametrize("character", ["\\0", "\\x00", "\\ud800", "\\udc00", "\\udfff"])
+@pytest.mark.parametrize("text", ['a: 1\nb: "x{}"', 'a: 1\n"x{}": b'], ids=["value", "key"])
+def test_escapes_for_what_no_file_can_hold_are_refused(text: str, character: str) -> None:
+    with pytest.raises(InputError, match=r"^f.yaml:2 must not hold \\(x00|ud800|udc00|udfff)$"):
+        parse_yaml(text.format(character), source="f.yaml")
+
+
+def test_a_name_that_is_no_utf_8_can_be_written_and_read() -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert parse_yaml(dump_yaml({"root": name}), source="f.yaml").data == {"root": name}
 
 
 def test_aliases_and_merges_of_a_usual_size_are_followed() -> None:
