@@ -136,7 +136,7 @@ def _embed_space(document: Document, *, folder: Path) -> Document:
     path = folder / space
     if not folder.is_dir():  # the folder does not exist yet, so .. below it would fail
         path = Path(os.path.normpath(path))
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises if the name is too long)
         raise InputError(
             "must name an existing file",
             where=document.where(("space",)),

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from searchlab.config.text_files import near_paths, read_text
+from searchlab.config.relative_paths import absolute_path
+from searchlab.config.text_files import read_text
 from searchlab.errors import InputError
 
 __all__ = [
@@ -62,8 +63,7 @@ def resolve_plugins(references: Iterable[str], *, base: Path | None = None) -> t
     resolved: dict[str, None] = {}
     for reference in references:
         if reference.endswith(".py"):
-            path = (base or Path.cwd()) / Path(reference).expanduser()
-            resolved[str(path.resolve())] = None
+            resolved[absolute_path(reference, base or Path.cwd())] = None
         elif _MODULE_NAME.fullmatch(reference):
             resolved[reference] = None
         else:
@@ -126,14 +126,12 @@ def load_sources(sources: Mapping[str, str | None]) -> None:
 
 
 def _read(reference: str) -> str:
-    if not Path(reference).exists():
-        raise InputError(
-            "does not exist",
-            where=f"plugin {reference}",
-            remedy=near_paths(Path(reference))
-            or "Correct the path: --plugin, or `plugins` in the study file",
-        )
-    return read_text(Path(reference), most_bytes=_MAX_BYTES, where=f"plugin {reference}")
+    return read_text(
+        Path(reference),
+        most_bytes=_MAX_BYTES,
+        where=f"plugin {reference}",
+        if_missing="Correct the path: --plugin, or `plugins` in the study file",
+    )
 
 
 def _import(reference: str, source: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Any
 from searchlab.config.documents import Document
 from searchlab.errors import Location
 
-__all__ = ["WEIGHT_SUFFIXES", "anchor_space", "anchor_study", "is_set_by_option"]
+__all__ = [
+    "WEIGHT_SUFFIXES",
+    "absolute_path",
+    "anchor_space",
+    "anchor_study",
+    "expand_user",
+    "is_set_by_option",
+]
 
 WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 """Endings of weights files; a parameter's value with such an ending is a path."""
@@ -32,7 +40,8 @@ def anchor_space(document: Document, folder: Path) -> Document:
     """Make the paths of weights files in a space absolute, starting at the space file's folder."""
 
     def visit(value: Any, place: Location) -> Any:
-        return _resolve(value, folder) if _is_weights(value, place, _PARAMETERS_OF_SPACE) else value
+        is_weights = _is_weights(value, place, _PARAMETERS_OF_SPACE)
+        return absolute_path(value, folder) if is_weights else value
 
     return replace(document, data=_map_leaves(document.data, (), visit))
 
@@ -47,7 +56,7 @@ def anchor_study(document: Document, folder: Path, option_folder: Path) -> Docum
         is_path = place in _PATHS and isinstance(value, str)
         if not is_path and not _is_weights(value, place, _PARAMETERS_OF_STUDY):
             return value
-        return _resolve(value, option_folder if is_set_by_option(document, place) else folder)
+        return absolute_path(value, option_folder if is_set_by_option(document, place) else folder)
 
     return replace(document, data=_map_leaves(document.data, (), visit))
 
@@ -58,15 +67,28 @@ def is_set_by_option(document: Document, place: Location) -> bool:
     return any(text.startswith("--set ") for text in above)
 
 
+def expand_user(path: Path) -> Path:
+    """Return a path with the home folder for its ``~``; unchanged if there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def absolute_path(given: str, folder: Path) -> str:
+    """Return a path that starts at ``folder``, absolute and without links or ``..``.
+
+    It may lead nowhere, even in a loop of links: whoever opens it says so.
+    """
+    # Without .., which fails below a folder that does not exist yet, and without links, because a
+    # reference point and its space must name a file in the same way. Path.resolve raises
+    # RuntimeError for a loop.
+    return os.path.realpath(folder / expand_user(Path(given)))
+
+
 def _is_weights(value: Any, place: Location, parameters: tuple[Location, ...]) -> bool:
     below = any(place[: len(above)] == above for above in parameters)
     return below and isinstance(value, str) and value.endswith(WEIGHT_SUFFIXES)
-
-
-def _resolve(given: str, folder: Path) -> str:
-    # Resolved, because .. fails below a folder that does not exist yet, and because a reference
-    # point and its space must name a file in the same way.
-    return str((folder / Path(given).expanduser()).resolve())
 
 
 def _map_leaves(value: Any, place: Location, visit: Visit) -> Any:

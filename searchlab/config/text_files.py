@@ -44,19 +44,21 @@ def near_paths(path: Path, *, folders: bool = False) -> str | None:
     return did_you_mean(str(path), known) if known else None
 
 
-def read_text(path: Path, *, most_bytes: int, where: str) -> str:
+def read_text(path: Path, *, most_bytes: int, where: str, if_missing: str | None = None) -> str:
     """Return a file's text, with ``\\n`` for each line break.
 
     Raises InputError, which begins with ``where``, if the file cannot be read, is longer than
-    ``most_bytes``, or is no text. A device or a pipe is read no further than that either.
+    ``most_bytes``, or is no text. ``if_missing`` is the remedy if no file has a like name. A device
+    or a pipe is read no further than that either.
     """
     try:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except FileNotFoundError:
-        raise InputError("does not exist", where=where, remedy=near_paths(path)) from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise InputError(f"cannot be read: {error}", where=where) from error
+        remedy = near_paths(path) or if_missing
+        raise InputError("does not exist", where=where, remedy=remedy) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=where) from error
     if len(content) > most_bytes:
         raise InputError(f"may hold {most_bytes:,} bytes at most", where=where)
     return decode_text(content, where=where)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from searchlab.config.relative_paths import expand_user
 from searchlab.config.text_files import near_paths
 from searchlab.control_characters import escape_line
 from searchlab.data.decoding import Progress
@@ -244,7 +245,7 @@ def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> P
     if source.folder is not None:
         return data_dir / source.folder
     assert request.root is not None, "the request was checked"
-    root = request.root.expanduser().absolute()
+    root = expand_user(request.root).absolute()
     if not is_folder(root):
         raise InputError(
             "must be an existing folder",

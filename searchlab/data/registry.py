@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchlab.config.relative_paths import expand_user
 from searchlab.data.files import fetch_files
 from searchlab.data.folder_listing import exists
 from searchlab.data.image_data import ImageData
@@ -221,4 +222,4 @@ def resolve_data_dir(option: Path | None) -> Path:
         from platformdirs import user_cache_path
 
         option = user_cache_path("searchlab") / "data"
-    return option.expanduser().absolute()
+    return expand_user(option).absolute()

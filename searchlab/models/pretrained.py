@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import struct
 import sys
@@ -13,6 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from searchlab.config.relative_paths import expand_user
 from searchlab.errors import InputError, SearchlabError
 
 __all__ = ["fetch_imagenet_weights", "load_body", "read_weights"]
@@ -39,8 +41,8 @@ def read_weights(file: str) -> Tensors:
     Only tensors are unpickled, so a file from a stranger is safe. The last two files are kept until
     they change: copy the tensors, do not modify them.
     """
-    path = Path(file).expanduser()
-    if not path.is_file():
+    path = expand_user(Path(file))
+    if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises if the name is too long)
         raise InputError(
             f"must find its weights in a file, but there is none at {file}",
             remedy=f"Looked for {path.absolute()}",

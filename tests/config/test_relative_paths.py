@@ -10,8 +10,11 @@ import yaml
 
 from searchlab.config.documents import Document
 from searchlab.config.loading import load_space, load_study, make_study
+from searchlab.config.plugins import load_plugins
 from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.config.study import StudySpec
+from searchlab.errors import InputError
+from searchlab.models.pretrained import read_weights
 
 PLACE = "space.parameters.family.resnet.weights"
 
@@ -109,3 +112,26 @@ def test_a_study_whose_folder_is_yet_to_be_made_finds_its_files(folder: Path) ->
     spec = make_study(Document(source="here", data=data), folder=Path("yet")).spec
     assert spec.dataset.root == str(folder / "photos")
     assert weights_of(spec) == str(folder / "spaces" / "own.pth")
+
+
+@pytest.mark.parametrize(
+    ("path", "lies_at"), [("loop/x", "loop/x"), ("~no one/x", "studies/~no one/x"),
+                          ("x" * 300, f"studies/{'x' * 300}")],
+    ids=["loop", "no user", "long"],
+)  # fmt: skip
+def test_paths_that_lead_nowhere_are_left_to_whoever_opens_them(
+    path: str, lies_at: str, folder: Path
+) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "studies" / "loop").symlink_to(folder / "loop")
+    spec = read(
+        space=space(f"{path}.pth"), dataset={"name": "folder", "root": path}, plugins=[f"{path}.py"]
+    )
+    assert weights_of(spec) == str(folder / f"{lies_at}.pth")
+    assert spec.dataset.root == str(folder / lies_at)
+    assert spec.plugins == (str(folder / f"{lies_at}.py"),)
+    with pytest.raises(InputError, match="space must name an existing file"):
+        read(space=f"{path}.yaml")
+    for act in (lambda: load_plugins(spec.plugins), lambda: read_weights(f"{path}.pth")):
+        with pytest.raises(InputError, match=r"does not exist|cannot be read|there is none at"):
+            act()
