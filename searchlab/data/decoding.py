@@ -80,7 +80,7 @@ def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedIm
     ``UnusableImageError``, or ``OSError`` with the file's name if the machine failed, not the file:
     no permission, a disk fault, too little memory.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -94,6 +94,8 @@ def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedIm
             return DecodedImage(pixels, own_bits, has_frames)
     except PermissionError:
         raise
+    except UnidentifiedImageError as error:
+        raise UnusableImageError("is a broken image, or of a format that is not read") from error
     except MemoryError as error:
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
     except DAMAGE as error:
@@ -101,7 +103,6 @@ def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedIm
         if number in _PASSING_FAULTS:
             raise OSError(number, os.strerror(number), str(path)) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        reason = reason.replace(repr(str(path)), "it")
         raise UnusableImageError(f"is a broken image file ({reason})") from error
 
 
@@ -125,6 +126,10 @@ def _decode(
     factor = min(min(image.size) // (_DRAFT_FACTOR * size), _MAX_FACTOR) if is_large else 1
     deep = read_deep(image, path)
     if deep is None:
+        if image.mode in ("I", "F"):
+            raise UnusableImageError(
+                f"has pixels of 32 bits, whose range it does not say (PIL's mode {image.mode})"
+            )
         image.load()
         upright = turn_upright(reduced_rgb(image, factor), image)
         return to_square(upright, size), None

@@ -20,7 +20,7 @@ _JUNK = (
     "__MACOSX", ".DS_Store", "._*", ".AppleDouble", ".apdisk", ".localized", "Icon\r",
     ".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems", ".DocumentRevisions-V100",
     # Windows
-    "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$RECYCLE.BIN", "RECYCLER",
+    "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$RECYCLE.BIN",
     "System Volume Information",
     # Linux
     "lost+found", ".directory", ".Trash", ".Trash-*", ".thumbnails", ".nfs*", ".fuse_hidden*",

@@ -15,7 +15,6 @@ _ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2",
 )  # fmt: skip
-# Camera raw files among them are TIFF by content, but PIL finds only their thumbnail.
 _OTHER_ENDINGS = (
     ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".3fr",
     ".heic", ".heif", ".jxl", ".svg", ".svgz", ".psd", ".psb", ".xcf", ".ai", ".eps", ".ico",
@@ -40,8 +39,11 @@ def holds_image(path: Path) -> bool:
     """
     from PIL import Image
 
+    # A camera's raw file is a TIFF by its content, but PIL finds only the thumbnail in it.
+    no_tiff = has_other_image_name(path.name)
+    formats = [name for name in FORMATS if not (no_tiff and name == "TIFF")]
     try:
-        with naming(path), Image.open(path, formats=FORMATS):
+        with naming(path), Image.open(path, formats=formats):
             return True
     except DAMAGE as error:
         if getattr(error, "errno", None) is not None:

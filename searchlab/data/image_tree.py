@@ -177,12 +177,12 @@ def _judge(entry: FolderEntry) -> Reason | None:
         return Reason.SPECIAL
     if has_image_name(entry.name):
         return None
-    if has_other_image_name(entry.name):
-        return Reason.OTHER_FORMAT
     try:
-        return None if holds_image(entry.path) else Reason.NO_IMAGE
+        if holds_image(entry.path):
+            return None
     except OSError:
         return Reason.NO_ACCESS
+    return Reason.OTHER_FORMAT if has_other_image_name(entry.name) else Reason.NO_IMAGE
 
 
 def _split(files: list[ImageFile], folder: Path) -> tuple[list[ImageFile], list[ImageFile]]:

@@ -42,8 +42,6 @@ def reduced_rgb(image: Image, factor: int) -> Image:
 def _to_rgb(image: Image) -> Image:
     from PIL.Image import alpha_composite, new
 
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have no known range (mode {image.mode})")
     if not image.has_transparency_data:
         return image.convert("RGB")
     if image.mode == "La":  # which PIL converts to nothing else

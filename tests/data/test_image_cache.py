@@ -233,7 +233,7 @@ class TestBroken:
         with pytest.raises(InputError) as caught:
             load(root, data_dir)
         message = str(caught.value)
-        assert message.startswith(f"{file} is a broken image file (cannot identify image file it)")
+        assert message.startswith(f"{file} is a broken image, or of a format that is not read. ")
         assert "--skip-broken" not in message, "study run has no such option"
         assert "dataset.skip_broken: true" in message
         assert entries(data_dir) == []
