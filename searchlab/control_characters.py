@@ -6,10 +6,13 @@ import re
 
 __all__ = ["escape_controls", "escape_line"]
 
-# C0 and C1 controls, and DEL; the separators that end a line; what reorders the text after it; and
-# the surrogates that stand for bytes of a file name that are no UTF-8.
+# C0 and C1 controls, and DEL; what reorders the text around it (Unicode's Bidi_Control); the
+# separators that end a line; and the surrogates that stand for bytes of a file name that are no
+# UTF-8.
 _LINE_ENDS = "\t\n"
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def escape_line(text: str) -> str:

@@ -42,7 +42,7 @@ def opening_images() -> Iterator[None]:
     level = pil_logger.level
     with warnings.catch_warnings():
         warnings.filterwarnings("always", module=r"PIL\.")
-        warnings.showwarning = _Handler()
+        _show_with_name()
         Image.MAX_IMAGE_PIXELS = None
         pil_logger.setLevel(logging.CRITICAL)  # its lines name no file either
         try:
@@ -62,15 +62,12 @@ def naming(path: Path) -> Iterator[None]:
         _open_file.path = None
 
 
-class _Handler:
-    """Takes the place of ``warnings.showwarning``."""
+def _show_with_name() -> None:
+    """Let warnings about the file that is being read become log lines."""
+    show_others = warnings.showwarning
+    told: set[tuple[str, int]] = set()
 
-    def __init__(self) -> None:
-        self._show_others = warnings.showwarning
-        self._told: set[tuple[str, int]] = set()
-
-    def __call__(
-        self,
+    def show(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -80,7 +77,9 @@ class _Handler:
     ) -> None:
         path = getattr(_open_file, "path", None)
         if path is None:
-            self._show_others(message, category, filename, lineno, file, line)
-        elif (filename, lineno) not in self._told:
-            self._told.add((filename, lineno))
+            show_others(message, category, filename, lineno, file, line)
+        elif (filename, lineno) not in told:
+            told.add((filename, lineno))
             logger.warning("%s: %s", escape_line(str(path)), message)
+
+    warnings.showwarning = show
