@@ -135,7 +135,7 @@ def test_a_study_with_pruned_and_diverged_trials_has_no_damage(
 
 def test_a_study_of_several_objectives_has_no_damage(tmp_path: Path) -> None:
     spec = make_spec(
-        objective=[{"metric": "accuracy"}, {"metric": "parameters"}], search={"trials": 16}
+        objective=[{"metric": "accuracy"}, {"metric": "parameters"}], search={"trials": 12}
     )
     assert _examine(_drive(RunFolder(tmp_path / "driven"), spec)).findings == ()
 

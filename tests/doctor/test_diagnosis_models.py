@@ -20,7 +20,7 @@ from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
 from searchlab.training.checkpoint import model_path
 
-SPEC = make_spec(search={"trials": 12, "pruner": "median"})
+SPEC = make_spec(search={"sampler": "random", "trials": 3})
 
 
 class _Lock:
@@ -94,11 +94,17 @@ def _models_of(run: RunFolder, driver: str) -> list[int]:
     ]
 
 
-@pytest.fixture
-def joined(tmp_path: Path) -> list[Driver]:
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("joined") / "shared.db"
+
+
+@pytest.fixture(scope="module")
+def joined(storage: Path) -> list[Driver]:
     """Two drivers of one study, each with a folder; both trained some of the models."""
-    storage = tmp_path / "shared.db"
-    drivers = [Driver(name, _make_run(tmp_path / name / "s", storage)) for name in ("a-1", "b-2")]
+    drivers = [
+        Driver(name, _make_run(storage.parent / name / "s", storage)) for name in ("a-1", "b-2")
+    ]
     _finish(drivers)
     assert all(_models_of(driver.run, driver.name) for driver in drivers)
     return drivers
@@ -114,8 +120,10 @@ def test_models_of_another_driver_are_no_damage(joined: list[Driver]) -> None:
         assert "run anew" not in finding.remedy
 
 
-def test_a_driver_that_trained_no_model_has_lost_none(joined: list[Driver], tmp_path: Path) -> None:
-    idle = _make_run(tmp_path / "c-3" / "s", tmp_path / "shared.db")
+def test_a_driver_that_trained_no_model_has_lost_none(
+    joined: list[Driver], storage: Path, tmp_path: Path
+) -> None:
+    idle = _make_run(tmp_path / "s", storage)
     [finding] = _examine(idle)
     assert finding.severity == "warning"
     assert "by the drivers a-1, b-2, without a model in" in finding.message
@@ -126,8 +134,10 @@ def test_a_lost_model_is_damage_in_the_folder_of_its_driver(joined: list[Driver]
     one, other = joined
     number, *rest = _models_of(one.run, one.name)
     assert rest
-    model_path(one.run.models, number).unlink()
+    model = model_path(one.run.models, number)
+    model.unlink()
     problem, warning = _examine(one.run)
+    model.touch()
     assert (problem.severity, problem.trials) == ("problem", (number,))
     assert (warning.severity, number in warning.trials) == ("warning", False)
     assert [finding.severity for finding in _examine(other.run)] == ["warning"]
