@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from searchlab.control_characters import escape_line
 
@@ -110,7 +110,8 @@ class InterruptedStudyError(SearchlabError):
         self.exit_code = exit_code
 
 
-_MAX_LISTED = 12
+_MAX_LISTED = 12  # beside a guess
+_MAX_KNOWN = 40
 _MAX_ERRORS = 40
 _MAX_SHOWN = 120  # a path fits, an inline space does not
 
@@ -120,19 +121,22 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, shown: Callable[[str], str] = str) -> str:
     """Return a remedy for an unknown name: the nearest known names, and all if they are few.
+
+    ``shown`` tells how to write a name.
 
     >>> did_you_mean("resnet8", ["cnn", "resnet"])
     'Did you mean resnet? Known: cnn, resnet'
     """
     known = sorted(known)
-    near = [*map(escape_line, difflib.get_close_matches(name, known, n=2, cutoff=0.5))]
-    listing = f"Known: {', '.join(map(escape_line, known))}"
-    if not near:
-        return listing
-    guess = f"Did you mean {' or '.join(near)}?"
-    return guess if len(known) > _MAX_LISTED else f"{guess} {listing}"
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    guess = f"Did you mean {' or '.join(escape_line(shown(one)) for one in near)}?" if near else ""
+    if guess and len(known) > _MAX_LISTED:
+        return guess
+    listed, more = known[:_MAX_KNOWN], len(known) - _MAX_KNOWN
+    listing = f"Known: {', '.join(escape_line(shown(one)) for one in listed)}"
+    return f"{guess} {listing}".strip() + (f" and {more:,} more" if more > 0 else "")
 
 
 def _shorten(text: str) -> str:

@@ -26,7 +26,7 @@ def near_paths(path: Path, *, folders: bool = False) -> str | None:
     """Return a remedy for a path that does not exist: what lies beside it under a like name.
 
     Only files of the same kind count, or YAML files if the path has no ending; with ``folders``,
-    folders do.
+    folders do. Endings make no name like another.
     """
     yaml = (".yaml", ".yml")
     endings = yaml if path.suffix in ("", *yaml) else (path.suffix,)
@@ -40,8 +40,12 @@ def near_paths(path: Path, *, folders: bool = False) -> str | None:
         return f"There is no folder {path.parent}"
     except OSError:
         return None
-    known = [str(path.parent / name) for name in names if not name.startswith(".")]
-    return did_you_mean(str(path), known) if known else None
+    by_stem = {Path(name).stem: name for name in names if not name.startswith(".")}
+
+    def show(stem: str) -> str:
+        return str(path.parent / by_stem[stem])
+
+    return did_you_mean(path.stem, by_stem, shown=show) if by_stem else None
 
 
 def read_text(path: Path, *, most_bytes: int, where: str, if_missing: str | None = None) -> str:

@@ -61,7 +61,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         is_alias = self.check_event(yaml.AliasEvent)
-        place = f"{self._source}:{self.peek_event().start_mark.line + 1}"
+        peek: Any = self.peek_event  # it has no annotations, and neither has resolve
+        place = f"{self._source}:{peek().start_mark.line + 1}"
         before = self._num_nodes, self._num_characters
         self._levels.append(0)
         self._check_size(place, levels=len(self._levels))
@@ -103,7 +104,7 @@ class _Loader(yaml.SafeLoader):
     def _check_tag(self, node: yaml.Node, place: str) -> None:
         """Refuse tags: PyYAML's own take ``!!int 1:1:1`` and fall over ``!!timestamp x``."""
         value = node.value if isinstance(node, yaml.ScalarNode) else None
-        resolve: Any = self.resolve  # it has no annotations
+        resolve: Any = self.resolve
         if node.tag not in (resolve(type(node), value, (True, False)), _TEXT):
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             raise InputError(f"must not have a tag, got {tag}", where=place, remedy="Omit it")

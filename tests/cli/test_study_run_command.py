@@ -378,6 +378,16 @@ def test_a_file_that_does_not_exist_has_near_names(tmp_path: Path, given: str, n
     assert_refused(outcome, "does not exist", f"Did you mean {tmp_path / near}?")
 
 
+def test_only_the_names_of_files_are_compared_and_not_all_of_very_many_listed(
+    tmp_path: Path,
+) -> None:
+    for number in range(50):
+        (tmp_path / f"other-{number}.yaml").touch()
+    outcome = _run(tmp_path / "bad.yaml")
+    assert_refused(outcome, "bad.yaml does not exist. Known: ", "other-0.yaml", " and 10 more")
+    assert "Did you mean" not in outcome.err
+
+
 def test_a_space_a_plugin_and_a_folder_have_near_names_too(tmp_path: Path) -> None:
     (tmp_path / "spaces").mkdir()
     (tmp_path / "spaces" / "small.yaml").write_text("parameters: {family: fcn}")
