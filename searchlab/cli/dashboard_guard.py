@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+from wsgiref.headers import Headers
 
 __all__ = ["HOST", "App", "guard"]
 
@@ -59,7 +60,7 @@ def _is_own(environ: dict[str, Any]) -> bool:
 
 
 def _refuse(start_response: Callable[..., Any], status: str, reason: str) -> Iterable[bytes]:
-    # Among other headers, so that the page shows the reason.
+    # As the dashboard's API does it, so that its pages show the reason.
     headers = [("Content-Type", "application/json"), ("Allow", ", ".join(_READING))]
     start_response(status, _harden(headers, _API))
     return [json.dumps({"reason": reason}).encode()]
@@ -67,25 +68,19 @@ def _refuse(start_response: Callable[..., Any], status: str, reason: str) -> Ite
 
 def _harden(headers: list[tuple[str, str]], path: str) -> list[tuple[str, str]]:
     """Return the headers of a response such that its content can do nothing."""
-    kept = {name.lower(): (name, value) for name, value in headers}
-    for name in [name for name in kept if name.startswith("access-control-")]:
-        del kept[name]
-    replaced = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"}
-    # By the path as the client wrote it: no spelling of an artifact's is one of these.
+    kept = Headers([pair for pair in headers if not pair[0].lower().startswith("access-control-")])
+    kept["X-Content-Type-Options"] = "nosniff"
+    kept["X-Frame-Options"] = "DENY"
+    # However bottle lets an artifact's path be spelt, it is none of these.
     if not _PAGES.fullmatch(path):
-        replaced["Content-Security-Policy"] = _SANDBOX
+        kept["Content-Security-Policy"] = _SANDBOX
         if not path.startswith(_API):
-            replaced |= _as_attachment(kept)
-    others = [pair for name, pair in kept.items() if name not in map(str.lower, replaced)]
-    return [*others, *replaced.items()]
+            _make_attachment(kept)
+    return kept.items()
 
 
-def _as_attachment(headers: dict[str, tuple[str, str]]) -> dict[str, str]:
-    _, disposition = headers.get("content-disposition", ("", ""))
-    _, kind = headers.get("content-type", ("", ""))
-    return {
-        "Content-Disposition": disposition
-        if disposition.startswith("attachment")
-        else "attachment",
-        "Content-Type": kind if _HARMLESS_TYPE.fullmatch(kind) else "application/octet-stream",
-    }
+def _make_attachment(headers: Headers) -> None:
+    if not headers.get("Content-Disposition", "").startswith("attachment"):
+        headers["Content-Disposition"] = "attachment"
+    if not _HARMLESS_TYPE.fullmatch(headers.get("Content-Type", "")):
+        headers["Content-Type"] = "application/octet-stream"
