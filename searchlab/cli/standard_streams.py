@@ -94,12 +94,15 @@ class OuterStream(io.TextIOBase):
 class GuardedStream(OuterStream):
     """Writes to ``inner`` until that fails; ``failure`` is then the reason, and nothing is written.
 
-    Characters that the stream's encoding lacks are written plainly.
+    Characters that the stream's encoding lacks are written plainly. A stream that another program
+    has set not to wait is set to wait, because Python would lose what a slow reader cannot take.
     """
 
     def __init__(self, inner: TextIO) -> None:
         super().__init__(inner)
         self.failure: OSError | None = None
+        with suppress(OSError, ValueError):  # ValueError: it has no descriptor
+            os.set_blocking(inner.fileno(), True)
         if isinstance(inner, io.TextIOWrapper):
             inner.reconfigure(errors=_ERRORS)
 

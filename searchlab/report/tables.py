@@ -25,25 +25,14 @@ __all__ = [
 
 
 def print_status(console: Console, status: StudyStatus) -> None:
-    """Print the counts by role."""
+    """Print the counts of each role that the study has."""
     table = make_table(
         [("", "left"), *((name, "right") for name in _STATUS_COLUMNS)],
     )
-    for role, counts in status.roles.items():
-        table.add_row(
-            role,
-            "?" if counts.total is None else str(counts.total),
-            *(
-                str(count)
-                for count in (
-                    counts.complete,
-                    counts.pruned,
-                    counts.failed,
-                    counts.running,
-                    counts.waiting,
-                )
-            ),
-        )
+    for role, found in status.roles.items():
+        counts = (found.complete, found.pruned, found.failed, found.running, found.waiting)
+        if found.total != 0 or any(counts):
+            table.add_row(role, "?" if found.total is None else str(found.total), *map(str, counts))
     console.print(table)
     if (text := status.incidents.text) is not None:
         say(console, f"incidents: {text}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -81,6 +82,26 @@ def test_a_file_that_is_opened_does_not_take_the_place_of_a_closed_stream(tmp_pa
     done = _shell(f'{sys.executable} -c "{code}" >&- 2>&- <&-')
     assert done.returncode == 0
     assert (tmp_path / "study.db").read_text() == ""
+
+
+def test_a_slow_reader_gets_everything_from_an_output_that_is_set_not_to_wait() -> None:
+    code = (
+        "from searchlab.cli.terminal import escaped_output\n"
+        "with escaped_output():\n"
+        "    for _ in range(300): print('x' * 999)\n"
+        "import sys; sys.stderr.write('written')\n"
+    )
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        assert process.stderr is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)  # the pipe, which holds a fifth of it, is full by then
+        with os.fdopen(reader, "rb") as pipe:
+            assert len(pipe.read()) == 300_000
+        assert process.stderr.read() == b"written"
 
 
 class _Failing(io.StringIO):

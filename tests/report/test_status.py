@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from rich.console import Console
 from trial_records import accuracy_study, make_record, make_spec
 
 from searchlab.report.reading import StudyReading
 from searchlab.report.status import StudyStatus, read_status
+from searchlab.report.tables import print_status
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.trial_record import TrialRecord
 
+TOTALS = {"baseline": 2, "search": 8, "finalist": 1}
+
 
 def _take(
-    records: list[TrialRecord], *, is_driven: bool = False, is_finished: bool = True
+    records: list[TrialRecord],
+    *,
+    is_driven: bool = False,
+    is_finished: bool = True,
+    totals: dict[str, int] = TOTALS,
 ) -> StudyStatus:
     return read_status(
         StudyReading(
@@ -23,7 +32,7 @@ def _take(
             records=records,
             is_driven=is_driven,
             is_finished=is_finished,
-            totals={"baseline": 2, "search": 8, "finalist": 1},
+            totals=totals,
         )
     )
 
@@ -46,3 +55,12 @@ def test_what_no_driver_brought_to_its_end_is_an_interruption() -> None:
 
 def test_a_trial_left_running_is_an_interruption() -> None:
     assert _take([*accuracy_study(), make_record(11, state="RUNNING")]).state == "interrupted"
+
+
+def test_only_roles_that_the_study_has_are_shown() -> None:
+    searched = [record for record in accuracy_study() if record.role == "search"]
+    for totals in ({"baseline": 0, "search": 8, "finalist": 0}, {}):
+        out = io.StringIO()
+        print_status(Console(file=out, width=80), _take(searched, totals=totals))
+        shown = {line.split()[0] for line in out.getvalue().splitlines()} - {"planned"}
+        assert shown == ({"search"} if totals else {"baseline", "search", "finalist"})
