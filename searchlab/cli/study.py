@@ -114,6 +114,7 @@ def run(
     from searchlab.study.run_folder import RunFolder, default_runs_dir
     from searchlab.study.storage.urls import hide_password
 
+    _check_engine(engine, address)
     if quick and preset is not None:
         raise InputError(
             "cannot be combined with --preset", where="--quick", remedy="Give only one of them"
@@ -166,6 +167,7 @@ def resume(
     from searchlab.study.recorded_spec import RESUMABLE
     from searchlab.study.run_folder import default_runs_dir, find_run
 
+    _check_engine(engine, address)
     folder = find_run(run, default_runs_dir(runs_dir))
     for text in overrides or ():
         if not text.strip().startswith(RESUMABLE):
@@ -185,6 +187,17 @@ def resume(
     _show_end(folder, storage, as_json)
 
 
+def _check_engine(engine: Engine, address: str | None) -> None:
+    if engine is Engine.tune and sys.flags.optimize >= 2:
+        raise InputError(
+            "needs docstrings, which python -OO and PYTHONOPTIMIZE=2 drop",
+            where="Ray",
+            remedy="Set PYTHONOPTIMIZE=1, or use --engine serial",
+        )
+    if engine is Engine.serial and address is not None:
+        raise InputError("needs Ray", where="--address", remedy="Remove it, or --engine serial")
+
+
 def _first_phase(what: Path, engine: Engine) -> str:
     return f"checking {what}" + (" before starting Ray" if engine is Engine.tune else "")
 
@@ -201,14 +214,6 @@ def _drive(
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import RunOptions
 
-    if engine is Engine.tune and sys.flags.optimize >= 2:
-        raise InputError(
-            "needs docstrings, which python -OO and PYTHONOPTIMIZE=2 drop",
-            where="Ray",
-            remedy="Set PYTHONOPTIMIZE=1, or use --engine serial",
-        )
-    if engine is Engine.serial and address is not None:
-        raise InputError("needs Ray", where="--address", remedy="Remove it, or --engine serial")
     return RunOptions(
         data_dir=resolve_data_dir(data_dir),
         storage_url=storage,
