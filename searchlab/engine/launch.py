@@ -129,7 +129,7 @@ def _check_new(run: RunFolder) -> None:
         raise InputError(
             "records a study already, but has lost its study.yaml",
             where=f"the run {run.path}",
-            remedy=f"searchlab study resume {run.path} writes it anew and continues the study",
+            remedy=f"searchlab study resume {run.path} writes it again and continues the study",
         )
     run.check_new(
         f"Continue it with searchlab study resume {run.path}, run this study under another name "

@@ -80,7 +80,7 @@ def check_unchanged(text: object, spec: StudySpec, file: Path) -> None:
         raise InputError(
             f"does not describe the study that was begun here:\n{differing}\nTo run the study of "
             "the file, copy the file and run it with --set name=... To go on with the one that was "
-            "begun, restore the file, or delete it: searchlab study resume then writes it anew",
+            "begun, restore the file, or delete it: searchlab study resume then writes it again",
             where=str(file),
         )
 

@@ -83,10 +83,10 @@ class RunFolder:
         try:
             read_yaml(self.study_file)
         except InputError as error:
-            remedy = "Restore it, or delete it" if self.study_file.exists() else "Restore it"
+            remedy = "delete it and run" if self.study_file.exists() else "run"
             raise InfrastructureError(
-                f"{error}. {remedy}: searchlab study resume {self.path} writes one that is missing "
-                "anew from the study's record"
+                f"{error}. Restore it, or {remedy} searchlab study resume {self.path}, which "
+                "writes it again from the study's record"
             ) from error
         return load_recorded_study(self.study_file, overrides, plugins=plugins)
 
@@ -109,7 +109,7 @@ class RunFolder:
         if noted_storage is not None and not self._storage_note.exists():
             self.note_storage(noted_storage)
         if not self.study_file.exists():
-            logger.warning("%s was deleted or moved away: it is written anew", self.study_file)
+            logger.warning("%s was deleted or moved away; writing it again", self.study_file)
             _replace(self.study_file, dump_yaml(data))
 
     @property
@@ -201,7 +201,7 @@ def find_run(text: str, runs_dir: Path) -> RunFolder:
     """
     runs = [RunFolder(path) for path in (Path(text), runs_dir / text)]
     try:
-        # One that lost its study.yaml is found too: a resume writes it anew.
+        # One that lost its study.yaml is found too: a resume writes it again.
         found = [run for run in runs if run.exists()] or [run for run in runs if run.has_record]
     except OSError as error:
         raise InfrastructureError(f"{error.filename} cannot be read: {error.strerror}") from error

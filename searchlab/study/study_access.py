@@ -67,12 +67,9 @@ def join_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
     Raises InputError if theirs is a different study of the same name. The caller must keep other
     drivers from calling this at the same time, because creating a study takes several writes.
     """
-    names = set(optuna.get_all_study_names(storage))
-    if prepared.spec.name not in names:
+    if prepared.spec.name not in optuna.get_all_study_names(storage):
         return create_study(prepared, storage)
-    study = _open(prepared, storage, create=False)
-    check_joinable(study.user_attrs.get(SPEC), prepared.spec)
-    return study
+    return _open(prepared, storage)
 
 
 def reopen_study(
@@ -80,40 +77,36 @@ def reopen_study(
 ) -> Study:
     """Open the study again, or with ``create`` make it: its driver may have been killed before.
 
-    Raises InputError if the study is gone, or it, read from ``file``, its images or a plugin have
-    changed. Plugins that it did not have before are recorded with the others; all must be loaded.
-    What a resume may change, such as more trials, is recorded for the drivers that join it.
+    Raises InputError if the study, read from ``file``, its images or a plugin have changed, and
+    KeyError if it is gone. Plugins that it did not have before are recorded with the others; all
+    must be loaded. What a resume may change, such as more trials, is recorded for the drivers that
+    join it.
     """
-    study = _open(prepared, storage, create=create, file=file)
+    if create and prepared.spec.name not in optuna.get_all_study_names(storage):
+        return create_study(prepared, storage)
+    study = _open(prepared, storage, file=file)
     known, found = study.user_attrs.get(SPEC), json.dumps(shared_part(prepared.spec))
     if known != found:
         study.set_user_attr(SPEC, found)
     return study
 
 
-def _open(
-    prepared: PreparedStudy, storage: BaseStorage, *, create: bool, file: Path | None = None
-) -> Study:
+def _open(prepared: PreparedStudy, storage: BaseStorage, *, file: Path | None = None) -> Study:
+    """Open a study, of a run's ``file`` or to join it, if it is the recorded one."""
     spec = prepared.spec
-    try:
-        study = optuna.load_study(
-            storage=storage,
-            study_name=spec.name,
-            sampler=make_sampler(spec, prepared.space),
-            pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
-        )
-    except KeyError:
-        if create:
-            return create_study(prepared, storage)
-        raise InputError(
-            f"has no study named {spec.name}",
-            where="the storage",
-            remedy="If it was moved, name its storage with --storage",
-        ) from None
+    study = optuna.load_study(
+        storage=storage,
+        study_name=spec.name,
+        sampler=make_sampler(spec, prepared.space),
+        pruner=make_pruner(spec.search.pruner, epochs=spec.training.epochs),
+    )
     if DATA_FINGERPRINT not in study.user_attrs:
         _describe_study(study, prepared)  # its driver was killed right after creating it
-    if file is not None:
-        check_unchanged(study.user_attrs.get(SPEC), spec, file)
+    recorded = study.user_attrs.get(SPEC)
+    if file is None:
+        check_joinable(recorded, spec)
+    else:
+        check_unchanged(recorded, spec, file)
     _check_images(study, prepared)
     _check_and_record_plugins(study, spec)
     return study

@@ -94,6 +94,10 @@ def delete_file(database: Path) -> None:
         path.unlink()
 
 
+def delete_log(database: Path) -> None:
+    database.with_name("study.db-wal").unlink()
+
+
 def make_other(database: Path) -> Path:
     other = database.with_name("other.db")
     storage = open_storage(sqlite_url(other))
@@ -121,6 +125,7 @@ def delete_study(database: Path) -> None:
 
 FAULTS = {
     delete_file: "study.db, which records the study, was deleted or moved away",
+    delete_log: "study.db-wal, which records the study, was deleted or moved away",
     replace_file: "study.db, which records the study, was replaced by another file",
     overwrite_file: "study.db, which records the study, was replaced by another file",
     empty_file: "study.db, which records the study, was replaced by another file",
@@ -139,7 +144,7 @@ def test_what_vanished_under_a_driver_is_seen(
         storage.check_driven()
 
 
-@pytest.mark.parametrize("spoil", [delete_file, replace_file, delete_study])
+@pytest.mark.parametrize("spoil", [delete_file, delete_log, replace_file, delete_study])
 @pytest.mark.parametrize("what", WRITES)
 def test_nothing_is_written_into_what_is_gone(
     database: Path, spoil: Callable[[Path], None], what: str

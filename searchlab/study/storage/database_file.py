@@ -1,13 +1,12 @@
 """The file of an SQLite database: whether it is still the one that was opened.
 
-SQLite writes on to a file that was deleted or replaced, and says nothing. So the file is known by
-its place on the disk, and its content by a mark in its header, which another study's file copied
-over it does not have.
+SQLite writes on to a file that was deleted or replaced, and says nothing. So the file and its
+write-ahead log are known by their places on the disk, and its content by a mark in its header,
+which another study's file copied over it does not have.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from contextlib import closing
@@ -23,21 +22,25 @@ class DatabaseFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity = _identify(path.stat())
+        self._identities = {path: _identify(path)}  # before SQLite, which makes a file that is gone
+        # Open as long as the study is driven, because the last connection deletes the log.
+        self._connection = sqlite3.connect(path, check_same_thread=False)
         try:
             self._mark = self._require_mark()
             self._is_marked = self._read_mark() == self._mark
         except sqlite3.Error:  # a full or read-only disk, say: the next write names it
             self._mark, self._is_marked = 0, False
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists():  # some file systems allow none
+            self._identities[log] = _identify(log)
 
     def _require_mark(self) -> int:
         """Return the database's mark; one that never had any gets one, which it keeps."""
-        with closing(sqlite3.connect(self._path)) as connection:
-            [(mark,)] = connection.execute("PRAGMA application_id")
-            if not mark:
-                mark = 1 + secrets.randbits(30)
-                connection.execute(f"PRAGMA application_id = {mark}")
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # from the log into the file
+        [(mark,)] = self._connection.execute("PRAGMA application_id")
+        if not mark:
+            mark = 1 + secrets.randbits(30)
+            self._connection.execute(f"PRAGMA application_id = {mark}")
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # from the log into the file
         return int(mark)
 
     def _read_mark(self) -> int:
@@ -50,20 +53,21 @@ class DatabaseFile:
         return int(mark)
 
     def check(self) -> None:
-        """Raise InfrastructureError if the file is gone, or is another one."""
-        try:
-            identity = _identify(self._path.stat())
-        except FileNotFoundError:
-            raise InfrastructureError(
-                f"{self._path}, which records the study, was deleted or moved away while it ran: "
-                "nothing more can be recorded. Put it back"
-            ) from None
-        except OSError as error:
-            raise InfrastructureError(
-                f"{self._path}, which records the study, cannot be reached: {error.strerror}"
-            ) from error
-        if identity != self._identity:
-            raise self._replaced()
+        """Raise InfrastructureError if the file or its log is gone, or is another one."""
+        for file, identity in self._identities.items():
+            try:
+                found = _identify(file)
+            except FileNotFoundError:
+                raise InfrastructureError(
+                    f"{file}, which records the study, was deleted or moved away while it ran: "
+                    "nothing more can be recorded. Put it back"
+                ) from None
+            except OSError as error:
+                raise InfrastructureError(
+                    f"{file}, which records the study, cannot be reached: {error.strerror}"
+                ) from error
+            if found != identity:
+                raise _replaced(file)
 
     def check_content(self) -> None:
         """Raise InfrastructureError if another database was copied over this one."""
@@ -72,19 +76,21 @@ class DatabaseFile:
             found = self._read_mark()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                raise self._replaced() from error
+                raise _replaced(self._path) from error
             return  # what the storage says of its own calls counts
         if found == self._mark:
             self._is_marked = True
         elif self._is_marked or found:
-            raise self._replaced()
-
-    def _replaced(self) -> InfrastructureError:
-        return InfrastructureError(
-            f"{self._path}, which records the study, was replaced by another file while it ran: "
-            "nothing more can be recorded. Put the first one back"
-        )
+            raise _replaced(self._path)
 
 
-def _identify(status: os.stat_result) -> tuple[int, int]:
+def _replaced(file: Path) -> InfrastructureError:
+    return InfrastructureError(
+        f"{file}, which records the study, was replaced by another file while it ran: nothing more "
+        "can be recorded. Put the first one back"
+    )
+
+
+def _identify(file: Path) -> tuple[int, int]:
+    status = file.stat()
     return status.st_dev, status.st_ino
