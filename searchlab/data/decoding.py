@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.data.deep_pixels import read_deep
 from searchlab.data.image_data import Images
-from searchlab.data.image_formats import FORMATS
+from searchlab.data.image_formats import FORMATS, UnusableImageError
 from searchlab.data.pil_setup import DAMAGE, naming
 from searchlab.data.pixels import reduced_rgb, to_square, turn_upright
 
@@ -52,10 +52,6 @@ _FILES_PER_TASK = 32
 _MAX_THREADS = 16
 
 _large_image = threading.Lock()
-
-
-class UnusableImageError(Exception):
-    """A file cannot be used; the message is the rule that it breaks, as ``InputError`` has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +124,7 @@ def _decode(
     if deep is None:
         if image.mode in ("I", "F"):
             raise UnusableImageError(
-                f"has pixels of 32 bits, whose range it does not say (PIL's mode {image.mode})"
+                f"has pixels whose range it does not say (PIL's mode {image.mode})"
             )
         image.load()
         upright = turn_upright(reduced_rgb(image, factor), image)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from searchlab.data.image_formats import FORMATS
+from searchlab.data.image_formats import FORMATS, UnusableImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,6 +27,7 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _BANDS_WITH_ALPHA = (2, 4)
 _NATIVE = "L" if sys.byteorder == "little" else "B"
 _OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if _NATIVE == "L" else "L"}
+_BITS_PER_SAMPLE, _PLANAR_CONFIGURATION = 258, 284
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -74,8 +75,10 @@ def _least_depth(values: NDArray[np.uint16]) -> int:
 def read_deep(image: ImageFile, path: Path) -> DeepImage | None:
     """Return the pixels of an image of 16 bits that was just opened; None if it has no more than 8.
 
-    ``path`` is the file that it was opened from.
+    ``path`` is the file that it was opened from. Raises ``UnusableImageError`` for a TIFF that PIL
+    reads wrongly, without an error.
     """
+    _refuse_planes(image)
     raw = _raw_mode(image)
     if image.mode.startswith("I;16"):
         declared = 12 if raw == "I;12" else 16 if image.format == "JPEG2000" else None
@@ -94,6 +97,13 @@ def read_deep(image: ImageFile, path: Path) -> DeepImage | None:
     if raw.startswith(("RGB;16", "RGBX;16", "RGBA;16")):
         return DeepImage(_add_transparency(_read_both_bytes(image, path, raw), image))
     return None
+
+
+def _refuse_planes(image: ImageFile) -> None:
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, ())
+    if tags.get(_PLANAR_CONFIGURATION) == 2 and len(bits) > 1 and max(bits) > 8:
+        raise UnusableImageError("has a plane for each colour of 16 bits, which cannot be read")
 
 
 def _raw_mode(image: ImageFile) -> str:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from searchlab.data.pil_setup import DAMAGE, naming
 
-__all__ = ["FORMATS", "has_image_name", "has_other_image_name", "holds_image"]
+__all__ = [
+    "FORMATS",
+    "UnusableImageError",
+    "has_image_name",
+    "has_other_image_name",
+    "holds_image",
+]
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
 """The formats that are decoded. No others: PIL passes EPS to a PostScript interpreter."""
@@ -20,6 +26,10 @@ _OTHER_ENDINGS = (
     ".heic", ".heif", ".jxl", ".svg", ".svgz", ".psd", ".psb", ".xcf", ".ai", ".eps", ".ico",
     ".icns", ".tga", ".exr", ".hdr", ".dds", ".pcx", ".jxr", ".dcm", ".dicom", ".fits", ".czi",
 )  # fmt: skip
+
+
+class UnusableImageError(Exception):
+    """A file cannot be used; the message is the rule that it breaks, as ``InputError`` has it."""
 
 
 def has_image_name(name: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from searchlab.data.decoding import DecodedImage, decode_image
+from searchlab.data.decoding import DecodedImage, UnusableImageError, decode_image
 
 SIDE = 24
 Values = NDArray[np.uint16]
@@ -43,7 +43,9 @@ def write_png(path: Path, values: Values, *, clear: bytes = b"") -> None:
     )
 
 
-def write_tiff(path: Path, values: Values, *, order: str, packed: bool) -> None:
+def write_tiff(
+    path: Path, values: Values, *, order: str, packed: bool, in_planes: bool = False
+) -> None:
     """Write 16 bits for each value, in either byte order, as they are or by Deflate."""
     height, width, bands = values.shape
     data = values.astype(f"{order}u2").tobytes()
@@ -54,6 +56,8 @@ def write_tiff(path: Path, values: Values, *, order: str, packed: bool) -> None:
         (259, short, [8 if packed else 1]), (262, short, [1 if bands == 1 else 2]),
         (273, long, [8]), (277, short, [bands]), (278, long, [height]), (279, long, [len(data)]),
     ]  # fmt: skip
+    if in_planes:
+        tags.append((284, short, [2]))
     if bands == 4:
         tags.append((338, short, [2]))
     data += b"\0" * (len(data) % 2)
@@ -168,6 +172,18 @@ def test_jpeg_2000_declares_its_depth(tmp_path: Path) -> None:
     Image.fromarray(np.full((SIDE, SIDE), 300, np.uint16)).save(tmp_path / "image.jp2")
     decoded = read(tmp_path / "image.jp2")
     assert (decoded.bits, decoded.pixels.max()) == (None, 1)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_planes_of_16_bits_which_pil_mixes_up_are_refused(packed: bool, tmp_path: Path) -> None:
+    write_tiff(tmp_path / "image", ramp(3), order="<", packed=packed, in_planes=True)
+    with pytest.raises(UnusableImageError, match="a plane for each colour of 16 bits"):
+        read(tmp_path / "image")
+
+
+def test_the_only_plane_of_a_grey_image_is_read(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "image", ramp(1), order="<", packed=True, in_planes=True)
+    assert read(tmp_path / "image").bits == 12
 
 
 def test_8_bits_have_no_depth_to_find(tmp_path: Path) -> None:
