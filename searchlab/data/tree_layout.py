@@ -38,20 +38,23 @@ def find_layout(root: Path, *, skip_broken: bool = False) -> TreeLayout:
     if train is None or not (names := _list_folders(train, skip_broken)):
         _refuse_split_without_classes(folders)
         return TreeLayout(train=root, test=None, classes=_check_classes(root, folders))
+    or_split = f", or give {train} as the root; a fifth of each class then becomes the test set"
     test = _find_part(folders, _TEST) or _find_part(folders, _VALIDATION)
     if test is None:
         raise InputError(
             f"must have a test or val folder beside {train.name}",
             where=str(root),
-            remedy=f"Add one, or give {train} as the root; a fifth of each class then becomes the "
-            "test set",
+            remedy=f"Add one{or_split}",
         )
     classes = _check_classes(train, names)
-    if (others := _check_classes(test, _list_folders(test, skip_broken))) != classes:
-        lacking, extra = set(classes) - set(others), set(others) - set(classes)
-        found = [f"no {name}" for name in sorted(lacking)] + sorted(extra)
+    others = {path.name for path in _list_folders(test, skip_broken)}
+    if others != set(classes):
+        lacking = [f"no {name}" for name in classes if name not in others]
         raise InputError(
-            f"must have the same class folders as {train}", where=str(test), found=found
+            f"must have the same class folders as {train}",
+            where=str(test),
+            found=lacking + sorted(others - set(classes)),
+            remedy=f"Add or rename folders{or_split}",
         )
     return TreeLayout(train=train, test=test, classes=classes)
 

@@ -87,8 +87,19 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
         find_layout(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / 'test'} must have the same class folders as {tmp_path / 'train'}, "
-        "got ['no cat', 'cats']"
+        f"got ['no cat', 'cats']. Add or rename folders, or give {tmp_path / 'train'} as the root; "
+        "a fifth of each class then becomes the test set"
     )
+
+
+def test_test_images_without_classes_can_be_left_out(tmp_path: Path) -> None:
+    write_tree(tmp_path / "train", per_class=2)
+    write_picture(tmp_path / "test" / "0.png")
+    with pytest.raises(
+        InputError, match=r"test must have the same class folders as .*train as the"
+    ):
+        find_layout(tmp_path)
+    assert find_layout(tmp_path / "train").classes == ("ant", "bee", "cat")
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
