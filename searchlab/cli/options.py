@@ -27,7 +27,6 @@ __all__ = [
 
 class _GroupSettings(TypedDict):
     no_args_is_help: bool
-    add_completion: bool
     rich_markup_mode: None
     pretty_exceptions_enable: bool
     context_settings: dict[str, Any]
@@ -35,7 +34,6 @@ class _GroupSettings(TypedDict):
 
 COMMAND_GROUP: _GroupSettings = {
     "no_args_is_help": True,
-    "add_completion": True,
     # Rich would double the time of --help and rewrap the examples.
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,

@@ -151,7 +151,8 @@ def add_command(
         """Stands in the group's help; the command with its flags takes over once it is used."""
 
         def make_context(self, *arguments: Any, **settings: Any) -> Any:
-            app = typer.Typer(**COMMAND_GROUP)
+            # Completion is installed by an option of searchlab, not of each command.
+            app = typer.Typer(**COMMAND_GROUP, add_completion=False)
             with_flags = _with_flags(function, make_flags())
             app.command(function.__name__, cls=_SectionedCommand, epilog=epilog)(with_flags)
             return typer.main.get_command(app).make_context(*arguments, **settings)

@@ -124,3 +124,9 @@ def test_the_shell_completes_commands(shell: str) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert "resume" in done.stdout
     assert "leaderboard" not in done.stdout
+
+
+def test_only_the_command_line_itself_offers_to_install_completion() -> None:
+    assert "--install-completion" in run_searchlab("--help").out
+    for path in COMMANDS:
+        assert "-completion" not in run_searchlab(*path, "--help").out, path
