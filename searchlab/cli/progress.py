@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Group
@@ -117,7 +118,7 @@ class LiveProgress(StudyCallback):
     def close(self, snapshot: ProgressSnapshot) -> None:
         """Leave the last panel on the screen."""
         self._phase = ""
-        self.advance(snapshot)
+        self.advance(replace(snapshot, running=()))
         self.stop()
 
     def stop(self) -> None:
@@ -212,7 +213,8 @@ def _title(snapshot: ProgressSnapshot, times: str) -> Text:
     title = plain_text(snapshot.study, "bold", overflow="ellipsis", no_wrap=True)
     title.append(times, "not bold")
     if snapshot.stopping:
-        title.append("  stopping: waiting for running trials", "not bold yellow")
+        state = "stopping: waiting for running trials" if snapshot.running else "stopped"
+        title.append(f"  {state}", "not bold yellow")
     return title
 
 

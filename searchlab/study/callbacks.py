@@ -89,9 +89,10 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressSnapshot:
-    """Where a study stands. ``remaining`` is None until two trials of a role have ended.
+    """Where a study stands.
 
-    Of a quick look the best are named, but not judged.
+    ``remaining`` is None until two trials of a role have ended, and once the study is stopping. Of
+    a quick look the best are named, but not judged.
     """
 
     study: str

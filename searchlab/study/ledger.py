@@ -314,5 +314,5 @@ def _describe_start(start: Sequence[PlannedTrial]) -> str:
     points = "a reference point" if len(start) == 1 else f"{len(start)} reference points"
     return (
         f"the search starts from {points} ({families}): the study's training values and the "
-        "family's defaults. search.start=random draws at once"
+        "family's defaults. search.start=random draws from the start instead"
     )

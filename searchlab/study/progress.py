@@ -97,6 +97,7 @@ class StudyProgress:
         counts = {role: self.finished.counts(role, total=totals[role]) for role in ROLES}
         unended = {role: max(0, totals[role] - counts[role].ended) for role in ROLES}
         planned = [role for role in ROLES if totals[role]] or ROLES
+        forecast = self.forecaster.forecast
         return ProgressSnapshot(
             study=self.spec.name,
             metric=self.spec.primary.metric,
@@ -106,7 +107,7 @@ class StudyProgress:
             best_search=self.finished.best("search"),
             best_baseline=self.finished.best("baseline"),
             elapsed_seconds=time.monotonic() - self._started_at,
-            remaining=self.forecaster.forecast(self.finished.recent, unended, running),
+            remaining=None if stopping else forecast(self.finished.recent, unended, running),
             stopping=stopping,
             is_quick_look=self._is_quick_look,
         )

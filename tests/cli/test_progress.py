@@ -100,7 +100,9 @@ def test_stopping_is_said_once() -> None:
     assert lines[-1].startswith("stopped: ")
 
 
-def _draw(snapshot: ProgressSnapshot, end: TrialEnd | None = None) -> list[str]:
+def _draw(
+    snapshot: ProgressSnapshot, end: TrialEnd | None = None, *, is_over: bool = False
+) -> list[str]:
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=24)  # no terminal: drawn once, at the end
     progress = LiveProgress(console)
@@ -108,7 +110,9 @@ def _draw(snapshot: ProgressSnapshot, end: TrialEnd | None = None) -> list[str]:
     if end is not None:
         progress.end_trial(end, snapshot)
     progress.advance(snapshot)
-    progress.close(snapshot)
+    if is_over:
+        progress.close(snapshot)
+    progress.stop()
     return stream.getvalue().splitlines()
 
 
@@ -122,6 +126,16 @@ def test_panel_is_small_and_within_80_columns() -> None:
     assert "and 35 more" in text
     assert "best 97.20 % (#9 cnn), 1.30 points better than baseline 95.90 % (#5 a2/DT)" in text
     assert "0:00 elapsed, about 0:41 left" in text
+
+
+def test_a_panel_says_that_the_study_is_stopping_and_at_the_end_that_it_has_stopped() -> None:
+    snapshot = replace(SNAPSHOT, stopping=True, remaining=None)
+    first = "\n".join(_draw(snapshot))
+    assert "elapsed  stopping: waiting for running trials" in first
+    assert "#13" in first
+    last = "\n".join(_draw(snapshot, is_over=True))
+    assert "elapsed  stopped" in last
+    assert "#13" not in last, "nothing runs any more"
 
 
 def test_panel_of_a_loss_calls_lower_better() -> None:

@@ -71,6 +71,16 @@ def test_a_trial_that_is_given_back_is_not_running() -> None:
     assert ledger.snapshot().running == ()
 
 
+def test_a_study_that_is_stopping_forecasts_nothing() -> None:
+    ledger = open_ledger(make_spec())
+    for _ in range(4):
+        config = ledger.ask()
+        assert config is not None
+        train(ledger, config)
+    assert ledger.snapshot().remaining is not None
+    assert ledger.snapshot(stopping=True).remaining is None
+
+
 @pytest.mark.parametrize(
     ("changes", "last"),
     [
