@@ -14,6 +14,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from searchlab.errors import InfrastructureError
+from searchlab.study.storage import opening
 from searchlab.study.storage.fencing import TakenOverError
 from searchlab.study.storage.opening import open_storage, sqlite_url
 from searchlab.study.storage.retrying_storage import RetryingStorage
@@ -73,13 +74,13 @@ def test_the_driver_that_took_a_study_last_alone_writes_it(database: Path, what:
     second.check_driven()
 
 
-def test_a_claim_that_falls_into_a_write_waits_for_it(database: Path) -> None:
+def test_a_claim_that_falls_into_a_write_waits_for_it(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, study = drive(database, "first")
     trial = first.create_new_trial(study)
+    monkeypatch.setattr(opening, "_BUSY_TIMEOUT_SECONDS", 0.01)
     other = open_storage(sqlite_url(database), driver="second", retry_seconds=0)
-    connection = other.database.engine.connect()
-    connection.exec_driver_sql("PRAGMA busy_timeout = 10")
-    connection.close()
     with (
         first.database.writing(),
         pytest.raises(InfrastructureError, match=r"was unreachable .* locked"),
