@@ -3,7 +3,7 @@
 ``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise, and
 ``evaluate:1`` is right after the first ensemble or correlation is recorded.
 SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Names joined by ``+`` are
-sent one after another.
+sent one after another. ``gcs_server`` kills Ray's control service instead, and says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import signal
 import sys
 from typing import Any
 
+import psutil
 from optuna.study import Study
 
 from searchlab.cli.main import main
@@ -21,6 +22,12 @@ from searchlab.study.trial_record import EVALUATIONS
 
 
 def _send(names: str) -> None:
+    if names == "gcs_server":
+        [service] = [child for child in psutil.Process().children() if child.name() == names]
+        service.kill()
+        sys.stderr.write(f"killed {names}\n")
+        sys.stderr.flush()
+        return
     for name in names.split("+"):
         number = signal.Signals[name]
         if number == signal.SIGINT:

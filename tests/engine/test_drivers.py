@@ -103,6 +103,25 @@ def test_several_workers_killed_and_resumed_lose_no_trial_and_count_none_twice(
     assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
 
 
+@pytest.mark.slow
+def test_a_driver_ends_soon_after_its_rays_control_service(folder: Path) -> None:
+    write_study(folder, training=ENDLESS, baselines={"architectures": []})
+    driver = _start(folder, "tune", "gcs_server", "report:3")
+    assert driver.stderr is not None
+    while "killed gcs_server" not in (line := driver.stderr.readline()):
+        assert line, "the driver ended before"
+    with driver:
+        try:
+            # By itself, Ray waits for a minute.
+            driver.communicate(timeout=40)
+        finally:
+            driver.kill()
+    assert driver.returncode == 1
+    [trial] = read_trials(_run_of(folder))
+    assert trial.state.name == "RUNNING"
+    assert len(trial.intermediate_values) >= 3
+
+
 def _assert_can_be_resumed(folder: Path, serial_run: RunFolder) -> None:
     """Resume a study that was stopped; ``serial_run`` has the same settings."""
     run = _run_of(folder)
