@@ -18,9 +18,12 @@ __all__ = ["DAMAGE", "naming", "opening_images"]
 
 DAMAGE = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError,
-    NotImplementedError, struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
-"""What PIL raises on damaged files; SyntaxError is PNG's own. Its own OSErrors have no number."""
+"""What PIL raises on damaged files; SyntaxError is PNG's own, RuntimeError AVIF's.
+
+Its own OSErrors have no number.
+"""
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ class Reason(Enum):
     FRAMES = ("image's further frames", "images' further frames")
     OTHER_FORMAT = ("image of a format that is not read", "images of formats that are not read")
     HIDDEN = ("hidden file or folder", "hidden files or folders")
-    NO_IMAGE = ("file that is no image", "files that are no images")
+    NO_IMAGE = ("file not recognised as an image", "files not recognised as images")
     SPECIAL = ("pipe, socket or device", "pipes, sockets or devices")
     NO_ACCESS = ("file or folder that cannot be read", "files or folders that cannot be read")
 
@@ -57,7 +57,7 @@ class UnreadFiles:
 
 
 def describe_unread(unread: Sequence[Unread]) -> str:
-    """Write ``8 images in subfolders of a class (cat/a/0.png), 1 file that is no image (b)``."""
+    """Write ``2 hidden files or folders (.a), 1 file not recognised as an image (b)``."""
     return ", ".join(
         f"{entry.count:,} {entry.reason.value[entry.count != 1]} ({escape_line(entry.example)})"
         for entry in unread

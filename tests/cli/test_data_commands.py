@@ -134,7 +134,7 @@ def test_cache_counts_and_names_what_it_does_not_read(tmp_path: Path) -> None:
             "reason": "image in a subfolder of a class", "count": 2,
             "example": "ant/session/0.png",
         },
-        {"reason": "file that is no image", "count": 1, "example": "notes.txt"},
+        {"reason": "file not recognised as an image", "count": 1, "example": "notes.txt"},
     ]  # fmt: skip
 
 

@@ -28,3 +28,9 @@ def write_split_tree(root: Path, *, test: str = "test", train: int = 4, held: in
     write_tree(root / "train", per_class=train)
     write_tree(root / test, per_class=held)
     return root
+
+
+def write_foreign_heif(path: Path) -> None:
+    """Write what begins as an AVIF but is coded otherwise, as many phones' HEIC files are."""
+    Image.new("RGB", (64, 64)).save(path, format="AVIF")
+    path.write_bytes(path.read_bytes().replace(b"av01", b"hvc1"))

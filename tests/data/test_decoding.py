@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import write_picture
+from picture_files import write_foreign_heif, write_picture
 from PIL import Image, ImageOps
 
 from searchlab.data import decoding
@@ -109,13 +109,14 @@ def write_narrow(path: Path) -> None:
             lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
             "of a format that is not read",
         ),
+        (write_foreign_heif, "Failed to decode image"),
         (write_cut, "truncated"),
         (write_narrow, "too narrow: 1000x1"),
         (lambda path: Image.new("F", (8, 8)).save(path, format="TIFF"), r"^has .* \(PIL's mode F"),
         (lambda path: Image.new("I", (8, 8)).save(path, format="TIFF"), r"^has .* \(PIL's mode I"),
         (lambda path: path.symlink_to("nowhere"), "No such file"),
     ],
-    ids=["empty", "html", "postscript", "cut", "narrow", "float", "whole", "dangling link"],
+    ids=["empty", "html", "postscript", "heif", "cut", "narrow", "float", "whole", "dangling link"],
 )
 def test_a_broken_file_says_why(write: object, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "image.png"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from picture_files import write_picture, write_split_tree, write_tree
+from picture_files import write_foreign_heif, write_picture, write_split_tree, write_tree
 from PIL import Image
 
 from searchlab.data.image_tree import ImageTree, scan_tree
@@ -80,6 +80,11 @@ def write_other_formats(root: Path) -> None:
     (root / "bee" / "drawing.svg").write_text("<svg/>")
 
 
+def write_foreign_images(root: Path) -> None:
+    write_foreign_heif(root / "ant" / "phone.HEIC")
+    write_foreign_heif(root / "bee" / "phone")
+
+
 def write_pipe(root: Path) -> None:
     os.mkfifo(root / "ant" / "pipe.png")
 
@@ -114,19 +119,24 @@ def write_damaged_header(root: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "expected"),
     [
-        (write_archive, "1 file that is no image (ant/more.zip)"),
-        (write_text_like_an_image, "2 files that are no images (ant/paper)"),
-        (write_damaged_header, "2 files that are no images (ant/half)"),
-        (write_table, "1 file that is no image (labels.csv)"),
+        (write_archive, "1 file not recognised as an image (ant/more.zip)"),
+        (write_text_like_an_image, "2 files not recognised as images (ant/paper)"),
+        (write_damaged_header, "2 files not recognised as images (ant/half)"),
+        (write_table, "1 file not recognised as an image (labels.csv)"),
         (write_loose_image, "1 image outside the class folders (loose.png)"),
         (write_hidden, "2 hidden files or folders (.mine)"),
         (write_other_formats, "3 images of formats that are not read (ant/phone.HEIC)"),
+        (
+            write_foreign_images,
+            "1 image of a format that is not read (ant/phone.HEIC), "
+            "1 file not recognised as an image (bee/phone)",
+        ),
         (write_pipe, "1 pipe, socket or device (ant/pipe.png)"),
         (write_socket, "1 pipe, socket or device (ant/socket)"),
         (
             write_subfolders,
             "2 images in subfolders of a class (ant/new/0.png), "
-            "1 file that is no image (ant/new/notes.txt)",
+            "1 file not recognised as an image (ant/new/notes.txt)",
         ),
     ],
 )
