@@ -80,7 +80,7 @@ def delete_study(run: RunFolder) -> None:
 
 
 FAULTS: dict[Fault, str] = {
-    delete_database: "study.db, which records the study, was deleted or moved away",
+    delete_database: r"study\.db(-wal)?, which records the study, was deleted or moved away",
     replace_database: "study.db, which records the study, was replaced by another file",
     delete_study: "the study tiny was deleted in its storage",
     delete_folder: "was deleted|is gone",
@@ -135,7 +135,7 @@ def test_a_storage_that_ends_in_mid_epoch_is_seen_before_the_epoch_ends(
         return step(trial)
 
     monkeypatch.setattr(TrialRun, "step", step_long)
-    with pytest.raises(InfrastructureError, match=r"the run folder .* was deleted, moved"):
+    with pytest.raises(InfrastructureError, match=r"(the run folder|study\.db).* was deleted"):
         run_study(tmp_path, "serial", **SMALL)
     assert seen == [True]
     assert not run.path.exists(), "the folder is not made again"

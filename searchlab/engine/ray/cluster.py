@@ -17,7 +17,7 @@ from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.access_token import guarded_by_token
 from searchlab.engine.ray.local_ray import find_checkout, start_ray
 from searchlab.engine.ray.node_facts import ClusterFacts, read_cluster
-from searchlab.engine.ray.ray_internals import hidden_command_line
+from searchlab.engine.ray.ray_internals import hidden_command_line, job_without_driver_paths
 from searchlab.engine.ray.secrecy import hidden_secrets
 from searchlab.engine.ray.session_folder import private_folder
 from searchlab.errors import InputError
@@ -107,7 +107,12 @@ def _join(address: str, where: str) -> None:
         _dial(address, where)
     _ping(address, where)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            job_config=job_without_driver_paths(find_checkout()),
+        )
     # RuntimeError: the cluster has another version of Ray or Python.
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise _unreachable(where, str(error)) from error

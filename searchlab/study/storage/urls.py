@@ -36,7 +36,7 @@ _DIALECT = re.compile(
 )
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[\w.~%-]*)(?::\d*)?"
 _PLACE = re.compile(rf"{_HOST}(?:,{_HOST})*(?:/[^:@?#\s]*)?")
-_ODD_USER = re.compile(r"[:/?#\s]")
+_ODD_USER = re.compile(r"[:;=&/?#\s]")
 # A URL in a sentence: up to a blank, or with blanks if these are in a password.
 _IN_TEXT = re.compile(
     rf"(?i)(?:\b[a-z][\w+.-]*://|\b{_DIALECT.pattern}(?=\S))"
@@ -155,7 +155,7 @@ def _is_secret(key: str, value: str) -> bool:
     name, content = _decode(key).lower(), _decode(value)
     if not name or (_SECRET_KEY.search(name) and name not in _HARMLESS_KEYS):
         return True
-    return "@" in content or _PAIR_SECRET.search(content) is not None
+    return re.search("[@#]", content) is not None or _PAIR_SECRET.search(content) is not None
 
 
 def _decode(text: str) -> str:
