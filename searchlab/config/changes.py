@@ -1,4 +1,4 @@
-"""What a preset or ``--set`` changed of how a study trains and measures its models.
+"""What a preset or ``--set`` changed in how a study trains and measures its models.
 
 A run records the study file's own values beside its own (``StudySpec.changed``), so that its
 figures are not taken for those of the study itself.

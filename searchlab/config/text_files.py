@@ -23,10 +23,10 @@ _MANY_FILES = 1000
 
 
 def near_paths(path: Path, *, folders: bool = False) -> str | None:
-    """Return a remedy for a path that does not exist: what lies beside it under a like name.
+    """Return a remedy for a path that does not exist: paths beside it with similar names.
 
-    Only files of the same kind count, or YAML files if the path has no ending; with ``folders``,
-    folders do. Endings make no name like another.
+    Only files with the same ending count, or YAML files if the path has none; with ``folders``,
+    only folders. Names are compared without their endings.
     """
     yaml = (".yaml", ".yml")
     endings = yaml if path.suffix in ("", *yaml) else (path.suffix,)
@@ -52,8 +52,8 @@ def read_text(path: Path, *, most_bytes: int, where: str, if_missing: str | None
     """Return a file's text, with ``\\n`` for each line break.
 
     Raises InputError, which begins with ``where``, if the file cannot be read, is longer than
-    ``most_bytes``, or is no text. ``if_missing`` is the remedy if no file has a like name. A device
-    or a pipe is read no further than that either.
+    ``most_bytes``, or is not text. ``if_missing`` is the remedy if no file has a similar name. A
+    device or a pipe is read no further than that either.
     """
     try:
         with path.open("rb") as file:

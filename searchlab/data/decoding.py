@@ -137,7 +137,7 @@ def _decode(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileNote:
-    """What is to be said of a file: the rule that it breaks, or else its depth, and its frames."""
+    """What there is to say about a file: the rule that it breaks, or its depth and its frames."""
 
     index: int
     fault: str | None = None
