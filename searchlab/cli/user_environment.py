@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["name_the_nameless"]
@@ -37,7 +38,9 @@ def _is_usable(home: str | None) -> bool:
 
 def _make_home(name: str) -> Path:
     home = Path(tempfile.gettempdir()) / f"searchlab-{name}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    if home.is_symlink() or home.stat().st_uid != os.getuid():  # somebody else was there first
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+    is_ours = home.is_dir() and not home.is_symlink() and home.stat().st_uid == os.getuid()
+    if not is_ours:  # somebody else was there first
         return Path(tempfile.mkdtemp(prefix=f"searchlab-{name}-"))
     return home

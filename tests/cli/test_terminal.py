@@ -24,7 +24,7 @@ from searchlab import data
 from searchlab.cli.progress import LiveProgress
 from searchlab.cli.terminal import EscapingStream, escaped_output, make_console
 from searchlab.errors import InputError, InterruptedStudyError, SearchlabError
-from searchlab.report.layout import plain_text, say
+from searchlab.report.layout import plain_text
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jcnn\r\x9b31m\u202e"
@@ -200,18 +200,6 @@ def test_an_escaping_stream_is_otherwise_the_stream_behind_it(tmp_path: Path) ->
         stream.close()
         file.write("b")
     assert (tmp_path / "out").read_text() == "a\\x1bb"
-
-
-def test_an_output_that_can_only_say_ascii_gets_the_rest_escaped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    content = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(content, encoding="ascii"))
-    with escaped_output():
-        sys.stdout.write("é\n")
-        say(make_console(), "ü")
-        sys.stdout.flush()
-    assert content.getvalue() == b"\\xe9\n\\xfc\n"
 
 
 def test_what_is_written_above_the_panel_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:

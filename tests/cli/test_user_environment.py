@@ -46,6 +46,20 @@ def test_a_home_that_cannot_be_used_is_replaced(home: str, monkeypatch: pytest.M
     assert Path(os.environ["HOME"]).is_dir()
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_home_that_somebody_else_has_put_there_is_not_used(kind: str, tmp_path: Path) -> None:
+    taken = tmp_path / f"searchlab-user-{os.getuid()}"
+    (tmp_path / "trap").mkdir()
+    if kind == "file":
+        taken.touch()
+    else:
+        taken.symlink_to(tmp_path / "trap")
+    name_the_nameless()
+    home = Path(os.environ["HOME"])
+    assert home.resolve() not in (taken, tmp_path / "trap")
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_is_given_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USER", "ann")
