@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from typer.testing import CliRunner, Result
 from searchlab.cli import storage, study_move, study_read
 from searchlab.errors import SearchlabError
 from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 STUDY: dict[str, Any] = {
     "name": "toy",
@@ -31,7 +33,25 @@ def make_toy(runs_dir: Path, storage_url: str | None = None) -> RunFolder:
     run.write(STUDY, storage_url)
     run.models.mkdir(parents=True)
     (run.models / "trial-00001.safetensors").write_bytes(b"weights")
-    backend = open_storage(run.storage_url(storage_url))
+    if storage_url is None:
+        run.database.write_bytes(_read_recorded())
+    else:
+        _record(storage_url)
+    return run
+
+
+@functools.cache
+def _read_recorded() -> bytes:
+    """Return a database with the study: making one takes longer than most commands."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "study.db"
+        _record(sqlite_url(file))
+        assert [path.name for path in Path(folder).iterdir()] == ["study.db"], "it is all there"
+        return file.read_bytes()
+
+
+def _record(url: str) -> None:
+    backend = open_storage(url)
     study = optuna.create_study(study_name="toy", storage=backend, direction="maximize")
     for value in (0.5, 0.75):
         study.add_trial(
@@ -45,7 +65,6 @@ def make_toy(runs_dir: Path, storage_url: str | None = None) -> RunFolder:
         )
     study.ask()
     backend.close()
-    return run
 
 
 def make_app() -> typer.Typer:
