@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,32 +120,32 @@ def test_digits_are_split_the_same_each_time(tmp_path: Path) -> None:
     assert first.fingerprint() == second.fingerprint()
 
 
-def test_real_fashion_mnist_has_balanced_classes_and_the_known_mean(real_root: Path) -> None:
+def check_against(data: ImageData, reference: Any) -> None:
+    """Compare some images with those that torchvision gives one by one."""
+    for index in (0, 7, len(reference) - 1):
+        image, label = reference[index]
+        assert np.array_equal(data.test_images[index, 0], np.asarray(image))
+        assert data.test_labels[index] == label
+
+
+def test_real_fashion_mnist_is_balanced_and_has_the_known_mean_and_images(real_root: Path) -> None:
+    from torchvision.datasets import FashionMNIST
+
     data = load_dataset("fashion_mnist", real_root)
     assert np.bincount(data.train_labels).tolist() == [6_000] * 10
     assert np.bincount(data.test_labels).tolist() == [1_000] * 10
     assert data.train_images.mean() / 255 == pytest.approx(0.2860, abs=1e-4)
     assert data.train_images.std() / 255 == pytest.approx(0.3530, abs=1e-4)
+    check_against(data, FashionMNIST(real_root, train=False))
 
 
-def test_real_usps_has_its_known_class_counts_and_full_range(real_root: Path) -> None:
+def test_real_usps_has_its_known_class_counts_full_range_and_images(real_root: Path) -> None:
+    from torchvision.datasets import USPS
+
     data = load_dataset("usps", real_root)
     known_train = [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]
     known_test = [359, 264, 198, 166, 200, 160, 170, 147, 166, 177]
     assert np.bincount(data.train_labels).tolist() == known_train
     assert np.bincount(data.test_labels).tolist() == known_test
     assert (data.train_images.min(), data.train_images.max()) == (0, 255)
-
-
-def test_real_images_are_those_that_torchvision_gives_one_by_one(real_root: Path) -> None:
-    from torchvision.datasets import USPS, FashionMNIST
-
-    for name, reference in (
-        ("fashion_mnist", FashionMNIST(real_root, train=False)),
-        ("usps", USPS(real_root, train=False)),
-    ):
-        data = load_dataset(name, real_root)
-        for index in (0, 7, len(reference) - 1):
-            image, label = reference[index]
-            assert np.array_equal(data.test_images[index, 0], np.asarray(image))
-            assert data.test_labels[index] == label
+    check_against(data, USPS(real_root, train=False))
