@@ -40,7 +40,7 @@ def check_recorded(run: RunFolder, option: str | None) -> None:
             f"{what}: it holds no study", where=str(path), remedy="Name the study's own storage"
         )
     raise InfrastructureError(
-        f"{path}, which recorded the study of {run.path}, {what}. Nothing was begun anew: restore "
+        f"{path}, which recorded the study of {run.path}, {what}. No new study was begun: restore "
         f"it from a backup, or delete the folder and run the study again"
     )
 
@@ -81,7 +81,7 @@ def check_named(run: RunFolder, name: str, storage: RetryingStorage, option: str
         raise named_otherwise(run, name)
     raise InfrastructureError(
         f"the study {name} is no longer in {where}, which {holds}: it was deleted there, or "
-        "another database took its place. Nothing was begun anew: restore the storage, or delete "
+        "another database took its place. No new study was begun: restore the storage, or delete "
         f"the folder {run.path} and run the study again"
     )
 
@@ -96,7 +96,7 @@ def named_otherwise(run: RunFolder, name: str) -> InputError:
 
 
 def restore_study_file(run: RunFolder, option: str | None) -> None:
-    """Write a run's lost study.yaml anew from the study's record."""
+    """Write a run's lost study.yaml again from the study's record."""
     url = run.storage_url(option)
     with closing(open_run_storage(run, url, is_named=option is not None)) as storage:
         names = optuna.get_all_study_names(storage)

@@ -109,7 +109,7 @@ def test_a_record_that_vanishes_stops_the_study_and_a_resume_makes_no_other(
     if fault is delete_folder:
         assert not run.path.exists()
         return
-    with pytest.raises(InfrastructureError, match="Nothing was begun anew"):
+    with pytest.raises(InfrastructureError, match="No new study was begun"):
         resume(run)
     if run.database.exists():
         others = ["other"] if fault is replace_database else []

@@ -84,10 +84,15 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/tiny/file")
 FORBIDDEN = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/tiny/file")
 
 
-@pytest.mark.parametrize("error", [FULL, FORBIDDEN, OSError("no number and no name")])
 @pytest.mark.parametrize(
-    "place",
-    ["RunFolder.load", "RunFolder.write", "Ledger._delete_checkpoint", "launch.evaluate_finished"],
+    ("place", "error"),
+    [
+        ("RunFolder.load", FORBIDDEN),
+        ("RunFolder.write", FULL),
+        ("Ledger._delete_checkpoint", FORBIDDEN),
+        ("Ledger._delete_checkpoint", OSError("no number and no name")),
+        ("launch.evaluate_finished", FULL),
+    ],
 )
 def test_an_error_of_the_file_system_is_one_message_wherever_it_strikes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, error: OSError
