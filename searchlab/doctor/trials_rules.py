@@ -82,8 +82,9 @@ def _find_faults(spec: StudySpec, record: TrialRecord, trial: FrozenTrial) -> It
     if record.role != "search" and spec.primary.metric not in record.test_figures:
         yield f"without a test {spec.primary.entry.label}"
     # Optuna keeps no intermediate values for several objectives.
-    known = set(trial.intermediate_values)
-    if len(spec.objective) == 1 and known != set(range(1, record.epochs + 1)):
+    known, epochs = trial.intermediate_values, range(1, record.epochs + 1)
+    has_all = len(known) == record.epochs and all(epoch in epochs for epoch in known)
+    if len(spec.objective) == 1 and not has_all:
         yield "without a value for every epoch"
 
 

@@ -282,6 +282,10 @@ def _lose_an_epoch(trial: FrozenTrial) -> None:
     del trial.intermediate_values[2]
 
 
+def _claim_epochs(trial: FrozenTrial) -> None:
+    trial.user_attrs["epochs"] = 10**15  # an import may: no memory holds a list of as many
+
+
 @pytest.mark.parametrize(
     ("role", "fault", "said"),
     [
@@ -289,6 +293,7 @@ def _lose_an_epoch(trial: FrozenTrial) -> None:
         ("baseline", _lose_a_fold, "without values for all folds (2)"),
         ("finalist", _lose_the_test, "without a test accuracy"),
         ("search", _lose_an_epoch, "without a value for every epoch"),
+        ("search", _claim_epochs, "without a value for every epoch"),
     ],
 )
 def test_a_complete_trial_that_was_cut_short_is_found(
