@@ -121,12 +121,20 @@ class _Scan:
         self._unread = UnreadFiles(self._root)  # of this class alone
         for entry in entries:
             self._is_aside(entry, within=Reason.SUBFOLDER)
-        held = describe_unread(self._unread.listing())
+        unread = self._unread.listing()
+        remedy = "Add some, or remove the folder"
+        if self._layout.test is None and self._holds_folders_only():  # training_set/CLASS/*
+            remedy += f". If the folders in {self._root} are a split, call them train and test"
         return InputError(
             "must contain images",
             where=f"class folder {folder}",
-            remedy=(f"It holds {held}. " if held else "") + "Add some, or remove the folder",
+            remedy=f"It holds {describe_unread(unread)}. {remedy}" if unread else remedy,
         )
+
+    def _holds_folders_only(self) -> bool:
+        """Return whether every class folder holds folders, and nothing else."""
+        held = [list_folder(self._layout.train / name) for name in self._layout.classes]
+        return all(held) and all(entry.kind == "folder" for entries in held for entry in entries)
 
     def _is_aside(self, entry: FolderEntry, *, within: Reason, here: Reason | None = None) -> bool:
         """Count an entry that is not read, and return whether it is one.

@@ -153,6 +153,16 @@ def test_a_split_without_class_folders_is_no_pair_of_classes(
         find_layout(tmp_path)
 
 
+@pytest.mark.parametrize("parts", [("training_set", "test_set"), ("test", "validation")])
+def test_a_split_by_unknown_names_is_told_from_classes(
+    parts: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in parts:
+        write_tree(tmp_path / name, per_class=2)
+    with pytest.raises(InputError, match=rf"folders in {tmp_path} are a split, call them train"):
+        scan_tree(tmp_path)
+
+
 def test_two_training_folders_are_one_too_many(tmp_path: Path) -> None:
     for name in ("train", "training", "test"):
         write_tree(tmp_path / name, per_class=1)
