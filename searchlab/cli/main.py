@@ -49,7 +49,11 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, *arguments: Any) -> Any:
         with _hidden_passwords():
-            return super().invoke(*arguments)
+            try:
+                return super().invoke(*arguments)
+            except BrokenPipeError as error:
+                # Not one of our streams, which are guarded. Typer would end without a word.
+                raise ConnectionError(f"a connection was lost: {error}") from error
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from searchlab import data
+from searchlab.cli.main import main
 from searchlab.cli.standard_streams import BROKEN_PIPE_EXIT, GuardedStream
 
 LIST = f"{sys.executable} -m searchlab space families"
@@ -115,3 +117,14 @@ def test_after_a_failure_nothing_is_written_and_the_reason_is_kept() -> None:
         assert stream.write("progress") == 8
     stream.flush()
     assert isinstance(stream.failure, BrokenPipeError)
+
+
+def test_a_connection_that_breaks_does_not_end_a_command_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(_: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(data, "resolve_data_dir", fail)
+    with pytest.raises(ConnectionError, match="a connection was lost"):
+        main(["data", "list"])
