@@ -487,6 +487,7 @@ def test_code_that_only_the_record_names_does_not_come_in(
     ("changes", "code"),
     [
         ({"plugins": ["/tmp/evil.py"]}, "/tmp/evil.py"),
+        ({"plugins": ["evil.py"]}, "evil.py"),
         ({"plugins": ["antigravity", "/tmp/b.py"]}, "antigravity, /tmp/b.py"),
         ({"space": "antigravity:geohash"}, "antigravity:geohash"),
     ],
@@ -496,7 +497,11 @@ def test_study_that_names_code_is_asked_about(
 ) -> None:
     study = yaml.safe_dump({**STUDY, **changes}).encode()
     rewrite(archive, lambda files: files.update({"study.yaml": study}))
-    refuse(archive, tmp_path / "new", f"names Python code.*: {code}. Look at that .* --allow-code")
+    refuse(
+        archive,
+        tmp_path / "new",
+        f"names Python code.* goes on: {code}. Look at that .* --allow-code",
+    )
 
 
 def test_study_that_names_code_is_taken_over_if_that_is_allowed(

@@ -119,7 +119,7 @@ def import_study(
                 _extract(archive, inside)
                 spec = _read_study(inside, name)
                 if not allow_code:
-                    _refuse_code(spec, path)
+                    _refuse_code(spec, inside)
                 copied = _fill(inside, spec, storage_url, on_progress)
                 run.check_new(_REMEDY)
                 inside.run.path.replace(run.path)
@@ -273,13 +273,16 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
         raise InputError(f"cannot be used: {error}", where=str(inside.archive)) from None
 
 
-def _refuse_code(spec: StudySpec, path: Path) -> None:
+def _refuse_code(spec: StudySpec, inside: _Unpacked) -> None:
     """Ask before a study is taken over that would run somebody's choice of code here."""
     space = (spec.space.root,) if isinstance(spec.space, CallableRef) else ()
     if code := (*spec.plugins, *space):
+        # A relative path was taken for one in the folder that is gone by then.
+        folder = f"{inside.run.path.absolute()}/"
+        named = ", ".join(name.removeprefix(folder) for name in code)
         raise InputError(
-            f"names Python code, which runs when the study goes on: {', '.join(code)}",
-            where=str(path),
+            f"names Python code, which runs when the study goes on: {named}",
+            where=str(inside.archive),
             remedy="Look at that code first; then import the study with --allow-code",
         )
 
