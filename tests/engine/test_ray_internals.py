@@ -12,6 +12,7 @@ import pytest
 import ray
 import ray.air.execution._internal.actor_manager
 import ray.tune.execution.tune_controller
+from ray._private.node import Node
 
 from searchlab.engine.ray import ray_internals
 
@@ -64,6 +65,12 @@ def test_a_private_function_is_there_and_takes_what_it_is_given(
     [
         (ray.init, "ray._private.utils.get_entrypoint_name()", ray_internals.hidden_command_line),
         (ray.init, 'kwargs.pop("_node_ip_address"', ray_internals.init_on_loopback),
+        (Node.start_head_processes, "self.start_monitor()",
+         ray_internals.unused_processes_left_out),
+        (Node.start_head_processes, "self.start_api_server(",
+         ray_internals.unused_processes_left_out),
+        (Node.start_ray_processes, "self.start_log_monitor()",
+         ray_internals.unused_processes_left_out),
         (find(f"{MANAGER}:RayActorManager"), "self._actor_task_failed(",
          ray_internals.task_errors_translated),
         (ray.tune.execution.tune_controller, "RayActorManager(",
@@ -102,6 +109,13 @@ def test_ray_listens_on_loopback_if_the_switch_is_off(monkeypatch: pytest.Monkey
         "_node_ip_address": "127.0.0.1", "num_cpus": 2, "variable": "0", "resolved": "127.0.0.1",
     }, changed(function, "a loopback address is replaced all the same")  # fmt: skip
     assert (ray_constants.ENABLE_RAY_CLUSTER, dict(os.environ)) == before
+
+
+def test_our_own_ray_has_only_the_processes_that_it_needs(local_ray: None) -> None:
+    started = set(ray._private.worker._global_node.all_processes) - {"reaper"}
+    assert started == {"gcs_server", "raylet"}, changed(
+        ray_internals.unused_processes_left_out, "it starts other processes"
+    )
 
 
 def test_a_token_that_is_set_after_ray_was_imported_is_found(

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING
 import searchlab
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.death_causes import read_cause
-from searchlab.engine.ray.ray_internals import init_on_loopback, job_without_driver_paths
+from searchlab.engine.ray.ray_internals import (
+    init_on_loopback,
+    job_without_driver_paths,
+    unused_processes_left_out,
+)
 from searchlab.errors import InfrastructureError, first_line
 
 if TYPE_CHECKING:
@@ -76,18 +80,19 @@ def find_checkout() -> Path | None:
 
 def _init(resources: ResourceSpec, folder: Path | None) -> None:
     workers = 1 if resources.workers == "auto" else int(resources.workers)
-    init_on_loopback(
-        address="local",  # not a Ray that somebody else started on this machine
-        # More workers than cores is the user's choice; Ray would otherwise never start them.
-        num_cpus=max(_count_cpus(), math.ceil(workers * resources.cpus)),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-        # Workers import what is installed, not what lies in the current folder.
-        job_config=job_without_driver_paths(find_checkout()),
-        # One level down, because Ray opens the folder that it gets to everybody.
-        _temp_dir=None if folder is None else str(folder / "r"),
-    )
+    with unused_processes_left_out():
+        init_on_loopback(
+            address="local",  # not a Ray that somebody else started on this machine
+            # More workers than cores is the user's choice; Ray would otherwise never start them.
+            num_cpus=max(_count_cpus(), math.ceil(workers * resources.cpus)),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            # Workers import what is installed, not what lies in the current folder.
+            job_config=job_without_driver_paths(find_checkout()),
+            # One level down, because Ray opens the folder that it gets to everybody.
+            _temp_dir=None if folder is None else str(folder / "r"),
+        )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ __all__ = [
     "job_without_driver_paths",
     "reread_token_settings",
     "task_errors_translated",
+    "unused_processes_left_out",
 ]
 
 _LOOPBACK = "127.0.0.1"
@@ -73,6 +74,27 @@ def init_on_loopback(**settings: Any) -> None:
             del os.environ[name]
         else:
             os.environ[name] = variable
+
+
+@contextmanager
+def unused_processes_left_out() -> Iterator[None]:
+    """Keep ``ray.init`` from starting the autoscaler, the log reader and the dashboard's server.
+
+    A Ray that no machine joins, whose logs nobody streams and that has no dashboard starts in two
+    thirds of the time without them, and takes 280 MB less. Private because Ray has no setting for
+    them.
+    """
+    from ray._private.node import Node
+
+    names = ("start_monitor", "start_log_monitor", "start_api_server")
+    originals = {name: getattr(Node, name) for name in names}
+    for name in names:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(Node, name, original)
 
 
 def job_without_driver_paths(checkout: Path | None) -> Any:
