@@ -238,7 +238,7 @@ def test_a_broken_image_is_named_and_can_be_skipped_and_is_counted(
 ) -> None:
     broken = tmp_path / "images" / "bee" / "3.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    refuse(tmp_path, f"error: {broken} is a broken image file", "dataset.skip_broken: true")
+    refuse(tmp_path, f"error: {broken} is a broken image", "dataset.skip_broken: true")
     with caplog.at_level(logging.WARNING):
         outcome = run(tmp_path, "--set", "dataset.skip_broken=true", "--quiet")
     assert outcome.code == 0, outcome.err

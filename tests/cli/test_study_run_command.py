@@ -410,5 +410,5 @@ def test_a_broken_image_is_skipped_by_what_the_command_has(tmp_path: Path) -> No
             (tmp_path / "photos" / name / f"{index}.png").write_text("no image")
     dataset = {"name": "folder", "root": str(tmp_path / "photos"), "size": 32}
     outcome = _run(_write(tmp_path, dataset=dataset))
-    assert_refused(outcome, "is a broken image file", "--set dataset.skip_broken=true")
+    assert_refused(outcome, "is a broken image", "--set dataset.skip_broken=true")
     assert "--skip-broken" not in outcome.err
