@@ -108,7 +108,7 @@ def test_an_addition_works_as_the_page_says(example: Example, tmp_path: Path) ->
             env=environment,
             text=True,
             capture_output=True,
-            timeout=240,
+            timeout=500,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         printed += done.stdout

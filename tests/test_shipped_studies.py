@@ -110,7 +110,7 @@ def test_a_published_row_stands_beside_the_trial_that_repeats_it(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("path", RUNNABLE, **by_name)
 def test_quick_preset_runs_and_prints_the_published_figures(
     path: Path, tmp_path: Path, real_root: Path

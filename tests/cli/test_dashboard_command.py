@@ -68,16 +68,16 @@ def test_it_serves_the_latest_run_to_its_own_pages_only_and_ends_by_ctrl_c(
     served: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = served
-    with urllib.request.urlopen(f"{url}api/studies", timeout=60) as response:
+    with urllib.request.urlopen(f"{url}api/studies", timeout=180) as response:
         studies = json.load(response)["study_summaries"]
     assert [study["study_name"] for study in studies] == ["newer"]
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
         foreign = urllib.request.Request(f"{url}api/studies", headers=headers)
         with pytest.raises(urllib.error.HTTPError) as error:
-            urllib.request.urlopen(foreign, timeout=60)
+            urllib.request.urlopen(foreign, timeout=180)
         assert error.value.code == 403
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 0
     assert "Traceback" not in err
 

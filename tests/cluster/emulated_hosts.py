@@ -23,7 +23,7 @@ __all__ = ["EmulatedHosts", "Host", "HostProcess", "why_not"]
 
 _NETWORK = "10.77.0"
 _TOOLS = ("ip", "mount", "nsenter", "setpriv", "unshare")
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 
 # Process 1 of a host: makes the host what it is, then only reaps orphans. The disk of this host
 # is mounted before the folder that holds everyone's is hidden.
@@ -155,7 +155,7 @@ class Host:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout: float = 120,
+        timeout: float = 300,
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on this host to its end. With ``check``, a failure is an AssertionError."""
@@ -173,7 +173,7 @@ class Host:
         )
         return done
 
-    def run_python(self, source: str, *arguments: object, timeout: float = 120) -> str:
+    def run_python(self, source: str, *arguments: object, timeout: float = 300) -> str:
         """Run Python source on this host; return what it printed."""
         return self.run([sys.executable, "-c", source, *arguments], timeout=timeout).stdout
 

@@ -15,7 +15,7 @@ from emulated_hosts import Host, HostProcess
 
 __all__ = ["PostgresHost"]
 
-_UP_SECONDS = 30.0
+_UP_SECONDS = 90.0
 _CONNECT = "import psycopg, sys; psycopg.connect(sys.argv[1], connect_timeout=2).close()"
 
 

@@ -90,7 +90,7 @@ class StudyDriver:
         with self._log.open("a") as out:
             return self.head.popen(command, env=self.environment | (env or {}), stdout=out)
 
-    def finish(self, process: HostProcess, *, seconds: float = 240.0) -> None:
+    def finish(self, process: HostProcess, *, seconds: float = 600.0) -> None:
         """Wait for a driver that must end well."""
         try:
             code = process.wait(seconds)
@@ -98,7 +98,7 @@ class StudyDriver:
             raise AssertionError(f"still running after {seconds} s\n{self.log}") from None
         assert code == 0, self.log
 
-    def await_ended(self, count: int, *, process: HostProcess, seconds: float = 120.0) -> None:
+    def await_ended(self, count: int, *, process: HostProcess, seconds: float = 400.0) -> None:
         """Return when that many trials have ended, with the driver still at work."""
         url = self.storage_url.replace("+psycopg", "")
         command = [sys.executable, "-c", _AWAIT_ENDED, url, count, seconds]

@@ -12,7 +12,7 @@ from emulated_hosts import EmulatedHosts
 from ray_hosts import RayHosts
 from study_driver import StudyDriver
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 _NUM_TRIALS = 16  # two baselines, twelve of the search, two finalists
 # Seconds each on a shared core, so that every worker host is at work whenever one is lost.

@@ -22,7 +22,7 @@ from searchlab.engine.ray.access_token import token_settings
 from searchlab.engine.ray.secrecy import hidden_secrets
 from searchlab.errors import InputError
 
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 300
 JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 SECRETS = {"SEARCHLAB_STORAGE": "postgresql://u:planted@h/d", "PGPASSWORD": "planted"}
 

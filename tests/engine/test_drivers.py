@@ -19,7 +19,7 @@ from searchlab.training.results import EpochResult
 DRIVER = Path(__file__).with_name("signalling_driver.py")
 # Were a stop ignored, a study of so many epochs would run into the timeouts below.
 ENDLESS = {"epochs": 100_000, "batch_size": 256}
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 # Two baselines of four epochs, then the third epoch of the first search trial.
 IN_MID_SEARCH = "report:11"
 
@@ -113,7 +113,7 @@ def test_a_driver_ends_soon_after_its_rays_control_service(folder: Path) -> None
     with driver:
         try:
             # By itself, Ray waits for a minute.
-            driver.communicate(timeout=40)
+            driver.communicate(timeout=50)
         finally:
             driver.kill()
     assert driver.returncode == 1

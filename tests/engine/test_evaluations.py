@@ -228,7 +228,7 @@ def test_a_driver_killed_between_two_evaluations_is_resumed(tmp_path: Path) -> N
     options = ["--runs-dir", tmp_path / "runs", "--engine", "serial", "--quiet"]
     driver = Path(__file__).with_name("signalling_driver.py")
     command = [sys.executable, driver, "SIGKILL", "evaluate:1", "study", "run", path, *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     run = RunFolder(tmp_path / "runs" / "tiny")
     assert set(recorded(run)) == {"both"}

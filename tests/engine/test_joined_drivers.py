@@ -17,9 +17,9 @@ from small_studies import search_command, write_study
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-SECONDS = 240
+SECONDS = 480
 BUDGET = {"baseline": 2, "search": 40, "finalist": 2}
 
 

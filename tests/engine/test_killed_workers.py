@@ -103,7 +103,7 @@ def run_starved(folder: Path) -> subprocess.CompletedProcess[str]:
         pytest.skip("cannot mount here")
     driver = [sys.executable, STARVED_DRIVER, folder, "study", "run", folder / "tiny.yaml"]
     command = [*namespace, *map(str, driver), "--runs-dir", str(folder / "runs")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def drive(folder: Path, command: str, moment: str = "ask:100000") -> int:
         [sys.executable, str(DRIVER), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
     )
     assert process.returncode in (0, -signal.SIGKILL), process.stderr
     return process.returncode
@@ -39,7 +39,7 @@ def finished(run: RunFolder) -> dict[int, FrozenTrial]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_four_kills_at_random_moments_lose_nothing_and_cost_a_checkpoint_interval_each(
     tmp_path: Path,
 ) -> None:

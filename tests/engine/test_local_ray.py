@@ -13,7 +13,7 @@ from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.local_ray import start_ray
 from searchlab.errors import InfrastructureError
 
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 300
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
 
-LIMIT_SECONDS = 200
+LIMIT_SECONDS = 400
 # The part of the server's password that stays as it is in a URL.
 PLANTED = "planted-Geheim"
 LOOPBACK = {"127.0.0.1", "::ffff:127.0.0.1", "::1"}

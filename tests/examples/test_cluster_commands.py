@@ -63,7 +63,7 @@ class Shell:
             text=True,
             stdout=subprocess.PIPE,
             check=True,
-            timeout=60,
+            timeout=180,
         )
         return done.stdout
 

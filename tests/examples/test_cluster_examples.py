@@ -241,7 +241,7 @@ class SlurmJob:
     def run(self, code: int, **settings: str) -> str:
         """Run it with a driver that ends with this code; return what was noted."""
         with self.start(code, **settings) as job:
-            _, errors = job.communicate(timeout=60)
+            _, errors = job.communicate(timeout=180)
         assert job.returncode == code, errors
         return self.notes.read_text()
 
@@ -305,7 +305,7 @@ def test_slurm_job_stops_its_driver_and_is_requeued_when_its_time_is_up(
             time.sleep(0.02)
         time.sleep(0.2)  # the script takes note of the driver's pid
         job.send_signal(number)
-        job.communicate(timeout=60)
+        job.communicate(timeout=180)
     assert job.returncode == 143
     assert ("scontrol requeue 71234" in slurm.notes.read_text()) == requeued
 
