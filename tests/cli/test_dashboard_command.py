@@ -64,7 +64,7 @@ def served(runs: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-def test_it_serves_the_latest_run_to_its_own_pages_only_and_ends_by_ctrl_c(
+def test_it_serves_the_latest_run_to_its_own_pages_only_read_only_until_ctrl_c(
     served: tuple[subprocess.Popen[str], str],
 ) -> None:
     process, url = served
@@ -76,6 +76,10 @@ def test_it_serves_the_latest_run_to_its_own_pages_only_and_ends_by_ctrl_c(
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(foreign, timeout=180)
         assert error.value.code == 403
+    delete = urllib.request.Request(f"{url}api/studies/1", method="DELETE")
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(delete, timeout=180)
+    assert error.value.code == 405
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 0

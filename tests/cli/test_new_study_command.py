@@ -69,6 +69,16 @@ def test_too_few_folds_for_a_verdict_are_named_at_once(
     assert ("2 folds are too few for a verdict" in caplog.text) == warns
 
 
+def test_trials_that_only_repeat_a_configuration_are_named_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    space = tmp_path / "one.yaml"
+    space.write_text("parameters: {lr: 0.01, family: {fcn: {depth: 1, width: 8}}}")
+    flags = ["--dataset", "digits", "--space", space, "--trials", 12, "--out", tmp_path / "x.yaml"]
+    assert run_searchlab("study", "new", "x", *flags).code == 0
+    assert "only 1 configuration: the other 11 or more trials repeat" in caplog.text
+
+
 def test_empty_baselines_are_none(tmp_path: Path) -> None:
     out = tmp_path / "x.yaml"
     assert run_searchlab("study", "new", "x", *GOOD, "--baselines", "", "--out", out).code == 0

@@ -282,7 +282,8 @@ def test_two_folds_are_said_to_be_too_few_beforehand_and_at_the_end(
 def test_an_existing_run_is_refused_and_points_to_resume(finished: Path) -> None:
     before = _everything(finished)
     outcome = _run(finished / "bad.yaml")
-    assert_refused(outcome, "runs/good", "already exists", "searchlab study resume", "--set name=")
+    assert_refused(outcome, "runs/good", "already exists", "searchlab study resume", "--set name=",
+                   "--replace")  # fmt: skip
     assert _everything(finished) == before
 
 

@@ -57,14 +57,15 @@ def test_a_disk_that_takes_no_checkpoint_ends_the_run_and_no_trial(
         (small_disk / "somebody-else").write_bytes(bytes(100_000))
     else:
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    stopped = run(tmp_path, engine, "run")
-    assert stopped.returncode == 3, stopped.stderr
-    assert "Traceback" not in stopped.stderr
     words = "No space left on device" if fault == "full" else "Read-only file system"
-    assert words in stopped.stderr
-    assert "searchlab study resume" in stopped.stderr
-    trials = read_trials(RunFolder(tmp_path / "runs" / "tiny"))
-    assert {trial.state.name for trial in trials} <= {"RUNNING"}, "no trial was spent"
+    for command in ("run", "resume") if engine == "serial" else ("run",):
+        stopped = run(tmp_path, engine, command)
+        assert stopped.returncode == 3, stopped.stderr
+        assert "Traceback" not in stopped.stderr
+        assert words in stopped.stderr
+        assert "searchlab study resume" in stopped.stderr
+        trials = read_trials(RunFolder(tmp_path / "runs" / "tiny"))
+        assert {trial.state.name for trial in trials} <= {"RUNNING"}, "no trial was spent"
 
     subprocess.run(["mount", "-o", "remount,rw,size=64m", str(small_disk)], check=True)
     resumed = run(tmp_path, engine, "resume")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
+from small_studies import ONE_TRIAL, search_command, write_study
 
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.local_ray import start_ray
@@ -89,3 +91,17 @@ def test_a_node_process_that_dies_at_its_start_is_started_again() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["42", "1"]
+
+
+@pytest.mark.slow
+def test_workers_import_no_module_of_the_current_folder(tmp_path: Path) -> None:
+    for name in ("random", "numpy", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('of the current folder')")
+    study = write_study(tmp_path, **ONE_TRIAL)
+    # -P, because Python itself would put the folder first for the driver.
+    [python, *command] = search_command("run", study, "--runs-dir", tmp_path / "runs")
+    done = subprocess.run(
+        [python, "-P", *command], cwd=tmp_path, capture_output=True, text=True,
+        timeout=LIMIT_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

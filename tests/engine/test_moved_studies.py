@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -49,8 +50,12 @@ def test_copied_study_goes_on_in_its_new_storage_alone(tmp_path: Path) -> None:
     before = describe_trials(run)
     url = sqlite_url(tmp_path / "shared.db")
     there = RunOptions(data_dir=NO_DATA, storage_url=url, engine="serial")
-    with pytest.raises(InputError, match="has no study named tiny"):
+    with pytest.raises(InputError, match=r"shared\.db does not exist: it holds no study"):
         resume_study(run, there)
+    other = sqlite_url(tmp_path / "other.db")
+    optuna.create_study(study_name="other", storage=open_storage(other))
+    with pytest.raises(InputError, match="has no study named tiny"):
+        resume_study(run, replace(there, storage_url=other))
     assert run.is_embedded()
     assert describe_trials(run) == before, "a resume that fails changes nothing"
     copy_study(open_storage(run.storage_url()), open_storage(url), "tiny")

@@ -46,6 +46,7 @@ class Watched:
     told: list[str] = field(default_factory=list)
     open_listeners: set[str] = field(default_factory=set)
     token_modes: set[int] = field(default_factory=set)
+    folder_modes: set[int] = field(default_factory=set)
     num_processes: int = 0
 
     def look(self, driver: psutil.Process) -> None:
@@ -69,6 +70,7 @@ class Watched:
             self.told.append(process.name())
         if token := environment.get("RAY_AUTH_TOKEN_PATH"):
             self.token_modes.add(stat.S_IMODE(Path(token).stat().st_mode))
+            self.folder_modes.add(stat.S_IMODE(Path(token).parent.stat().st_mode))
 
 
 @dataclass(kw_only=True)
@@ -161,6 +163,7 @@ def test_a_planted_password_stays_in_the_driver(
     assert watched.told == []
     assert watched.open_listeners == set()
     assert watched.token_modes == {0o600}
+    assert watched.folder_modes == {0o700}, "of the session"
 
     seen = {path: path.read_text() for path in tmp_path.glob("seen-*")}
     assert len(seen) >= 2, "the driver and a worker"

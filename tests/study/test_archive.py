@@ -295,6 +295,14 @@ def test_zip_bomb_is_refused_before_it_is_unpacked(archive: Path, tmp_path: Path
     refuse(archive, tmp_path / "new", "unpacks to an implausible size")
 
 
+def test_study_whose_aliases_explode_is_refused(archive: Path, tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
+    )
+    rewrite(archive, lambda files: files.update({"study.yaml": bomb.encode()}))
+    refuse(archive, tmp_path / "new", "aliases")
+
+
 def test_size_that_the_table_hides_is_refused(archive: Path, tmp_path: Path) -> None:
     rewrite(archive, lambda files: files.update({MODEL: bytes(2**20)}))
     rewrite_manifest(archive, lambda manifest: manifest["members"][MODEL].update(size=2))
