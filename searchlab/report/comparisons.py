@@ -64,6 +64,7 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
         for record in reading.records
         if record.role == "baseline" and record.state == "COMPLETE"
     }
+    is_judged = not describe_quick_look(reading.spec)
     compared: list[ComparedBaselines] = []
     for question, pairs in reading.spec.comparisons.items():
         results = [_compare(values.get(a), values.get(b), reading) for a, b in pairs]
@@ -80,7 +81,7 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
                 p_adjusted=p_adjusted,
                 metric=reading.spec.primary.metric,
                 sign=reading.spec.primary.sign,
-                is_judged=not describe_quick_look(reading.spec),
+                is_judged=is_judged,
             )
             for (first, second), result, p_adjusted in zip(pairs, results, adjusted, strict=True)
         )

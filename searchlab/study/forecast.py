@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from searchlab.config.baselines import BaselineRow
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, FoldPlan, Role
 from searchlab.study.callbacks import Forecast, RunningTrial
@@ -25,6 +24,14 @@ __all__ = ["Forecaster"]
 _MIN_ENDED = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Baseline:
+    """``work`` is its epochs times its models, each by its share of the training images."""
+
+    label: str
+    work: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Forecaster:
     """Counts what this driver's workers do, and forecasts by that and by the ended trials."""
@@ -34,6 +41,17 @@ class Forecaster:
     _num_ended: int = 0
     _asked: dict[int, float] = field(default_factory=dict)
     _overheads: list[float] = field(default_factory=list)
+    _baselines: dict[str, _Baseline] = field(init=False)  # by the key of its planned trial
+
+    def __post_init__(self) -> None:
+        self._baselines = {
+            baseline_key(row): _Baseline(
+                label=row.name,
+                work=self.spec.baseline_training(row).epochs
+                * _count_models(plan_folds(self.spec, "baseline", row)),
+            )
+            for row in self.spec.baseline_rows
+        }
 
     def count_begin(self, number: int) -> None:
         """Note that a trial was asked for; the first ones wait for their workers to start."""
@@ -102,17 +120,16 @@ class Forecaster:
         self, known: Sequence[TrialRecord], ended: Sequence[TrialRecord], running: set[str]
     ) -> list[float]:
         """Return what the baselines that have not begun take, each with its epochs and folds."""
-        work = {
-            baseline_key(row): self.spec.baseline_training(row).epochs
-            * _count_models(self._folds("baseline", row))
-            for row in self.spec.baseline_rows
-        }
-        rates = [record.seconds / work.get(record.plan or "", 1.0) for record in known]
+        planned = [self._baselines.get(record.plan or "") for record in known]
+        rate = fmean(
+            record.seconds / (1.0 if baseline is None else baseline.work)
+            for record, baseline in zip(known, planned, strict=True)
+        )
         begun = {record.plan for record in ended}
         return [
-            fmean(rates) * work[key]
-            for row in self.spec.baseline_rows
-            if (key := baseline_key(row)) not in begun and row.name not in running
+            rate * baseline.work
+            for key, baseline in self._baselines.items()
+            if key not in begun and baseline.label not in running
         ]
 
     def _cost_of_finalist(self, ended: Sequence[TrialRecord]) -> float | None:
@@ -121,12 +138,11 @@ class Forecaster:
         if len(search) < _MIN_ENDED:
             return None
         best = rank_candidates(self.spec, search)[: max(1, self.spec.confirm.top)] or search
-        models = [_count_models(self._folds(role)) for role in ("search", "finalist")]
+        search_models, all_models = (
+            _count_models(plan_folds(self.spec, role)) for role in ("search", "finalist")
+        )
         pace = fmean(record.seconds / record.epochs for record in best)
-        return pace / models[0] * models[1] * self.spec.training.epochs
-
-    def _folds(self, role: Role, row: BaselineRow | None = None) -> FoldPlan:
-        return plan_folds(self.spec, role, row)
+        return pace / search_models * all_models * self.spec.training.epochs
 
 
 def _mean_seconds(ended: Sequence[TrialRecord], running: Sequence[RunningTrial]) -> float:
