@@ -70,6 +70,7 @@ class _Scan:
         self._skip_broken = skip_broken
         self._unread = UnreadFiles(root)
         self._broken_links: list[str] = []
+        self._class_folders: set[tuple[int, int]] = set()  # identities
 
     def run(self) -> ImageTree:
         layout = self._layout
@@ -94,8 +95,14 @@ class _Scan:
 
     def _scan_part(self, part: Path) -> list[list[ImageFile]]:
         classes = set(self._layout.classes)
-        for entry in list_folder(part):
-            if not (entry.kind == "folder" and entry.name in classes):
+
+        def is_class(entry: FolderEntry) -> bool:
+            return entry.kind == "folder" and entry.name in classes
+
+        entries = list_folder(part)
+        self._class_folders |= {entry.identity for entry in entries if is_class(entry)}
+        for entry in entries:
+            if not is_class(entry):
                 self._is_aside(entry, within=Reason.UNUSED, here=Reason.OUTSIDE)
         return [
             self._scan_class(part / name, label) for label, name in enumerate(self._layout.classes)
@@ -156,7 +163,8 @@ class _Scan:
 
     def _count_within(self, folder: FolderEntry, reason: Reason) -> None:
         """Count all that a folder holds; nothing in it stops the scan, because it is not read."""
-        seen, waiting = {folder.identity}, [folder.path]
+        # A link may lead back, or to what is read.
+        seen, waiting = {folder.identity, *self._class_folders}, [folder.path]
         while waiting:
             place = waiting.pop()
             try:
@@ -167,7 +175,7 @@ class _Scan:
             deeper = []
             for entry in entries:
                 if entry.kind == "folder" and not entry.is_hidden:
-                    if entry.identity not in seen:  # a link may lead back
+                    if entry.identity not in seen:
                         seen.add(entry.identity)
                         deeper.append(entry.path)
                 else:

@@ -150,9 +150,9 @@ def test_what_is_not_read_is_counted(
     assert files_of(tree) == files_of(before)
 
 
-def test_links_that_lead_back_end(root: Path) -> None:
+def test_links_that_lead_back_end_and_count_no_image_that_is_read(root: Path) -> None:
     write_loop(root)
-    assert "images in subfolders of a class (ant/new/0.png)" in told(scan_tree(root))
+    assert told(scan_tree(root)) == "1 image in a subfolder of a class (ant/new/0.png)"
 
 
 def test_folders_beside_training_and_test_are_counted(tmp_path: Path) -> None:
