@@ -10,6 +10,7 @@ from pathlib import Path
 
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
+from searchlab.study.storage.database_file import identify
 from searchlab.study.storage.retrying_storage import RetryingStorage
 
 __all__ = ["watch_run"]
@@ -39,7 +40,7 @@ class _Watch:
         self._folder = folder
         self._storage = storage
         self._stop = stop
-        self._identity = _identify(folder)
+        self._identity = identify(folder)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="searchlab-watch", daemon=True)
 
@@ -60,7 +61,7 @@ class _Watch:
 
     def _look(self) -> None:
         try:
-            is_same = _identify(self._folder) == self._identity
+            is_same = identify(self._folder) == self._identity
         except FileNotFoundError:
             is_same = False
         except OSError as error:
@@ -73,8 +74,3 @@ class _Watch:
                 "ran: nothing more can be recorded. Put it back"
             )
         self._storage.check_driven()
-
-
-def _identify(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino

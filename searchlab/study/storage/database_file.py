@@ -14,7 +14,7 @@ from pathlib import Path
 
 from searchlab.errors import InfrastructureError
 
-__all__ = ["DatabaseFile"]
+__all__ = ["DatabaseFile", "identify"]
 
 
 class DatabaseFile:
@@ -22,7 +22,7 @@ class DatabaseFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identities = {path: _identify(path)}  # before SQLite, which makes a file that is gone
+        self._identities = {path: identify(path)}  # before SQLite, which makes a file that is gone
         # Open as long as the study is driven, because the last connection deletes the log.
         self._connection = sqlite3.connect(path, check_same_thread=False)
         try:
@@ -32,7 +32,7 @@ class DatabaseFile:
             self._mark, self._is_marked = 0, False
         log = path.with_name(f"{path.name}-wal")
         if log.exists():  # some file systems allow none
-            self._identities[log] = _identify(log)
+            self._identities[log] = identify(log)
 
     def _require_mark(self) -> int:
         """Return the database's mark; one that never had any gets one, which it keeps."""
@@ -56,7 +56,7 @@ class DatabaseFile:
         """Raise InfrastructureError if the file or its log is gone, or is another one."""
         for file, identity in self._identities.items():
             try:
-                found = _identify(file)
+                found = identify(file)
             except FileNotFoundError:
                 raise InfrastructureError(
                     f"{file}, which records the study, was deleted or moved away while it ran: "
@@ -91,6 +91,7 @@ def _replaced(file: Path) -> InfrastructureError:
     )
 
 
-def _identify(file: Path) -> tuple[int, int]:
-    status = file.stat()
+def identify(path: Path) -> tuple[int, int]:
+    """Return the place of a file or folder on its disk, which no other one has at the time."""
+    status = path.stat()
     return status.st_dev, status.st_ino
