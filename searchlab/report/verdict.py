@@ -81,7 +81,7 @@ def _state(
     if outcome == "worse":
         return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
     gain = board.sign * comparison.difference
-    direction = "better" if gain > 0 else "worse" if gain < 0 else "apart"
+    direction = _direct(gain)
     if outcome == "untested":
         return (
             f"{comparison.num_compared} folds are too few for a verdict on {finalist.title} and "
@@ -129,8 +129,13 @@ def _warn_of_selection(
     count = "one" if len(unseen) == 1 else len(unseen)
     return (
         f"Caveat: the search chose it on {seen} of these {board.num_folds} folds; on the "
-        f"other {count} it is {size} {'better' if gain >= 0 else 'worse'}{pick}."
+        f"other {count} it is {size} {_direct(gain)}{pick}."
     )
+
+
+def _direct(gain: float) -> str:
+    """Return the word after the size of a difference."""
+    return "better" if gain > 0 else "worse" if gain < 0 else "apart"
 
 
 def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
