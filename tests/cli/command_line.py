@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,10 @@ def assert_refused(outcome: Outcome, *pieces: str) -> None:
     assert "Traceback" not in outcome.err
     for piece in pieces:
         assert piece in outcome.err
+
+
+def unpack_recorded_runs(folder: Path) -> Path:
+    """Unpack the runs that an earlier searchlab recorded; return the folder."""
+    with zipfile.ZipFile(Path(__file__).parents[1] / "fixtures" / "recorded_runs.zip") as archive:
+        archive.extractall(folder)
+    return folder

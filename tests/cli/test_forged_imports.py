@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_line import unpack_recorded_runs
 from hostile_records import forge
 from typer.testing import CliRunner
 
@@ -23,7 +23,6 @@ from searchlab.study.transfer.contents import StudyContents, read_contents
 from searchlab.study.transfer.record_check import check_record
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 
-RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.zip"
 NAMES = ["finished", "interrupted"]
 COMMANDS = [
     ("study", "status"), ("study", "status", "--json"), ("study", "best"),
@@ -35,10 +34,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    with zipfile.ZipFile(RECORDED) as archive:
-        archive.extractall(folder)
-    return folder
+    return unpack_recorded_runs(tmp_path_factory.mktemp("recorded"))
 
 
 def read_as(contents: StudyContents, honest: StudyReading) -> StudyReading:

@@ -7,12 +7,12 @@ finalist of the then searched baseline a2 was training, and keeps that trial's c
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command_line import unpack_recorded_runs
 from typer.testing import CliRunner
 
 from searchlab.cli.main import app
@@ -21,15 +21,10 @@ from searchlab.data.folds import stratified_folds
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import load_model
 
-RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded_runs.zip"
-
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recorded")
-    with zipfile.ZipFile(RECORDED) as archive:
-        archive.extractall(folder)
-    return folder
+    return unpack_recorded_runs(tmp_path_factory.mktemp("recorded"))
 
 
 def searchlab(*arguments: str | Path) -> str:
