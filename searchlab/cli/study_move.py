@@ -62,7 +62,7 @@ def export(
     """Write a study into one file: trials, YAML and models.
 
     The study may be running: the file holds it as it stands. A trial in flight is RUNNING in the
-    file, without its checkpoint; once the file is imported and resumed, it begins anew under its
+    file, without its checkpoint; once the file is imported and resumed, it starts again under its
     own number.
     """
     from searchlab.cli.copy_progress import copy_progress
