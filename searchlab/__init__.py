@@ -1,3 +1,5 @@
 """searchlab: hyperparameter and architecture search that has to beat its own baselines."""
 
-__version__ = "0.1.0"
+from searchlab.version import __version__
+
+__all__ = ["__version__"]

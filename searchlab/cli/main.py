@@ -12,7 +12,6 @@ import typer
 import typer.core
 import typer.main
 
-from searchlab import __version__
 from searchlab.cli import (
     dashboard,
     data,
@@ -36,6 +35,7 @@ from searchlab.cli.user_environment import name_the_nameless
 from searchlab.docstrings import docstring_of
 from searchlab.errors import InfrastructureError, InterruptedStudyError, SearchlabError
 from searchlab.study.storage.urls import hide_passwords
+from searchlab.version import __version__
 
 __all__ = ["LogFormatter", "app", "main"]
 

@@ -15,9 +15,9 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from searchlab import __version__
 from searchlab.doctor.checks import Check
 from searchlab.doctor.hardware import check_cpus, check_gpus, check_memory, check_space
+from searchlab.version import __version__
 
 __all__ = [
     "check_address",

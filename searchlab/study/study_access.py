@@ -18,6 +18,7 @@ from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.recorded_spec import check_joinable, check_unchanged, shared_part
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.trial_record import DATA_FINGERPRINT, PLUGINS, SPEC, VERSION
+from searchlab.version import __version__
 
 __all__ = ["create_study", "join_study", "reopen_study"]
 
@@ -47,8 +48,6 @@ def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
 
 
 def _describe_study(study: Study, prepared: PreparedStudy) -> None:
-    from searchlab import __version__
-
     spec = prepared.spec
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)

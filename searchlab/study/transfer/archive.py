@@ -152,7 +152,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _write_archive(path: Path, files: dict[str, Path], copied: StudyCopy) -> None:
-    from searchlab import __version__
+    from searchlab.version import __version__
 
     with path.open("wb") as raw, zipfile.ZipFile(raw, "w") as archive:
         manifest = Manifest(
