@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from searchlab.cli.chosen_run import LatestRunArgument, choose_run
 from searchlab.cli.dashboard_guard import HOST, App, guard
 from searchlab.cli.options import RunsDirOption, StorageOption, examples
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
-
-    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["EXAMPLES", "dashboard", "make_app"]
 
@@ -27,12 +26,7 @@ EXAMPLES = examples(
 
 
 def dashboard(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RUN", help="Run folder, or the run's name.", show_default="the latest run"
-        ),
-    ] = None,
+    run: LatestRunArgument = None,
     *,
     edit: Annotated[
         bool,
@@ -74,24 +68,8 @@ def _find_storage(
     """Return the storage's URL and, if there is a run, the folder of its artifacts."""
     if run is None and storage is not None:
         return storage, None
-    folder = _find_folder(run, runs_dir)
+    folder = choose_run(run, runs_dir)
     return folder.storage_url(storage), folder.path / "artifacts"
-
-
-def _find_folder(run: str | None, runs_dir: Path | None) -> RunFolder:
-    from searchlab.study.run_folder import default_runs_dir, find_run, list_runs
-
-    root = default_runs_dir(runs_dir)
-    if run is not None:
-        return find_run(run, root)
-    runs = list_runs(root)
-    if not runs:
-        raise InputError(
-            "contains no runs",
-            where=f"{root}/",
-            remedy="Name a run, or give --runs-dir or --storage",
-        )
-    return runs[0]
 
 
 def _bind(port: int) -> WSGIServer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,9 +93,9 @@ def copy(
     elif not copies:
         typer.echo(f"No study in {hide_password(origin.url)}")
     elif origin.run is not None:
-        command = ["searchlab", "study", "resume", str(origin.run.path), "--storage"]
-        command.append(hide_password(goal.url))
-        typer.echo(f"Resume it there with: {shlex.join(command)}")
+        options = ["--storage", hide_password(goal.url)]
+        typer.echo("Resume it there with:")
+        typer.echo(f"  {origin.run.command('study', 'resume', options=options)}")
 
 
 def describe_copy(copied: StudyCopy) -> str:

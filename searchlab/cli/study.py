@@ -230,8 +230,8 @@ def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
 
     print_board(read_study(folder, storage), as_json=as_json)
     if not as_json:
-        typer.echo(f"\nResults are in {folder.path}/. Open them with:")
-        typer.echo(f"  searchlab dashboard {folder.path}")
+        typer.echo("\nOpen the results with:")
+        typer.echo(f"  {folder.command('dashboard')}")
 
 
 register(app)

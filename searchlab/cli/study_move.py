@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.chosen_run import LatestRunArgument, choose_run
 from searchlab.cli.files import check_writable
 from searchlab.cli.options import (
     ForceOption,
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "export",
         epilog=examples(
+            "searchlab study export",
             "searchlab study export quickstart quickstart.zip",
             "searchlab study export shared shared.zip --storage postgresql://me@host/db",
         ),
@@ -52,8 +54,13 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: RunArgument,
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The file to write.")],
+    run: LatestRunArgument = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE.zip", help="The file to write.", show_default="the run's name, .zip"
+        ),
+    ] = None,
     force: ForceOption = False,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
@@ -71,12 +78,13 @@ def export(
     from searchlab.study.storage.opening import open_storage
     from searchlab.study.transfer.archive import export_study
 
+    folder = choose_run(run, runs_dir)
+    file = file or Path(f"{folder.path.resolve().name}.zip")
     if file.is_dir():
         raise InputError("is a folder", where=str(file), remedy="Name a file")
     check_writable(file, force=force)
     if not file.parent.is_dir():
         raise InputError("does not exist", where=f"the folder {file.parent}")
-    folder = _find(run, runs_dir)
     url = read_study(folder, storage).storage_url  # creates nothing if the study is missing
     with copy_progress() as show:
         exported = export_study(folder, open_storage(url), file, on_progress=show)
@@ -146,7 +154,8 @@ def import_(
         typer.echo(json.dumps(data, indent=2))
         return
     typer.echo(f"Imported {describe_copy(imported.copy)}")
-    typer.echo(f"Results are in {path}/. Open them with: searchlab study leaderboard {path}")
+    typer.echo("Open the results with:")
+    typer.echo(f"  {imported.run.command('study', 'leaderboard')}")
 
 
 def delete(
@@ -166,7 +175,7 @@ def delete(
     from searchlab.study.storage.urls import hide_password
     from searchlab.study.transfer.deletion import delete_run
 
-    folder = _find(run, runs_dir)
+    folder = choose_run(run, runs_dir)
     check_deletable(folder)
     url = hide_password(folder.storage_url(storage)) if not keep_storage else None
     if not yes:
@@ -179,12 +188,6 @@ def delete(
     typer.echo(f"Deleted {gone.study}")
     for path in gone.left:
         typer.echo(f"kept (not written by searchlab): {escape_line(str(path))}", err=True)
-
-
-def _find(run: str, runs_dir: Path | None) -> RunFolder:
-    from searchlab.study.run_folder import default_runs_dir, find_run
-
-    return find_run(run, default_runs_dir(runs_dir))
 
 
 def check_deletable(run: RunFolder) -> None:

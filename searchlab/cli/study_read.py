@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.options import JsonOption, RunArgument, RunsDirOption, StorageOption, examples
+from searchlab.cli.chosen_run import LatestRunArgument, choose_run
+from searchlab.cli.options import JsonOption, RunsDirOption, StorageOption, examples
 from searchlab.cli.terminal import make_console
 from searchlab.errors import InputError
 
@@ -30,12 +30,14 @@ def register(app: typer.Typer) -> None:
     app.command("list", epilog=examples("searchlab study list", "searchlab study list --json"))(
         list_studies
     )
-    app.command("status", epilog=examples("searchlab study status quickstart"))(show_status)
+    app.command(
+        "status", epilog=examples("searchlab study status", "searchlab study status quickstart")
+    )(show_status)
     app.command("best", epilog=examples("searchlab study best quickstart > best.yaml"))(show_best)
     app.command(
         "leaderboard",
         epilog=examples(
-            "searchlab study leaderboard quickstart",
+            "searchlab study leaderboard",
             "searchlab study leaderboard runs/quickstart --all --json",
             "searchlab study leaderboard quickstart --markdown > quickstart.md",
         ),
@@ -62,7 +64,7 @@ def list_studies(
 
 
 def show_status(
-    run: RunArgument,
+    run: LatestRunArgument = None,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -93,7 +95,7 @@ def show_status(
 
 
 def show_best(
-    run: RunArgument,
+    run: LatestRunArgument = None,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
@@ -111,7 +113,7 @@ def show_best(
         raise InputError(
             "has no finished search trial yet",
             where=str(reading.run.path),
-            remedy=f"See its progress with: searchlab study status {reading.run.path}",
+            remedy=f"See its progress with: {reading.run.command('study', 'status')}",
         )
     if as_json:
         _print_json(best_data(reading, best))
@@ -120,7 +122,7 @@ def show_best(
 
 
 def show_leaderboard(
-    run: RunArgument,
+    run: LatestRunArgument = None,
     show_all: AllOption = False,
     as_markdown: MarkdownOption = False,
     runs_dir: RunsDirOption = None,
@@ -183,11 +185,10 @@ def print_board(
         print_published(console, published)
 
 
-def _read(run: str, runs_dir: Path | None, storage: str | None) -> StudyReading:
+def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyReading:
     from searchlab.report.reading import read_study
-    from searchlab.study.run_folder import default_runs_dir, find_run
 
-    return read_study(find_run(run, default_runs_dir(runs_dir)), storage)
+    return read_study(choose_run(run, runs_dir), storage)
 
 
 def _print_best(reading: StudyReading, best: Row) -> None:
@@ -203,10 +204,8 @@ def _print_best(reading: StudyReading, best: Row) -> None:
 def _resume_command(reading: StudyReading, storage: str | None) -> str:
     from searchlab.study.storage.urls import hide_password
 
-    command = ["searchlab", "study", "resume", str(reading.run.path)]
-    if storage is not None:
-        command += ["--storage", hide_password(storage)]
-    return shlex.join(command)
+    options = [] if storage is None else ["--storage", hide_password(storage)]
+    return reading.run.command("study", "resume", options=options)
 
 
 def _print_json(data: object) -> None:

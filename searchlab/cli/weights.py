@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.chosen_run import choose_run
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -27,8 +28,13 @@ __all__ = ["app"]
 
 app = typer.Typer(**COMMAND_GROUP, help="Check and save the baselines' initial weights.")
 
-RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Run folder, the run's name, or a study file.")
+RunOrStudyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder, the run's name, or a study file.",
+        show_default="the latest run",
+    ),
 ]
 FoldOption = Annotated[
     str | None, typer.Option(metavar="N|full", help="One fold, or full for the whole training set.")
@@ -38,13 +44,13 @@ FoldOption = Annotated[
 @app.command(
     "check",
     epilog=examples(
-        "searchlab weights check quickstart",
+        "searchlab weights check",
         "searchlab weights check quickstart --all-folds --json",
         "searchlab weights check quickstart --folder weights/",
     ),
 )
 def check(
-    run: RunArgument,
+    run: RunOrStudyArgument = None,
     *,
     fold: FoldOption = None,
     all_folds: Annotated[
@@ -95,7 +101,7 @@ def check(
     ),
 )
 def save(
-    run: RunArgument,
+    run: RunOrStudyArgument = None,
     *,
     to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("weights"),
     fold: FoldOption = None,
@@ -120,16 +126,16 @@ def save(
         typer.echo(json.dumps(files, indent=2))
 
 
-def _open_grid(run: str, data_dir: Path | None, runs_dir: Path | None) -> BaselineGrid:
+def _open_grid(run: str | None, data_dir: Path | None, runs_dir: Path | None) -> BaselineGrid:
     from searchlab.config.loading import load_study
     from searchlab.config.plugins import load_plugins
     from searchlab.data import resolve_data_dir
     from searchlab.report.weights_check import BaselineGrid
-    from searchlab.study.run_folder import default_runs_dir, find_run
 
-    path = Path(run)
-    # A study that will start from saved weights has no run yet.
-    file = load_study(path) if path.is_file() else find_run(run, default_runs_dir(runs_dir)).load()
+    if run is not None and Path(run).is_file():
+        file = load_study(Path(run))  # it may start from saved weights, and have no run yet
+    else:
+        file = choose_run(run, runs_dir).load()
     load_plugins(file.spec.plugins)
     return BaselineGrid(file.spec, data_dir=resolve_data_dir(data_dir))
 

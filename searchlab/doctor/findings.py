@@ -97,12 +97,10 @@ class Evidence:
 
     def resume_command(self, *overrides: str) -> str:
         """Return the command that resumes the study with some settings changed."""
-        command = ["searchlab", "study", "resume", str(self.reading.run.path)]
-        for override in overrides:
-            command += ["--set", override]
+        options = [word for override in overrides for word in ("--set", override)]
         if not self.is_own_storage:
-            command += ["--storage", hide_password(self.reading.storage_url)]
-        return shlex.join(command)
+            options += ["--storage", hide_password(self.reading.storage_url)]
+        return self.reading.run.command("study", "resume", options=options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

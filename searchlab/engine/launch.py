@@ -129,10 +129,10 @@ def _check_new(run: RunFolder) -> None:
         raise InputError(
             "records a study already, but has lost its study.yaml",
             where=f"the run {run.path}",
-            remedy=f"searchlab study resume {run.path} writes it again and continues the study",
+            remedy=f"{run.command('study', 'resume')} writes it again and continues the study",
         )
     run.check_new(
-        f"Continue it with searchlab study resume {run.path}, run this study under another name "
+        f"Continue it with {run.command('study', 'resume')}, run this study under another name "
         "with --set name=..., or replace the earlier results with --replace",
         may_be_there=True,
     )
@@ -296,7 +296,7 @@ def _interruption(run: RunFolder, stop: StopRequest) -> InterruptedStudyError:
 
 
 def _resume_hint(run: RunFolder) -> str:
-    return f"Continue with: searchlab study resume {run.path}"
+    return f"Continue with: {run.command('study', 'resume')}"
 
 
 def _check_any_success(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,20 @@ class RunFolder:
         """Return the folder of the trained baselines and finalists."""
         return self.path / "artifacts" / "models"
 
+    def command(self, *words: str, options: Iterable[str] = ()) -> str:
+        """Return a command of searchlab on this run, ready for the shell, with its shortest name.
+
+        That is the run's own name in the default folder of runs, or else its path.
+        """
+        return shlex.join(["searchlab", *words, self._shortest_name(), *options])
+
+    def _shortest_name(self) -> str:
+        place, name = self.path.resolve(), self.path.name
+        if not Path(name).exists() and (default_runs_dir(None) / name).resolve() == place:
+            return name
+        here = Path.cwd()
+        return str(place.relative_to(here) if place.is_relative_to(here) else self.path)
+
     def exists(self) -> bool:
         """Return whether a study was begun here."""
         return self.study_file.is_file()
@@ -85,7 +100,7 @@ class RunFolder:
         except InputError as error:
             remedy = "delete it and run" if self.study_file.exists() else "run"
             raise InfrastructureError(
-                f"{error}. Restore it, or {remedy} searchlab study resume {self.path}, which "
+                f"{error}. Restore it, or {remedy} {self.command('study', 'resume')}, which "
                 "writes it again from the study's record"
             ) from error
         return load_recorded_study(self.study_file, overrides, plugins=plugins)

@@ -46,7 +46,7 @@ def test_exported_and_imported_study_has_the_same_leaderboard(
     assert "Exported toy: 3 trials (2 COMPLETE, 1 RUNNING)" in exported.stdout
     assert "1 models" in exported.stdout
     imported = invoke("study", "import", tmp_path / "toy.zip", "--name", "again")
-    assert f"study leaderboard {run.path.parent / 'again'}" in imported.stdout
+    assert "searchlab study leaderboard again\n" in imported.stdout
     boards = [
         json.loads(invoke("study", "leaderboard", name, "--all", "--json").stdout)
         for name in ("toy", "again")

@@ -132,3 +132,24 @@ def test_an_obstacle_in_a_new_run_s_place_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(InputError, match="cannot be written"):
         run_study(tmp_path, "serial", **ONE_TRIAL)
+
+
+def test_a_command_names_its_run_as_briefly_as_the_current_folder_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEARCHLAB_RUNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder(tmp_path / "runs" / "tiny")
+    assert run.command("dashboard") == "searchlab dashboard tiny"
+    assert RunFolder(Path("runs/tiny")).command("dashboard") == "searchlab dashboard tiny"
+    (tmp_path / "tiny").mkdir()  # which a command would take for the run
+    assert run.command("dashboard") == "searchlab dashboard runs/tiny"
+    other = RunFolder(tmp_path / "my runs" / "x")
+    assert other.command("study", "resume", options=["--join"]) == (
+        "searchlab study resume 'my runs/x' --join"
+    )
+    monkeypatch.setenv("SEARCHLAB_RUNS", "my runs")
+    assert other.command("dashboard") == "searchlab dashboard x"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run.command("dashboard") == f"searchlab dashboard {run.path}"

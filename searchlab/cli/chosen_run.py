@@ -1,0 +1,43 @@
+"""The run that a command reads: the one that is named, or else the latest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from searchlab.errors import InputError
+
+if TYPE_CHECKING:
+    from searchlab.study.run_folder import RunFolder
+
+__all__ = ["LatestRunArgument", "choose_run"]
+
+LatestRunArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN", help="Run folder, or the run's name.", show_default="the latest run"
+    ),
+]
+
+
+def choose_run(run: str | None, runs_dir: Path | None) -> RunFolder:
+    """Return the named run. Without a name, return the latest, and say on stderr which it is.
+
+    Raises InputError if there is none.
+    """
+    from searchlab.study.run_folder import default_runs_dir, find_run, list_runs
+
+    root = default_runs_dir(runs_dir)
+    if run is not None:
+        return find_run(run, root)
+    runs = list_runs(root)
+    if not runs:
+        raise InputError(
+            "contains no runs",
+            where=f"{root}/",
+            remedy="Start one with searchlab study run STUDY.yaml, name a run, or give --runs-dir",
+        )
+    typer.echo(f"Latest run: {runs[0].path}", err=True)
+    return runs[0]
