@@ -25,6 +25,7 @@ from searchlab.cli import (
     storage,
     study,
     study_move,
+    trial,
     weights,
 )
 from searchlab.cli.options import COMMAND_GROUP, examples
@@ -92,6 +93,7 @@ space.app.command("families", epilog=families.EXAMPLES)(families.families)
 add_command(study.app, new_study.new, make_flags=new_study.make_flags, epilog=new_study.EXAMPLES)
 study_move.register(study.app)
 app.add_typer(study.app, name="study")
+app.add_typer(trial.app, name="trial")
 app.add_typer(storage.app, name="storage")
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")

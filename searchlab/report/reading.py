@@ -30,7 +30,8 @@ class StudyReading:
 
     ``totals`` are the planned trials by role; empty if no driver has recorded them.
     ``evaluations`` holds the figures of ensembles and of neurons' correlations, by name.
-    ``trials`` are what ``records`` were read from, in the same order.
+    ``trials`` are what ``records`` were read from, in the same order. ``attributes`` are the
+    study's own, as Optuna's user attributes.
     """
 
     run: RunFolder
@@ -43,11 +44,26 @@ class StudyReading:
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     hosts_lost: tuple[str, ...] = ()
     trials: list[FrozenTrial] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The study's objectives, the first of them first."""
         return tuple(objective.metric for objective in self.spec.objective)
+
+    def find_trial(self, number: int) -> TrialRecord:
+        """Return the record of a trial. Raises InputError if the study has none of this number."""
+        for record in self.records:
+            if record.number == number:
+                return record
+        raise InputError(
+            f"must be a trial of {self.spec.name}",
+            where="trial number",
+            found=number,
+            remedy=f"It has trials 0 to {len(self.records) - 1}"
+            if self.records
+            else "It has no trials yet",
+        )
 
 
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
@@ -83,6 +99,7 @@ def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
         evaluations=study.user_attrs.get(EVALUATIONS, {}),
         hosts_lost=tuple(study.user_attrs.get(HOSTS_LOST, ())),
         trials=trials,
+        attributes=study.user_attrs,
     )
 
 

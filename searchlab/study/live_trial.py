@@ -14,7 +14,13 @@ from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import RunningTrial, TrialEnd
 from searchlab.study.objective_values import objective_values
 from searchlab.study.optuna_internals import storage_of, trial_id_of, write_system_attribute
-from searchlab.study.outcome import TrialOutcome, decide_outcome, end_attributes, learning_curves
+from searchlab.study.outcome import (
+    TrialOutcome,
+    decide_outcome,
+    end_attributes,
+    learning_curves,
+    list_machines,
+)
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
 from searchlab.study.trial_record import Interruptions, TrialRecord
@@ -134,6 +140,7 @@ class LiveTrial:
             self.trial.set_user_attr(name, content)
         if self.results:
             self._write(attr.CURVES, learning_curves(self.results))
+            self._write(attr.MACHINES, list_machines(self.results))
         self.record_interruptions()
 
     def _write(self, key: str, value: object) -> None:

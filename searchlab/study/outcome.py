@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from searchlab.config.metrics import Figures, get_metric
@@ -12,7 +12,14 @@ from searchlab.study import trial_record as attr
 from searchlab.study.objective_values import trial_figures
 from searchlab.training.results import EpochResult
 
-__all__ = ["TrialOutcome", "decide_outcome", "end_attributes", "fail", "learning_curves"]
+__all__ = [
+    "TrialOutcome",
+    "decide_outcome",
+    "end_attributes",
+    "fail",
+    "learning_curves",
+    "list_machines",
+]
 
 FailReason = Literal["error", "oom", "lost"]
 
@@ -94,6 +101,12 @@ def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
         **_full_curves([result.full_training for result in trained]),
         "seconds": [round(result.seconds, 3) for result in trained],
     }
+
+
+def list_machines(results: Mapping[int, EpochResult]) -> list[dict[str, Any]]:
+    """Return each machine on which the epochs were trained, in order."""
+    known = (results[epoch].machine for epoch in sorted(results))
+    return [asdict(machine) for machine in dict.fromkeys(known) if machine is not None]
 
 
 def _full_curves(epochs: Sequence[Figures | None]) -> dict[str, list[float | None]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -12,6 +14,7 @@ from optuna.study import Study
 
 from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
+from searchlab.data.image_data import ImageData
 from searchlab.errors import InputError
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.pruning.registry import make_pruner
@@ -20,7 +23,7 @@ from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.trial_record import DATA_FINGERPRINT, PLUGINS, SPEC, VERSION
 from searchlab.version import __version__
 
-__all__ = ["create_study", "join_study", "reopen_study"]
+__all__ = ["check_images", "check_plugins", "create_study", "join_study", "reopen_study"]
 
 
 def create_study(prepared: PreparedStudy, storage: BaseStorage) -> Study:
@@ -106,29 +109,33 @@ def _open(prepared: PreparedStudy, storage: BaseStorage, *, file: Path | None = 
         check_joinable(recorded, spec)
     else:
         check_unchanged(recorded, spec, file)
-    _check_images(study, prepared)
-    _check_and_record_plugins(study, spec)
+    check_images(study.user_attrs, prepared.images)
+    check_plugins(study.user_attrs, spec)
+    _record_plugins(study, spec)
     return study
 
 
-def _check_images(study: Study, prepared: PreparedStudy) -> None:
-    known = study.user_attrs.get(DATA_FINGERPRINT)
-    found = prepared.images.fingerprint()
+def check_images(recorded: Mapping[str, Any], images: ImageData) -> None:
+    """Raise InputError unless these are the images of the study with these user attributes."""
+    known = recorded.get(DATA_FINGERPRINT)
+    found = images.fingerprint()
     if known != found:
         raise InputError(
             f"must have the images that the study began with (fingerprint {known})",
-            where=f"dataset {prepared.spec.dataset.name}",
+            where=f"dataset {images.name}",
             found=found,
             remedy="Point --data-dir at the data that the study began with",
         )
 
 
-def _check_and_record_plugins(study: Study, spec: StudySpec) -> None:
-    """Raise InputError if a plugin has changed since it was recorded; record the new ones."""
-    recorded: dict[str, str] = study.user_attrs.get(PLUGINS, {})
-    digests = loaded_digests(spec.plugins)
-    for plugin, found in digests.items():
-        known = recorded.get(plugin, found)
+def check_plugins(recorded: Mapping[str, Any], spec: StudySpec) -> None:
+    """Raise InputError if a plugin is not as the study with these user attributes recorded it.
+
+    The plugins must be loaded.
+    """
+    digests: dict[str, str] = recorded.get(PLUGINS, {})
+    for plugin, found in loaded_digests(spec.plugins).items():
+        known = digests.get(plugin, found)
         if known != found:
             raise InputError(
                 f"must not change during a study, which began with digest {known}",
@@ -136,5 +143,10 @@ def _check_and_record_plugins(study: Study, spec: StudySpec) -> None:
                 found=found,
                 remedy="Restore it, or run the changed one as another study with --set name=...",
             )
+
+
+def _record_plugins(study: Study, spec: StudySpec) -> None:
+    recorded: dict[str, str] = study.user_attrs.get(PLUGINS, {})
+    digests = loaded_digests(spec.plugins)
     if not digests.keys() <= recorded.keys():
         study.set_user_attr(PLUGINS, {**recorded, **digests})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from typing import TYPE_CHECKING
 
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
@@ -18,8 +20,20 @@ from searchlab.config.trial import (
 from searchlab.errors import InputError
 from searchlab.study.plan import baseline_key
 from searchlab.study.space.points import Point
+from searchlab.study.space.study_space import StudySpace
+from searchlab.study.trial_record import PLAN, ROLE
 
-__all__ = ["label_of", "make_config", "model_at", "plan_folds", "settings_at"]
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+__all__ = [
+    "label_of",
+    "make_config",
+    "model_at",
+    "plan_folds",
+    "recorded_config",
+    "settings_at",
+]
 
 _LAYER = re.compile(r"layer(\d+)\.(.+)")
 
@@ -44,6 +58,22 @@ def make_config(
         objective=spec.primary.to_config(),
         folds=plan_folds(spec, role, row),
     )
+
+
+def recorded_config(spec: StudySpec, space: StudySpace, trial: FrozenTrial) -> TrialConfig:
+    """Return what a worker trained for a trial of the storage.
+
+    Raises InputError if the trial is not one of this space.
+    """
+    try:
+        point = space.suggest(copy.deepcopy(trial))  # suggesting adds to it
+        role: Role = trial.user_attrs.get(ROLE, "search")
+        plan_key = trial.user_attrs.get(PLAN)
+        return make_config(spec, point, number=trial.number, role=role, plan_key=plan_key)
+    except ValueError as error:
+        raise InputError(
+            f"is not a trial of the study's space: {error}", where=f"trial {trial.number}"
+        ) from error
 
 
 def settings_at(point: Point, training: TrainingSettings) -> TrainingSettings:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import Figures, list_metrics
 from searchlab.study.recorded_values import params_of
+from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -28,6 +29,7 @@ __all__ = [
     "INDEPENDENTLY_SAMPLED",
     "INTERRUPTIONS",
     "LABEL",
+    "MACHINES",
     "NODE",
     "OWN_ATTRIBUTES",
     "PLAN",
@@ -81,6 +83,10 @@ INDEPENDENTLY_SAMPLED = "searchlab:alone"
 
 # Likewise: an Interruptions as a dict; absent if there were none.
 INTERRUPTIONS = "searchlab:interruptions"
+
+# Likewise: each Machine on which the trial's epochs were trained, as a dict; absent from earlier
+# records, and without those of epochs that an earlier driver did not live to record.
+MACHINES = "searchlab:machines"
 
 # Likewise: the last recorded epoch of a study with several objectives, because Optuna takes no
 # intermediate values for those.
@@ -150,6 +156,7 @@ class TrialRecord:
     plan: str | None = None
     retry_of: int | None = None
     interruptions: Interruptions | None = None
+    machines: tuple[Machine, ...] = ()
 
     @property
     def is_replaced(self) -> bool:
@@ -183,6 +190,7 @@ class TrialRecord:
             plan=attrs.get(PLAN),
             retry_of=attrs.get(RETRY_OF),
             interruptions=_read_interruptions(trial),
+            machines=tuple(Machine(**one) for one in trial.system_attrs.get(MACHINES, ())),
         )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from searchlab.config.metrics import Figures
 from searchlab.config.trial import TrialConfig
 from searchlab.training.images import TrainingData
+from searchlab.training.machine import describe_machine
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.metrics import MeasuredModel, measure_model
 from searchlab.training.results import EpochResult, FoldMetrics
@@ -76,7 +77,8 @@ class Cohort:
         for epoch, (folds, seconds) in enumerate(
             zip(self.history, self.seconds, strict=True), start=1
         ):
-            yield replace(self._result(epoch, folds, seconds), replayed=True)
+            result = self._result(epoch, folds, seconds)
+            yield replace(result, replayed=True, machine=None)  # perhaps of another
 
     def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
         assert member.fold is not None
@@ -165,6 +167,7 @@ class Cohort:
             full_training=None if diverged else self.full_history[epoch - 1],
             test=self._meet_test_set() if done else None,
             batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
+            machine=describe_machine(self._data.device),
         )
 
     def _measure(self, measured: Literal["trial", "model"]) -> dict[str, float]:

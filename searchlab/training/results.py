@@ -7,7 +7,23 @@ from typing import Any
 
 from searchlab.config.metrics import Figures
 
-__all__ = ["EpochResult", "FoldMetrics"]
+__all__ = ["EpochResult", "FoldMetrics", "Machine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What an epoch was trained with: another device, torch or number of threads rounds otherwise.
+
+    ``device`` is the GPU's name, or ``cpu`` with its instruction set.
+    """
+
+    device: str
+    torch: str
+    num_threads: int
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
+        return f"{self.device} with {threads} of torch {self.torch}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +53,7 @@ class EpochResult:
     ``diverged``, the loss was not finite: the figures are those of the previous epoch, and
     ``folds`` is empty. A ``replayed`` result was trained earlier and comes from a checkpoint.
     ``batch_split`` is the number of parts in which batches were trained, more than 1 if memory ran
-    out.
+    out. ``machine`` is what the epoch was trained with, None if it comes from a checkpoint.
     """
 
     number: int
@@ -56,6 +72,7 @@ class EpochResult:
     test: Figures | None = None
     replayed: bool = False
     batch_split: int = 1
+    machine: Machine | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; ``from_dict`` returns an equal object."""
@@ -69,5 +86,6 @@ class EpochResult:
                 **data,
                 "folds": tuple(FoldMetrics(**fold) for fold in data["folds"]),
                 "fold_values": tuple(data["fold_values"]),
+                "machine": Machine(**data["machine"]) if data["machine"] else None,
             }
         )

@@ -15,7 +15,7 @@ from searchlab.models.build import build_unset
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 
-__all__ = ["SavedModel", "load_model"]
+__all__ = ["SavedModel", "load_model", "read_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,17 +61,22 @@ class SavedModel:
         return torch.cat(seen)
 
 
-def load_model(path: Path, data: TrainingData) -> SavedModel:
-    """Read what ``save_model`` wrote, onto the device of ``data``. Raises InputError."""
+def read_model(path: Path) -> tuple[TrialConfig, dict[str, Tensor]]:
+    """Return the configuration and the weights that ``save_model`` wrote. Raises InputError."""
     try:
         with safe_open(path, framework="pt") as file:
             config = TrialConfig.from_json((file.metadata() or {})["config"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return config, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     # ValueError: its configuration is not a TrialConfig.
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(
             f"is not the model of a finished trial ({error})", where=str(path)
         ) from error
+
+
+def load_model(path: Path, data: TrainingData) -> SavedModel:
+    """Read what ``save_model`` wrote, onto the device of ``data``. Raises InputError."""
+    config, tensors = read_model(path)
     # Not initialised first, because its initial weights may be gone or on another machine.
     model = build_unset(
         config.model,

@@ -33,7 +33,14 @@ from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.space_check import check_space
 from searchlab.study.space.study_space import SpecSpace, StudySpace
 
-__all__ = ["PreparedStudy", "check_study", "open_space", "prepare_study", "request_data"]
+__all__ = [
+    "PreparedStudy",
+    "check_study",
+    "open_space",
+    "prepare_study",
+    "read_images",
+    "request_data",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -88,13 +95,22 @@ def prepare_study(
     ``on_progress`` is told how many image files are decoded.
     """
     plan = check_study(file, data_dir=data_dir)
+    images, folds = read_images(file, data_dir=data_dir, on_progress=on_progress)
+    return PreparedStudy(plan=plan, images=images, folds=folds)
+
+
+def read_images(
+    file: StudyFile, *, data_dir: Path, on_progress: Progress | None = None
+) -> tuple[ImageData, tuple[Indices, ...]]:
+    """Read a study's images and split them into folds. The study's plugins must be loaded."""
     spec = file.spec
+    _check_dataset_name(file)
     with _located(file):
         images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
         folds = stratified_folds(
             images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
         )
-    return PreparedStudy(plan=plan, images=images, folds=folds)
+    return images, folds
 
 
 def request_data(dataset: DatasetSpec) -> DatasetRequest:

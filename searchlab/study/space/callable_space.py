@@ -19,7 +19,7 @@ from searchlab.study.space.points import Choose, Point
 from searchlab.study.space.study_space import NarrowedChoice, baseline_value
 
 if TYPE_CHECKING:
-    from optuna.trial import BaseTrial, Trial
+    from optuna.trial import BaseTrial, FrozenTrial, Trial
 
 __all__ = ["CallableSpace", "load_callable", "to_point"]
 
@@ -188,7 +188,7 @@ class CallableSpace:
             else {}
         )
 
-    def suggest(self, trial: Trial) -> Point:
+    def suggest(self, trial: Trial | FrozenTrial) -> Point:
         """Ask the trial for its parameters; only a baseline is of an architecture of theirs."""
         family = str(trial.suggest_categorical("family", [*self.families, *self._baselines]))
         if family in self.families:

@@ -22,7 +22,7 @@ from searchlab.study.optuna_internals import known_params
 from searchlab.study.space.points import Choose, Point, walk
 
 if TYPE_CHECKING:
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
 __all__ = ["NarrowedChoice", "SpecSpace", "StudySpace", "baseline_value"]
 
@@ -43,8 +43,8 @@ class StudySpace(Protocol):
         """The parameters of which the search has fewer choices than are recorded."""
         ...
 
-    def suggest(self, trial: Trial) -> Point:
-        """Ask the trial for its parameters."""
+    def suggest(self, trial: Trial | FrozenTrial) -> Point:
+        """Ask the trial for its parameters; one that has ended answers with what it had."""
         ...
 
     def baseline_point(self, row: BaselineRow) -> Point:
@@ -75,7 +75,7 @@ class SpecSpace:
         self.recorded = _with_baselines(spec.space, spec.baseline_rows, spec.baseline_grid)
         self.narrowed, self._implied = _compare(self.searched, self.recorded)
 
-    def suggest(self, trial: Trial) -> Point:
+    def suggest(self, trial: Trial | FrozenTrial) -> Point:
         """Ask the trial for its parameters."""
         known = known_params(trial)
 

@@ -19,6 +19,7 @@ from searchlab.config.validation import Number, is_finite, to_input_error
 from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.storage.idempotent_storage import CLAIM, CREATED_BY
+from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
@@ -93,6 +94,7 @@ _TRIAL_SYSTEM: _Schema = {
     attr.INDEPENDENTLY_SAMPLED: TypeAdapter(list[str]),
     attr.INTERRUPTIONS: TypeAdapter(dict[_Interruption, _Count]),
     attr.EPOCH: TypeAdapter(_Count),
+    attr.MACHINES: TypeAdapter(list[Machine]),
     CREATED_BY: TypeAdapter(str),
     CLAIM: TypeAdapter(str),
     # Optuna's, of a trial that was enqueued

@@ -1,0 +1,18 @@
+"""What the bits of a trial depend on beside its configuration: device, torch and threads."""
+
+from __future__ import annotations
+
+import torch
+
+from searchlab.training.results import Machine
+
+__all__ = ["describe_machine"]
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """Return what this process trains with on ``device``."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:  # kernels differ by the instructions that they use
+        name = f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
+    return Machine(device=name, torch=torch.__version__, num_threads=torch.get_num_threads())
