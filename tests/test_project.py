@@ -42,8 +42,11 @@ def read_pin_lines() -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-def test_version_is_the_same_everywhere() -> None:
-    assert read_project()["version"] == searchlab.__version__
+def test_the_version_is_written_in_one_place() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "version" in settings["project"]["dynamic"]
+    place = settings["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert place == f"{searchlab.version.__name__}.__version__"
 
 
 def test_constraints_are_exact_pins_and_nothing_else() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "make_flags", "new"]
 
 EXAMPLES = examples(
-    "searchlab study new toy --dataset digits --space spaces/cnn.yaml --trials 40",
+    "searchlab study new toy --dataset digits --space cnn --trials 40",
     "searchlab study new fast --dataset usps --space spaces/mlp.yaml \\",
     "    --trials 60 --pruner hyperband --baselines a2 --schemes HF,DT",
     "searchlab study new small --dataset digits --space spaces/mlp.yaml \\",
@@ -62,8 +62,9 @@ def new(
 ) -> None:
     """Write a study file from flags.
 
-    Training flags set what the space does not search, and what baselines use. The study is checked
-    as a run would check it; if it is wrong, nothing is written.
+    Training flags set what the space does not search, and what baselines use. A space that comes
+    with searchlab is given by its name, and copied into the file. The study is checked as a run
+    would check it; if it is wrong, nothing is written.
     """
     path = out or Path("studies") / f"{name}.yaml"
     data: dict[str, Any] = {"name": name}
@@ -73,8 +74,10 @@ def new(
         flag = _name_flag(place)
         if flags[flag] is not None:
             value = read_value(flags[flag], field, f"--{flag.replace('_', '-')}")
-            if place == "dataset.root" or (place == "space" and value.endswith((".yaml", ".yml"))):
+            if place == "dataset.root":
                 value = _beside(value, path)
+            elif place == "space":
+                value = _choose_space(value, path)
             section, _, last = place.rpartition(".")
             (data.setdefault(section, {}) if section else data)[last] = value
     _publish(data, fields or [], path, force=force)
@@ -99,6 +102,19 @@ def _find_fields() -> Iterator[tuple[str, FieldInfo]]:
 
 def _name_flag(place: str) -> str:
     return _NAMES.get(place) or place.rpartition(".")[2]
+
+
+def _choose_space(given: str, path: Path) -> str | dict[str, Any]:
+    """Return a space as the study file must name it, or the whole of one that searchlab brings."""
+    from searchlab.config.documents import read_yaml
+    from searchlab.config.shipped import find_space
+
+    if ":" in given:
+        return given  # a Python function
+    found = find_space(given)
+    if found == Path(given) or not found.is_absolute():
+        return _beside(str(found), path)
+    return read_yaml(found).data
 
 
 def _beside(given: str, path: Path) -> str:

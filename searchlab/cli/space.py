@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,10 +28,17 @@ __all__ = ["app"]
 
 app = typer.Typer(**COMMAND_GROUP, help="Write, show, check and sample search spaces.")
 
-SpaceArgument = Annotated[str, typer.Argument(metavar="FILE", help="A space file (*.yaml).")]
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="A space file (*.yaml), or the name of one in spaces/ or shipped."
+    ),
+]
 
 
-@app.command("show", epilog=examples("searchlab space show spaces/cnn.yaml"))
+@app.command(
+    "show", epilog=examples("searchlab space show cnn", "searchlab space show spaces/cnn.yaml")
+)
 def show(file: SpaceArgument, *, plugins: PluginOption = None, as_json: JsonOption = False) -> None:
     """Print a space as a table, with its size."""
     load_plugins(plugins)
@@ -53,7 +59,10 @@ def show(file: SpaceArgument, *, plugins: PluginOption = None, as_json: JsonOpti
 
 @app.command("check", epilog=examples("searchlab space check spaces/*.yaml"))
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Space files (*.yaml).")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="SPACE...", help="Space files (*.yaml), or their names."),
+    ],
     *,
     plugins: PluginOption = None,
     as_json: JsonOption = False,
@@ -89,7 +98,10 @@ def check(
 )
 def sample(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A space file (*.yaml), or module:function.")
+        str,
+        typer.Argument(
+            metavar="SPACE", help="A space file (*.yaml), its name, or module:function."
+        ),
     ],
     *,
     number: Annotated[int, typer.Option("-n", min=1, help="Number of configurations.")] = 5,
@@ -153,14 +165,15 @@ def _load_checked(file: str) -> SpaceSpec:
     if _is_function(file):
         raise InputError(
             "must be a space file (*.yaml), because a Python function does not declare its space",
-            where="FILE",
+            where="SPACE",
             found=file,
             remedy="Write one with: searchlab space new",
         )
     from searchlab.config.loading import load_space
+    from searchlab.config.shipped import find_space
     from searchlab.study.space.space_check import check_space
 
-    loaded = load_space(Path(file))
+    loaded = load_space(find_space(file))
     check_space(loaded.space, loaded.document)
     return loaded.space
 

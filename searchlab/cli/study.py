@@ -79,7 +79,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 
 @app.command(
     epilog=examples(
-        "searchlab study run studies/quickstart.yaml",
+        "searchlab study run quickstart",
         "searchlab study run studies/quickstart.yaml --set search.trials=5",
         "searchlab study run studies/report-004.yaml --quick",
         "searchlab study run studies/quickstart.yaml --address auto --runs-dir /nfs",
@@ -87,7 +87,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
     )
 )
 def run(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="A study file (*.yaml), or the name of one in studies/ or shipped.",
+        ),
+    ],
     overrides: SetOption = None,
     preset: PresetOption = None,
     quick: QuickOption = False,
@@ -105,12 +111,16 @@ def run(
 ) -> None:
     """Run a study from its file.
 
+    A name stands for the file in studies/, or else for the study that comes with searchlab:
+    quickstart needs no file and no download.
+
     Trains the baselines, searches, confirms the best trials, and prints the leaderboard. Results
     go to runs/<name>/.
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.cli.study_move import check_deletable, confirm_deletion
     from searchlab.config.loading import load_study
+    from searchlab.config.shipped import find_study
     from searchlab.study.run_folder import RunFolder, default_runs_dir
     from searchlab.study.storage.urls import hide_password
 
@@ -120,7 +130,8 @@ def run(
             "cannot be combined with --preset", where="--quick", remedy="Give only one of them"
         )
     preset = "quick" if quick else preset
-    file = load_study(study, overrides or (), preset=preset, plugins=plugins or ())
+    path = find_study(study)
+    file = load_study(path, overrides or (), preset=preset, plugins=plugins or ())
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
     if replace and folder.exists():
         check_deletable(folder)
@@ -129,7 +140,7 @@ def run(
             confirm_deletion(folder, url)
 
     with shown_progress(quiet) as progress:
-        progress.begin_phase(_first_phase(study, engine))
+        progress.begin_phase(_first_phase(path, engine))
         from searchlab.engine.launch import begin_study  # takes seconds
 
         options = _drive(data_dir, storage, engine, address, join, progress)

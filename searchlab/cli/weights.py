@@ -21,6 +21,7 @@ from searchlab.cli.tables import print_table
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
+    from searchlab.config.loading import StudyFile
     from searchlab.models.saved_weights import FoldKey
     from searchlab.report.weights_check import BaselineGrid, MemberCheck
 
@@ -32,7 +33,7 @@ RunOrStudyArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RUN",
-        help="Run folder, the run's name, or a study file.",
+        help="Run folder, the run's name, or a study file or its name.",
         show_default="the latest run",
     ),
 ]
@@ -127,17 +128,28 @@ def save(
 
 
 def _open_grid(run: str | None, data_dir: Path | None, runs_dir: Path | None) -> BaselineGrid:
-    from searchlab.config.loading import load_study
     from searchlab.config.plugins import load_plugins
     from searchlab.data import resolve_data_dir
     from searchlab.report.weights_check import BaselineGrid
 
+    spec = _load_study(run, runs_dir).spec
+    load_plugins(spec.plugins)
+    return BaselineGrid(spec, data_dir=resolve_data_dir(data_dir))
+
+
+def _load_study(run: str | None, runs_dir: Path | None) -> StudyFile:
+    from searchlab.config.loading import load_study
+    from searchlab.config.shipped import find_study, list_names
+
     if run is not None and Path(run).is_file():
-        file = load_study(Path(run))  # it may start from saved weights, and have no run yet
-    else:
-        file = choose_run(run, runs_dir).load()
-    load_plugins(file.spec.plugins)
-    return BaselineGrid(file.spec, data_dir=resolve_data_dir(data_dir))
+        return load_study(Path(run))  # it may start from saved weights, and have no run yet
+    try:
+        folder = choose_run(run, runs_dir)
+    except InputError:
+        if run not in list_names("studies"):
+            raise
+        return load_study(find_study(run))
+    return folder.load()
 
 
 def _print_checks(checks: list[MemberCheck]) -> None:

@@ -176,7 +176,7 @@ def test_it_overwrites_only_by_force(tmp_path: Path) -> None:
             ["--space", "nowhere.yaml"],
             ["must name an existing file", "nowhere.yaml"],
         ),
-        (["--space", "cnn"], ["space", "'cnn'", "module:function"]),
+        (["--space", "cnnn"], ["cnnn is neither a file nor", "Did you mean cnn?"]),
         (["--baselines", "a2_report002"], ["baselines.architectures", "at least 9x9", "8x8"]),
         (["--objective", "acuracy"], ["objective.metric", "'acuracy'", "Did you mean accuracy"]),
         (["--objective", "accuracy,"], ["--objective", "'accuracy,'"]),

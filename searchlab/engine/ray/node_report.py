@@ -102,7 +102,9 @@ def _digest_source() -> str | None:
         return None
     digest = hashlib.blake2b(digest_size=8)
     folder = Path(next(iter(spec.submodule_search_locations)))
-    for path in sorted(folder.rglob("*.py")):
+    # A wheel has the examples in the package, a checkout beside it.
+    own = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "shipped")]
+    for path in sorted(own):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()}|{len(content)}|".encode() + content)
     return digest.hexdigest()
