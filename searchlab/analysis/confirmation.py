@@ -1,0 +1,218 @@
+"""Comparing two configurations on one test set, by several models of each.
+
+The two were chosen without the test set, and their models drew their own weights, image orders and
+augmentation. So the difference of their mean figures varies by what is independent of each other:
+the images, which all models meet, and the draws of each configuration. It says which is better if
+both are trained on these training images; what others would give, no test on one set can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from searchlab.analysis.comparison import Bounds
+
+__all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores"]
+
+NUM_RESAMPLES = 10_000
+_CHUNK = 500  # resamples whose counts are in memory at once
+
+Scores = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.integer]
+CountsMeasure = Callable[[npt.NDArray[np.int64]], Scores]
+"""A metric of counts of images by true and predicted class: int64 [K, C, C] to float64 [K]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """What would decide: so many repeats of each configuration, or test images, in all."""
+
+    repeats: int | None
+    images: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmedDifference:
+    """Challenger minus incumbent, in the metric's own units and direction.
+
+    ``images_variance`` and ``draws_variances`` are the parts of the difference's variance, each
+    with its degrees of freedom.
+    """
+
+    difference: float
+    images_variance: float
+    draws_variances: tuple[float, float]
+    num_images: int
+    num_repeats: tuple[int, int]
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def error(self) -> float:
+        """The standard error of the difference."""
+        return math.sqrt(self.images_variance + sum(self.draws_variances))
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Welch's and Satterthwaite's degrees of freedom of the error."""
+        parts = [
+            (self.images_variance, self.num_images - 1),
+            *zip(self.draws_variances, (count - 1 for count in self.num_repeats), strict=True),
+        ]
+        spread = sum(variance**2 / freedom for variance, freedom in parts)
+        return self.error**4 / spread if spread > 0 else math.inf
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval, as far as the metric's bounds allow."""
+        reach = _quantile(0.975, self.degrees_of_freedom) * self.error
+        low, high = self.difference - reach, self.difference + reach
+        return max(low, self.least), min(high, self.most)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided: how likely so large a difference is if the configurations are equal."""
+        return min(1.0, 2 * self._tail(abs(self.difference)))
+
+    def p_unequal(self, margin: float) -> float:
+        """Return the larger p of the two one-sided tests that the difference is within margin."""
+        return self._tail(margin - abs(self.difference))
+
+    def _tail(self, distance: float) -> float:
+        if self.error == 0:
+            return 0.0 if distance > 0 else 1.0
+        from scipy.stats import t  # 0.5 s, paid only by a study that has something to compare
+
+        return float(t.sf(distance / self.error, self.degrees_of_freedom))
+
+    def find_needed(self, margin: float) -> Needed | None:
+        """Estimate what would show a difference as large as this one, or that there is hardly any.
+
+        Of the two, the one that needs fewer images; None if nothing would, because the difference
+        is that of the margin. ``repeats`` is None if more repeats alone are not enough.
+        """
+        to_show = self._find_needed_for(abs(self.difference) / 1.96)
+        to_equal = self._find_needed_for((margin - abs(self.difference)) / 1.645)
+        found = [needed for needed in (to_show, to_equal) if needed is not None]
+        return min(found, key=lambda needed: needed.images, default=None)
+
+    def _find_needed_for(self, error: float) -> Needed | None:
+        if error <= 0:
+            return None
+        left = error**2 - self.images_variance
+        draws = sum(self.draws_variances)
+        repeats = math.ceil(max(self.num_repeats) * draws / left) if left > 0 else None
+        factor = (self.images_variance + draws) / error**2
+        return Needed(repeats=repeats, images=math.ceil(self.num_images * factor))
+
+
+def compare_scores(
+    challenger: Scores, incumbent: Scores, *, bounds: Bounds | None = None
+) -> ConfirmedDifference:
+    """Compare by a figure that is a mean over images, such as accuracy: scores [R, N] of each.
+
+    The variance is var(d) / N + var_A / R + var_B / R, where d are the N images' differences of the
+    mean scores, and var_A and var_B those of the R models' mean scores. Raises ValueError for fewer
+    than two images or models.
+    """
+    _check(challenger, incumbent)
+    differences = challenger.mean(0) - incumbent.mean(0)
+    return _contrast(
+        challenger.mean(1), incumbent.mean(1),
+        images_variance=float(differences.var(ddof=1)) / len(differences),
+        num_images=len(differences), bounds=bounds,
+    )  # fmt: skip
+
+
+def compare_counts(
+    challenger: Classes,
+    incumbent: Classes,
+    labels: Classes,
+    *,
+    measure: CountsMeasure,
+    bounds: Bounds | None = None,
+    seed: int = 0,
+) -> ConfirmedDifference:
+    """Compare by a figure of the predicted classes [R, N] that is no mean over the N images.
+
+    As ``compare_scores``, but the images' share of the variance is that of the difference of the
+    mean figures over 10,000 resamples of the images, drawn from ``seed``.
+    """
+    _check(challenger, incumbent)
+    models = np.concatenate([challenger, incumbent])
+    patterns, counts = np.unique(np.vstack([labels, models]), axis=1, return_counts=True)
+    num_classes = int(patterns.max()) + 1
+    signs = np.repeat(
+        [1 / len(challenger), -1 / len(incumbent)], [len(challenger), len(incumbent)]
+    )
+    generator = np.random.default_rng(seed)
+    resampled: list[Scores] = []
+    for _ in range(0, NUM_RESAMPLES, _CHUNK):
+        weights = generator.multinomial(len(labels), counts / len(labels), size=_CHUNK)
+        figures = [
+            measure(_count(weights, patterns[0], guesses, num_classes)) for guesses in patterns[1:]
+        ]
+        resampled.append(signs @ np.stack(figures))
+    once = [measure(_count(counts[None], patterns[0], row, num_classes))[0] for row in patterns[1:]]
+    figures_once = np.array(once)
+    return _contrast(
+        figures_once[: len(challenger)], figures_once[len(challenger) :],
+        images_variance=float(np.concatenate(resampled).var(ddof=1)),
+        num_images=len(labels), bounds=bounds,
+    )  # fmt: skip
+
+
+def _count(
+    weights: npt.NDArray[np.int64], labels: Classes, guesses: Classes, num_classes: int
+) -> npt.NDArray[np.int64]:
+    """Return the weights [K, P] summed by true and predicted class: [K, C, C]."""
+    from scipy.sparse import csr_array
+
+    cells = labels.astype(np.int64) * num_classes + guesses
+    ones = np.ones(len(cells), dtype=np.int64)
+    shape = (num_classes**2, len(cells))
+    by_cell = csr_array((ones, (cells, np.arange(len(cells)))), shape=shape)
+    counted: npt.NDArray[np.int64] = (by_cell @ weights.T).T
+    return counted.reshape(-1, num_classes, num_classes)
+
+
+def _contrast(
+    challenger: Scores,
+    incumbent: Scores,
+    *,
+    images_variance: float,
+    num_images: int,
+    bounds: Bounds | None,
+) -> ConfirmedDifference:
+    """Compare by each model's figure on all images."""
+    ours, theirs = float(challenger.mean()), float(incumbent.mean())
+    low, high = bounds or (-math.inf, math.inf)
+    return ConfirmedDifference(
+        difference=ours - theirs,
+        images_variance=images_variance,
+        draws_variances=(
+            float(challenger.var(ddof=1)) / len(challenger),
+            float(incumbent.var(ddof=1)) / len(incumbent),
+        ),
+        num_images=num_images,
+        num_repeats=(len(challenger), len(incumbent)),
+        least=min(low - theirs, ours - high),
+        most=max(high - theirs, ours - low),
+    )
+
+
+def _check(challenger: npt.NDArray[np.generic], incumbent: npt.NDArray[np.generic]) -> None:
+    shapes = challenger.shape, incumbent.shape
+    if min(*shapes[0], *shapes[1]) < 2 or shapes[0][1] != shapes[1][1]:
+        raise ValueError(f"must be two or more models on the same two or more images, got {shapes}")
+
+
+def _quantile(share: float, degrees_of_freedom: float) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(share, degrees_of_freedom))

@@ -1,0 +1,144 @@
+"""Comparing two configurations by several models of each on one test set."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.stats import t
+
+from searchlab.analysis.confirmation import (
+    ConfirmedDifference,
+    compare_counts,
+    compare_scores,
+)
+
+Array = npt.NDArray[np.float64]
+
+
+def draw_guesses(
+    accuracy: float, *, repeats: int = 5, images: int = 400, seed: int = 0
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return labels [N] and predicted classes [R, N] of ten classes."""
+    labels = np.random.default_rng(1).integers(0, 10, images)
+    generator = np.random.default_rng(seed)
+    is_wrong = generator.random((repeats, images)) > accuracy
+    others = (labels + generator.integers(1, 10, (repeats, images))) % 10
+    return labels, np.where(is_wrong, others, labels)
+
+
+def measure_accuracy(counts: npt.NDArray[np.int64]) -> Array:
+    right = np.trace(counts, axis1=1, axis2=2)
+    return np.asarray(right / counts.sum((1, 2)), dtype=np.float64)
+
+
+def measure_balanced_accuracy(counts: npt.NDArray[np.int64]) -> Array:
+    right = np.diagonal(counts, axis1=1, axis2=2)
+    return np.asarray((right / counts.sum(2)).mean(1), dtype=np.float64)
+
+
+def test_the_variance_is_that_of_the_images_and_of_each_sides_draws() -> None:
+    ours = np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]], dtype=np.float64)
+    theirs = np.array([[0, 1, 0, 1], [0, 0, 1, 1]], dtype=np.float64)
+    found = compare_scores(ours, theirs)
+    assert found.difference == pytest.approx((3 / 4 + 2 / 4 + 4 / 4) / 3 - 1 / 2)
+    differences = [1 - 0, 2 / 3 - 1 / 2, 1 / 3 - 1 / 2, 1 - 1]
+    images = np.var(differences, ddof=1) / 4
+    draws = np.var([0.75, 0.5, 1.0], ddof=1) / 3, 0.0
+    assert found.images_variance == pytest.approx(images)
+    assert found.draws_variances == pytest.approx(draws)
+    assert found.error == pytest.approx(math.sqrt(images + draws[0]))
+    freedom = (images + draws[0]) ** 2 / (images**2 / 3 + draws[0] ** 2 / 2)
+    assert found.degrees_of_freedom == pytest.approx(freedom)
+    assert found.p_value == pytest.approx(2 * t.sf(found.difference / found.error, freedom))
+
+
+def test_the_interval_holds_what_a_test_at_its_level_would_not_refuse() -> None:
+    _, ours = draw_guesses(0.9)
+    labels, theirs = draw_guesses(0.88, seed=2)
+    found = compare_scores((ours == labels) * 1.0, (theirs == labels) * 1.0, bounds=(0, 1))
+    low, high = found.interval
+    assert low < found.difference < high
+    assert (found.p_value < 0.05) == (not low <= 0 <= high)
+
+
+def test_the_interval_stays_within_what_is_possible() -> None:
+    ours, theirs = np.ones((2, 4)), np.array([[0, 1, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
+    low, high = compare_scores(ours, theirs, bounds=(0, 1)).interval
+    assert low >= -0.25
+    assert high <= 1.0
+
+
+def test_counts_of_accuracy_give_what_its_scores_give() -> None:
+    labels, ours = draw_guesses(0.9)
+    _, theirs = draw_guesses(0.85, seed=2)
+    by_counts = compare_counts(ours, theirs, labels, measure=measure_accuracy, bounds=(0, 1))
+    by_scores = compare_scores((ours == labels) * 1.0, (theirs == labels) * 1.0, bounds=(0, 1))
+    assert by_counts.difference == pytest.approx(by_scores.difference)
+    assert by_counts.draws_variances == pytest.approx(by_scores.draws_variances)
+    assert by_counts.images_variance == pytest.approx(by_scores.images_variance, rel=0.05)
+
+
+def test_a_figure_of_classes_is_compared_and_repeats_to_the_bit() -> None:
+    labels, ours = draw_guesses(0.95)
+    _, theirs = draw_guesses(0.75, seed=2)
+    compare: Any = lambda seed: compare_counts(  # noqa: E731
+        ours, theirs, labels, measure=measure_balanced_accuracy, seed=seed
+    )
+    found = compare(0)
+    assert found.difference == pytest.approx(0.2, abs=0.05)
+    assert found.p_value < 0.001
+    assert found == compare(0)
+    assert found != compare(1)
+
+
+def make(**changes: Any) -> ConfirmedDifference:
+    values: dict[str, Any] = {
+        "difference": 0.004, "images_variance": 0.002**2, "draws_variances": (0.002**2, 0.001**2),
+        "num_images": 1000, "num_repeats": (5, 5),
+    }  # fmt: skip
+    return ConfirmedDifference(**{**values, **changes})
+
+
+def test_equality_is_shown_by_two_one_sided_tests() -> None:
+    near = make(difference=0.0002)
+    tail = t.sf((0.01 - 0.0002) / near.error, near.degrees_of_freedom)
+    assert near.p_unequal(0.01) == pytest.approx(tail)
+    assert near.p_unequal(0.01) < 0.05 < make(difference=0.009).p_unequal(0.01)
+    assert make(difference=0.02).p_unequal(0.01) > 0.5
+
+
+def test_more_repeats_decide_if_the_images_leave_room_for_it() -> None:
+    found = make(difference=0.0045)
+    needed = found.find_needed(margin=0.0001)
+    assert needed is not None
+    assert needed.repeats is not None
+    assert needed.repeats > 5
+    factor = 5 / needed.repeats
+    spared = make(difference=0.0045, draws_variances=[v * factor for v in found.draws_variances])
+    assert abs(spared.difference) / spared.error >= 1.96
+
+
+def test_more_images_are_needed_if_repeats_are_not_enough() -> None:
+    found = make(difference=0.003, images_variance=0.003**2)
+    needed = found.find_needed(margin=0.0001)
+    assert needed is not None
+    assert needed.repeats is None
+    assert needed.images > found.num_images
+
+
+def test_models_that_answer_alike_leave_nothing_to_show() -> None:
+    alike = np.ones((3, 5))
+    found = compare_scores(alike, alike)
+    assert (found.difference, found.error, found.p_value) == (0.0, 0.0, 1.0)
+    assert found.interval == (0.0, 0.0)
+    assert found.p_unequal(0.005) == 0.0
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 1), (2, 6)])
+def test_one_model_one_image_or_other_images_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="two or more models on the same two or more images"):
+        compare_scores(np.ones(shape), np.ones((2, 5)))
