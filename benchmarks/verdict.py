@@ -114,10 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cells = list_cells(small=options.small)
     jobs = [(cell, options.studies, options.seed + index) for index, cell in enumerate(cells)]
-    print("| folds | search folds | trials | baselines | shared noise | gap | YES % | false YES % |")
+    print(
+        "| folds | search folds | trials | baselines | shared noise | gap | YES % | false YES % |"
+    )
     print("|---:|---:|---:|---:|---|---:|---:|---:|")
     with multiprocessing.get_context("spawn").Pool() as pool:
-        for cell, (said, wrong) in zip(cells, pool.starmap(run_cell, jobs, chunksize=1), strict=True):
+        for cell, (said, wrong) in zip(
+            cells, pool.starmap(run_cell, jobs, chunksize=1), strict=True
+        ):
             print(
                 f"| {cell.folds} | {cell.search_folds} | {cell.trials} | {cell.baselines} "
                 f"| {'yes' if cell.shared else 'no'} | {100 * cell.gap:.1f} "

@@ -147,9 +147,7 @@ def compare_counts(
     models = np.concatenate([challenger, incumbent])
     patterns, counts = np.unique(np.vstack([labels, models]), axis=1, return_counts=True)
     num_classes = int(patterns.max()) + 1
-    signs = np.repeat(
-        [1 / len(challenger), -1 / len(incumbent)], [len(challenger), len(incumbent)]
-    )
+    signs = np.repeat([1 / len(challenger), -1 / len(incumbent)], [len(challenger), len(incumbent)])
     generator = np.random.default_rng(seed)
     resampled: list[Scores] = []
     for _ in range(0, NUM_RESAMPLES, _CHUNK):

@@ -29,7 +29,7 @@ __all__ = [
 
 Scalar = bool | int | float | str
 Scheme = Literal["HF", "HT", "DT"]
-Role = Literal["baseline", "search", "finalist"]
+Role = Literal["baseline", "search", "finalist", "confirmation"]
 Normalization = Literal["standard", "unit", "half", "imagenet"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -64,7 +64,8 @@ class FoldPlan:
 
     ``folds`` are the validation folds trained here, out of ``num_folds``; the first
     ``search_folds`` of them give the trial's value. ``test`` adds one more member, trained on the
-    whole training set, that meets the test set once, at the end (docs/design.md, decision 6).
+    whole training set, that meets the test set once, at the end (docs/design.md, decision 6). A
+    confirmation has that member alone.
     """
 
     num_folds: int
@@ -86,7 +87,9 @@ class TrialConfig:
     trials of one study with the same configuration are equal to the bit. ``objective`` is the
     study's first, which decides the best epoch. ``robustness`` is the attack under which validation
     and test images are also measured. ``measures`` are the metrics to measure on request.
-    ``initial_weights`` is a folder to load weights from instead of drawing them.
+    ``initial_weights`` is a folder to load weights from instead of drawing them. ``repeat`` above 0
+    asks for draws of weights, order and augmentation that no other trial of the configuration has.
+    ``last_epoch`` ends training there; its weights are kept. It is set where no fold decides.
     """
 
     number: int
@@ -101,6 +104,8 @@ class TrialConfig:
     initial_weights: str | None = None
     objective: ObjectiveConfig
     folds: FoldPlan
+    repeat: int = 0
+    last_epoch: int | None = None
 
     def to_json(self) -> str:
         """Serialise; ``from_json`` returns an equal object."""

@@ -73,7 +73,8 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         _restore(member, _below(state.tensors, f"{key}/"))
     best = _below(state.tensors, "best/")
     if best:
-        device = cohort.members[0].device
+        assert cohort.full is not None
+        device = cohort.full.device
         cohort.best_weights = {name: value.to(device) for name, value in best.items()}
     history = json.loads(state.metadata["history"])
     cohort.history = [tuple(FoldMetrics(**fold) for fold in epoch) for epoch in history]

@@ -13,6 +13,7 @@ from torch import Tensor
 from searchlab.config.metrics import Figures
 from searchlab.config.trial import TrialConfig
 from searchlab.training.images import TrainingData
+from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.machine import describe_machine
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.metrics import MeasuredModel, measure_model
@@ -26,7 +27,8 @@ class Cohort:
 
     The value of an epoch is the mean over the search folds. The full member keeps its weights from
     the epoch at which the mean over all of the cohort's folds was best, and meets the test set with
-    them after the last epoch. ``Member`` describes ``batch_split``.
+    them after the last epoch. Without folds its epochs have no value, and the last one's weights
+    are kept. ``Member`` describes ``batch_split``.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
@@ -65,7 +67,7 @@ class Cohort:
         self.full_history.append(full)
         self.seconds.append(time.perf_counter() - start)
         self.batch_splits.append(self.batch_split)
-        if self.full is not None and self._best_of_all_folds(self.history) == epoch:
+        if self.full is not None and self._is_kept(epoch):
             self.best_weights = self.full.snapshot()
         return self._result(epoch, folds, self.seconds[-1])
 
@@ -88,22 +90,33 @@ class Cohort:
             raise DivergedError
         return FoldMetrics(fold=member.fold, training=training, validation=validation)
 
+    def _is_kept(self, epoch: int) -> bool:
+        """Return whether the full member's weights after ``epoch``, the latest, are the best."""
+        if not self.members:
+            return self._is_over(epoch)
+        return self._best_of_all_folds(self.history) == epoch
+
     def _is_over(self, epoch: int) -> bool:
         """Return whether the trial ends after ``epoch``: its last one, or patience ran out."""
         patience = self.config.settings.patience
-        if epoch >= self.config.settings.epochs or patience is None or epoch == 0:
-            return epoch >= self.config.settings.epochs
+        last = self.config.last_epoch or self.config.settings.epochs
+        if epoch >= last or patience is None or epoch == 0 or not self.members:
+            return epoch >= last
         history = self.history[:epoch]
         # All folds decide the full member's weights, the search folds the value.
         latest_best = max(self._best_of_search_folds(history), self._best_of_all_folds(history))
         return epoch - latest_best >= patience
 
-    def _meet_test_set(self) -> Figures | None:
+    def _meet_test_set(self) -> tuple[Figures | None, TestAnswers | None]:
+        """Return the full member's figures and, if it is there for them, its single answers."""
         if self.full is None:
-            return None
+            return None, None
         assert self.best_weights is not None
         self.full.model.load_state_dict(self.best_weights)
-        return self.full.test()
+        figures, answers = self.full.test()
+        if self.members:
+            return figures, None
+        return figures, keep_answers(answers, self.config.objective.metric)
 
     def _values(self, history: Sequence[tuple[FoldMetrics, ...]]) -> list[float]:
         return [self._mean(folds, self.config.folds.search_folds) for folds in history]
@@ -146,11 +159,12 @@ class Cohort:
     def _result(
         self, epoch: int, folds: tuple[FoldMetrics, ...], seconds: float, *, diverged: bool = False
     ) -> EpochResult:
-        history = self.history[:epoch]
+        history = self.history[:epoch] if self.members else []
         values = self._values(history)
         best = self._best_of_search_folds(history) if values else 0
         fold_epoch = self._best_of_all_folds(history) if values else 0
         done = not diverged and self._is_over(epoch)
+        test, answers = self._meet_test_set() if done else (None, None)
         return EpochResult(
             number=self.config.number,
             epoch=epoch,
@@ -165,11 +179,14 @@ class Cohort:
             done=done or diverged,
             diverged=diverged,
             full_training=None if diverged else self.full_history[epoch - 1],
-            test=self._meet_test_set() if done else None,
+            test=test,
+            answers=answers,
             batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
             machine=describe_machine(self._data.device),
         )
 
     def _measure(self, measured: Literal["trial", "model"]) -> dict[str, float]:
-        model = MeasuredModel(model=self.members[0].model, config=self.config, data=self._data)
+        member = self.members[0] if self.members else self.full
+        assert member is not None
+        model = MeasuredModel(model=member.model, config=self.config, data=self._data)
         return measure_model(model, measured, requested=self.config.measures)

@@ -42,8 +42,8 @@ class Member:
     """One model of a trial: a fold's, or (``fold`` None) the one that meets the test set.
 
     Initial weights, image order, augmentation, attacks and dropout depend only on the study's seed,
-    the fold and the epoch, so repeating an epoch from the same weights gives the same weights to
-    the bit.
+    the fold, the trial's repeat and the epoch. So repeating an epoch from the same weights gives
+    the same weights to the bit.
 
     With ``batch_split`` above 1, each batch is trained in that many parts, whose gradients add up
     to the batch's, and evaluation batches are smaller: less memory, the same learning. Images are
@@ -84,7 +84,7 @@ class Member:
             config.settings,
             image_shape=self._data.image_shape,
             num_classes=self._data.num_classes,
-            key=(config.seed, self._key, 0),  # repeat 0
+            key=(config.seed, self._key, config.repeat),
         )
         if config.initial_weights is not None:
             folder, family = Path(config.initial_weights), config.model.family
@@ -184,27 +184,28 @@ class Member:
     def validate(self, *, most_images: int | None = None) -> dict[str, float]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
-        return self._evaluate(self._data.train_images, self._data.train_labels, indices)
+        answers = self._answer(self._data.train_images, self._data.train_labels, indices)
+        return measure_answers(answers, requested=self._config.measures)
 
-    def test(self) -> dict[str, float]:
+    def test(self) -> tuple[dict[str, float], Answers]:
         """Measure on the test set, once per trial, at its end (docs/design.md, decision 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
-        return self._evaluate(self._data.test_images, self._data.test_labels, everything)
+        answers = self._answer(self._data.test_images, self._data.test_labels, everything)
+        return measure_answers(answers, requested=self._config.measures), answers
 
-    def _evaluate(self, images: Tensor, labels: Tensor, indices: Tensor) -> dict[str, float]:
+    def _answer(self, images: Tensor, labels: Tensor, indices: Tensor) -> Answers:
         self.model.eval()
         with torch.inference_mode():
             logits = [
                 self._predict(self._normalize(images[batch]))
                 for batch in torch.split(indices, self._evaluation_batch())
             ]
-        answers = Answers(
+        return Answers(
             labels=labels[indices],
             batches=logits,
             attacked=self._answer_under_attack(images, labels, indices),
         )
-        return measure_answers(answers, requested=self._config.measures)
 
     def _answer_under_attack(
         self, images: Tensor, labels: Tensor, indices: Tensor
@@ -229,7 +230,8 @@ class Member:
         return torch.Generator(device=self.device).manual_seed(self._seed(purpose, *more))
 
     def _seed(self, purpose: str, *more: int) -> int:
-        return derive_seed(self._config.seed, purpose, self._key, *more)
+        repeat = ("repeat", self._config.repeat) if self._config.repeat else ()
+        return derive_seed(self._config.seed, purpose, self._key, *more, *repeat)
 
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the model's weights and buffers."""

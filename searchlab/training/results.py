@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from searchlab.config.metrics import Figures
+from searchlab.training.kept_answers import TestAnswers
 
 __all__ = ["EpochResult", "FoldMetrics", "Machine"]
 
@@ -49,7 +50,8 @@ class EpochResult:
     ``full_training`` has the full member's loss and accuracy on all training images, taken as
     ``FoldMetrics.training`` is. ``figures`` describe the network, not images: its properties and,
     once the trial has trained to its end, metrics measured then. ``test`` has the full member's
-    metrics on the test set, in the last result. ``seconds`` is the time of this epoch. If
+    metrics on the test set, in the last result; without folds, ``answers`` has its answer to each
+    image, and there is no value. ``seconds`` is the time of this epoch. If
     ``diverged``, the loss was not finite: the figures are those of the previous epoch, and
     ``folds`` is empty. A ``replayed`` result was trained earlier and comes from a checkpoint.
     ``batch_split`` is the number of parts in which batches were trained, more than 1 if memory ran
@@ -70,6 +72,7 @@ class EpochResult:
     diverged: bool = False
     full_training: Figures | None = None
     test: Figures | None = None
+    answers: TestAnswers | None = None
     replayed: bool = False
     batch_split: int = 1
     machine: Machine | None = None
@@ -87,5 +90,6 @@ class EpochResult:
                 "folds": tuple(FoldMetrics(**fold) for fold in data["folds"]),
                 "fold_values": tuple(data["fold_values"]),
                 "machine": Machine(**data["machine"]) if data["machine"] else None,
+                "answers": None if data.get("answers") is None else TestAnswers(**data["answers"]),
             }
         )
