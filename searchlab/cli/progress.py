@@ -37,7 +37,12 @@ __all__ = [
     "shown_progress",
 ]
 
-_STAGES: dict[Role, str] = {"baseline": "baselines", "search": "search", "finalist": "finalists"}
+_STAGES: dict[Role, str] = {
+    "baseline": "baselines",
+    "search": "search",
+    "finalist": "finalists",
+    "confirmation": "confirmation",
+}
 _MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
 
 

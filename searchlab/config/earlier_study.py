@@ -7,8 +7,11 @@ from typing import Any
 
 __all__ = ["name_earlier_defaults"]
 
-# They were the same for every optimizer.
-_EARLIER_DEFAULTS = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0}
+_EARLIER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    # The same for every optimizer.
+    "training": {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0},
+    "confirm": {"repeats": 0},
+}
 
 
 def name_earlier_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,7 +20,9 @@ def name_earlier_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     Only for what searchlab recorded itself: it now names each of these settings, if only as null,
     so one that is missing has the earlier default.
     """
-    training = recorded.get("training") or {}
-    if not isinstance(training, dict):  # which the checks refuse
-        return dict(recorded)
-    return {**recorded, "training": {**_EARLIER_DEFAULTS, **training}}
+    named = dict(recorded)
+    for section, defaults in _EARLIER_DEFAULTS.items():
+        given = recorded.get(section) or {}
+        if isinstance(given, dict):  # the checks refuse anything else
+            named[section] = {**defaults, **given}
+    return named

@@ -33,7 +33,7 @@ from searchlab.config.settings import (
     refuse_patience,
 )
 from searchlab.config.space import SpaceSpec
-from searchlab.config.validation import Slug, Spec, to_tuple
+from searchlab.config.validation import Number, Slug, Spec, to_tuple
 from searchlab.errors import InputError
 
 __all__ = ["CallableRef", "ConfirmSpec", "StudySpec", "ValidationSpec"]
@@ -57,9 +57,42 @@ class ValidationSpec(Spec):
 
 
 class ConfirmSpec(Spec):
-    """The confirm stage: the best ``top`` search trials run on every fold and the test set."""
+    """The confirm stage.
+
+    The best ``top`` search trials run on every fold. Then the best of them and the best baseline
+    are trained ``repeats`` times on all training images, and the test set decides between the two.
+    """
 
     top: int = Field(3, ge=0, description="finalists; 0 skips the confirm stage")
+    repeats: int = Field(
+        5,
+        ge=0,
+        description="models of the best finalist and of the best baseline that decide the verdict "
+        "on the test set; 0: folds that the search did not see decide it",
+    )
+    margin: Number = Field(
+        0.5,
+        description="a difference that is shown to be smaller counts as none: in points of "
+        "accuracy, hundredths of a loss",
+    )
+
+    @field_validator("repeats")
+    @classmethod
+    def _check_repeats(cls, value: int) -> int:
+        if value == 1:
+            raise InputError(
+                "must be 0 or at least 2, because one model does not show how much they vary",
+                found=value,
+                remedy="Set it to 5",
+            )
+        return value
+
+    @field_validator("margin")
+    @classmethod
+    def _check_margin(cls, value: float) -> float:
+        if value <= 0:
+            raise InputError("must be > 0", found=value)
+        return value
 
 
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -73,18 +73,22 @@ def find_truncated(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _find_faults(spec: StudySpec, record: TrialRecord, trial: FrozenTrial) -> Iterator[str]:
-    settings = _settings_of(spec, record)
-    if settings is not None and record.epochs < _fewest_epochs(settings):
-        yield f"after fewer epochs than the study sets ({settings.epochs})"
+    if record.last_epoch is not None:
+        if record.epochs < record.last_epoch:
+            yield f"before the epoch that it was to end with ({record.last_epoch})"
+    else:
+        settings = _settings_of(spec, record)
+        if settings is not None and record.epochs < _fewest_epochs(settings):
+            yield f"after fewer epochs than the study sets ({settings.epochs})"
     num_folds = planned_folds(spec, record)
     if num_folds is not None and len(record.fold_values) < num_folds:
         yield f"without values for all folds ({num_folds})"
     if record.role != "search" and spec.primary.metric not in record.test_figures:
         yield f"without a test {spec.primary.entry.label}"
-    # Optuna keeps no intermediate values for several objectives.
+    # Optuna keeps no intermediate values for several objectives, and a confirmation has none.
     known, epochs = trial.intermediate_values, range(1, record.epochs + 1)
     has_all = len(known) == record.epochs and all(epoch in epochs for epoch in known)
-    if len(spec.objective) == 1 and not has_all:
+    if len(spec.objective) == 1 and num_folds != 0 and not has_all:
         yield "without a value for every epoch"
 
 

@@ -86,9 +86,13 @@ class Leaderboard:
 def build_leaderboard(
     records: Iterable[TrialRecord], spec: StudySpec, *, show_all: bool = False
 ) -> Leaderboard:
-    """Rank a study's trials; show only the best few of the search, unless ``show_all``."""
+    """Rank a study's trials; show only the best few of the search, unless ``show_all``.
+
+    Confirmations have no row, because they are repeats of trials that have one.
+    """
     sign = spec.primary.sign
-    rows = _mark_front([_to_row(record, spec) for record in records], spec)
+    ranked = [record for record in records if record.role != "confirmation"]
+    rows = _mark_front([_to_row(record, spec) for record in ranked], spec)
     fixed = [row for row in rows if row.role != "search"]
     confirmed = _order([row for row in fixed if row.cv_mean is not None], "cv_mean", sign)
     unconfirmed = _order([row for row in fixed if row.cv_mean is None], "value", sign)

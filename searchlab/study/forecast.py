@@ -107,8 +107,8 @@ class Forecaster:
         ours = [trial for trial in running if trial.role == role]
         known = [record for record in ended[role] if _is_measured(record)]
         usual = _mean_seconds(known, ours) if len(known) >= _MIN_ENDED else None
-        if usual is None and role == "finalist":
-            usual = self._cost_of_finalist(ended["search"])
+        if usual is None and role in ("finalist", "confirmation"):
+            usual = self._cost_on_all_images(role, ended)
         if usual is None:
             return None
         coming = [usual] * max(0, num_unended - len(ours))
@@ -132,17 +132,17 @@ class Forecaster:
             if key not in begun and baseline.label not in running
         ]
 
-    def _cost_of_finalist(self, ended: Sequence[TrialRecord]) -> float | None:
-        """Return what the best trials of the search take on every fold and all images."""
-        search = [record for record in ended if _is_measured(record)]
+    def _cost_on_all_images(
+        self, role: Role, ended: Mapping[Role, Sequence[TrialRecord]]
+    ) -> float | None:
+        """Return what a trial of ``role`` takes, by the best trials of the search."""
+        search = [record for record in ended["search"] if _is_measured(record)]
         if len(search) < _MIN_ENDED:
             return None
         best = rank_candidates(self.spec, search)[: max(1, self.spec.confirm.top)] or search
-        search_models, all_models = (
-            _count_models(plan_folds(self.spec, role)) for role in ("search", "finalist")
-        )
+        known, asked = (_count_models(plan_folds(self.spec, one)) for one in ("search", role))
         pace = fmean(record.seconds / record.epochs for record in best)
-        return pace / search_models * all_models * self.spec.training.epochs
+        return pace / known * asked * self.spec.training.epochs
 
 
 def _mean_seconds(ended: Sequence[TrialRecord], running: Sequence[RunningTrial]) -> float:

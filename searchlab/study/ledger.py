@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from searchlab.config.trial import Role, TrialConfig
+from searchlab.config.trial import TrialConfig
 from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import NullCallback, ProgressSnapshot, StudyCallback
 from searchlab.study.failure_limit import FailureLimit
@@ -41,7 +41,7 @@ _MAX_RESTARTS_WITHOUT_PROGRESS = 10
 
 
 class Ledger:
-    """Runs one study: baselines, then the search, then the finalists.
+    """Runs one study: baselines, then the search, the finalists and the confirmations.
 
     Every run of a study makes a new ledger, which goes on from what the storage holds: ``ask``
     first returns the trials that a killed driver left RUNNING, under their own numbers.
@@ -100,12 +100,9 @@ class Ledger:
             times = _MAX_RESTARTS_WITHOUT_PROGRESS
             self._fail(trial, fail(f"the trial restarted {times} times and ended no epoch", "lost"))
             return None
-        role: Role = known.get(attr.ROLE, "search")
         try:
             point = self._space.suggest(trial)
-            config = make_config(
-                self.spec, point, number=trial.number, role=role, plan_key=known.get(attr.PLAN)
-            )
+            config = make_config(self.spec, point, number=trial.number, known=known)
         except ValueError as error:
             lost = fail(f"the trial cannot be taken up again: {error}", "lost")
             self._fail(trial, lost if was_begun else fail(str(error)))

@@ -79,7 +79,7 @@ class LiveTrial:
         seconds, or that the storage knew, was trained twice, unless it comes from a checkpoint.
         """
         known = self.results.get(result.epoch)
-        if known == result:
+        if repr(known) == repr(result):  # a value that is not a number does not equal itself
             return False
         was_trained = known is not None or result.epoch <= self.last_known_step
         if was_trained and not result.replayed:
@@ -96,7 +96,8 @@ class LiveTrial:
         """Write an epoch to the storage, unless it is there."""
         if result.epoch <= self.last_known_step:
             return
-        if len(self.trial.study.directions) > 1:  # Optuna then takes no intermediate values
+        if len(self.trial.study.directions) > 1 or not self.config.folds.folds:
+            # Optuna takes no intermediate values of several objectives, or that are no numbers.
             self._write(attr.EPOCH, result.epoch)
         else:
             self.trial.report(result.value, step=result.epoch)
@@ -124,8 +125,7 @@ class LiveTrial:
         outcome = failure or decide_outcome(self.last, pruned=self.pruned)
         if outcome.state != "COMPLETE":
             return outcome, None
-        search_folds = self.config.folds.search_folds
-        values = objective_values(objectives, self.results, search_folds=search_folds)
+        values = objective_values(objectives, self.results, folds=self.config.folds)
         if all(map(math.isfinite, values)):
             return outcome, values
         return TrialOutcome(state="PRUNED", reason="diverged"), None
@@ -141,6 +141,8 @@ class LiveTrial:
         if self.results:
             self._write(attr.CURVES, learning_curves(self.results))
             self._write(attr.MACHINES, list_machines(self.results))
+        if self.last is not None and self.last.answers is not None:
+            self._write(attr.ANSWERS, asdict(self.last.answers))
         self.record_interruptions()
 
     def _write(self, key: str, value: object) -> None:

@@ -63,7 +63,9 @@ def end_attributes(
         seconds = math.fsum(result.seconds for result in results.values())
         attributes[attr.EPOCHS] = last.epoch
         attributes[attr.SECONDS] = round(seconds, 3)
-        attributes[attr.FOLD_VALUES] = list(last.fold_values)
+        if last.fold_values:
+            attributes[attr.FOLD_VALUES] = list(last.fold_values)
+            attributes[attr.FOLD_EPOCH] = last.fold_epoch
         figures = _collect_figures(results, search_folds=search_folds)
         attributes[attr.FIGURES] = figures
         attributes |= {key: figures[key] for key in attr.OWN_ATTRIBUTES if key in figures}

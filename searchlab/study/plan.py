@@ -1,36 +1,40 @@
-"""What a study runs beyond what its sampler asks for: baselines, planned points, finalists."""
+"""What a study runs beyond what its sampler asks for.
+
+Baselines, planned points, finalists, and the confirmations of the two that the verdict compares.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from searchlab.analysis.pareto import find_front
 from searchlab.config.baselines import BaselineRow
+from searchlab.config.changes import describe_quick_look
 from searchlab.config.samplers import SAMPLERS
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
+from searchlab.study import trial_record as attr
 from searchlab.study.space.points import Point, grid, one_at_a_time
 from searchlab.study.space.start_points import start_points
 from searchlab.study.space.study_space import StudySpace
-from searchlab.study.trial_record import (
-    FINALIST_OF,
-    LABEL,
-    PLAN,
-    RETRY_OF,
-    ROLE,
-    SCHEME,
-    TrialRecord,
-)
+from searchlab.study.trial_record import TrialRecord
 
 __all__ = [
     "PlannedTrial",
+    "Rivals",
     "StudyPlan",
     "baseline_key",
     "choose_finalists",
+    "choose_rivals",
+    "count_confirmations",
+    "is_baseline_key",
     "plan_baselines",
+    "plan_confirmations",
     "plan_retry",
     "plan_search",
     "plan_start",
@@ -50,7 +54,7 @@ class PlannedTrial:
 
     def user_attributes(self) -> dict[str, Any]:
         """Return what the enqueued trial carries from its first moment."""
-        return {ROLE: self.role, PLAN: self.key, **self.attributes}
+        return {attr.ROLE: self.role, attr.PLAN: self.key, **self.attributes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,27 +91,42 @@ def plan_baselines(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
             key=baseline_key(row),
             role="baseline",
             point=space.baseline_point(row),
-            attributes={LABEL: row.name, SCHEME: row.scheme},
+            attributes={attr.LABEL: row.name, attr.SCHEME: row.scheme},
         )
         for row in spec.baseline_rows
     ]
 
 
+_BASELINE = "baseline/"
+
+
 def baseline_key(row: BaselineRow) -> str:
     """Return the key of a baseline's planned trial."""
-    return f"baseline/{row.name}"
+    return _BASELINE + row.name
+
+
+def is_baseline_key(key: object) -> bool:
+    """Return whether ``key`` is that of a baseline, of this study or of another."""
+    return isinstance(key, str) and key.startswith(_BASELINE)
 
 
 def plan_retry(lost: TrialRecord) -> PlannedTrial:
     """Return the trial that runs a lost one's parameters again, in its role."""
-    attributes: dict[str, Any] = {RETRY_OF: lost.number, LABEL: lost.label, SCHEME: lost.scheme}
-    if lost.finalist_of is not None:
-        attributes[FINALIST_OF] = lost.finalist_of
+    carried = {
+        attr.LABEL: lost.label,
+        attr.SCHEME: lost.scheme,
+        attr.FINALIST_OF: lost.finalist_of,
+        attr.CONFIRMATION_OF: lost.confirmation_of,
+        attr.CONFIRMED_PLAN: lost.confirmed_plan,
+        attr.REPEAT: lost.repeat or None,
+        attr.LAST_EPOCH: lost.last_epoch,
+    }
+    known = {name: value for name, value in carried.items() if value is not None}
     return PlannedTrial(
         key=lost.plan or f"retry/{lost.number}",
         role=lost.role,
         point=dict(lost.params),
-        attributes=attributes,
+        attributes={attr.RETRY_OF: lost.number, **known},
     )
 
 
@@ -146,10 +165,88 @@ def choose_finalists(spec: StudySpec, records: Iterable[TrialRecord]) -> list[Pl
             key=f"finalist/{record.number}",
             role="finalist",
             point=dict(record.params),
-            attributes={FINALIST_OF: record.number},
+            attributes={attr.FINALIST_OF: record.number},
         )
         for record in _distinct(rank_candidates(spec, records), spec.confirm.top)
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rivals:
+    """The finalist and the baseline that the verdict compares."""
+
+    finalist: TrialRecord
+    baseline: TrialRecord
+
+
+def choose_rivals(spec: StudySpec, records: Iterable[TrialRecord]) -> Rivals | None:
+    """Return the best finalist and the best baseline by cross-validation, if there are both.
+
+    Only those count that were trained on every fold: by their mean, of equals the first.
+    """
+    best: dict[Role, TrialRecord] = {}
+    for record in records:
+        if record.role not in ("finalist", "baseline") or not _is_ranked(spec, record):
+            continue
+        known = best.get(record.role)
+        if known is None or spec.primary.sign * (_mean(record) - _mean(known)) > 0:
+            best[record.role] = record
+    if len(best) < 2:
+        return None
+    return Rivals(finalist=best["finalist"], baseline=best["baseline"])
+
+
+def _is_ranked(spec: StudySpec, record: TrialRecord) -> bool:
+    values = record.fold_values
+    has_all = len(values) == spec.validation.folds and all(map(math.isfinite, values))
+    return record.state == "COMPLETE" and has_all
+
+
+def _mean(record: TrialRecord) -> float:
+    return statistics.fmean(record.fold_values)
+
+
+def plan_confirmations(spec: StudySpec, records: Iterable[TrialRecord]) -> list[PlannedTrial]:
+    """Return the trials that train both rivals again, each ``confirm.repeats`` times.
+
+    They end with the epoch that the rival's folds chose. There are none if the study has no rivals,
+    is only a quick look, or recorded no such epoch, as searchlab before December 2026.
+    """
+    rivals = choose_rivals(spec, records) if _is_confirmed(spec) else None
+    if rivals is None or None in (rivals.finalist.fold_epoch, rivals.baseline.fold_epoch):
+        return []
+    return [
+        _plan_confirmation(rival, repeat)
+        for repeat in range(1, spec.confirm.repeats + 1)
+        for rival in (rivals.finalist, rivals.baseline)
+    ]
+
+
+def count_confirmations(spec: StudySpec) -> int:
+    """Return how many trials ``plan_confirmations`` returns if the study has both rivals."""
+    has_rivals = spec.baseline_rows and spec.confirm.top and spec.search.trials != 0
+    return 2 * spec.confirm.repeats if has_rivals and _is_confirmed(spec) else 0
+
+
+def _is_confirmed(spec: StudySpec) -> bool:
+    return spec.confirm.repeats > 0 and not describe_quick_look(spec)
+
+
+def _plan_confirmation(rival: TrialRecord, repeat: int) -> PlannedTrial:
+    attributes = {
+        attr.LABEL: rival.label,
+        attr.SCHEME: rival.scheme,
+        attr.CONFIRMATION_OF: rival.number,
+        attr.CONFIRMED_PLAN: rival.plan,
+        attr.REPEAT: repeat,
+        attr.LAST_EPOCH: rival.fold_epoch,
+    }
+    return PlannedTrial(
+        key=f"confirmation/{rival.number}/{repeat}",
+        role="confirmation",
+        point=dict(rival.params),
+        attributes={name: value for name, value in attributes.items() if value is not None},
+    )
 
 
 def rank_candidates(spec: StudySpec, records: Iterable[TrialRecord]) -> list[TrialRecord]:

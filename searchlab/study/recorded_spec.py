@@ -31,6 +31,7 @@ RESUMABLE = (
     "search.timeout",
     "search.max_failures_in_row",
     "confirm.top",
+    "confirm.repeats",
     "resources",
 )
 """What a resume may change: it gives a study more time, trials or workers. Any other change would
@@ -48,6 +49,7 @@ _WITHOUT_EFFECT = (
     "correlations",
     "comparisons",
     "published",
+    "confirm.margin",
 )
 _MAX_NAMED = 6
 

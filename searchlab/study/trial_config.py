@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
@@ -18,7 +19,8 @@ from searchlab.config.trial import (
     TrialConfig,
 )
 from searchlab.errors import InputError
-from searchlab.study.plan import baseline_key
+from searchlab.study import trial_record as attr
+from searchlab.study.plan import baseline_key, is_baseline_key
 from searchlab.study.space.points import Point
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.trial_record import PLAN, ROLE
@@ -39,10 +41,15 @@ _LAYER = re.compile(r"layer(\d+)\.(.+)")
 
 
 def make_config(
-    spec: StudySpec, point: Point, *, number: int, role: Role, plan_key: object
+    spec: StudySpec, point: Point, *, number: int, known: Mapping[str, Any]
 ) -> TrialConfig:
-    """Return what a worker trains for ``point``; ``plan_key`` tells which baseline it is."""
-    row = _find_row(spec, plan_key) if role == "baseline" else None
+    """Return what a worker trains for ``point``.
+
+    The trial's ``known`` user attributes tell what it is to the study: which baseline, or which
+    repeat of which trial. Raises InputError for a baseline that the study does not have.
+    """
+    role: Role = known.get(attr.ROLE, "search")
+    row = _find_row(spec, known)
     training = spec.training if row is None else spec.baseline_training(row)
     return TrialConfig(
         number=number,
@@ -57,6 +64,8 @@ def make_config(
         initial_weights=spec.baselines.weights if row in spec.baseline_grid else None,
         objective=spec.primary.to_config(),
         folds=plan_folds(spec, role, row),
+        repeat=known.get(attr.REPEAT, 0),
+        last_epoch=known.get(attr.LAST_EPOCH),
     )
 
 
@@ -97,23 +106,29 @@ def label_of(model: ModelConfig, *, with_scheme: bool) -> str:
 
 
 def plan_folds(spec: StudySpec, role: Role, row: BaselineRow | None = None) -> FoldPlan:
-    """Return the members of a role's trials: search trials train on the search folds alone."""
+    """Return the members of a role's trials.
+
+    Search trials train on the search folds alone, confirmations on all training images alone.
+    """
     validation = spec.validation
     asked = spec.baselines.folds if row is None or row.folds is None else row.folds
     has_all = role == "finalist" or (role == "baseline" and asked == "all")
+    num_trained = validation.folds if has_all else validation.search_folds
     return FoldPlan(
         num_folds=validation.folds,
-        folds=tuple(range(validation.folds if has_all else validation.search_folds)),
+        folds=() if role == "confirmation" else tuple(range(num_trained)),
         search_folds=validation.search_folds,
         test=role != "search",
     )
 
 
-def _find_row(spec: StudySpec, plan_key: object) -> BaselineRow:
-    for row in spec.baseline_rows:
-        if baseline_key(row) == plan_key:
-            return row
-    raise InputError("is not in the study any more", where=str(plan_key))
+def _find_row(spec: StudySpec, known: Mapping[str, Any]) -> BaselineRow | None:
+    """Return the baseline that a trial trains, for the first time or again; None for others."""
+    key = known.get(attr.CONFIRMED_PLAN, known.get(attr.PLAN))
+    row = next((row for row in spec.baseline_rows if baseline_key(row) == key), None)
+    if row is None and (known.get(attr.ROLE) == "baseline" or is_baseline_key(key)):
+        raise InputError("is not in the study any more", where=str(key))
+    return row
 
 
 def _own_parameters(point: Point, family: str) -> dict[str, Scalar | tuple[Scalar, ...]]:

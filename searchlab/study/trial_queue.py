@@ -1,8 +1,8 @@
 """TrialQueue: which trial a study runs next, if any is left.
 
 First come trials that were left RUNNING without an owner, then those that wait in the storage, the
-replacements of lost trials, the baselines, the search (first its reference points), and last the
-finalists.
+replacements of lost trials, the baselines, the search (first its reference points), the finalists,
+and last the confirmations of the best finalist and the best baseline.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from optuna.study import Study
@@ -20,7 +20,14 @@ from searchlab.config.trial import Role
 from searchlab.study import trial_record as attr
 from searchlab.study.locks.drivers import StudyLock
 from searchlab.study.optuna_internals import frozen_of, reopen_trial, write_system_attribute
-from searchlab.study.plan import PlannedTrial, StudyPlan, choose_finalists, plan_retry
+from searchlab.study.plan import (
+    PlannedTrial,
+    StudyPlan,
+    choose_finalists,
+    count_confirmations,
+    plan_confirmations,
+    plan_retry,
+)
 from searchlab.study.progress import FinishedTrials
 from searchlab.study.storage.fencing import StaleTokenError
 from searchlab.study.storage.retrying_storage import CREATED_BY
@@ -67,6 +74,8 @@ class TrialQueue:
         self._all_search = plan.search
         self._finalists: deque[PlannedTrial] | None = None
         self._num_finalists: int | None = None  # in all, once they have been chosen
+        self._confirmations: deque[PlannedTrial] | None = None
+        self._num_confirmations: int | None = None
         self._refresh(live=())
 
     # What comes next
@@ -100,7 +109,10 @@ class TrialQueue:
             return self._ask_planned(rows.owed.popleft())
         if self._baselines:
             return self._ask_planned(self._baselines.popleft())
-        return self._take_search() or self._take_finalist(live)
+        running: set[Role] = {*live.values(), *rows.others.values()}
+        return (
+            self._take_search() or self._take_finalist(running) or self._take_confirmation(running)
+        )
 
     def _adopt(self, number: int) -> Trial:
         logger.debug("taking up the unfinished trial %d", number)
@@ -134,14 +146,25 @@ class TrialQueue:
         assert self._spec.search.trials is not None
         return self._rows.num_searched >= self._spec.search.trials
 
-    def _take_finalist(self, live: Mapping[int, Role]) -> Trial | None:
+    def _take_finalist(self, running: Set[Role]) -> Trial | None:
         if self._finalists is None:
-            if "search" in [*live.values(), *self._rows.others.values()]:
+            if "search" in running:
                 return None  # one of them may yet be a finalist
             self._finalists = self._not_begun(choose_finalists(self._spec, self.finished))
-            begun = sum(role == "finalist" for role in self._rows.planned.values())
-            self._num_finalists = begun + len(self._finalists)
+            self._num_finalists = self._count_begun("finalist") + len(self._finalists)
         return self._ask_planned(self._finalists.popleft()) if self._finalists else None
+
+    def _take_confirmation(self, running: Set[Role]) -> Trial | None:
+        if self._confirmations is None:
+            if running - {"confirmation"}:
+                return None  # one of them may yet be confirmed
+            self._confirmations = self._not_begun(plan_confirmations(self._spec, self.finished))
+            begun = self._count_begun("confirmation")
+            self._num_confirmations = begun + len(self._confirmations)
+        return self._ask_planned(self._confirmations.popleft()) if self._confirmations else None
+
+    def _count_begun(self, role: Role) -> int:
+        return sum(role == begun for begun in self._rows.planned.values())
 
     def _ask_planned(self, planned: PlannedTrial) -> Trial:
         self._study.enqueue_trial(planned.point, user_attrs=planned.user_attributes())
@@ -172,17 +195,21 @@ class TrialQueue:
     def totals(self) -> dict[Role, int]:
         """Return how many trials of each role the study runs, replacements not counted.
 
-        The number of finalists is an upper bound until they are chosen.
+        The numbers of finalists and confirmations are upper bounds until they are chosen.
         """
         searched = self._spec.search.trials if self._all_search is None else len(self._all_search)
         num_search = searched or 0
         num_finalists = self._num_finalists
         if num_finalists is None:
             num_finalists = min(self._spec.confirm.top, num_search)
+        num_confirmations = self._num_confirmations
+        if num_confirmations is None:
+            num_confirmations = count_confirmations(self._spec)
         return {
             "baseline": len(self._all_baselines),
             "search": num_search,
             "finalist": num_finalists,
+            "confirmation": num_confirmations,
         }
 
     @property
@@ -204,6 +231,8 @@ class TrialQueue:
             and self.is_search_over
             and self._finalists is not None
             and not self._finalists
+            and self._confirmations is not None
+            and not self._confirmations
         )
 
     # What the storage holds
@@ -243,6 +272,7 @@ class TrialQueue:
         self._start = self._not_begun(() if self._rows.num_drawn else self._all_start)
         self._search = self._not_begun(self._all_search or ())
         self._finalists = None
+        self._confirmations = None
 
     def _is_anothers(self, trial: FrozenTrial) -> bool:
         """Return whether another driver, which is alive, works on a trial."""

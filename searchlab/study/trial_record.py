@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import Figures, list_metrics
 from searchlab.study.recorded_values import params_of
+from searchlab.training.kept_answers import TestAnswers
 from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from searchlab.config.trial import Role, Scalar
 
 __all__ = [
+    "ANSWERS",
     "BATCH_SPLIT",
+    "CONFIRMATION_OF",
+    "CONFIRMED_PLAN",
     "CURVES",
     "DATA_FINGERPRINT",
     "EPOCH",
@@ -24,17 +28,20 @@ __all__ = [
     "EVALUATIONS",
     "FIGURES",
     "FINALIST_OF",
+    "FOLD_EPOCH",
     "FOLD_VALUES",
     "HOSTS_LOST",
     "INDEPENDENTLY_SAMPLED",
     "INTERRUPTIONS",
     "LABEL",
+    "LAST_EPOCH",
     "MACHINES",
     "NODE",
     "OWN_ATTRIBUTES",
     "PLAN",
     "PLUGINS",
     "PROGRESS",
+    "REPEAT",
     "RETRY_OF",
     "ROLE",
     "SCHEME",
@@ -48,12 +55,18 @@ __all__ = [
     "last_epoch_of",
 ]
 
-# baseline | search | finalist; absent on a trial that was cut off while it was asked for: search
+# baseline | search | finalist | confirmation; absent on a trial that was cut off while it was
+# asked for: search
 ROLE = "role"
 LABEL = "label"  # a2/DT, cnn
 SCHEME = "scheme"  # HF | HT | DT
 PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs twice
 FINALIST_OF = "finalist_of"  # the search trial that a finalist repeats on every fold
+CONFIRMATION_OF = "confirmation_of"  # the finalist or baseline that a confirmation trains again
+CONFIRMED_PLAN = "confirmed_plan"  # which entry of a fixed list that one is
+REPEAT = "repeat"  # of a confirmation: 1, 2, ...
+LAST_EPOCH = "last_epoch"  # with which a confirmation ends: the FOLD_EPOCH of what it confirms
+FOLD_EPOCH = "fold_epoch"  # the epoch that all folds of the trial chose together
 FOLD_VALUES = "fold_values"  # the objective's metric of each fold, at the folds' best epoch
 EPOCHS = "epochs"  # epochs trained
 SECONDS = "seconds"  # training time on the worker
@@ -91,6 +104,9 @@ MACHINES = "searchlab:machines"
 # Likewise: the last recorded epoch of a study with several objectives, because Optuna takes no
 # intermediate values for those.
 EPOCH = "searchlab:epoch"
+
+# Likewise: the TestAnswers of a confirmation as a dict.
+ANSWERS = "searchlab:test_answers"
 
 # User attributes of the study, not of a trial.
 SPEC = "searchlab.study"  # the study as it is run, as JSON (recorded_spec.py)
@@ -130,9 +146,10 @@ class TrialRecord:
 
     ``value`` is the first objective's, ``values`` are all of them. ``figures`` are by metric: those
     of folds are means over the search folds at the best epoch; ``test_figures`` are of the test
-    set, which only baselines and finalists meet. ``train_losses`` are those of each fold's model
+    set, which search trials never meet. ``train_losses`` are those of each fold's model
     in its last epoch; ``full_train_loss`` is that of the model on all training images, None if the
-    trial has no such model or its losses were not kept.
+    trial has no such model or its losses were not kept. ``fold_epoch`` is the epoch that all its
+    folds chose together; ``answers`` are those of a confirmation to the test images.
     """
 
     number: int
@@ -154,6 +171,12 @@ class TrialRecord:
     train_losses: tuple[float, ...] = ()
     full_train_loss: float | None = None
     plan: str | None = None
+    fold_epoch: int | None = None
+    confirmation_of: int | None = None
+    confirmed_plan: str | None = None
+    repeat: int = 0
+    last_epoch: int | None = None
+    answers: TestAnswers | None = None
     retry_of: int | None = None
     interruptions: Interruptions | None = None
     machines: tuple[Machine, ...] = ()
@@ -188,6 +211,12 @@ class TrialRecord:
             train_losses=_last_train_losses(trial),
             full_train_loss=_last_full_train_loss(trial),
             plan=attrs.get(PLAN),
+            fold_epoch=attrs.get(FOLD_EPOCH),
+            confirmation_of=attrs.get(CONFIRMATION_OF),
+            confirmed_plan=attrs.get(CONFIRMED_PLAN),
+            repeat=attrs.get(REPEAT, 0),
+            last_epoch=attrs.get(LAST_EPOCH),
+            answers=_read_answers(trial),
             retry_of=attrs.get(RETRY_OF),
             interruptions=_read_interruptions(trial),
             machines=tuple(Machine(**one) for one in trial.system_attrs.get(MACHINES, ())),
@@ -213,6 +242,11 @@ def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
 def _last_full_train_loss(trial: FrozenTrial) -> float | None:
     losses: list[float | None] = trial.system_attrs.get(CURVES, {}).get("full_train_loss", [])
     return losses[-1] if losses else None
+
+
+def _read_answers(trial: FrozenTrial) -> TestAnswers | None:
+    known = trial.system_attrs.get(ANSWERS)
+    return None if known is None else TestAnswers(**known)
 
 
 def _read_interruptions(trial: FrozenTrial) -> Interruptions | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TestAnswers", "keep_answers"]
 
 _CLASS, _LOSS = np.dtype("<u2"), np.dtype("<f4")
+_MAX_BYTES = 2**28  # an import may be made by anybody, and a few bytes may unpack to gigabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,11 @@ def _pack(values: npt.NDArray[Any], kind: np.dtype[Any]) -> str:
 
 def _unpack(text: str, kind: np.dtype[Any]) -> npt.NDArray[Any]:
     """Raise ValueError if the text was not written by ``_pack``."""
+    unpacker = zlib.decompressobj()
     try:
-        return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), kind)
+        content = unpacker.decompress(base64.b64decode(text, validate=True), _MAX_BYTES)
     except zlib.error as error:
         raise ValueError(str(error)) from error
+    if not unpacker.eof:
+        raise ValueError(f"must be complete and at most {_MAX_BYTES:,} bytes")
+    return np.frombuffer(content, kind)

@@ -188,7 +188,7 @@ def test_the_first_objective_decides_the_epoch_of_all() -> None:
 
 def test_workers_measure_only_what_is_an_objective() -> None:
     def config_of(spec: StudySpec) -> TrialConfig:
-        return make_config(spec, {"family": "cnn"}, number=0, role="search", plan_key=None)
+        return make_config(spec, {"family": "cnn"}, number=0, known={})
 
     config = config_of(spec_of("accuracy", "latency", "multiply_adds"))
     assert config.measures == ("latency", "multiply_adds")

@@ -10,6 +10,7 @@ from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models.build import count_multiply_adds
+from searchlab.study import trial_record as attr
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.space.points import Choose
 from searchlab.study.trial_config import make_config
@@ -44,11 +45,11 @@ def find_largest_model(prepared: PreparedStudy) -> TrialConfig | None:
 def _candidates(prepared: PreparedStudy) -> Iterator[TrialConfig]:
     spec = prepared.spec
     for planned in prepared.plan.baselines:
-        yield make_config(spec, planned.point, number=0, role="baseline", plan_key=planned.key)
+        yield make_config(spec, planned.point, number=0, known=planned.user_attributes())
     for greatest in (True, False):
         for point in prepared.space.family_points(_choose_extreme(greatest=greatest)):
             try:
-                yield make_config(spec, point, number=0, role="finalist", plan_key=None)
+                yield make_config(spec, point, number=0, known={attr.ROLE: "finalist"})
             except InputError:
                 continue  # values that exclude each other; no trial has both
 

@@ -19,6 +19,7 @@ from searchlab.config.validation import Number, is_finite, to_input_error
 from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.storage.idempotent_storage import CLAIM, CREATED_BY
+from searchlab.training.kept_answers import TestAnswers
 from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Measured = Annotated[float | int, BeforeValidator(_check_measured)]
 _FOLD_CURVES = TypeAdapter(list[list[_Measured]])
 _CURVE = TypeAdapter(list[_Measured | None])
+_ANSWERS = TypeAdapter(TestAnswers)
 
 
 def _check_curves(curves: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +53,16 @@ def _check_curves(curves: dict[str, Any]) -> dict[str, Any]:
         is_single = name == "seconds" or name.startswith("full_")
         (_CURVE if is_single else _FOLD_CURVES).validate_python(curve, strict=True)
     return curves
+
+
+def _check_answers(data: dict[str, Any]) -> dict[str, Any]:
+    answers = _ANSWERS.validate_python(data)
+    sizes = {len(answers.read_labels()), len(answers.read_guesses())}
+    if (losses := answers.read_losses()) is not None:
+        sizes.add(len(losses))
+    if len(sizes) > 1:
+        raise InputError("must have one answer to each image", found=sorted(sizes))
+    return data
 
 
 _Interruption = Literal[
@@ -78,6 +90,11 @@ _TRIAL: _Schema = {
     attr.SCHEME: TypeAdapter(Scheme),
     attr.PLAN: TypeAdapter(str),
     attr.FINALIST_OF: TypeAdapter(_Count),
+    attr.CONFIRMATION_OF: TypeAdapter(_Count),
+    attr.CONFIRMED_PLAN: TypeAdapter(str),
+    attr.REPEAT: TypeAdapter(_Count),
+    attr.LAST_EPOCH: TypeAdapter(_Count),
+    attr.FOLD_EPOCH: TypeAdapter(_Count),
     attr.EPOCHS: TypeAdapter(_Count),
     attr.SECONDS: TypeAdapter(Number),
     attr.STOP_REASON: TypeAdapter(str),
@@ -95,6 +112,7 @@ _TRIAL_SYSTEM: _Schema = {
     attr.INTERRUPTIONS: TypeAdapter(dict[_Interruption, _Count]),
     attr.EPOCH: TypeAdapter(_Count),
     attr.MACHINES: TypeAdapter(list[Machine]),
+    attr.ANSWERS: TypeAdapter(Annotated[dict[str, Any], AfterValidator(_check_answers)]),
     CREATED_BY: TypeAdapter(str),
     CLAIM: TypeAdapter(str),
     # Optuna's, of a trial that was enqueued
@@ -146,7 +164,7 @@ def _check_trial(trial: FrozenTrial, *, num_trials: int, num_values: int) -> Non
     _check_times(trial, where)
     _check_attributes(trial.user_attrs, _COMPLETE_TRIAL if is_complete else _ENDED_TRIAL, where)
     _check_attributes(trial.system_attrs, _TRIAL_SYSTEM, where)
-    for key in (attr.FINALIST_OF, attr.RETRY_OF):
+    for key in (attr.FINALIST_OF, attr.CONFIRMATION_OF, attr.RETRY_OF):
         if trial.user_attrs.get(key, 0) >= num_trials:
             raise InputError("must be a trial", where=where + key, found=trial.user_attrs[key])
     for name, value in trial.params.items():
