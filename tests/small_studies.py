@@ -34,7 +34,7 @@ STUDY: dict[str, Any] = {
     "training": {"epochs": 4, "batch_size": 256},
     "validation": {"folds": 2, "search_folds": 1},
     "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
-    "confirm": {"top": 2},
+    "confirm": {"top": 2, "repeats": 0},
     "resources": {"cpus": 1, "workers": 1},
 }
 

@@ -21,9 +21,9 @@ DEFAULT_MAX_FILES = 3
 # What keeps a study of the page short: appended to every `study run`.
 SHORT = (
     "--engine serial --quiet --set search.trials=3 --set training.epochs=2 --set confirm.top=1 "
-    "--set validation.folds=2 --set validation.search_folds=1 --set training.batch_size=256 "
-    "--set space.parameters.batch_size=256 --set baselines.architectures=[a2] "
-    "--set baselines.schemes=[DT]"
+    "--set confirm.repeats=0 --set validation.folds=2 --set validation.search_folds=1 "
+    "--set training.batch_size=256 --set space.parameters.batch_size=256 "
+    "--set baselines.architectures=[a2] --set baselines.schemes=[DT]"
 )
 
 

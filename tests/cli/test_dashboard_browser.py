@@ -48,7 +48,7 @@ _STUDY = {
     "training": {"epochs": 2, "optimizer": "adam", "lr": 3.0e-3, "batch_size": 64},
     "validation": {"folds": 2, "search_folds": 1},
     "baselines": {"architectures": ["a1"], "schemes": list(_BASELINE_SCHEMES)},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 0},
     "resources": {"gpus": 0},
 }
 

@@ -27,7 +27,7 @@ STUDY: dict[str, Any] = {
     "search": {"sampler": "random", "trials": 3},
     "validation": {"folds": 3, "search_folds": 1},
     "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 0},
 }
 TRIAL_KEYS = {
     "rank", "number", "role", "label", "state", "value", "cv_mean", "cv_std", "fold_values",

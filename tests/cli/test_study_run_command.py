@@ -250,7 +250,7 @@ def test_a_quick_look_says_so_once_and_judges_nothing(
         tmp_path,
         baselines={"architectures": ["a1"], "schemes": ["HF", "DT"]},
         comparisons={"which?": [["a1/DT", "a1/HF"]]},
-        confirm={"top": 1},
+        confirm={"top": 1, "repeats": 0},
         training={"epochs": 5, "batch_size": 512, "lr": 0.01},
         published={
             "source": "a report",
@@ -271,7 +271,7 @@ def test_a_quick_look_says_so_once_and_judges_nothing(
 def test_two_folds_are_said_to_be_too_few_beforehand_and_at_the_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = _write(tmp_path, baselines={"architectures": ["a1"]}, confirm={"top": 1})
+    path = _write(tmp_path, baselines={"architectures": ["a1"]}, confirm={"top": 1, "repeats": 0})
     outcome = _run(path)
     assert outcome.code == 0, outcome.err
     warnings = [record.getMessage() for record in caplog.records]

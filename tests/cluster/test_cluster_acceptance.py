@@ -20,7 +20,7 @@ _STUDY = {
     "search": {"trials": 196, "pruner": "median"},
     "training": {"epochs": 2},
     "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
-    "confirm": {"top": 2},
+    "confirm": {"top": 2, "repeats": 0},
 }
 
 

@@ -120,7 +120,7 @@ def test_a_trial_that_fails_in_its_worker_is_fail_with_its_error(
         engine,
         training={"epochs": 1},
         search={"trials": 1},
-        confirm={"top": 1},
+        confirm={"top": 1, "repeats": 0},
         plugins=[str(plugin)],
     )
     trigger.unlink()

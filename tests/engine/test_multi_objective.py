@@ -26,7 +26,7 @@ SMALL: dict[str, Any] = {
     "search": {"pruner": "none", "trials": 4},
     "training": {"epochs": 2},
     "baselines": {"schemes": ["DT"]},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 0},
 }
 ROBUST = (
     "objective=[{metric: accuracy}, {metric: robust_accuracy}]",

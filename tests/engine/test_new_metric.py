@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     "training": {"epochs": 3, "patience": 2},
     "validation": {"folds": 3, "search_folds": 1},
     "baselines": {"schemes": ["DT"]},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 0},
 }
 
 

@@ -44,7 +44,7 @@ SPACE: dict[str, Any] = {
 SEARCHED: dict[str, Any] = {
     "search": {"trials": 10},
     "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 0},
 }
 
 Forget = Callable[[], None]

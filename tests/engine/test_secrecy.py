@@ -91,7 +91,7 @@ def run_watched(
         search={"trials": 2},
         training={"epochs": 2},
         baselines={"schemes": ["DT"]},
-        confirm={"top": 1},
+        confirm={"top": 1, "repeats": 0},
     )
     spy = folder / "spy.py"
     spy.write_text(SPY.format(planted=PLANTED, folder=str(folder)))

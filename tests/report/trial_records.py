@@ -17,7 +17,7 @@ def make_spec(**changes: Any) -> StudySpec:
         "search": {"sampler": "random", "trials": 8},
         "validation": {"folds": 3, "search_folds": 1},
         "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
-        "confirm": {"top": 1},
+        "confirm": {"top": 1, "repeats": 0},
     }
     return StudySpec.model_validate({**data, **changes})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.study_space import SpecSpace, StudySpace
+from searchlab.training.kept_answers import TestAnswers
 from searchlab.training.results import EpochResult, FoldMetrics
 
+ANSWERS = TestAnswers(labels="eNpjYGBkYAJiAAAYAAU=", guesses="eNpjYGBkYAJiAAAYAAU=")
 NO_CHECKPOINTS = Path("/nonexistent/checkpoints")
 SPACE: dict[str, Any] = {
     "parameters": {
@@ -47,7 +50,7 @@ STUDY: dict[str, Any] = {
     "training": {"epochs": 3},
     "validation": {"folds": 3, "search_folds": 2},
     "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
-    "confirm": {"top": 2},
+    "confirm": {"top": 2, "repeats": 0},
 }
 
 
@@ -100,6 +103,8 @@ def make_result(
     config: TrialConfig, epoch: int, value: float | None = None, **changes: Any
 ) -> EpochResult:
     """What a worker would send; ``best_value`` is the best so far unless given."""
+    if not config.folds.folds:
+        return _make_confirmation(config, epoch, **changes)
     value = score(config, epoch) if value is None else value
     values = {past: score(config, past) for past in range(1, epoch)} | {epoch: value}
     best_epoch = max(values, key=lambda past: (values[past], -past))
@@ -129,9 +134,31 @@ def make_result(
     return EpochResult(**{**fields, **changes})
 
 
+def _make_confirmation(config: TrialConfig, epoch: int, **changes: Any) -> EpochResult:
+    """Return the result of a trial without folds: it has no value, and answers at its end."""
+    done = epoch == config.last_epoch
+    fields: dict[str, Any] = {
+        "number": config.number,
+        "epoch": epoch,
+        "folds": (),
+        "full_training": {"loss": 0.75 / epoch, "accuracy": 0.5},
+        "value": math.nan,
+        "best_value": math.nan,
+        "best_epoch": 0,
+        "fold_values": (),
+        "fold_epoch": 0,
+        "seconds": 0.25,
+        "figures": {"parameters": 123},
+        "done": done,
+        "test": {"loss": 0.5, "accuracy": 0.9 + 0.01 * config.repeat} if done else None,
+        "answers": ANSWERS if done else None,
+    }
+    return EpochResult(**{**fields, **changes})
+
+
 def train(ledger: Ledger, config: TrialConfig) -> None:
     """Train a trial to its end, or until it is pruned."""
-    for epoch in range(1, config.settings.epochs + 1):
+    for epoch in range(1, (config.last_epoch or config.settings.epochs) + 1):
         if ledger.report(make_result(config, epoch)):
             break
     ledger.tell(config.number)

@@ -182,7 +182,9 @@ def test_the_first_objective_decides_the_epoch_of_all() -> None:
     results = {epoch: result_with_costs(config, epoch) for epoch in (1, 2, 3)}
     results[3] = replace(results[3], best_epoch=1, best_value=0.9)
     objectives = [ObjectiveSpec(metric="accuracy"), ObjectiveSpec(metric="loss")]
-    accuracy, loss = objective_values(objectives, results, search_folds=1)
+    accuracy, loss = objective_values(
+        objectives, results, folds=replace(config.folds, search_folds=1)
+    )
     assert (accuracy, loss) == (0.9, results[1].folds[0].validation["loss"])
 
 

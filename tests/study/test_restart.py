@@ -89,6 +89,11 @@ SPECS = {
     ),
     "grid": make_spec(search={"sampler": "grid", "trials": 5, "points": 2}),
     "one_at_a_time": make_spec(search={"sampler": "one_at_a_time", "trials": 5, "points": 2}),
+    "confirmed": make_spec(
+        search={"sampler": "random", "trials": 2},
+        training={"epochs": 2},
+        confirm={"top": 1, "repeats": 2},
+    ),
     "cmaes": make_spec(search={"sampler": "cmaes", "trials": 7}, training={"epochs": 1}),
     "evolution": make_spec(search={"sampler": "evolution", "trials": 24}, training={"epochs": 1}),
 }
@@ -96,7 +101,7 @@ SPECS = {
 
 # Killed at every single write, of the others at a sample.
 SLOW = {"halving", "hyperband", "median", "grid"}
-STRIDES = {"halving": 1, "grid": 3, "cmaes": 11, "evolution": 31}
+STRIDES = {"halving": 1, "grid": 3, "confirmed": 2, "cmaes": 11, "evolution": 31}
 
 
 @pytest.mark.parametrize(
