@@ -109,7 +109,8 @@ def _count(reading: StudyReading, role: Role) -> RoleStatus:
     counted = [item for item in reading.records if item.role == role and not item.is_replaced]
     states = Counter(record.state for record in counted)
     return RoleStatus(
-        total=reading.totals.get(role),
+        # A study recorded before there was such a role asks for none of it.
+        total=reading.totals.get(role, 0) if reading.totals else None,
         complete=states["COMPLETE"],
         pruned=states["PRUNED"],
         failed=states["FAIL"],
