@@ -5,7 +5,7 @@ the best of both on a test set by ``searchlab.analysis.confirmation``. Without a
 are equal, or differ only by what these training images do to each (``shared``): YES is false if the
 finalist is worth no more than the baseline, both trained on these images.
 
-    python benchmarks/verdict.py                       # every cell, 40 minutes on two cores
+    python benchmarks/verdict.py                       # every cell, 20 minutes on two cores
     python benchmarks/verdict.py --studies 200 --small
 """
 
@@ -30,7 +30,6 @@ WORTH = 0.90  # accuracy of every configuration
 FOLD_SPREAD = 0.003  # of a fold's value around the configuration's worth
 DRAW_SPREAD = 0.003  # of a model's accuracy around its configuration's worth
 SHARED_SPREAD = 0.003  # of configurations, by what these training images do to each
-NUM_IMAGES = 10_000
 NUM_REPEATS = 5
 NUM_FINALISTS = 3
 # An image is answered by its difficulty, by how it suits a configuration, and by luck.
@@ -39,7 +38,10 @@ DIFFICULTY, SUITS, LUCK = math.sqrt(0.6), math.sqrt(0.2), math.sqrt(0.2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A kind of study. ``gap`` is what searched configurations are worth above the baselines."""
+    """A kind of study. ``gap`` is what searched configurations are worth above the baselines.
+
+    ``images`` are those of the test set.
+    """
 
     folds: int
     search_folds: int
@@ -47,6 +49,7 @@ class Cell:
     baselines: int
     shared: bool
     gap: float = 0.0
+    images: int = 2_000
 
 
 def list_cells(*, small: bool) -> list[Cell]:
@@ -57,11 +60,20 @@ def list_cells(*, small: bool) -> list[Cell]:
         for folds, search, trials, baselines, shared in grid
     ]
     gaps = [
-        Cell(folds=folds, search_folds=1, trials=60, baselines=3, shared=False, gap=gap)
+        Cell(
+            folds=folds,
+            search_folds=1,
+            trials=60,
+            baselines=3,
+            shared=False,
+            gap=gap,
+            images=images,
+        )
         for folds in (5, 10)
         for gap in (0.005, 0.01)
+        for images in (2_000, 10_000)
     ]
-    return [cells[0], cells[17], cells[-1], *gaps[:2]] if small else [*cells, *gaps]
+    return [cells[0], cells[17], cells[-1], *gaps[:4]] if small else [*cells, *gaps]
 
 
 def run_cell(cell: Cell, num_studies: int, seed: int) -> tuple[float, float]:
@@ -70,7 +82,9 @@ def run_cell(cell: Cell, num_studies: int, seed: int) -> tuple[float, float]:
     said = wrong = 0
     for _ in range(num_studies):
         ours, theirs = choose_rivals(cell, generator)
-        found = compare_scores(*draw_scores(ours, theirs, generator), bounds=(0.0, 1.0))
+        found = compare_scores(
+            *draw_scores(ours, theirs, cell.images, generator), bounds=(0.0, 1.0)
+        )
         is_yes = found.difference > 0 and found.p_value < 0.05
         said += is_yes
         wrong += is_yes and ours <= theirs
@@ -92,16 +106,18 @@ def choose_rivals(cell: Cell, generator: np.random.Generator) -> tuple[float, fl
     return float(worth[finalist]), float(worth[baseline])
 
 
-def draw_scores(ours: float, theirs: float, generator: np.random.Generator) -> tuple[Array, Array]:
+def draw_scores(
+    ours: float, theirs: float, num_images: int, generator: np.random.Generator
+) -> tuple[Array, Array]:
     """Return which images each of both configurations' models answer rightly: [R, N] of each."""
-    difficulty = DIFFICULTY * generator.normal(size=NUM_IMAGES)
+    difficulty = DIFFICULTY * generator.normal(size=num_images)
     return _answer(ours, difficulty, generator), _answer(theirs, difficulty, generator)
 
 
 def _answer(worth: float, difficulty: Array, generator: np.random.Generator) -> Array:
     accuracies = np.clip(worth + generator.normal(0, DRAW_SPREAD, NUM_REPEATS), 1e-6, 1 - 1e-6)
-    suits = SUITS * generator.normal(size=NUM_IMAGES)
-    luck = LUCK * generator.normal(size=(NUM_REPEATS, NUM_IMAGES))
+    suits = SUITS * generator.normal(size=len(difficulty))
+    luck = LUCK * generator.normal(size=(NUM_REPEATS, len(difficulty)))
     return np.asarray(difficulty + suits + luck < ndtri(accuracies)[:, None], dtype=np.float64)
 
 
@@ -109,22 +125,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--studies", type=int, default=10_000, help="simulated in each cell")
-    parser.add_argument("--small", action="store_true", help="five cells only")
+    parser.add_argument("--small", action="store_true", help="seven cells only")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     cells = list_cells(small=options.small)
     jobs = [(cell, options.studies, options.seed + index) for index, cell in enumerate(cells)]
-    print(
-        "| folds | search folds | trials | baselines | shared noise | gap | YES % | false YES % |"
-    )
-    print("|---:|---:|---:|---:|---|---:|---:|---:|")
+    columns = "folds", "search folds", "trials", "baselines", "shared noise", "images", "gap"
+    print(f"| {' | '.join(columns)} | YES % | false YES % |")
+    print("|---:|---:|---:|---:|---|---:|---:|---:|---:|")
     with multiprocessing.get_context("spawn").Pool() as pool:
-        for cell, (said, wrong) in zip(
-            cells, pool.starmap(run_cell, jobs, chunksize=1), strict=True
-        ):
+        results = pool.starmap(run_cell, jobs, chunksize=1)
+        for cell, (said, wrong) in zip(cells, results, strict=True):
             print(
                 f"| {cell.folds} | {cell.search_folds} | {cell.trials} | {cell.baselines} "
-                f"| {'yes' if cell.shared else 'no'} | {100 * cell.gap:.1f} "
+                f"| {'yes' if cell.shared else 'no'} | {cell.images:,} | {100 * cell.gap:.1f} "
                 f"| {100 * said:.1f} | {100 * wrong:.2f} |"
             )
 

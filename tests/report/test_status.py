@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from trial_records import accuracy_study, make_record, make_spec
 
+from searchlab.config.trial import ROLES
 from searchlab.report.reading import StudyReading
 from searchlab.report.status import StudyStatus, read_status
 from searchlab.report.tables import print_status
@@ -63,4 +64,4 @@ def test_only_roles_that_the_study_has_are_shown() -> None:
         out = io.StringIO()
         print_status(Console(file=out, width=80), _take(searched, totals=totals))
         shown = {line.split()[0] for line in out.getvalue().splitlines()} - {"planned"}
-        assert shown == ({"search"} if totals else {"baseline", "search", "finalist"})
+        assert shown == ({"search"} if totals else set(ROLES))
