@@ -23,7 +23,6 @@ from searchlab.study import trial_record as attr
 from searchlab.study.plan import baseline_key, is_baseline_key
 from searchlab.study.space.points import Point
 from searchlab.study.space.study_space import StudySpace
-from searchlab.study.trial_record import PLAN, ROLE
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -76,9 +75,7 @@ def recorded_config(spec: StudySpec, space: StudySpace, trial: FrozenTrial) -> T
     """
     try:
         point = space.suggest(copy.deepcopy(trial))  # suggesting adds to it
-        role: Role = trial.user_attrs.get(ROLE, "search")
-        plan_key = trial.user_attrs.get(PLAN)
-        return make_config(spec, point, number=trial.number, role=role, plan_key=plan_key)
+        return make_config(spec, point, number=trial.number, known=trial.user_attrs)
     except ValueError as error:
         raise InputError(
             f"is not a trial of the study's space: {error}", where=f"trial {trial.number}"
