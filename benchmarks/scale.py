@@ -135,10 +135,10 @@ def measure_pruner(name: str, folder: Path, alone: Any, watch: Stopwatch, repeat
 
 
 def measure_reading(folder: Path, size: int) -> dict[str, Any]:
-    """Time the leaderboard, from opening the run to the last line of the table."""
+    """Time the leaderboard, from opening the run to the verdict."""
     from rich.console import Console
 
-    from searchlab.report.board_table import print_leaderboard
+    from searchlab.report.board_table import print_leaderboard, print_verdict
     from searchlab.report.leaderboard import build_leaderboard
     from searchlab.report.reading import read_study
     from searchlab.report.verdict import reach_verdict
@@ -148,7 +148,9 @@ def measure_reading(folder: Path, size: int) -> dict[str, Any]:
     reading = read_study(RunFolder(folder), None)
     read = time.perf_counter()
     board = build_leaderboard(reading.records, reading.spec)
-    print_leaderboard(Console(file=io.StringIO(), width=100), board, reach_verdict(board))
+    console = Console(file=io.StringIO(), width=100)
+    print_leaderboard(console, board)
+    print_verdict(console, reach_verdict(board))
     assert len(reading.records) >= size
     return {"read_s": read - begin, "board_s": time.perf_counter() - read}
 

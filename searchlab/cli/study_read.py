@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,9 @@ import typer
 from searchlab.cli.chosen_run import LatestRunArgument, choose_run
 from searchlab.cli.options import JsonOption, RunsDirOption, StorageOption, examples
 from searchlab.cli.terminal import make_console
+from searchlab.docstrings import docstring_of
 from searchlab.errors import InputError
+from searchlab.report.legend import ANY_BOARD
 
 if TYPE_CHECKING:
     from searchlab.report.leaderboard import Row
@@ -19,8 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["print_board", "register"]
 
+
+class WinningRole(StrEnum):
+    """Which trials ``study best`` looks at."""
+
+    finalist = "finalist"
+    baseline = "baseline"
+
+
 MarkdownOption = Annotated[
     bool, typer.Option("--markdown", help="Print Markdown, for a README or an issue.")
+]
+LegendOption = Annotated[bool, typer.Option("--legend", help="Explain the columns.")]
+RoleOption = Annotated[
+    WinningRole | None,
+    typer.Option(help="Only the best of this role.", show_default="whoever is first"),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Show every trial, not only the best.")]
 
@@ -33,9 +50,15 @@ def register(app: typer.Typer) -> None:
     app.command(
         "status", epilog=examples("searchlab study status", "searchlab study status quickstart")
     )(show_status)
-    app.command("best", epilog=examples("searchlab study best quickstart > best.yaml"))(show_best)
+    app.command(
+        "best",
+        epilog=examples(
+            "searchlab study best quickstart > best.yaml", "searchlab study best --role baseline"
+        ),
+    )(show_best)
     app.command(
         "leaderboard",
+        help=_leaderboard_help(),
         epilog=examples(
             "searchlab study leaderboard",
             "searchlab study leaderboard runs/quickstart --all --json",
@@ -96,22 +119,27 @@ def show_status(
 
 def show_best(
     run: LatestRunArgument = None,
+    role: RoleOption = None,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print the winning configuration as YAML.
 
-    The winner is the best finalist, or the search's best trial if none is confirmed yet.
+    The winner is the first of the leaderboard by rank, be it a finalist or a baseline. Before any
+    finalist is ranked, it is the best trial on the search folds.
     """
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
 
     reading = _read(run, runs_dir, storage)
-    best = best_row(reading.records, reading.spec)
+    if role is None:
+        best = best_row(reading.records, reading.spec)
+    else:
+        best = best_row(reading.records, reading.spec, roles=(role.value,))
     if best is None:
         raise InputError(
-            "has no finished search trial yet",
+            "has no finished trial yet" if role is None else f"has no ranked {role.value} yet",
             where=str(reading.run.path),
             remedy=f"See its progress with: {reading.run.command('study', 'status')}",
         )
@@ -124,6 +152,7 @@ def show_best(
 def show_leaderboard(
     run: LatestRunArgument = None,
     show_all: AllOption = False,
+    legend: LegendOption = False,
     as_markdown: MarkdownOption = False,
     runs_dir: RunsDirOption = None,
     storage: StorageOption = None,
@@ -131,26 +160,42 @@ def show_leaderboard(
 ) -> None:
     """Rank the trials and name the winner.
 
-    Lists finalists and baselines by cross-validation, then the search's best trials. The last
-    lines say whether the winner beats the best baseline.
+    Lists finalists and baselines by cross-validation, then the best of the other search trials.
+    The last lines say whether the winner beats the best baseline.
     """
-    if as_json and as_markdown:
-        raise InputError(
-            "cannot be combined with --json", where="--markdown", remedy="Give only one of them"
-        )
+    for other, is_given in (("--markdown", as_markdown), ("--legend", legend)):
+        if as_json and is_given:
+            raise InputError(
+                "cannot be combined with --json", where=other, remedy="Give only one of them"
+            )
     reading = _read(run, runs_dir, storage)
-    print_board(reading, show_all=show_all, as_json=as_json, as_markdown=as_markdown)
+    print_board(reading, show_all=show_all, legend=legend, as_json=as_json, as_markdown=as_markdown)
+
+
+def _leaderboard_help() -> str:
+    lines = (
+        textwrap.fill(f"  {column:7} {meaning}", width=76, subsequent_indent=" " * 10)
+        for column, meaning in ANY_BOARD
+    )
+    # The backspace keeps click from wrapping them into one paragraph.
+    return "\n".join([docstring_of(show_leaderboard), "", "\b", "Columns:", *lines])
 
 
 def print_board(
     reading: StudyReading,
     *,
     show_all: bool = False,
+    legend: bool = False,
     as_json: bool = False,
     as_markdown: bool = False,
 ) -> None:
-    """Print a study's leaderboard, verdict and comparisons, as ``study run`` does at its end."""
-    from searchlab.report.board_table import board_markdown, print_leaderboard
+    """Print a study's leaderboard, comparisons and verdict, as ``study run`` does at its end."""
+    from searchlab.report.board_table import (
+        board_markdown,
+        print_leaderboard,
+        print_verdict,
+        verdict_markdown,
+    )
     from searchlab.report.comparisons import (
         compare_baselines,
         comparisons_markdown,
@@ -170,19 +215,21 @@ def print_board(
         _print_json(leaderboard_data(board, verdict, compared, published))
         return
     if as_markdown:
-        parts = [board_markdown(board, verdict)]
+        parts = [board_markdown(board, legend=legend)]
         parts += [comparisons_markdown(compared)] if compared else []
         parts += [published_markdown(published)] if published else []
-        typer.echo("\n".join(parts), nl=False)
+        typer.echo("\n".join([*parts, verdict_markdown(verdict)]), nl=False)
         return
     console = make_console()
-    print_leaderboard(console, board, verdict)
+    print_leaderboard(console, board, legend=legend)
+    console.print()
     if compared:
-        console.print()
         print_comparisons(console, compared)
-    if published is not None:
         console.print()
+    if published is not None:
         print_published(console, published)
+        console.print()
+    print_verdict(console, verdict)  # last, because it is what people act on
 
 
 def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyReading:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from searchlab.config.metrics import Metric, get_metric
 from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
 from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
+from searchlab.report.legend import explain_board
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.verdict import Verdict
 
-__all__ = ["board_markdown", "print_leaderboard"]
+__all__ = ["board_markdown", "print_leaderboard", "print_verdict", "verdict_markdown"]
 
 _PARAMETERS = get_metric("parameters")  # which has a column of its own
 
 
-def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) -> None:
-    """Print the rows, what the columns mean, and the verdict."""
+def print_leaderboard(console: Console, board: Leaderboard, *, legend: bool = False) -> None:
+    """Print the rows; with ``legend`` also what the columns mean."""
     further = _find_further(board)
     beside = further if _have_room(board, further) else []
     table = make_table(_board_columns(board, beside))
@@ -31,27 +32,52 @@ def print_leaderboard(console: Console, board: Leaderboard, verdict: Verdict) ->
         table.add_row(*(plain_text(cell) for cell in _board_cells(board, row, beside)), style=style)
     say(console, _title(board), style="bold")
     console.print(table)
-    if board.num_hidden:
-        trials = "trial" if board.num_hidden == 1 else "trials"
-        say(console, f"{board.num_hidden} more search {trials}: --all", style="dim")
     if further and not beside:
         _print_further(console, board, further)
-    say(console, _explain_columns(board, further), style="dim")
-    console.print()
-    say(console, verdict.text + ".", style="bold")
-    if verdict.caveat:
-        say(console, verdict.caveat)
+    if legend:
+        _print_legend(console, board, further)
+    if options := _list_options(board, legend=legend):
+        say(console, f"study leaderboard: {options}", style="dim")
 
 
-def board_markdown(board: Leaderboard, verdict: Verdict) -> str:
+def _list_options(board: Leaderboard, *, legend: bool) -> str:
+    trials = "trial" if board.num_hidden == 1 else "trials"
+    options = [f"--all for {board.num_hidden} more search {trials}"] if board.num_hidden else []
+    return ", ".join(options if legend else [*options, "--legend for the columns"])
+
+
+def board_markdown(board: Leaderboard, *, legend: bool = False) -> str:
     """Return the same as Markdown, every column in one table."""
     further = _find_further(board)
     table = markdown_table(
         _board_columns(board, further),
         [_board_cells(board, row, further) for row in board.rows],
     )
-    said = f"**{verdict.text}.** {verdict.caveat}".rstrip()
-    return f"{_title(board)}\n\n{table}\n{_explain_columns(board, further)}\n\n{said}\n"
+    text = f"{_title(board)}\n\n{table}"
+    if legend:
+        meanings = explain_board(board, [one.metric for one in further])
+        text += "\n" + "".join(f"- {column}: {meaning}\n" for column, meaning in meanings)
+    return text
+
+
+def _print_legend(console: Console, board: Leaderboard, further: Sequence[_Further]) -> None:
+    table = make_table([("", "left"), ("meaning", "left")], show_header=False)
+    for meaning in explain_board(board, [one.metric for one in further]):
+        table.add_row(*map(plain_text, meaning), style="dim")
+    console.print()
+    console.print(table)
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """Print what the whole leaderboard comes to."""
+    say(console, verdict.text + ".", style="bold")
+    if verdict.caveat:
+        say(console, verdict.caveat)
+
+
+def verdict_markdown(verdict: Verdict) -> str:
+    """Return the same as Markdown."""
+    return f"**{verdict.text}.** {verdict.caveat}".rstrip() + "\n"
 
 
 def _title(board: Leaderboard) -> str:
@@ -119,7 +145,7 @@ def _print_further(console: Console, board: Leaderboard, further: Sequence[_Furt
     for row in board.rows:
         cells = [one.cell(row) for one in further]
         if any(cell != MISSING for cell in cells):
-            table.add_row(*(plain_text(cell) for cell in (f"#{row.number}", row.label, *cells)))
+            table.add_row(*(plain_text(cell) for cell in (f"#{row.number}", row.name, *cells)))
     say(console, "further metrics", style="bold")
     console.print(table)
 
@@ -130,7 +156,7 @@ def _board_cells(board: Leaderboard, row: Row, beside: Sequence[_Further]) -> li
     return [
         f"{rank} *" if row.on_front else rank,
         f"#{row.number}",
-        row.label,
+        row.name,
         _describe_kind(row),
         format_mean_std(metric, row.cv_mean, row.cv_std),
         format_value(metric, row.test_figures.get(metric), unit=False),
@@ -143,30 +169,10 @@ def _board_cells(board: Leaderboard, row: Row, beside: Sequence[_Further]) -> li
 
 
 def _describe_kind(row: Row) -> str:
-    """Write ``finalist #12``, ``search pruned``, ``baseline``."""
-    if row.state != "COMPLETE":
-        state = "failed" if row.state == "FAIL" else row.state.lower()
-        if row.stop_reason and row.stop_reason != "error":
-            state = row.stop_reason
-        return f"{row.role} {state}"
-    return row.role if row.finalist_of is None else f"{row.role} #{row.finalist_of}"
-
-
-def _explain_columns(board: Leaderboard, further: Sequence[_Further]) -> str:
-    folds = "the first fold" if board.search_folds == 1 else f"{board.search_folds} folds"
-    text = (
-        f"{board.num_folds}-fold: mean ± standard deviation over all folds, which gives the rank. "
-        f"search: on {folds}, which guide the search. test: met once, by a model trained on all "
-        "training images. ep: epochs."
-    )
-    for metric in dict.fromkeys(one.metric for one in further):
-        name = "" if metric.label == metric.column else metric.label
-        where = "on the search folds" if metric.is_of_folds else ""
-        if words := ", ".join(filter(None, (metric.note or name, where))):
-            text += f" {metric.column}: {words}."
-    if any(row.finalist_of is not None for row in board.rows):
-        text += " finalist #n: search trial n, trained again."
-    if len(board.metrics) > 1:
-        labels = ", ".join(get_metric(metric).label for metric in board.metrics)
-        text += f" *: on the Pareto front of {labels}: none is as good in all and better in one."
-    return text
+    """Write ``finalist``, ``search pruned``, ``baseline diverged``."""
+    if row.state == "COMPLETE":
+        return row.role
+    state = "failed" if row.state == "FAIL" else row.state.lower()
+    if row.stop_reason and row.stop_reason != "error":
+        state = row.stop_reason
+    return f"{row.role} {state}"

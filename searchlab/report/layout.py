@@ -17,12 +17,18 @@ __all__ = ["Column", "make_table", "markdown_table", "plain_text", "say"]
 
 Column = tuple[str, Literal["left", "right"]]
 
-_NAME_COLUMNS = ("model", "kind", "study", "best", "baselines compared")
+_NAME_COLUMNS = ("model", "kind", "study", "best", "baselines compared", "meaning")
 
 
-def make_table(columns: Sequence[Column]) -> Table:
+def make_table(columns: Sequence[Column], *, show_header: bool = True) -> Table:
     """Return an empty table without lines, readable at 80 columns."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        show_header=show_header,
+    )
     for title, justify in columns:
         # A narrow terminal folds long names; figures are never cut.
         is_name = title in _NAME_COLUMNS

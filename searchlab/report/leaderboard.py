@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from searchlab.analysis.pareto import find_front
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.metrics import DEFAULT_METRIC, Figures, list_metrics
+from searchlab.report.trial_names import name_trials
 from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ class Row:
     over all folds. Only baselines and finalists have them, ``rank`` and ``test_figures``.
     ``figures`` and ``test_figures`` map metrics, the objectives among them, to finite values. With
     several objectives, ``values`` has one for each, and ``on_front`` rows are the Pareto front: no
-    trial is as good in all and better in one.
+    trial is as good in all and better in one. ``name`` is the label with what tells the trial from
+    the others of the board.
     """
 
     rank: int | None
     number: int
     role: Role
     label: str
+    name: str
     state: str
     value: float | None
     cv_mean: float | None
@@ -56,8 +59,8 @@ class Row:
 
     @property
     def title(self) -> str:
-        """How a sentence names it: ``#31 cnn``."""
-        return f"#{self.number} {self.label}"
+        """How a sentence names it: ``#31 cnn 16-32 lr 0.0078``."""
+        return f"#{self.number} {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,9 @@ class Leaderboard:
 
     ``metrics`` are the objectives, ``metric`` is the first of them, and ``further_metrics`` are
     worth showing beside it. ``sign`` is 1 if more of ``metric`` is better, -1 if less is.
-    ``num_search`` is how many search trials the study asks for, None for all of a plan.
-    ``quick_look`` says what was changed if the study was shortened, else it is empty.
+    ``at`` is the epoch that counts. ``num_search`` is how many search trials the study asks for,
+    None for all of a plan. ``quick_look`` says what was changed if the study was shortened, else it
+    is empty.
     """
 
     study: str
@@ -77,6 +81,7 @@ class Leaderboard:
     sign: int
     num_folds: int
     search_folds: int
+    at: Literal["best", "last"]
     rows: tuple[Row, ...]
     num_hidden: int
     num_search: int | None = None
@@ -88,20 +93,25 @@ def build_leaderboard(
 ) -> Leaderboard:
     """Rank a study's trials; show only the best few of the search, unless ``show_all``.
 
-    Confirmations have no row, because they are repeats of trials that have one.
+    Those few are without the trials that a ranked finalist repeats. Confirmations have no row,
+    because they are repeats of trials that have one.
     """
+    records = [record for record in records if record.role != "confirmation"]
     sign = spec.primary.sign
-    ranked = [record for record in records if record.role != "confirmation"]
-    rows = _mark_front([_to_row(record, spec) for record in ranked], spec)
+    rows = _mark_front([_to_row(record, spec) for record in records], spec)
     fixed = [row for row in rows if row.role != "search"]
     confirmed = _order([row for row in fixed if row.cv_mean is not None], "cv_mean", sign)
     unconfirmed = _order([row for row in fixed if row.cv_mean is None], "value", sign)
     search = _order([row for row in rows if row.role == "search"], "value", sign)
-    complete = _complete(search)
-    front = [row for row in complete if row.on_front]
-    rest = [row for row in complete if not row.on_front]
-    shown = search if show_all else [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
-    board_rows = (*_number(confirmed), *unconfirmed, *shown)
+    few = _choose_few(search, repeated={row.finalist_of for row in confirmed})
+    numbers = {row.number for row in (*fixed, *few)}
+    names = name_trials(
+        records if show_all else [one for one in records if one.number in numbers], shown=numbers
+    )
+    shown = search if show_all else few
+    board_rows = tuple(
+        replace(row, name=names[row.number]) for row in (*_number(confirmed), *unconfirmed, *shown)
+    )
     metrics = tuple(objective.metric for objective in spec.objective)
     return Leaderboard(
         study=spec.name,
@@ -111,11 +121,21 @@ def build_leaderboard(
         sign=sign,
         num_folds=spec.validation.folds,
         search_folds=spec.validation.search_folds,
+        at=spec.primary.at,
         rows=board_rows,
         num_hidden=len(search) - len(shown),
         num_search=spec.search.trials,
         quick_look=describe_quick_look(spec),
     )
+
+
+def _choose_few(search: Iterable[Row], *, repeated: Collection[int | None]) -> list[Row]:
+    """Return the best few of the search, the whole Pareto front at least, without the repeated."""
+    complete = _complete(search)
+    front = [row for row in complete if row.on_front]
+    rest = [row for row in complete if not row.on_front]
+    best = [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
+    return [row for row in best if row.number not in repeated]
 
 
 def list_further_metrics(rows: Iterable[Row], objectives: Sequence[str]) -> tuple[str, ...]:
@@ -139,12 +159,22 @@ def _is_telling(metric: str, row: Row) -> bool:
     )
 
 
-def best_row(records: Iterable[TrialRecord], spec: StudySpec) -> Row | None:
-    """Return the winner: the best finalist on all folds, else the search's best, else None."""
+def best_row(
+    records: Iterable[TrialRecord],
+    spec: StudySpec,
+    *,
+    roles: Collection[Role] = ("baseline", "finalist", "search"),
+) -> Row | None:
+    """Return the winner among trials of ``roles``: the first by rank; None if there is none yet.
+
+    Before any finalist is ranked, it is the best on the search folds, which all trials share.
+    """
     rows = build_leaderboard(records, spec, show_all=True).rows
-    finalists = [row for row in rows if row.role == "finalist" and row.rank is not None]
-    search = _complete(row for row in rows if row.role == "search")
-    return next(iter([*finalists, *search]), None)
+    found = [row for row in rows if row.role in roles]
+    ranked = [row for row in found if row.rank is not None]
+    if "search" in roles and not any(row.role == "finalist" for row in ranked):
+        return next(iter(_order(_complete(found), "value", spec.primary.sign)), None)
+    return next(iter(ranked), None)
 
 
 def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
@@ -164,6 +194,7 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
         number=record.number,
         role=record.role,
         label=record.label,
+        name=record.label,
         state=record.state,
         value=_finite(record.value),
         cv_mean=statistics.fmean(folds) if is_confirmed else None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from searchlab.config.changes import describe_changes, describe_quick_look
+from searchlab.config.changes import describe_changes
 from searchlab.config.metrics import get_metric
 from searchlab.config.nodes import Fixed
 from searchlab.config.published import SEARCH, PublishedRow
@@ -68,7 +68,7 @@ class ComparedFigure:
 class PublishedComparison:
     """A report's figures and those of the study that reproduces it.
 
-    ``differs`` says why they are not comparable, except that a quick look says so in its verdict.
+    ``differs`` says why they are not comparable, empty if they are.
     """
 
     source: str
@@ -89,7 +89,7 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
     }
     best = _best_of_search(reading)
     found = baselines if best is None else {**baselines, SEARCH: best}
-    quick_look, changes = describe_quick_look(reading.spec), describe_changes(reading.spec)
+    changes = describe_changes(reading.spec)
     figures: list[ComparedFigure] = []
     for row in published.rows:
         against: Measure = row.against or published.against
@@ -115,12 +115,11 @@ def compare_published(reading: StudyReading) -> PublishedComparison | None:
                 )
             )
         figures.extend(_compare_settings(row, found, reading.spec))
-    reasons = (published.differs, "" if quick_look else changes)
     return PublishedComparison(
         source=published.source,
         why=published.why,
         figures=tuple(figures),
-        differs="; ".join(filter(None, reasons)),
+        differs="; ".join(filter(None, (published.differs, changes))),
     )
 
 
@@ -174,7 +173,7 @@ def _our_figure(
 
 
 def _best_of_search(reading: StudyReading) -> TrialRecord | None:
-    best = best_row(reading.records, reading.spec)
+    best = best_row(reading.records, reading.spec, roles=("finalist", "search"))
     if best is None:
         return None
     return next(record for record in reading.records if record.number == best.number)

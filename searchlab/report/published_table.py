@@ -144,7 +144,7 @@ def _explain(comparison: PublishedComparison) -> str:
     ours = "ours and diff" if _has_differences(comparison) else "ours"
     text = f"{ours}: {_SOURCES[_usual_source(comparison)]}, unless a row says otherwise."
     if comparison.differs:
-        text += f" No diff, because ours differ: {_one_line(comparison.differs)}."
+        text += f" Not comparable, because ours differ: {_one_line(comparison.differs)}."
     if _has_others(comparison):
         other = _other_source(comparison)
         text += f" {other}: {_SOURCES[other]}, of the same trial."

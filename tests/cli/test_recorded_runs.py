@@ -33,8 +33,8 @@ def searchlab(*arguments: str | Path) -> str:
     return result.stdout
 
 
-def read(command: str, run: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(searchlab("study", command, run, "--json"))
+def read(command: str, run: Path, *options: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(searchlab("study", command, run, "--json", *options))
     return data
 
 
@@ -93,7 +93,7 @@ def test_a_recorded_study_that_was_interrupted_is_resumed(runs: Path) -> None:
     status = read("status", run)
     assert status["state"] == "finished"
     assert status["roles"]["finalist"]["complete"] == 2
-    after = {trial["number"]: trial for trial in read("leaderboard", run)["trials"]}
+    after = {trial["number"]: trial for trial in read("leaderboard", run, "--all")["trials"]}
     assert after[10]["label"] == "a2/DT"
     assert after[10]["epochs"] == 40
     ended = [trial for trial in before if trial["state"] == "COMPLETE"]

@@ -30,7 +30,7 @@ STUDY: dict[str, Any] = {
     "confirm": {"top": 1, "repeats": 0},
 }
 TRIAL_KEYS = {
-    "rank", "number", "role", "label", "state", "value", "cv_mean", "cv_std", "fold_values",
+    "rank", "number", "role", "label", "name", "state", "value", "cv_mean", "cv_std", "fold_values",
     "epochs", "seconds", "stop_reason", "finalist_of", "values", "on_front", "params",
     "num_parameters", "multiply_adds", "latency_ms",
     "accuracy", "loss", "balanced_accuracy", "macro_f1", "robust_accuracy",
@@ -100,8 +100,51 @@ def _call_json(run: RunFolder, command: str, *args: str) -> Any:
 
 def test_leaderboard_ends_with_the_verdict(run: RunFolder) -> None:
     text = " ".join(_call(run, "leaderboard").stdout.split())
-    assert "98.00 ± 0.95 97.50 97.00 12,345" in text
+    assert "#4 cnn finalist 98.00 ± 0.95 97.50 97.00 12,345" in text
     assert "#4 cnn beats the best baseline #0 a2/DT by 3.00 points" in text
+
+
+@pytest.mark.parametrize("option", [(), ("--markdown",)])
+def test_the_verdict_is_the_last_that_is_said(run: RunFolder, option: tuple[str, ...]) -> None:
+    table, _, verdict = _call(run, "leaderboard", *option).stdout.partition("beats the best")
+    assert "98.00" in table
+    assert "12,345" not in verdict
+
+
+def test_the_legend_is_for_those_who_ask(run: RunFolder) -> None:
+    meaning = "standard deviation over all folds"
+    assert meaning not in _call(run, "leaderboard").stdout
+    for arguments in (["--legend"], ["--legend", "--markdown"], ["--help"]):
+        assert meaning in " ".join(_call(run, "leaderboard", *arguments).stdout.split())
+    refused = _call(run, "leaderboard", "--legend", "--json").exception
+    assert isinstance(refused, InputError)
+
+
+@pytest.mark.parametrize(("role", "number"), [("finalist", 4), ("baseline", 0)])
+def test_best_of_a_role(run: RunFolder, role: str, number: int) -> None:
+    assert _call_json(run, "best", "--role", role)["trial"]["number"] == number
+
+
+def test_best_names_a_baseline_that_is_ahead_of_the_finalist(run: RunFolder) -> None:
+    study = optuna.load_study(study_name="toy", storage=open_storage(run.storage_url()))
+    folds = [0.99, 0.99, 0.98]
+    _add(study, "baseline", 0.99, label="a1/HT", fold_values=folds)
+    assert "# #5 a1/HT (baseline)" in _call(run, "best").stdout
+    assert "#5 a1/HT" in _call(run, "list").stdout
+    assert "best: #5 a1/HT (baseline)" in _call(run, "status").stdout
+
+
+def test_best_of_a_role_that_nothing_is_ranked_in_says_so(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "toy")
+    folder.write(STUDY)
+    storage = open_storage(folder.storage_url())
+    study = optuna.create_study(study_name="toy", storage=storage, direction="maximize")
+    refused = _call(folder, "best", "--role", "finalist").exception
+    assert isinstance(refused, InputError)
+    assert "has no ranked finalist yet" in str(refused)
+    assert "has no finished trial yet" in str(_call(folder, "best").exception)
+    _add(study, "search", 0.95)
+    assert "# #0 cnn (search)" in _call(folder, "best").stdout
 
 
 def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
@@ -116,6 +159,7 @@ def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
         "text", "caveat",
     }  # fmt: skip
     assert [trial["number"] for trial in data["trials"]] == [4, 0, 2, 1, 3]
+    assert all(trial["name"].startswith(trial["label"]) for trial in data["trials"])
     searched = [trial for trial in data["trials"] if trial["role"] == "search"]
     assert [trial["test_accuracy"] for trial in searched] == [None, None, None]
 

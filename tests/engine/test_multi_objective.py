@@ -18,7 +18,6 @@ from searchlab.models.build import count_multiply_adds
 from searchlab.report.board_table import print_leaderboard
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.report.verdict import reach_verdict
 from searchlab.study.run_folder import RunFolder
 from searchlab.training.run import TrialRun
 
@@ -79,7 +78,7 @@ def test_the_finalist_is_of_the_front_and_the_leaderboard_marks_it(robust_run: R
         )
         assert row.on_front is not beaten
     stream = io.StringIO()
-    print_leaderboard(Console(file=stream, width=80), board, reach_verdict(board))
+    print_leaderboard(Console(file=stream, width=80), board)
     assert "robust" in stream.getvalue()
 
 

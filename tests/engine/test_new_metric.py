@@ -73,7 +73,7 @@ def run_by(metric: str, folder: Path, progress: io.StringIO, **changes: Any) -> 
 def render(reading: StudyReading) -> str:
     board = build_leaderboard(reading.records, reading.spec, show_all=True)
     stream = io.StringIO()
-    print_leaderboard(Console(file=stream, width=80), board, reach_verdict(board))
+    print_leaderboard(Console(file=stream, width=80), board, legend=True)
     return " ".join(stream.getvalue().split())
 
 
@@ -126,7 +126,7 @@ def test_a_new_metric_stands_beside_the_objective(top2_accuracy: str, tmp_path: 
     reading = run_by("accuracy", tmp_path, io.StringIO(), search={"trials": 1}, confirm={"top": 0})
     text = render(reading)
     assert "top 2 test top 2" in text
-    assert "top 2: share of images whose class is among the two likeliest" in text
+    assert "top 2 share of images whose class is among the two likeliest" in text
     for row in to_json(reading)["trials"]:
         assert row["accuracy"] < row[top2_accuracy] <= 1
 

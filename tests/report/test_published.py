@@ -141,11 +141,21 @@ def test_the_search_without_a_finalist_has_no_model_of_all_images_to_compare() -
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"training": {"epochs": 3}, "changed": {"training.epochs": 20}}, ""),
-        ({"dataset": {"name": "digits", "limit": 9}, "changed": {"dataset.limit": None}}, ""),
+        (
+            {"training": {"epochs": 3}, "changed": {"training.epochs": 20}},
+            "training.epochs is 3 instead of 20",
+        ),
+        (
+            {"training": {"epochs": 30}, "changed": {"training.epochs": 20}},
+            "training.epochs is 30 instead of 20",
+        ),
+        (
+            {"dataset": {"name": "digits", "limit": 9}, "changed": {"dataset.limit": None}},
+            "dataset.limit is 9 instead of none",
+        ),
         (
             {"training": {"lr": 0.5}, "changed": {"training.lr": 0.1}},
-            "No diff, because ours differ: training.lr is 0.5 instead of 0.1.",
+            "training.lr is 0.5 instead of 0.1",
         ),
     ],
 )
@@ -154,9 +164,10 @@ def test_figures_of_a_changed_study_have_no_differences(changes: dict[str, Any],
     comparison = compare(published_spec(rows, **changes), baseline())
     assert [figure.ours for figure in comparison.figures] == [pytest.approx(87.0), 0.0625]
     assert [figure.difference for figure in comparison.figures] == [None, None]
+    assert comparison.differs == said
     for text in ("\n".join(rendered(comparison, 80)), published_markdown(comparison)):
         assert "diff" not in text.partition("unless")[0]
-        assert said in " ".join(text.split())
+        assert f"Not comparable, because ours differ: {said}." in " ".join(text.split())
         assert "87.00" in text
         assert "-2.20" not in text
 
@@ -168,7 +179,7 @@ def test_a_study_that_does_not_do_as_its_report_says_so_instead_of_differences()
     comparison = compare(spec.model_copy(update={"published": published}), baseline())
     assert comparison.figures[0].difference is None
     text = " ".join(" ".join(rendered(comparison, 80)).split())
-    assert "No diff, because ours differ: 64 pixels, the report has 160." in text
+    assert "Not comparable, because ours differ: 64 pixels, the report has 160." in text
 
 
 def test_training_losses_of_the_folds() -> None:
