@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.chosen_run import LatestRunArgument, choose_run
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -34,13 +35,13 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 
 @app.command(
     epilog=examples(
-        "searchlab trial show quickstart",
+        "searchlab trial show",
         "searchlab trial show quickstart 12",
         "searchlab trial show runs/quickstart 12 --json",
     )
 )
 def show(
-    run: RunArgument,
+    run: LatestRunArgument = None,
     number: Annotated[
         int | None,
         typer.Argument(
@@ -124,8 +125,7 @@ def rerun(
         raise typer.Exit(1)
 
 
-def _read(run: str, runs_dir: Path | None, storage: str | None) -> StudyReading:
+def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyReading:
     from searchlab.report.reading import read_study
-    from searchlab.study.run_folder import default_runs_dir, find_run
 
-    return read_study(find_run(run, default_runs_dir(runs_dir)), storage)
+    return read_study(choose_run(run, runs_dir), storage)

@@ -15,6 +15,7 @@ READING = (
     ("study", "best"),
     ("study", "status"),
     ("study", "export"),
+    ("trial", "show"),
     ("weights", "check"),
     ("weights", "save"),
 )

@@ -191,7 +191,7 @@ def test_other_images_than_the_recorded_ones_are_refused(run: Path) -> None:
 def test_a_trial_of_an_earlier_searchlab_is_shown_and_compared(tmp_path: Path) -> None:
     run = unpack_recorded_runs(tmp_path) / "finished"
     outcome = run_searchlab("trial", "show", run)
-    assert outcome.out.startswith("#8 a2/DT (finalist)")
+    assert outcome.out.startswith("#8 a2/DT lr 0.015 (finalist)")
     again = rerun(run, 8)
     assert "did not record with which device and version of torch" in again.out
     assert again.code in (0, 1), "its bits are those of the machine that recorded it"
