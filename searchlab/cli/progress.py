@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from searchlab.cli.decoding_progress import make_decoding_progress
+from searchlab.cli.notebooks import NotebookOutput, find_display
 from searchlab.cli.terminal import escape_streams, make_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
@@ -22,7 +25,7 @@ from searchlab.report.layout import plain_text, say
 from searchlab.study.callbacks import NullCallback, StudyCallback
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
 
     from searchlab.config.trial import Role
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LiveProgress",
+    "NotebookProgress",
     "PlainProgress",
+    "ProgressPanel",
     "decoding_shown_by",
     "make_progress",
     "shown_progress",
@@ -43,6 +48,8 @@ _STAGES: dict[Role, str] = {
     "finalist": "finalists",
     "confirmation": "confirmation",
 }
+_NOTEBOOK_SECONDS = 0.5
+_MAX_TOLD = 5
 _MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
 
 
@@ -50,6 +57,8 @@ def make_progress(quiet: bool) -> StudyCallback:
     """Return the callback that suits the output: terminal, file or nothing."""
     if quiet:
         return NullCallback()
+    if (display := find_display()) is not None:
+        return NotebookProgress(NotebookOutput(display))
     # The panel is drawn on stderr, so stderr must be a terminal as well, and one that can.
     console = make_console(stderr=True)
     if sys.stdout.isatty() and sys.stderr.isatty() and not console.is_dumb_terminal:
@@ -59,7 +68,7 @@ def make_progress(quiet: bool) -> StudyCallback:
 
 def decoding_shown_by(progress: StudyCallback) -> Progress | None:
     """Return what shows beside ``progress`` how many image files are decoded."""
-    if isinstance(progress, LiveProgress):
+    if isinstance(progress, ProgressPanel):
         return progress.show_decoding
     return make_decoding_progress(quiet=isinstance(progress, NullCallback))
 
@@ -71,19 +80,17 @@ def shown_progress(quiet: bool) -> Iterator[StudyCallback]:
     try:
         yield callback
     finally:
-        if isinstance(callback, LiveProgress):
+        if isinstance(callback, ProgressPanel):
             callback.stop()
 
 
-class LiveProgress(StudyCallback):
-    """A panel that is redrawn four times a second, so that its clock ticks between two events.
+class ProgressPanel(StudyCallback):
+    """What is shown of a study, as something that rich prints; whoever draws it overrides the rest.
 
-    Until the study begins it says what is done before, and is gone if that fails.
+    Until the study begins it says what is done before.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(self, console=console, refresh_per_second=4)
+    def __init__(self) -> None:
         self._started_at = time.monotonic()
         self._phase = ""
         self._snapshot: ProgressSnapshot | None = None
@@ -92,7 +99,7 @@ class LiveProgress(StudyCallback):
     def begin_phase(self, what: str) -> None:
         """Show what is done before the first trial."""
         self._phase = what
-        self._show()
+        self.draw()
 
     def show_decoding(self, done: int, total: int) -> None:
         """Show how many image files are decoded."""
@@ -103,20 +110,20 @@ class LiveProgress(StudyCallback):
         self.advance(snapshot)
 
     def announce(self, message: str) -> None:
-        """Print the message above the panel."""
-        say(self._console, message)
+        """Tell the message."""
+        self.tell(message)
 
     def advance(self, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot for the next redraw."""
         if any(trial.epoch for trial in snapshot.running):
             self._phase = ""
         self._snapshot, self._taken_at = snapshot, time.monotonic()
-        self._show()
+        self.draw()
 
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
-        """Keep the snapshot, and print a failure above the panel."""
+        """Keep the snapshot, and tell of a failure."""
         if end.state == "FAIL":
-            say(self._console, f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
+            self.tell(f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
         self._phase = ""
         self.advance(snapshot)
 
@@ -126,15 +133,22 @@ class LiveProgress(StudyCallback):
         self.advance(replace(snapshot, running=()))
         self.stop()
 
-    def stop(self) -> None:
-        """Stop drawing; a panel without a study leaves nothing behind."""
-        self._live.transient = self._snapshot is None
-        self._live.stop()
+    @property
+    def has_study(self) -> bool:
+        """Return whether the study has begun."""
+        return self._snapshot is not None
 
-    def _show(self) -> None:
-        if not self._live.is_started:
-            self._live.start(refresh=True)
-            escape_streams()  # rich has put its own, which print above the panel, before ours
+    @abstractmethod
+    def draw(self) -> None:
+        """Show the panel as it is now."""
+
+    @abstractmethod
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Show a line that stays."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Draw no more; a panel without a study leaves nothing behind."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = time.monotonic()
@@ -148,6 +162,66 @@ class LiveProgress(StudyCallback):
         if snapshot.running:
             yield _running_table(snapshot)
         yield plain_text(self._phase or _compare_best(snapshot), overflow="ellipsis", no_wrap=True)
+
+
+class LiveProgress(ProgressPanel):
+    """A panel that is redrawn four times a second, so that its clock ticks between two events."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._live = Live(self, console=console, refresh_per_second=4)
+
+    def draw(self) -> None:
+        """Begin to draw, if that has not begun."""
+        if not self._live.is_started:
+            self._live.start(refresh=True)
+            escape_streams()  # rich has put its own, which print above the panel, before ours
+
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Print above the panel."""
+        say(self._console, text, style=style)
+
+    def stop(self) -> None:
+        """Stop drawing; a panel without a study leaves nothing behind."""
+        self._live.transient = not self.has_study
+        self._live.stop()
+
+
+class NotebookProgress(ProgressPanel):
+    """A panel in one output below a notebook's cell, redrawn at events, twice a second at most."""
+
+    def __init__(self, output: NotebookOutput) -> None:
+        super().__init__()
+        self._output = output
+        self._told: list[str] = []
+        self._due = 0.0
+
+    def draw(self) -> None:
+        """Draw the panel, if that is due."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + _NOTEBOOK_SECONDS
+            self._output.show(self._render())
+
+    def tell(self, text: str, *, style: str = "") -> None:
+        """Show the line above the panel, with those before it."""
+        del style
+        self._told.append(text)
+        self._due = 0.0
+        self.draw()
+
+    def stop(self) -> None:
+        """Draw the panel once more; without a study leave nothing behind."""
+        self._output.show(self._render() if self.has_study else "")
+
+    def _render(self) -> str:
+        console = Console(file=io.StringIO(), width=80, color_system=None, force_jupyter=False)
+        with console.capture() as capture:
+            for line in self._told[-_MAX_TOLD:]:
+                say(console, line)
+            console.print(self)
+        return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 class PlainProgress(StudyCallback):

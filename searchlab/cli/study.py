@@ -175,19 +175,12 @@ def resume(
     extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
-    from searchlab.study.recorded_spec import RESUMABLE
+    from searchlab.study.recorded_spec import check_resumable
     from searchlab.study.run_folder import default_runs_dir, find_run
 
     _check_engine(engine, address)
     folder = find_run(run, default_runs_dir(runs_dir))
-    for text in overrides or ():
-        if not text.strip().startswith(RESUMABLE):
-            raise InputError(
-                "can change only " + ", ".join(RESUMABLE),
-                where="--set on resume",
-                found=text,
-                remedy="Any other change makes another study: run it under another name",
-            )
+    check_resumable(overrides or ())
 
     with shown_progress(quiet) as progress:
         progress.begin_phase(_first_phase(folder.path, engine))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from searchlab.config.changes import find_changes
 from searchlab.config.documents import Document, read_yaml
@@ -25,6 +26,7 @@ __all__ = [
     "load_space",
     "load_study",
     "make_study",
+    "study_from_data",
 ]
 
 
@@ -66,16 +68,39 @@ def load_study(
     are added to the study's own, start at the current folder. This imports no plugin. Raises
     ``InputError``.
     """
-    own = document = read_yaml(path)
+    return _load(read_yaml(path), overrides, folder=path.parent, preset=preset, plugins=plugins)
+
+
+def study_from_data(
+    data: dict[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    preset: str | None = None,
+    plugins: Iterable[str] = (),
+) -> StudyFile:
+    """Return the study of plain data, as ``load_study`` does of a file in the current folder."""
+    document = Document(source="study", data=data)
+    return _load(document, overrides, folder=Path(), preset=preset, plugins=plugins)
+
+
+def _load(
+    document: Document,
+    overrides: Iterable[str],
+    *,
+    folder: Path,
+    preset: str | None,
+    plugins: Iterable[str],
+) -> StudyFile:
+    own = document
     if preset is not None:
         document = document.with_preset(preset)
         if "changed" in document.data["presets"][preset]:
             own = document
     overrides = list(overrides)
-    file = make_study(document, overrides, folder=path.parent, plugins=plugins)
+    file = make_study(document, overrides, folder=folder, plugins=plugins)
     if document is own and not overrides:
         return file
-    return replace(file, spec=_note_changes(file.spec, own, folder=path.parent))
+    return replace(file, spec=_note_changes(file.spec, own, folder=folder))
 
 
 def _note_changes(spec: StudySpec, own: Document, *, folder: Path) -> StudySpec:

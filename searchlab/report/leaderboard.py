@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role, Scalar
 
-__all__ = ["Leaderboard", "Row", "best_row", "build_leaderboard", "list_further_metrics"]
+__all__ = [
+    "Leaderboard",
+    "Row",
+    "best_row",
+    "build_leaderboard",
+    "list_further_metrics",
+    "list_rows",
+]
 
 NUM_SEARCH_ROWS = 5
 _TELLING = 0.02  # a figure this far from the default metric's shows what that one hides
@@ -136,6 +143,13 @@ def _choose_few(search: Iterable[Row], *, repeated: Collection[int | None]) -> l
     rest = [row for row in complete if not row.on_front]
     best = [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
     return [row for row in best if row.number not in repeated]
+
+
+def list_rows(records: Sequence[TrialRecord], spec: StudySpec) -> list[Row]:
+    """Return a row for each record, in their order, confirmations included."""
+    board = build_leaderboard(records, spec, show_all=True)
+    ranked = {row.number: row for row in board.rows}
+    return [ranked.get(record.number) or _to_row(record, spec) for record in records]
 
 
 def list_further_metrics(rows: Iterable[Row], objectives: Sequence[str]) -> tuple[str, ...]:

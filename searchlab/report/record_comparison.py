@@ -18,6 +18,7 @@ from searchlab.config.metrics import list_metrics
 from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.study import trial_record as attr
 from searchlab.study.outcome import decide_outcome, end_attributes, learning_curves
+from searchlab.training.kept_answers import TestAnswers
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -53,6 +54,8 @@ class TrialComparison:
         self._curves: Mapping[str, list[Any]] = trial.system_attrs.get(attr.CURVES, {})
         self._means = trial.intermediate_values
         self._attributes = trial.user_attrs
+        known = trial.system_attrs.get(attr.ANSWERS)
+        self._answers = None if known is None else TestAnswers(**known)
         self._search_folds = search_folds
         self._results: dict[int, EpochResult] = {}
         self.rounded: dict[str, None] = {}
@@ -124,14 +127,27 @@ class TrialComparison:
         return None
 
     def _pair_ends(self, ended: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
-        values = zip(self._attributes.get(attr.FOLD_VALUES, ()), ended[attr.FOLD_VALUES],
-                     strict=False)  # fmt: skip
+        values = zip(
+            self._attributes.get(attr.FOLD_VALUES, ()),
+            ended.get(attr.FOLD_VALUES, ()),
+            strict=False,
+        )
         yield from (("value of each fold", before, now) for before, now in values)
         known = self._attributes.get(attr.FIGURES, {})
         for metric in list_metrics():
             for figure in (metric.stored_key, metric.test_key) if metric.is_of_folds else ():
                 if figure in known and figure in ended[attr.FIGURES]:
                     yield figure, known[figure], ended[attr.FIGURES][figure]
+        yield from self._pair_answers()
+
+    def _pair_answers(self) -> Iterator[tuple[str, float, float]]:
+        """Yield a confirmation's answer to each test image, of those that differ."""
+        found = self._results[max(self._results)].answers
+        if self._answers is None or found is None:
+            return
+        before, now = self._answers.read_guesses(), found.read_guesses()
+        for image in (before != now).nonzero()[0].tolist():
+            yield f"test_answer to image {image}", int(before[image]), int(now[image])
 
     def compare_weights(
         self, recorded: Mapping[str, Tensor], found: Mapping[str, Tensor]
@@ -143,8 +159,9 @@ class TrialComparison:
             if torch.equal(before, now):
                 continue
             at = tuple((before != now).nonzero()[0].tolist())
+            last = self._results[max(self._results)]
             return Difference(
-                epoch=self._results[max(self._results)].fold_epoch,
+                epoch=last.fold_epoch or last.epoch,
                 fold=FULL,
                 figure=f"{name}{list(at) or ''}",
                 recorded=before[at].item(),

@@ -12,7 +12,7 @@ from searchlab.config.metrics import get_metric, list_metrics
 from searchlab.config.space import SpaceSpec
 from searchlab.errors import InputError
 from searchlab.report.json_output import row_data
-from searchlab.report.leaderboard import Row, build_leaderboard
+from searchlab.report.leaderboard import Row, list_rows
 from searchlab.study import trial_record as attr
 from searchlab.study.space.study_space import SpecSpace
 from searchlab.study.trial_config import recorded_config
@@ -64,10 +64,10 @@ class TrialView:
 def view_trial(reading: StudyReading, number: int) -> TrialView:
     """Gather what a study recorded of a trial. Raises InputError if there is none."""
     record = reading.find_trial(number)
-    trial = reading.trials[reading.records.index(record)]
-    board = build_leaderboard(reading.records, reading.spec, show_all=True)
+    position = reading.records.index(record)
+    trial = reading.trials[position]
     return TrialView(
-        row=next(row for row in board.rows if row.number == number),
+        row=list_rows(reading.records, reading.spec)[position],
         record=record,
         config=_read_config(reading.spec, trial),
         found=_describe_origin(reading, record, trial),
@@ -96,6 +96,11 @@ def _describe_origin(reading: StudyReading, record: TrialRecord, trial: FrozenTr
         return f"the parameters of trial #{record.retry_of}, which was lost, once more"
     if record.role == "baseline":
         return "a baseline, fixed by the study before its search"
+    if record.confirmation_of is not None:
+        return (
+            f"repeat {record.repeat} of trial #{record.confirmation_of}, trained again on all "
+            "training images with draws of its own"
+        )
     if record.finalist_of is not None:
         return f"search trial #{record.finalist_of}, trained again on all folds"
     sampler = reading.spec.search.sampler

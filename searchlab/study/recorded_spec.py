@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from searchlab.errors import InputError
 __all__ = [
     "RESUMABLE",
     "check_joinable",
+    "check_resumable",
     "check_unchanged",
     "list_differences",
     "read_recorded",
@@ -36,6 +37,19 @@ RESUMABLE = (
 )
 """What a resume may change: it gives a study more time, trials or workers. Any other change would
 make the new trials incomparable with the earlier ones."""
+
+
+def check_resumable(overrides: Iterable[str]) -> None:
+    """Raise InputError if an override, such as ``search.trials=60``, is not one for a resume."""
+    for text in overrides:
+        if not text.strip().startswith(RESUMABLE):
+            raise InputError(
+                "can change only " + ", ".join(RESUMABLE),
+                where="--set on resume",
+                found=text,
+                remedy="Any other change makes another study: run it under another name",
+            )
+
 
 # What changes no trial: the images are known by their fingerprint, plugins by their digest, and
 # the rest is computed from finished trials.

@@ -23,9 +23,9 @@ CHANGES: dict[str, Any] = {
     "search": {"trials": 4, "pruner": "none"},
     "training": {"epochs": 3},
     "baselines": {"architectures": ["a2"], "schemes": ["DT"]},
-    "confirm": {"top": 1},
+    "confirm": {"top": 1, "repeats": 2},
 }
-BASELINE, SEARCHED, FINALIST = 0, 1, 5
+BASELINE, SEARCHED, FINALIST, CONFIRMATION = 0, 1, 5, 6
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,9 @@ def rerun(run: Path, number: int, *options: str) -> Outcome:
 def test_show_without_a_number_shows_the_winner(recorded: Path) -> None:
     outcome = run_searchlab("trial", "show", recorded)
     assert outcome.code == 0, outcome
-    assert outcome.out.startswith(f"#{FINALIST} ")
-    assert "(finalist): complete, rank " in outcome.out
     best = json.loads(run_searchlab("study", "best", recorded, "--json").out)["trial"]
-    assert best["number"] == FINALIST
+    assert outcome.out.startswith(f"#{best['number']} ")
+    assert f"({best['role']}): complete, rank 1\n" in outcome.out
 
 
 def test_show_has_configuration_curves_origin_and_cost_in_80_columns(recorded: Path) -> None:
@@ -88,10 +87,9 @@ def test_show_says_how_each_kind_of_trial_was_found(recorded: Path) -> None:
 
     assert found(BASELINE) == "a baseline, fixed by the study before its search"
     assert found(4) == "drawn by tpe after 3 search trials had ended"
-    [source] = [
-        trial.user_attrs["finalist_of"] for trial in read_trials(RunFolder(recorded))[FINALIST:]
-    ]
+    source = read_trials(RunFolder(recorded))[FINALIST].user_attrs["finalist_of"]
     assert found(FINALIST) == f"search trial #{source}, trained again on all folds"
+    assert found(CONFIRMATION).startswith(f"repeat 1 of trial #{FINALIST}, trained again on all")
 
 
 def test_show_as_json_has_the_whole_record(recorded: Path) -> None:
@@ -104,14 +102,14 @@ def test_show_as_json_has_the_whole_record(recorded: Path) -> None:
     assert machine["device"].startswith(("cpu ", "NVIDIA"))
 
 
-@pytest.mark.parametrize("number", [BASELINE, SEARCHED, FINALIST])
+@pytest.mark.parametrize("number", [BASELINE, SEARCHED, FINALIST, CONFIRMATION])
 def test_a_trial_trained_again_is_the_same_to_the_bit(recorded: Path, number: int) -> None:
     outcome = rerun(recorded, number, "--json")
     assert outcome.code == 0, outcome
     data = json.loads(outcome.out)
     assert (data["is_same"], data["difference"], data["remarks"]) == (True, None, [])
-    assert data["num_epochs"] == 3
-    assert "validation_accuracy" in data["compared_rounded"]
+    assert 1 <= data["num_epochs"] <= 3
+    assert "full_train_loss" in data["compared_rounded"] or number == SEARCHED
     assert ("the saved weights" in data["compared_exactly"]) == (number != SEARCHED)
 
 
@@ -170,7 +168,7 @@ def test_another_machine_than_the_recorded_one_is_said(run: Path) -> None:
 
 
 def test_trials_that_cannot_be_compared_are_refused(run: Path) -> None:
-    assert_refused(rerun(run, 99), "must be a trial of tiny, got 99", "trials 0 to 5")
+    assert_refused(rerun(run, 99), "must be a trial of tiny, got 99", "trials 0 to 9")
     assert_refused(run_searchlab("trial", "show", run, 99), "must be a trial of tiny, got 99")
     state = "UPDATE trials SET state = ? WHERE number = ?"
     change(run, state, "FAIL", SEARCHED)

@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import searchlab
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.death_causes import read_cause
 from searchlab.engine.ray.ray_internals import (
@@ -70,7 +69,7 @@ def find_checkout() -> Path | None:
 
     ``python -m searchlab`` works in a checkout; the processes that it starts must find it as well.
     """
-    folder = Path(searchlab.__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[3]
     given = [Path(entry).resolve() for entry in sys.path]
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib")]
     inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)

@@ -1,0 +1,1 @@
+"""searchlab from Python: what ``import searchlab`` offers."""
