@@ -31,6 +31,7 @@ run = searchlab.run_study("studies/quickstart.yaml", search={"trials": 10})
 run.verdict.text
 run.trials, run.epochs, run.leaderboard  # pandas DataFrames
 run.best.config, run.optuna_study
+model, classes = run.best.load_model()  # an nn.Module in eval mode, with its preprocessing
 ```
 
 [examples/quickstart.ipynb](../examples/quickstart.ipynb) is a notebook that uses them.

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from searchlab.config.trial import Role, Scalar, TrialConfig
     from searchlab.report.reading import StudyReading
     from searchlab.study.trial_record import TrialRecord
@@ -83,3 +85,24 @@ class Trial:
         spec = self._reading.spec
         trial = self._reading.trials[self._reading.records.index(self._record)]
         return recorded_config(spec, open_space(spec), trial)
+
+    def load_model(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the trained model and the names of its classes, in the order of its answers.
+
+        The model was trained on all training images. It is in eval mode on the CPU, and takes
+        pixels as they are: uint8 or float [N, C, H, W] in 0 to 255, of the study's size. It scales
+        them as in training and answers logits, float32 [N, classes]. The study's images are read
+        for that scaling, and its plugins are imported.
+
+        Raises:
+            InputError: The trial has no weights (search trials keep none), or the images or a
+                plugin are not those that the study recorded.
+
+        Example:
+            >>> model, classes = run.best.load_model()
+            >>> classes[model(images).argmax(1)[0]]
+        """
+        from searchlab.data import resolve_data_dir
+        from searchlab.report.trained_model import open_model
+
+        return open_model(self._reading, self._record, data_dir=resolve_data_dir(self._data_dir))

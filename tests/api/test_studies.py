@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 import yaml
 from small_studies import STUDY
 
 import searchlab
+from searchlab.data import load_dataset
 
 SMALL: dict[str, Any] = {
     **STUDY,
@@ -88,6 +90,21 @@ def test_the_optuna_study_is_one_that_optuna_reads(run: searchlab.Run) -> None:
     assert isinstance(study, optuna.study.Study)
     assert [trial.number for trial in study.trials] == [*range(9)]
     assert study.best_value == max(trial.value or 0 for trial in study.trials)
+
+
+def test_the_loaded_model_answers_the_test_images_as_recorded(run: searchlab.Run) -> None:
+    trial = run.trial(4)
+    model, classes = trial.load_model()
+    assert not model.training
+    assert classes == tuple("0123456789")
+    digits = load_dataset("digits", Path("unused"))
+    answers = model(torch.from_numpy(digits.test_images)).argmax(1).numpy()
+    assert (answers == digits.test_labels).mean() == trial.test_figures["accuracy"]
+
+
+def test_trials_without_weights_have_no_model(run: searchlab.Run, runs_dir: Path) -> None:
+    with pytest.raises(searchlab.InputError, match="is a search trial, whose weights are not kept"):
+        run.trial(1).load_model()
 
 
 def test_a_run_is_loaded_by_name_and_by_folder(run: searchlab.Run, runs_dir: Path) -> None:
