@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
-from searchlab.engine.ray.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
+from searchlab.engine.ray.adapters import (
+    GraceStopper,
+    LedgerScheduler,
+    LedgerSearcher,
+    SilentReporter,
+)
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
 from searchlab.study.outcome import TrialOutcome
@@ -137,3 +142,9 @@ def test_what_the_ledger_raises_under_tune_stops_the_study_and_is_kept(tmp_path:
     ledger.fault = None
     assert searcher.suggest("b") == "FINISHED", "the ledger is left alone from then on"
     stop.close()
+
+
+def test_tune_reports_nothing_in_a_notebook_whose_output_is_ours() -> None:
+    reporter = SilentReporter()
+    assert not reporter.should_report([], done=True)
+    reporter.report([], True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.tune import Stopper
+from ray.tune import ProgressReporter, Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
@@ -23,7 +23,7 @@ from searchlab.study.outcome import fail
 from searchlab.training.memory import note_killed_for_memory
 from searchlab.training.results import EpochResult
 
-__all__ = ["GraceStopper", "LedgerScheduler", "LedgerSearcher"]
+__all__ = ["GraceStopper", "LedgerScheduler", "LedgerSearcher", "SilentReporter"]
 
 logger = logging.getLogger(__name__)
 
@@ -231,6 +231,18 @@ class GraceStopper(_Unpickled, Stopper):  # type: ignore[misc]
         assert self._epochs is not None
         now = self._live_epochs()
         return any(now.get(number) == epoch for number, epoch in self._epochs.items())
+
+
+class SilentReporter(ProgressReporter):  # type: ignore[misc]
+    """Reports nothing. In a notebook Tune's own clears all that is shown below the cell."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        """Return False."""
+        del trials, done
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: Any) -> None:
+        """Do nothing."""
 
 
 def _read(result: dict[str, Any]) -> EpochResult:

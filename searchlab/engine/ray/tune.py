@@ -108,8 +108,14 @@ def _run_experiment(
 ) -> None:
     import ray
     from ray import tune
+    from ray.widgets.util import in_notebook
 
-    from searchlab.engine.ray.adapters import GraceStopper, LedgerScheduler, LedgerSearcher
+    from searchlab.engine.ray.adapters import (
+        GraceStopper,
+        LedgerScheduler,
+        LedgerSearcher,
+        SilentReporter,
+    )
     from searchlab.engine.ray.worker_deaths import ray_faults_named
 
     prepared, stop = session.prepared, session.stop
@@ -145,6 +151,8 @@ def _run_experiment(
                 name="study",
                 storage_path=scratch,
                 verbose=0,
+                # Outside of notebooks Tune warns of any reporter, and verbose=0 is enough.
+                progress_reporter=SilentReporter() if in_notebook() else None,
                 callbacks=[],
                 stop=GraceStopper(scheduler, stop, marker, _GRACE_SECONDS, hosts),
                 failure_config=tune.FailureConfig(max_failures=0),  # the ledger retries
