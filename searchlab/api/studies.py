@@ -136,7 +136,8 @@ def resume_study(
         join: As for ``run_study``.
         progress: As for ``run_study``.
         **sections: Only ``search.trials``, ``search.timeout``, ``search.max_failures_in_row``,
-            ``confirm.top`` and ``resources``: ``search={"trials": 60}`` extends a finished study.
+            ``confirm.top``, ``confirm.repeats`` and ``resources``:
+            ``search={"trials": 60}`` extends a finished study.
 
     Raises:
         InputError: The study cannot be resumed so. Nothing has changed.
