@@ -16,6 +16,7 @@ from searchlab.cli import (
     dashboard,
     data,
     doctor,
+    export,
     families,
     kernels,
     new_space,
@@ -99,6 +100,7 @@ app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(weights.app, name="weights")
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema)

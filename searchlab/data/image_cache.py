@@ -38,7 +38,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2  # raise it whenever the decoded pixels change
+_FORMAT = 3  # raise it whenever the decoded pixels change, or what the index tells of them
 _ARRAYS = tuple(name(part) for part in PARTS for name in (images_file, labels_file))
 _INDEX = "index.json"
 _SOURCE = "source.json"
@@ -52,7 +52,7 @@ class DecodedImages:
     """The images of a tree: uint8 [N, 3, S, S], read-only, in the page cache.
 
     ``skipped`` are the unusable files, ``with_frames`` those of which only the first frame was
-    decoded, relative to the tree's root.
+    decoded, relative to the tree's root. ``bits`` is the depth of files of 16 bits, if any.
     """
 
     train_images: Images
@@ -61,6 +61,7 @@ class DecodedImages:
     test_labels: Labels
     skipped: tuple[str, ...]
     with_frames: tuple[str, ...]
+    bits: int | None
 
 
 def load_decoded(
@@ -150,6 +151,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
         index = json.loads((entry / _INDEX).read_bytes())
         arrays = [_open_array(entry / file, index["crc32"][file]) for file in _ARRAYS]
         skipped, with_frames = tuple(index["skipped"]), tuple(index["with_frames"])
+        bits = index["bits"]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -163,6 +165,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
         test_labels=test_labels,
         skipped=skipped,
         with_frames=with_frames,
+        bits=bits,
     )
 
 
@@ -195,7 +198,12 @@ def _build(
             tree, partial, size=size, skip_broken=skip_broken, on_progress=on_progress
         )
         checksums = {file: _checksum(partial / file) for file in _ARRAYS}
-        index = {"skipped": notes.skipped, "with_frames": notes.with_frames, "crc32": checksums}
+        index = {
+            "skipped": notes.skipped,
+            "with_frames": notes.with_frames,
+            "bits": notes.bits,
+            "crc32": checksums,
+        }
         (partial / _INDEX).write_text(json.dumps(index))
         shutil.rmtree(entry, ignore_errors=True)
         partial.rename(entry)

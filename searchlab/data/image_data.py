@@ -23,8 +23,9 @@ class ImageData:
 
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
     read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the skipped
-    files, which cannot be used; ``unread`` counts what else lies there and is not read. Raises
-    ``ValueError`` naming an array that breaks a rule.
+    files, which cannot be used; ``unread`` counts what else lies there and is not read. ``bits`` is
+    the depth at which files of 16 bits were read, None if there were none. Raises ``ValueError``
+    naming an array that breaks a rule.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageData:
     num_classes: int
     num_skipped: int = 0
     unread: tuple[Unread, ...] = ()
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)

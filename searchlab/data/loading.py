@@ -220,6 +220,7 @@ def _load_tree(
         num_classes=len(tree.classes),
         num_skipped=len(skipped),
         unread=unread,
+        bits=decoded.bits,
     )
 
 

@@ -34,10 +34,14 @@ def labels_file(part: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingNotes:
-    """Files, relative to the root: those that were skipped, and those with further frames."""
+    """Files, relative to the root: those that were skipped, and those with further frames.
+
+    ``bits`` is the depth at which files of 16 bits were read, None if there were none.
+    """
 
     skipped: tuple[str, ...]
     with_frames: tuple[str, ...]
+    bits: int | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -88,6 +92,7 @@ def decode_tree(
     return DecodingNotes(
         skipped=tuple(file for part in parts for file in part.list_files(part.faults)),
         with_frames=tuple(file for part in parts for file in part.list_files(part.with_frames)),
+        bits=depth or None,
     )
 
 

@@ -59,7 +59,8 @@ class LocallyConnected2d(nn.Module):
         outputs = torch.baddbmm(
             self.bias[:, None], patches.permute(2, 0, 1), self.weight.transpose(1, 2)
         )
-        return outputs.permute(1, 2, 0).reshape(len(x), self.out_channels, *self.output_size)
+        # Not by len(x), which an exported graph would keep as a constant.
+        return outputs.permute(1, 2, 0).reshape(-1, self.out_channels, *self.output_size)
 
     def extra_repr(self) -> str:
         """Show the sizes when the model is printed."""

@@ -32,6 +32,27 @@ class Normalizer:
     scale: Tensor  # [1, C, 1, 1]
     shift: Tensor
 
+    @classmethod
+    def of(
+        cls,
+        mean: Sequence[float] | NDArray[np.float64],
+        std: Sequence[float] | NDArray[np.float64],
+        *,
+        device: torch.device,
+        unit: bool = False,
+    ) -> Normalizer:
+        """Return the scaling by a mean [C] and deviation [C] in units of 0..1.
+
+        It takes images in 0..255, or in [0, 1] if ``unit``.
+        """
+        means, stds = np.asarray(mean), np.asarray(std)
+
+        def shaped(values: NDArray[np.float64]) -> Tensor:
+            tensor = torch.from_numpy(values).to(device, torch.float32)
+            return tensor.reshape(1, len(means), 1, 1)
+
+        return cls(scale=shaped(1 / ((1 if unit else 255) * stds)), shift=shaped(-means / stds))
+
     def __call__(self, images: Tensor) -> Tensor:
         """Return the normalised batch."""
         return torch.addcmul(self.shift, images.float(), self.scale)
@@ -95,16 +116,10 @@ class TrainingData:
         It takes images in 0..255, or in [0, 1] if ``unit``. Raises ``InputError`` for ``imagenet``
         if the images do not have three channels.
         """
-        channels = self.image_shape[0]
-        mean, std = self._mean_std(fold, kind)
+        mean, std = self.mean_std(fold, kind)
+        return Normalizer.of(mean, std, device=self.device, unit=unit)
 
-        def shaped(values: NDArray[np.float64]) -> Tensor:
-            tensor = torch.from_numpy(values).to(self.device, torch.float32)
-            return tensor.reshape(1, channels, 1, 1)
-
-        return Normalizer(scale=shaped(1 / ((1 if unit else 255) * std)), shift=shaped(-mean / std))
-
-    def _mean_std(
+    def mean_std(
         self, fold: int | None, kind: Normalization
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the mean [C] and deviation [C] for a kind of scaling, in units of 0..1."""
