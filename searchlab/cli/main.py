@@ -21,6 +21,7 @@ from searchlab.cli import (
     kernels,
     new_space,
     new_study,
+    predict,
     schema,
     space,
     storage,
@@ -101,6 +102,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(weights.app, name="weights")
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("schema", epilog=schema.EXAMPLES)(schema.schema)

@@ -27,6 +27,7 @@ __all__ = [
     "FileNote",
     "Progress",
     "UnusableImageError",
+    "count_threads",
     "decode_files",
     "decode_image",
 ]
@@ -174,7 +175,7 @@ def decode_files(
                 )
         return notes
 
-    pool = ThreadPoolExecutor(_count_threads(), thread_name_prefix="decode")
+    pool = ThreadPoolExecutor(count_threads(), thread_name_prefix="decode")
     try:
         starts = range(0, len(paths), _FILES_PER_TASK)
         for start, notes in zip(starts, pool.map(decode_some, starts), strict=True):
@@ -185,6 +186,7 @@ def decode_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _count_threads() -> int:
+def count_threads() -> int:
+    """Return how many threads decode images at once."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(here or 1, _MAX_THREADS)

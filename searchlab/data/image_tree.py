@@ -20,7 +20,7 @@ from searchlab.data.tree_layout import TreeLayout, broken_link_error, find_layou
 from searchlab.data.unread_files import Reason, Unread, UnreadFiles, describe_unread
 from searchlab.errors import InputError
 
-__all__ = ["ImageFile", "ImageTree", "scan_tree"]
+__all__ = ["ImageFile", "ImageTree", "find_reason", "scan_tree"]
 
 _TEST_SHARE = 0.2
 
@@ -156,7 +156,7 @@ class _Scan:
         if entry.kind == "folder" and not entry.is_hidden:
             self._count_within(entry, within)
             return True
-        reason = _judge(entry) or here
+        reason = find_reason(entry) or here
         if reason is not None:
             self._unread.add(reason, entry.path)
         return reason is not None
@@ -179,12 +179,15 @@ class _Scan:
                         seen.add(entry.identity)
                         deeper.append(entry.path)
                 else:
-                    self._unread.add(_judge(entry) or reason, entry.path)
+                    self._unread.add(find_reason(entry) or reason, entry.path)
             waiting += reversed(deeper)
 
 
-def _judge(entry: FolderEntry) -> Reason | None:
-    """Return why an entry is no image to read by itself; None for an image."""
+def find_reason(entry: FolderEntry) -> Reason | None:
+    """Return why an entry is no image to read by itself; None for an image.
+
+    Call it inside ``opening_images``.
+    """
     if entry.is_hidden:
         return Reason.HIDDEN
     if entry.kind == "broken link":

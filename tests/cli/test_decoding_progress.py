@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from searchlab.cli.decoding_progress import DecodingProgress, make_decoding_progress
+from searchlab.cli.decoding_progress import make_decoding_progress
 
 
 class Terminal(io.StringIO):
@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 def show(stream: io.StringIO, seconds_per_step: float, *, num_steps: int = 40) -> str:
     now = 0.0
-    progress = DecodingProgress(stream, lambda: now)
+    progress = CountProgress(stream, "decoding", "decoded", lambda: now)
     for step in range(1, num_steps + 1):
         now += seconds_per_step
         progress(step * 32, num_steps * 32)
