@@ -105,4 +105,5 @@ class Trial:
         from searchlab.data import resolve_data_dir
         from searchlab.report.trained_model import open_model
 
-        return open_model(self._reading, self._record, data_dir=resolve_data_dir(self._data_dir))
+        opened = open_model(self._reading, self._record, data_dir=resolve_data_dir(self._data_dir))
+        return opened.classifier, opened.classes

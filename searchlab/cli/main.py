@@ -85,6 +85,7 @@ app = typer.Typer(
         "searchlab space show spaces/cnn.yaml",
         "searchlab study run studies/quickstart.yaml",
         "searchlab study leaderboard quickstart",
+        "searchlab export quickstart --to digits-model",
         "searchlab dashboard quickstart",
         "searchlab doctor quickstart",
     ),

@@ -47,7 +47,8 @@ def find_images(places: Iterable[Path]) -> FoundImages:
                 found.append(place)
                 continue
             counter = UnreadFiles(place)
-            found += _walk(place, counter, set())
+            status = place.stat()
+            found += _walk(place, counter, {(status.st_dev, status.st_ino)})
             unread += counter.listing()
     return FoundImages(paths=tuple(found), unread=tuple(unread))
 

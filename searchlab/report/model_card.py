@@ -48,7 +48,7 @@ def describe_study_model(
 ) -> str:
     """Return the card of a study's model."""
     board = build_leaderboard(reading.records, reading.spec, show_all=True)
-    row = next(row for row in board.rows if row.number == record.number)
+    row = next((row for row in board.rows if row.number == record.number), None)
     verdict = reach_verdict(board)
     origin = f"It is trial #{record.number} ({record.role}) of the study {reading.spec.name}."
     folds = f"{board.num_folds} stratified folds of the training images"
@@ -56,6 +56,8 @@ def describe_study_model(
         "finalist": "The search chose its configuration by "
         f"{board.search_folds} of {folds}; it was then cross-validated on all of them.",
         "baseline": f"Its configuration was fixed in advance, and cross-validated on {folds}.",
+        "confirmation": "It is one of several models of a rival of the verdict, each trained on "
+        "all training images with draws of its own.",
     }.get(record.role, "")
     spec = reading.spec
     return _join(
@@ -70,7 +72,7 @@ def describe_study_model(
                 (
                     "## Figures",
                     chosen,
-                    _table(_study_figures(row, description)),
+                    _table(_study_figures(row, record, description)),
                     _compare_with_record(description),
                 ),
             )
@@ -187,9 +189,11 @@ def _describe_data(description: ModelDescription, images: ImageData) -> str:
     return "## Data\n\n" + _table(rows, ("", ""))
 
 
-def _study_figures(row: Row, description: ModelDescription) -> list[tuple[str, str]]:
+def _study_figures(
+    row: Row | None, record: TrialRecord, description: ModelDescription
+) -> list[tuple[str, str]]:
     rows = []
-    if row.cv_mean is not None:
+    if row is not None and row.cv_mean is not None:
         metric = description.config.objective.metric
         rows.append(
             (
@@ -199,12 +203,12 @@ def _study_figures(row: Row, description: ModelDescription) -> list[tuple[str, s
             )
         )
     for entry in list_metrics():
-        if entry.name in row.test_figures:
-            figure = format_value(entry.name, row.test_figures[entry.name])
+        if entry.name in record.test_figures:
+            figure = format_value(entry.name, record.test_figures[entry.name])
             rows.append((f"test {entry.label}", figure))
     for entry in list_metrics():
-        if not entry.is_of_folds and entry.name in row.figures:
-            rows.append((entry.label, format_value(entry.name, row.figures[entry.name])))
+        if not entry.is_of_folds and entry.name in record.figures:
+            rows.append((entry.label, format_value(entry.name, record.figures[entry.name])))
     return rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from searchlab.cli.decoding_progress import make_decoding_progress
+from searchlab.cli.decoding_progress import CountProgress, make_decoding_progress
 
 
 class Terminal(io.StringIO):

@@ -190,6 +190,7 @@ def test_files_of_16_bits_are_read_at_one_depth(root: Path, data_dir: Path) -> N
     assert [data.train_images[row, 0, 0, 0] for row in (0, 5)] == [900 >> 4, 4_000 >> 4]
     assert data.test_images[4, 0, 0, 0] == 30 >> 4
     assert data.train_images[1, 0, 0, 0] == 201, "8 bits stay as they are"
+    assert data.bits == load(root, data_dir).bits == 12, "decoded now, and from the cache"
 
 
 class TestFrames:
