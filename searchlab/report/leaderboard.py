@@ -146,10 +146,18 @@ def _choose_few(search: Iterable[Row], *, repeated: Collection[int | None]) -> l
 
 
 def list_rows(records: Sequence[TrialRecord], spec: StudySpec) -> list[Row]:
-    """Return a row for each record, in their order, confirmations included."""
+    """Return a row for each record, in their order.
+
+    Confirmations have one too, with the name of the trial that they train again.
+    """
     board = build_leaderboard(records, spec, show_all=True)
-    ranked = {row.number: row for row in board.rows}
-    return [ranked.get(record.number) or _to_row(record, spec) for record in records]
+    rows = {row.number: row for row in board.rows}
+    for record in records:
+        if record.number not in rows:
+            confirmed = next((r for r in board.rows if r.number == record.confirmation_of), None)
+            row = _to_row(record, spec)
+            rows[record.number] = row if confirmed is None else replace(row, name=confirmed.name)
+    return [rows[record.number] for record in records]
 
 
 def list_further_metrics(rows: Iterable[Row], objectives: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from trial_records import make_record, make_spec
 
-from searchlab.report.leaderboard import best_row, build_leaderboard
+from searchlab.report.leaderboard import best_row, build_leaderboard, list_rows
 from searchlab.report.trial_names import name_trials
 from searchlab.report.verdict import reach_verdict
 from searchlab.study.trial_record import TrialRecord
@@ -133,3 +133,15 @@ def test_with_all_rows_no_two_configurations_share_a_name() -> None:
     finalist = next(row for row in rows if row.number == 12)
     repeated = next(row for row in rows if row.number == finalist.finalist_of)
     assert repeated.name == finalist.name
+
+
+def test_a_confirmation_has_the_name_of_what_it_trains_again() -> None:
+    records = study()
+    confirmations = [
+        make_record(13 + n, "confirmation", confirmation_of=number, params=records[number].params)
+        for n, number in enumerate((12, 0))
+    ]
+    rows = list_rows([*records, *confirmations], make_spec())
+    assert [row.number for row in rows] == list(range(15))
+    assert [rows[13].name, rows[14].name] == [rows[12].name, rows[0].name]
+    assert rows[12].name != "cnn"
