@@ -27,6 +27,7 @@ from searchlab.cli import (
     storage,
     study,
     study_move,
+    train,
     trial,
     weights,
 )
@@ -103,6 +104,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(weights.app, name="weights")
 app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("dashboard", epilog=dashboard.EXAMPLES)(dashboard.dashboard)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -127,7 +127,8 @@ def show_best(
     """Print the winning configuration as YAML.
 
     The winner is the first of the leaderboard by rank, be it a finalist or a baseline. Before any
-    finalist is ranked, it is the best trial on the search folds.
+    finalist is ranked, it is the best trial on the search folds. `searchlab train` reads what this
+    prints.
     """
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
@@ -240,12 +241,24 @@ def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyR
 
 def _print_best(reading: StudyReading, best: Row) -> None:
     """Print figures as comments, so that the whole is YAML."""
+    from searchlab.config.configuration import ConfigurationSpec
     from searchlab.config.documents import dump_yaml
     from searchlab.report.tables import describe_figures
+    from searchlab.report.trial_view import view_trial
 
     for line in describe_figures(best, reading.metrics):
         typer.echo(f"# {line}")
-    typer.echo(dump_yaml(best.params), nl=False)
+    config = view_trial(reading, best.number).config
+    if config is None:  # known only to code that the study names, which is not run
+        typer.echo(dump_yaml(best.params), nl=False)
+        return
+    configuration = ConfigurationSpec.of(
+        config,
+        reading.spec.dataset,
+        last_epoch=reading.find_trial(best.number).fold_epoch,
+        plugins=reading.spec.plugins,
+    )
+    typer.echo(dump_yaml(configuration.to_data()), nl=False)
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:

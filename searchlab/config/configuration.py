@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from searchlab.config.dataset import DatasetSpec
 from searchlab.config.settings import TrainingSettings
-from searchlab.config.trial import Scheme, TrialConfig
+from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, Scheme, TrialConfig
 from searchlab.config.validation import Spec, Value, to_tuple
+from searchlab.errors import InputError
 
 __all__ = ["ConfigurationSpec", "ModelSpec"]
 
@@ -44,6 +45,16 @@ class ConfigurationSpec(Spec):
         (), description="Python files or modules that register the family"
     )
 
+    @model_validator(mode="after")
+    def _check_last_epoch(self) -> ConfigurationSpec:
+        if self.last_epoch is not None and self.last_epoch > self.training.epochs:
+            raise InputError(
+                f"must be <= training.epochs ({self.training.epochs})",
+                where=("last_epoch",),
+                found=self.last_epoch,
+            )
+        return self
+
     @classmethod
     def of(
         cls,
@@ -72,3 +83,19 @@ class ConfigurationSpec(Spec):
         if not self.plugins:
             del data["plugins"]
         return data
+
+    def to_trial(self, dataset: DatasetSpec) -> TrialConfig:
+        """Return what trains it on all training images of ``dataset``."""
+        return TrialConfig(
+            number=0,
+            seed=self.seed,
+            role="confirmation",
+            dataset=dataset.name,
+            normalize=dataset.normalize,
+            model=ModelConfig(**self.model.model_dump()),
+            settings=self.training,
+            initial_weights=self.weights,
+            objective=ObjectiveConfig(),
+            folds=FoldPlan(num_folds=2, folds=(), search_folds=1, test=True),
+            last_epoch=self.last_epoch,
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from searchlab.config.configuration import ConfigurationSpec
-from searchlab.config.dataset import DatasetSpec
 from searchlab.config.documents import dump_yaml
 from searchlab.config.metrics import DEFAULT_METRIC, Figures, get_metric, list_metrics
 from searchlab.control_characters import escape_line
@@ -81,7 +80,10 @@ def describe_study_model(
         _list_limits(description),
         _show_configuration(
             ConfigurationSpec.of(
-                description.config, spec.dataset, last_epoch=None, plugins=spec.plugins
+                description.config,
+                spec.dataset,
+                last_epoch=record.fold_epoch or record.last_epoch,
+                plugins=spec.plugins,
             )
         ),
     )
@@ -90,7 +92,6 @@ def describe_study_model(
 def describe_trained_model(
     description: ModelDescription,
     configuration: ConfigurationSpec,
-    dataset: DatasetSpec,
     images: ImageData,
     test_figures: Figures,
 ) -> str:
@@ -108,7 +109,7 @@ def describe_trained_model(
         f"## Figures\n\nOne model, tested once. Nothing here says how much another draw of its "
         f"weights would change them.\n\n{_table(figures)}",
         _list_limits(description),
-        _show_configuration(configuration.model_copy(update={"dataset": dataset})),
+        _show_configuration(configuration),
     )
 
 

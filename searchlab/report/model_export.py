@@ -31,15 +31,7 @@ def choose_trial(reading: StudyReading, number: int | None) -> TrialRecord:
     """
     if number is None:
         return _choose_winner(reading)
-    for record in reading.records:
-        if record.number == number:
-            return record
-    raise InputError(
-        f"must be a trial of the study, which has {len(reading.records)}",
-        where="--trial",
-        found=number,
-        remedy=f"See them with: {reading.run.command('study', 'leaderboard')} --all",
-    )
+    return reading.find_trial(number)
 
 
 def _choose_winner(reading: StudyReading) -> TrialRecord:
@@ -56,8 +48,8 @@ def _choose_winner(reading: StudyReading) -> TrialRecord:
         raise InputError(
             "has no finalist or baseline that completed, and keeps no weights of search trials",
             where=f"the run {run}",
-            remedy="Confirm its best trial, which keeps the weights: "
-            + reading.run.command("study", "resume", options=("--set", "confirm.top=1")),
+            remedy=f"Train its best: {reading.run.command('study', 'best')} > best.yaml, then "
+            "searchlab train best.yaml --to DIR",
         )
     return next(record for record in reading.records if record.number == best.number)
 

@@ -1,4 +1,4 @@
-"""``searchlab export`` and ``searchlab predict``, on a run that an earlier searchlab recorded."""
+"""``searchlab export``, ``predict`` and ``train``, on a run that an earlier searchlab recorded."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from sklearn.datasets import load_digits
 from searchlab.config import plugins
 from searchlab.deployment.loaded_models import load_exported
 from searchlab.models import registry as families
+from searchlab.training.member import DivergedError, Member
 
 FAMILY = Path(__file__).parents[2] / "examples" / "my_family.py"
 
@@ -150,7 +151,7 @@ def test_predict_refuses_what_is_no_model_and_places_without_images(
 @pytest.mark.parametrize(
     ("arguments", "piece"),
     [
-        (("--trial", "99"), "must be a trial of the study, which has 10, got 99"),
+        (("--trial", "99"), "must be a trial of finished, got 99"),
         (("--trial", "3"), "is a search trial, whose weights are not kept"),
         (("--format", "pickle"), "'pickle' is not one of"),
     ],
@@ -225,6 +226,71 @@ def test_every_format_answers_as_the_network_does_for_any_number_of_images(
         assert np.abs(ours.answer(images) - other.answer(images)).max() < 1e-5
 
 
+@pytest.fixture(scope="module")
+def best(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("best") / "best.yaml"
+    path.write_text(run_searchlab("study", "best", runs / "finished").out)
+    return path
+
+
+def test_train_makes_the_model_that_the_study_made(
+    best: Path, exported: Path, tmp_path: Path
+) -> None:
+    outcome = run_searchlab("train", best, "--to", tmp_path / "to", "--json")
+    assert read_json(outcome)["test_accuracy"] == read_json(outcome)["recorded_test_accuracy"]
+    assert "a2 on digits: epoch 1/" in outcome.err
+    ours, theirs = load_exported(tmp_path / "to").description, load_exported(exported).description
+    assert ours.config.settings == theirs.config.settings
+    assert (ours.config.model, ours.input) == (theirs.config.model, theirs.input)
+    assert "It was trained from one configuration" in (tmp_path / "to" / "README.md").read_text()
+
+
+def test_train_ends_with_the_epoch_that_the_folds_chose(best: Path, tmp_path: Path) -> None:
+    text = yaml.safe_load(best.read_text())
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({**text, "last_epoch": 1}))
+    outcome = run_searchlab("train", tmp_path / "one.yaml", "--to", tmp_path / "to")
+    assert outcome.code == 0
+    assert outcome.err.splitlines() == ["a2 on digits: epoch 1/1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "piece"),
+    [
+        ({"lr": 3}, (), "lr is not a known field"),
+        ({"model": {"family": "cnm"}}, (), "must be a known family"),
+        ({"last_epoch": 99}, (), "must be <= training.epochs"),
+        ({"dataset": None}, (), "the configuration names no dataset"),
+        ({}, ("--dataset", "nosuch"), "must be the name of a dataset, or a folder of images"),
+        ({}, ("--dataset", "."), "is required with dataset folder"),
+        ({}, ("--size", "16"), "cannot be chosen for digits"),
+    ],
+)
+def test_train_refuses_bad_input_and_writes_nothing(
+    best: Path,
+    tmp_path: Path,
+    changes: dict[str, object],
+    options: tuple[str, ...],
+    piece: str,
+) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(best.read_text()), **changes}))
+    assert_refused(run_searchlab("train", path, "--to", tmp_path / "to", *options), piece)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_train_that_diverges_writes_nothing(
+    best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> None:
+        raise DivergedError
+
+    monkeypatch.setattr(Member, "train_epoch", diverge)
+    outcome = run_searchlab("train", best, "--to", tmp_path / "to", "--quiet")
+    assert outcome.code == 1
+    assert "training diverged in epoch" in outcome.err
+    assert not (tmp_path / "to").exists()
+
+
 @pytest.fixture
 def _fresh_registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(families, "_FAMILIES", dict(families._FAMILIES))
@@ -263,6 +329,11 @@ def test_a_plugins_network_of_jpegs_of_many_sizes_goes_along_with_its_source(
     assert written["classes"] == ["ant", "bee"]
     source = tmp_path / "to" / "plugins" / "my_family.py"
     assert source.read_text() == FAMILY.read_text()
+    best = tmp_path / "best.yaml"
+    best.write_text(run_searchlab("study", "best", "mine", *places[:2]).out)
+    trained = run_searchlab("train", best, "--to", tmp_path / "trained", "--quiet", *places[2:])
+    assert trained.code == 0, trained.err
+    assert (tmp_path / "trained" / "plugins" / "my_family.py").is_file()
     monkeypatch.setattr(families, "_FAMILIES", {})
     monkeypatch.setattr(plugins, "_loaded", {})
     photos = tmp_path / "photos"
