@@ -28,7 +28,7 @@ Made from the docstrings by `python docs/make_api.py`; do not edit it.
 import searchlab
 
 run = searchlab.run_study("studies/quickstart.yaml", search={"trials": 10})
-run.verdict.text
+run.verdict.answer
 run.trials, run.epochs, run.leaderboard  # pandas DataFrames
 run.best.config, run.optuna_study
 model, classes = run.best.load_model()  # an nn.Module in eval mode, with its preprocessing

@@ -26,13 +26,14 @@ class Comparison:
     ``interval`` is the 95 % confidence interval of ``difference``, as far as the metric's bounds
     allow: one of the two may reach a bound while the other keeps its mean. Both it and the
     two-sided ``p_value`` are None if every fold differs by the same amount, which leaves no spread
-    to test.
+    to test. ``error`` is the standard error of the difference.
     """
 
     difference: float
     interval: tuple[float, float] | None
     p_value: float | None
     num_compared: int
+    error: float = 0.0
 
     @property
     def has_enough_folds(self) -> bool:
@@ -43,6 +44,15 @@ class Comparison:
     def is_shown(self) -> bool:
         """Whether the difference is significant at the 5 % level."""
         return self.p_value is not None and self.p_value < 0.05
+
+    def p_unequal(self, margin: float) -> float:
+        """Return the larger p of the two one-sided tests that the difference is within margin."""
+        distance = margin - abs(self.difference)
+        if self.error == 0:
+            return 0.0 if distance > 0 else 1.0
+        from scipy.stats import t
+
+        return float(t.sf(distance / self.error, self.num_compared - 1))
 
 
 def least_shown_ratio(num_folds: int) -> float:
@@ -94,6 +104,7 @@ def compare_folds(
         interval=(max(mean - margin, least), min(mean + margin, most)),
         p_value=2 * float(t.sf(abs(mean) / error, num_pairs - 1)),
         num_compared=num_pairs,
+        error=error,
     )
 
 

@@ -20,12 +20,12 @@ from searchlab.analysis.comparison import Bounds
 __all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores"]
 
 NUM_RESAMPLES = 10_000
-_CHUNK = 500  # resamples whose counts are in memory at once
+_MOST_COUNTS = 2**24  # in memory at once, of several resamples
 
 Scores = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.integer]
-CountsMeasure = Callable[[npt.NDArray[np.int64]], Scores]
-"""A metric of counts of images by true and predicted class: int64 [K, C, C] to float64 [K]."""
+CountsMeasure = Callable[[Scores], Scores]
+"""A metric of the numbers of images by true and predicted class: float64 [K, C, C] to [K]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +150,10 @@ def compare_counts(
     signs = np.repeat([1 / len(challenger), -1 / len(incumbent)], [len(challenger), len(incumbent)])
     generator = np.random.default_rng(seed)
     resampled: list[Scores] = []
-    for _ in range(0, NUM_RESAMPLES, _CHUNK):
-        weights = generator.multinomial(len(labels), counts / len(labels), size=_CHUNK)
+    chunk = max(1, min(500, _MOST_COUNTS // num_classes**2))
+    for begun in range(0, NUM_RESAMPLES, chunk):
+        size = min(chunk, NUM_RESAMPLES - begun)
+        weights = generator.multinomial(len(labels), counts / len(labels), size=size)
         figures = [
             measure(_count(weights, patterns[0], guesses, num_classes)) for guesses in patterns[1:]
         ]
@@ -167,15 +169,15 @@ def compare_counts(
 
 def _count(
     weights: npt.NDArray[np.int64], labels: Classes, guesses: Classes, num_classes: int
-) -> npt.NDArray[np.int64]:
+) -> Scores:
     """Return the weights [K, P] summed by true and predicted class: [K, C, C]."""
     from scipy.sparse import csr_array
 
     cells = labels.astype(np.int64) * num_classes + guesses
-    ones = np.ones(len(cells), dtype=np.int64)
+    ones = np.ones(len(cells))
     shape = (num_classes**2, len(cells))
     by_cell = csr_array((ones, (cells, np.arange(len(cells)))), shape=shape)
-    counted: npt.NDArray[np.int64] = (by_cell @ weights.T).T
+    counted: Scores = (by_cell @ weights.T).T
     return counted.reshape(-1, num_classes, num_classes)
 
 

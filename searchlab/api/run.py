@@ -101,7 +101,7 @@ class Run:
         """Whether the winner is shown to beat the best baseline, and what is shown for it."""
         from searchlab.report.verdict import reach_verdict
 
-        return reach_verdict(self._board)
+        return reach_verdict(self._board, self._reading.records, self._reading.spec)
 
     @cached_property
     def _board(self) -> Leaderboard:

@@ -92,7 +92,7 @@ def run_study(
 
     Example:
         >>> run = searchlab.run_study("studies/quickstart.yaml", search={"trials": 10})
-        >>> run.verdict.text
+        >>> run.verdict.answer
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.cli.study_move import check_deletable

@@ -209,7 +209,7 @@ def print_board(
     from searchlab.report.verdict import reach_verdict
 
     board = build_leaderboard(reading.records, reading.spec, show_all=show_all)
-    verdict = reach_verdict(board)
+    verdict = reach_verdict(board, reading.records, reading.spec)
     compared = compare_baselines(reading)
     published = compare_published(reading)
     if as_json:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from searchlab.errors import InputError
 
@@ -17,6 +17,7 @@ __all__ = [
     "MILLISECONDS",
     "NUMBER",
     "PERCENT",
+    "CountsMeasure",
     "Direction",
     "Figures",
     "Metric",
@@ -31,6 +32,11 @@ Direction = Literal["maximize", "minimize"]
 
 Figures = Mapping[str, float]
 """Figures by the name of their metric. Counts are ints."""
+
+CountsMeasure = Callable[[Any], Any]
+"""A metric of the numbers of images by true and by predicted class: a NumPy array or a tensor of
+floats [..., C, C] to the same kind [...]. Both take the axes of ``diagonal`` and ``sum`` alike if
+they are not named."""
 
 DEFAULT_METRIC = "accuracy"
 
@@ -73,6 +79,10 @@ class Metric:
     measure it; with ``on_request``, it is measured only as an objective. ``shown`` says when the
     leaderboard shows it beside the objectives: ``always`` if measured, ``never``, or
     ``if_telling``: if a trial's figure is far from that of the default metric.
+
+    ``of_counts`` measures it if the classes of the images decide it. ``image_score`` says what it
+    is the mean of, if it is a mean over images: of right answers or of losses. A metric with
+    neither is measured by a function of its own, and the folds alone decide a verdict by it.
     """
 
     name: str
@@ -87,6 +97,13 @@ class Metric:
     shown: Literal["always", "never", "if_telling"] = "always"
     note: str = ""
     key: str = ""
+    of_counts: CountsMeasure | None = None
+    image_score: Literal["hit", "loss"] | None = None
+
+    @property
+    def is_of_single_answers(self) -> bool:
+        """Whether it can be measured again on the single answers that a record keeps."""
+        return self.of_counts is not None or self.image_score is not None
 
     @property
     def sign(self) -> int:
@@ -115,6 +132,23 @@ class Metric:
         return self.stored_key if self.needs else f"validation_{self.stored_key}"
 
 
+def _measure_accuracy(counts: Any) -> Any:
+    # Not a mean: on CUDA that is a product with 1 / N, which makes 57 of 100 more than 0.57.
+    return counts.diagonal(0, -2, -1).sum(-1) / counts.sum(-1).sum(-1)
+
+
+def _measure_balanced_accuracy(counts: Any) -> Any:
+    """Return the mean over the classes that have images."""
+    right, size = counts.diagonal(0, -2, -1), counts.sum(-1)
+    return (right / size.clip(1)).sum(-1) / (size > 0).sum(-1)
+
+
+def _measure_macro_f1(counts: Any) -> Any:
+    """Return the mean over the classes that have images or predictions."""
+    right, size = counts.diagonal(0, -2, -1), counts.sum(-1) + counts.sum(-2)
+    return (2 * right / size.clip(1)).sum(-1) / (size > 0).sum(-1)
+
+
 _TABLE = (
     Metric(
         name=DEFAULT_METRIC,
@@ -122,6 +156,8 @@ _TABLE = (
         label="accuracy",
         column="accuracy",
         unit=PERCENT,
+        of_counts=_measure_accuracy,
+        image_score="hit",
     ),
     Metric(
         name="loss",
@@ -130,6 +166,7 @@ _TABLE = (
         column="loss",
         unit=NUMBER,
         shown="never",
+        image_score="loss",
     ),
     Metric(
         name="balanced_accuracy",
@@ -138,6 +175,7 @@ _TABLE = (
         column="balanced",
         unit=PERCENT,
         shown="if_telling",
+        of_counts=_measure_balanced_accuracy,
         note="mean of the classes' accuracies; always guessing the largest class does not raise it",
     ),
     Metric(
@@ -147,6 +185,7 @@ _TABLE = (
         column="macro F1",
         unit=PERCENT,
         shown="never",
+        of_counts=_measure_macro_f1,
         note="mean of the classes' F1 scores",
     ),
     Metric(
@@ -156,6 +195,8 @@ _TABLE = (
         column="robust",
         unit=PERCENT,
         needs="robustness",
+        of_counts=_measure_accuracy,
+        image_score="hit",
         note="accuracy under the study's attack",
     ),
     Metric(

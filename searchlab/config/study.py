@@ -263,7 +263,8 @@ class StudySpec(Spec):
     def to_data(self) -> dict[str, Any]:
         """Return plain data that reads back as an equal study, its space inline.
 
-        Each of ``OPTIMIZER_SETTINGS`` is named, if only as null: ``config/earlier_study.py``.
+        Each of ``OPTIMIZER_SETTINGS`` is named, if only as null, and so is ``confirm.repeats``:
+        ``config/earlier_study.py``.
         """
         given = self.model_dump(mode="json", exclude_unset=True)
         given["training"] = {
@@ -274,6 +275,7 @@ class StudySpec(Spec):
                 if name not in self.training.model_fields_set
             },
         }
+        given["confirm"] = {**given.get("confirm", {}), "repeats": self.confirm.repeats}
         data: dict[str, Any] = {
             name: given[name] for name in StudySpec.model_fields if name in given
         }

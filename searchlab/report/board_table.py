@@ -71,13 +71,13 @@ def _print_legend(console: Console, board: Leaderboard, further: Sequence[_Furth
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """Print what the whole leaderboard comes to."""
     say(console, verdict.text + ".", style="bold")
-    if verdict.caveat:
-        say(console, verdict.caveat)
+    if verdict.details:
+        say(console, " ".join(verdict.details))
 
 
 def verdict_markdown(verdict: Verdict) -> str:
     """Return the same as Markdown."""
-    return f"**{verdict.text}.** {verdict.caveat}".rstrip() + "\n"
+    return f"**{verdict.text}.** {' '.join(verdict.details)}".rstrip() + "\n"
 
 
 def _title(board: Leaderboard) -> str:

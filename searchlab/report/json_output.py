@@ -11,9 +11,10 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   num_hidden, comparisons: [{question, first, second, difference, interval, p_value, p_adjusted,
   outcome}], published: {source, why, differs, figures: [{table, name, figure, published, ours, std,
   source, wrong, ours_test, ours_folds, ours_folds_std, missing, is_comparable, difference}]} or
-  null, verdict: {outcome, challenger, incumbent, difference, interval, p_value, num_folds, text,
-  caveat}``; challenger and incumbent are trial numbers, difference and interval are challenger less
-  incumbent in the metric's own direction; published accuracies and ours beside them are in per cent
+  null, verdict: {answer, outcome, challenger, incumbent, basis, difference, interval, p_value,
+  num_folds, num_images, num_repeats, text, details}``; challenger and incumbent are trial numbers,
+  difference and interval are challenger less incumbent in the metric's own direction; published
+  accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, incidents: {trials_taken_up, workers_lost,
   epochs_trained_again, trials_lost, hosts_lost: [host]}, best: trial, resume``
@@ -28,11 +29,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from searchlab.analysis.comparison import Comparison
+from searchlab.analysis.confirmation import ConfirmedDifference
 from searchlab.config.metrics import list_metrics
 from searchlab.study.storage.urls import hide_password
 
 if TYPE_CHECKING:
-    from searchlab.analysis.comparison import Comparison
     from searchlab.report.comparisons import ComparedBaselines
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.published import PublishedComparison
@@ -102,7 +104,7 @@ def _comparison_data(pair: ComparedBaselines) -> dict[str, Any]:
     }
 
 
-def _test_data(comparison: Comparison | None) -> dict[str, Any]:
+def _test_data(comparison: Comparison | ConfirmedDifference | None) -> dict[str, Any]:
     if comparison is None:
         return dict.fromkeys(("difference", "interval", "p_value"))
     return {
@@ -125,15 +127,20 @@ def _published_data(published: PublishedComparison | None) -> dict[str, Any] | N
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
-    comparison = verdict.comparison
+    contest = verdict.contest
+    found = None if contest is None else contest.found
     return {
+        "answer": verdict.answer,
         "outcome": verdict.outcome,
         "challenger": None if verdict.challenger is None else verdict.challenger.number,
         "incumbent": None if verdict.incumbent is None else verdict.incumbent.number,
-        **_test_data(comparison),
-        "num_folds": None if comparison is None else comparison.num_compared,
+        "basis": None if contest is None else contest.basis,
+        **_test_data(found),
+        "num_folds": found.num_compared if isinstance(found, Comparison) else None,
+        "num_images": found.num_images if isinstance(found, ConfirmedDifference) else None,
+        "num_repeats": found.num_repeats[0] if isinstance(found, ConfirmedDifference) else None,
         "text": verdict.text,
-        "caveat": verdict.caveat,
+        "details": list(verdict.details),
     }
 
 

@@ -48,7 +48,7 @@ def describe_study_model(
     """Return the card of a study's model."""
     board = build_leaderboard(reading.records, reading.spec, show_all=True)
     row = next((row for row in board.rows if row.number == record.number), None)
-    verdict = reach_verdict(board)
+    verdict = reach_verdict(board, reading.records, reading.spec)
     origin = f"It is trial #{record.number} ({record.role}) of the study {reading.spec.name}."
     folds = f"{board.num_folds} stratified folds of the training images"
     chosen = {
@@ -76,7 +76,8 @@ def describe_study_model(
                 ),
             )
         ),
-        f"## Verdict of the study\n\n{_line(verdict.text)}. {_line(verdict.caveat)}".rstrip(),
+        f"## Verdict of the study\n\n{_line(verdict.text)}. "
+        f"{_line(' '.join(verdict.details))}".rstrip(),
         _list_limits(description),
         _show_configuration(
             ConfigurationSpec.of(

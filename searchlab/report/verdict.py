@@ -1,136 +1,234 @@
-"""The one sentence under a leaderboard: does the winner beat the best baseline, and how sure?"""
+"""The sentence under a leaderboard: did the search beat the best baseline?"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
-from searchlab.analysis.comparison import Comparison, compare_folds
-from searchlab.config.metrics import get_metric
+from searchlab.analysis.comparison import FEWEST_FOLDS, Comparison
+from searchlab.analysis.confirmation import ConfirmedDifference
+from searchlab.report.contest import (
+    Contest,
+    OpenBaseline,
+    find_open_baselines,
+    hold_contest,
+)
 from searchlab.report.formatting import format_difference, format_value
-from searchlab.report.leaderboard import Leaderboard, Row
+from searchlab.study.plan import choose_rivals
 
-__all__ = ["Outcome", "Verdict", "reach_verdict"]
+if TYPE_CHECKING:
+    from searchlab.config.study import StudySpec
+    from searchlab.report.leaderboard import Leaderboard, Row
+    from searchlab.study.trial_record import TrialRecord
 
-Outcome = Literal["better", "worse", "not_shown", "untested"]
+__all__ = ["Answer", "Outcome", "Verdict", "judge", "reach_verdict"]
+
+Answer = Literal["YES", "NO", "UNDECIDED"]
+Outcome = Literal["better", "worse", "equal", "not_shown", "untested"]
+
+_ANSWERS: dict[Outcome, Answer] = {
+    "better": "YES",
+    "worse": "NO",
+    "equal": "NO",
+    "not_shown": "UNDECIDED",
+    "untested": "UNDECIDED",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How the best finalist compares with the best baseline.
+    """Whether the best finalist beats the best baseline.
 
-    ``outcome`` is ``untested`` if either is missing, the study is only a quick look, or there are
-    too few folds to show anything; ``caveat`` is empty or one sentence.
+    ``answer`` is None if the study does not ask, because it has no search or no baselines, or if it
+    is only a quick look. ``outcome`` is how the finalist is, by ``contest``; a baseline that may be
+    better than the best turns a YES into UNDECIDED. ``text`` begins with the answer; ``details``
+    are further sentences.
     """
 
+    answer: Answer | None
     outcome: Outcome
     challenger: Row | None
     incumbent: Row | None
-    comparison: Comparison | None
+    contest: Contest | None
     text: str
-    caveat: str = ""
+    details: tuple[str, ...] = ()
 
 
-def reach_verdict(board: Leaderboard) -> Verdict:
-    """Compare the best finalist with the best baseline over their common folds."""
-    ranked = [row for row in board.rows if row.rank is not None]
-    finalists = [row for row in ranked if row.role == "finalist"]
-    finalist = finalists[0] if finalists else None
-    baseline = next((row for row in ranked if row.role == "baseline"), None)
-    if finalist is None or baseline is None or board.quick_look:
-        return Verdict(
-            outcome="untested",
-            challenger=finalist,
-            incumbent=baseline,
-            comparison=None,
-            text=_explain_untested(board, finalist, baseline),
-        )
-    comparison = compare_folds(
-        finalist.fold_values,
-        baseline.fold_values,
-        num_folds=board.num_folds,
-        bounds=get_metric(board.metric).unit.bounds,
-    )
-    outcome = _judge(comparison, board.sign)
-    return Verdict(
+def judge(found: ConfirmedDifference | Comparison, *, sign: int, margin: float) -> Outcome:
+    """Return how the first of two is, by a difference in the metric's own direction.
+
+    At the 5 % level: a difference that is shown to be within the ``margin`` is none.
+    """
+    if found.p_unequal(margin) < 0.05:
+        return "equal"
+    if found.p_value is None or found.p_value >= 0.05:
+        return "not_shown"
+    return "better" if sign * found.difference > 0 else "worse"
+
+
+def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: StudySpec) -> Verdict:
+    """Compare the best finalist with the best baseline."""
+    rivals = choose_rivals(spec, records)
+    rows = {row.number: row for row in board.rows}
+    if rivals is None or board.quick_look:
+        return _decline(board, records, spec)
+    finalist, baseline = rows[rivals.finalist.number], rows[rivals.baseline.number]
+    contest = hold_contest(spec, records, rivals)
+    found = contest.found
+    outcome: Outcome = "untested"
+    if found is not None and _is_enough(found):
+        outcome = judge(found, sign=board.sign, margin=_margin(spec))
+    if contest.basis == "all folds" and outcome in ("better", "equal"):
+        outcome = "not_shown"
+    verdict = Verdict(
+        answer=_ANSWERS[outcome],
         outcome=outcome,
         challenger=finalist,
         incumbent=baseline,
-        comparison=comparison,
-        text=_state(board, outcome, finalist, baseline, comparison),
-        caveat=_warn_of_selection(board, finalist, baseline, num_finalists=len(finalists)),
+        contest=contest,
+        text=f"{_ANSWERS[outcome]}. {_state(board, spec, outcome, finalist, baseline, contest)}",
+        details=_explain(board, spec, outcome, contest),
+    )
+    return _weigh(verdict, find_open_baselines(spec, records, rivals.baseline))
+
+
+def _is_enough(found: ConfirmedDifference | Comparison) -> bool:
+    return isinstance(found, ConfirmedDifference) or found.num_compared >= FEWEST_FOLDS
+
+
+def _margin(spec: StudySpec) -> float:
+    return spec.confirm.margin / 100
+
+
+def _weigh(verdict: Verdict, others: Sequence[OpenBaseline]) -> Verdict:
+    """Take into account the baselines that may be better than the best one."""
+    if not others:
+        return verdict
+    first, num_more = others[0], len(others) - 1
+    more = f", and {num_more} more are open too" if num_more else ""
+    doubt = f"the baseline {first.name} {first.what}, so it may be the best one{more}"
+    if verdict.answer != "YES":
+        return replace(verdict, details=(*verdict.details, f"{doubt[0].upper()}{doubt[1:]}."))
+    stated = verdict.text.removeprefix("YES. ")
+    return replace(
+        verdict,
+        answer="UNDECIDED",
+        text=f"UNDECIDED. {stated}, but {doubt}",
+        details=(f"{first.do}.", *verdict.details),
     )
 
 
-def _judge(comparison: Comparison, sign: int) -> Outcome:
-    if not comparison.has_enough_folds:
-        return "untested"
-    if not comparison.is_shown:
-        return "not_shown"
-    return "better" if sign * comparison.difference > 0 else "worse"
-
-
 def _state(
-    board: Leaderboard, outcome: Outcome, finalist: Row, baseline: Row, comparison: Comparison
+    board: Leaderboard,
+    spec: StudySpec,
+    outcome: Outcome,
+    finalist: Row,
+    baseline: Row,
+    contest: Contest,
 ) -> str:
     rival = f"the best baseline {baseline.title}"
-    evidence = _describe_evidence(board, comparison)
-    size = format_difference(board.metric, comparison.difference, named=True)
+    found = contest.found
+    if found is None:
+        return f"{finalist.title} and {rival} are not compared yet: {contest.missing}"
+    size = format_difference(board.metric, found.difference, named=True)
+    evidence = _describe_evidence(board, contest)
+    direction = _direct(board.sign * found.difference)
     if outcome == "better":
         return f"{finalist.title} beats {rival} by {size} ({evidence})"
     if outcome == "worse":
         return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
-    gain = board.sign * comparison.difference
-    direction = _direct(gain)
-    if outcome == "untested":
+    if outcome == "equal":
+        margin = format_difference(board.metric, _margin(spec))
         return (
-            f"{comparison.num_compared} folds are too few for a verdict on {finalist.title} and "
-            f"{rival}: {size} {direction} ({evidence})"
+            f"{finalist.title} differs from {rival} by less than {margin}: {size} {direction} "
+            f"({evidence})"
         )
     return f"{finalist.title} is not shown to differ from {rival}: {size} {direction} ({evidence})"
 
 
-def _describe_evidence(board: Leaderboard, comparison: Comparison) -> str:
-    """Give interval and p. The interval counts in the direction that the sentence names."""
-    test = f"corrected paired t-test over {comparison.num_compared} folds"
-    if comparison.interval is None or comparison.p_value is None:
-        return f"the same on all {comparison.num_compared} folds, so there is no spread to test"
-    sign = 1 if comparison.difference >= 0 else -1
+def _describe_evidence(board: Leaderboard, contest: Contest) -> str:
+    """Give interval, p and the test. The interval counts as the sentence names the difference."""
+    found = contest.found
+    assert found is not None
+    by = _describe_test(board, contest, found)
+    if found.interval is None or found.p_value is None:
+        return f"the same on each of {by}, so there is no spread to test"
+    sign = 1 if found.difference >= 0 else -1
     low, high = (
         format_value(board.metric, end, unit=False)
-        for end in sorted(sign * end for end in comparison.interval)
+        for end in sorted(sign * end for end in found.interval)
     )
-    p_value = comparison.p_value
-    p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    if not comparison.has_enough_folds:
-        return f"95 % CI {low} to {high}; {test}"  # a p would be taken for a verdict
-    return f"95 % CI {low} to {high}, {p_text}; {test}"
+    if not _is_enough(found):
+        return f"95 % CI {low} to {high}; {by}"  # a p would be taken for a verdict
+    p_text = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+    return f"95 % CI {low} to {high}, {p_text}; {by}"
 
 
-def _warn_of_selection(
-    board: Leaderboard, finalist: Row, baseline: Row, *, num_finalists: int
+def _describe_test(
+    board: Leaderboard, contest: Contest, found: ConfirmedDifference | Comparison
 ) -> str:
-    """Say that the finalist was chosen on folds that the comparison counts again."""
-    seen = board.search_folds
-    pick = f", and it is the best of {num_finalists} finalists" if num_finalists > 1 else ""
-    if seen >= board.num_folds:
-        return (
-            f"Caveat: the search chose it on these same {seen} folds{pick}, so its figure is "
-            "optimistic."
-        )
-    unseen = [
-        ours - theirs
-        for ours, theirs in zip(
-            finalist.fold_values[seen:], baseline.fold_values[seen:], strict=True
-        )
-    ]
-    gain = board.sign * sum(unseen) / len(unseen)
-    size = format_difference(board.metric, gain)
-    count = "one" if len(unseen) == 1 else len(unseen)
-    return (
-        f"Caveat: the search chose it on {seen} of these {board.num_folds} folds; on the "
-        f"other {count} it is {size} {_direct(gain)}{pick}."
+    if isinstance(found, ConfirmedDifference):
+        ours, theirs = found.num_repeats
+        models = f"{ours} models of each" if ours == theirs else f"{ours} and {theirs} models"
+        return f"{models}, {found.num_images:,} test images"
+    if contest.basis == "unseen folds":
+        return f"{found.num_compared} folds that the search did not see"
+    return f"{board.num_folds} folds"
+
+
+def _explain(
+    board: Leaderboard, spec: StudySpec, outcome: Outcome, contest: Contest
+) -> tuple[str, ...]:
+    """Say what was chosen on what, and what would decide."""
+    if contest.found is None:
+        return (f"Go on with: searchlab study resume {spec.name}.",)
+    num_finalists = sum(row.role == "finalist" and row.rank is not None for row in board.rows)
+    num_baselines = sum(row.role == "baseline" and row.rank is not None for row in board.rows)
+    chosen = (
+        f"{board.num_folds}-fold cross-validation on the training images chose both: the best of "
+        f"{_count(num_finalists, 'finalist')} and of {_count(num_baselines, 'baseline')}."
     )
+    if isinstance(contest.found, ConfirmedDifference):
+        scope = "The answer is about models trained on these training images."
+        needed = _describe_needed(spec, contest.found) if outcome == "not_shown" else ()
+        return (*needed, f"{chosen} {scope}")
+    if contest.basis == "unseen folds":
+        bias = " Its figures lean to the finalist that was best on them." * (num_finalists > 1)
+        return (f"The search saw {_count_folds(board.search_folds)} of {board.num_folds}.{bias}",)
+    return (
+        f"The search chose the finalist on {_count_folds(board.search_folds)} of these "
+        f"{board.num_folds}, so they cannot show that it is better. {_ask_for_repeats(spec)}",
+    )
+
+
+def _ask_for_repeats(spec: StudySpec) -> str:
+    if spec.confirm.repeats or not spec.primary.entry.is_of_single_answers:
+        return f"Use {FEWEST_FOLDS} folds or more beyond validation.search_folds."
+    return (
+        f"To let the test set decide: searchlab study resume {spec.name} --set confirm.repeats=5."
+    )
+
+
+def _describe_needed(spec: StudySpec, found: ConfirmedDifference) -> tuple[str, ...]:
+    needed = found.find_needed(_margin(spec))
+    if needed is None:
+        return ("No number of models or images would decide a difference of confirm.margin.",)
+    images = f"about {needed.images:,} test images"
+    if needed.repeats is None:
+        return (f"To decide it would take {images}; more models alone would not.",)
+    return (
+        f"To decide it would take about {needed.repeats} models of each (searchlab study resume "
+        f"{spec.name} --set confirm.repeats={needed.repeats}), or {images}.",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _count_folds(number: int) -> str:
+    return "one fold" if number == 1 else f"{number} folds"
 
 
 def _direct(gain: float) -> str:
@@ -138,11 +236,28 @@ def _direct(gain: float) -> str:
     return "better" if gain > 0 else "worse" if gain < 0 else "apart"
 
 
-def _explain_untested(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:
+def _decline(board: Leaderboard, records: Sequence[TrialRecord], spec: StudySpec) -> Verdict:
+    """Say why nothing is compared."""
+    finalist = _first(board, "finalist")
+    baseline = _first(board, "baseline")
+    is_asked = bool(spec.baseline_rows and spec.confirm.top and spec.search.trials != 0)
+    answer: Answer | None = "UNDECIDED" if is_asked and not board.quick_look else None
+    text = _explain_missing(board, finalist, baseline)
     if board.quick_look:
-        rest = _explain_missing(board, finalist, baseline)
-        return f"Quick look, not comparable: {board.quick_look}" + (f". {rest}" if rest else "")
-    return _explain_missing(board, finalist, baseline)
+        text = f"Quick look, not comparable: {board.quick_look}" + (f". {text}" if text else "")
+    verdict = Verdict(
+        answer=answer,
+        outcome="untested",
+        challenger=finalist,
+        incumbent=baseline,
+        contest=None,
+        text=text if answer is None else f"{answer}. {text}",
+    )
+    return _weigh(verdict, find_open_baselines(spec, records, None) if answer else ())
+
+
+def _first(board: Leaderboard, role: str) -> Row | None:
+    return next((row for row in board.rows if row.role == role and row.rank is not None), None)
 
 
 def _explain_missing(board: Leaderboard, finalist: Row | None, baseline: Row | None) -> str:

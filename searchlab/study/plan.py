@@ -28,6 +28,7 @@ __all__ = [
     "PlannedTrial",
     "Rivals",
     "StudyPlan",
+    "are_confirmed",
     "baseline_key",
     "choose_finalists",
     "choose_rivals",
@@ -209,11 +210,10 @@ def _mean(record: TrialRecord) -> float:
 def plan_confirmations(spec: StudySpec, records: Iterable[TrialRecord]) -> list[PlannedTrial]:
     """Return the trials that train both rivals again, each ``confirm.repeats`` times.
 
-    They end with the epoch that the rival's folds chose. There are none if the study has no rivals,
-    is only a quick look, or recorded no such epoch, as searchlab before December 2026.
+    They end with the epoch that the rival's folds chose.
     """
-    rivals = choose_rivals(spec, records) if _is_confirmed(spec) else None
-    if rivals is None or None in (rivals.finalist.fold_epoch, rivals.baseline.fold_epoch):
+    rivals = choose_rivals(spec, records)
+    if rivals is None or not are_confirmed(spec, rivals):
         return []
     return [
         _plan_confirmation(rival, repeat)
@@ -228,8 +228,19 @@ def count_confirmations(spec: StudySpec) -> int:
     return 2 * spec.confirm.repeats if has_rivals and _is_confirmed(spec) else 0
 
 
+def are_confirmed(spec: StudySpec, rivals: Rivals) -> bool:
+    """Return whether a study trains its rivals again, for the test set to decide between them.
+
+    Not if it is only a quick look, nor if it recorded no epoch of the rivals' folds to end with, as
+    searchlab before December 2026.
+    """
+    has_epochs = None not in (rivals.finalist.fold_epoch, rivals.baseline.fold_epoch)
+    return has_epochs and _is_confirmed(spec)
+
+
 def _is_confirmed(spec: StudySpec) -> bool:
-    return spec.confirm.repeats > 0 and not describe_quick_look(spec)
+    is_comparable = spec.primary.entry.is_of_single_answers
+    return spec.confirm.repeats > 0 and is_comparable and not describe_quick_look(spec)
 
 
 def _plan_confirmation(rival: TrialRecord, repeat: int) -> PlannedTrial:

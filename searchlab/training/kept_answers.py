@@ -54,7 +54,7 @@ def keep_answers(answers: Answers, metric: str) -> TestAnswers:
     of = answers.attacked if get_metric(metric).needs == "robustness" else answers
     assert of is not None
     losses = None
-    if metric == "loss":
+    if get_metric(metric).image_score == "loss":
         losses = cross_entropy(of.logits, of.labels, reduction="none").cpu().numpy()
     return TestAnswers(
         labels=_pack(of.labels.cpu().numpy(), _CLASS),

@@ -1,7 +1,8 @@
 """The functions that measure the metrics of ``config/metrics.py``, under the same names.
 
-Those of images get all answers of an evaluation at once, on the device, and return a number there.
-It is read once per evaluation, because each read waits for the device.
+What the classes of the images decide is measured by the table's own functions. Those of images get
+all answers of an evaluation at once, on the device, and return a number there. It is read once per
+evaluation, because each read waits for the device.
 """
 
 from __future__ import annotations
@@ -55,12 +56,12 @@ class Answers:
 
     @cached_property
     def confusion(self) -> Tensor:
-        """The number of images by true and by predicted class: int64 [C, C]."""
+        """The number of images by true and by predicted class: float64 [C, C]."""
         num_classes = self.batches[0].shape[1]
         cells = self.labels * num_classes + self.guesses
         # Not bincount, which waits for the device to find the largest cell.
         counts = cells.new_zeros(num_classes**2).index_add_(0, cells, torch.ones_like(cells))
-        return counts.view(num_classes, num_classes)
+        return counts.view(num_classes, num_classes).double()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +105,24 @@ def _register(name: str, measures: dict[str, MeasureT]) -> Callable[[MeasureT], 
 @torch.inference_mode()
 def measure_answers(answers: Answers, *, requested: Collection[str] = ()) -> dict[str, float]:
     """Return every metric of folds for these answers; those on request only if ``requested``."""
-    names = [
-        metric.name
+    wanted = [
+        metric
         for metric in list_metrics()
         if metric.is_of_folds
         and _is_wanted(metric, requested)
         and (metric.needs is None or answers.attacked is not None)
     ]
-    figures = torch.stack([_of_answers[name](answers).double() for name in names])
-    return dict(zip(names, figures.tolist(), strict=True))
+    figures = torch.stack([_measure(metric, answers).double() for metric in wanted])
+    return dict(zip((metric.name for metric in wanted), figures.tolist(), strict=True))
+
+
+def _measure(metric: Metric, answers: Answers) -> Tensor:
+    of = answers.attacked if metric.needs == "robustness" else answers
+    assert of is not None
+    if metric.of_counts is None:
+        return _of_answers[metric.name](of)
+    measured: Tensor = metric.of_counts(of.confusion)
+    return measured
 
 
 def measure_model(
@@ -133,12 +143,6 @@ def _is_wanted(metric: Metric, requested: Collection[str]) -> bool:
 # Of an evaluation's answers
 
 
-@measures_answers("accuracy")
-def _measure_accuracy(answers: Answers) -> Tensor:
-    # Not a mean: on CUDA that is a product with 1 / N, which makes 57 of 100 more than 0.57.
-    return answers.confusion.diagonal().sum().double() / answers.confusion.sum()
-
-
 @measures_answers("loss")
 def _measure_loss(answers: Answers) -> Tensor:
     labels = torch.split(answers.labels, [len(logits) for logits in answers.batches])
@@ -147,27 +151,6 @@ def _measure_loss(answers: Answers) -> Tensor:
         for logits, those in zip(answers.batches, labels, strict=True)
     ]
     return torch.stack(sums).double().sum() / len(answers.labels)
-
-
-@measures_answers("balanced_accuracy")
-def _measure_balanced_accuracy(answers: Answers) -> Tensor:
-    """Return the mean over the classes that have images."""
-    right, size = answers.confusion.diagonal().double(), answers.confusion.sum(1)
-    return (right / size.clamp_min(1)).sum() / (size > 0).sum()
-
-
-@measures_answers("macro_f1")
-def _measure_macro_f1(answers: Answers) -> Tensor:
-    """Return the mean over the classes that have images or predictions."""
-    confusion = answers.confusion
-    right, size = confusion.diagonal().double(), confusion.sum(0) + confusion.sum(1)
-    return (2 * right / size.clamp_min(1)).sum() / (size > 0).sum()
-
-
-@measures_answers("robust_accuracy")
-def _measure_robust_accuracy(answers: Answers) -> Tensor:
-    assert answers.attacked is not None
-    return _measure_accuracy(answers.attacked)
 
 
 # Of a trial or its network

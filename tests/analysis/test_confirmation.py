@@ -30,12 +30,12 @@ def draw_guesses(
     return labels, np.where(is_wrong, others, labels)
 
 
-def measure_accuracy(counts: npt.NDArray[np.int64]) -> Array:
+def measure_accuracy(counts: Array) -> Array:
     right = np.trace(counts, axis1=1, axis2=2)
     return np.asarray(right / counts.sum((1, 2)), dtype=np.float64)
 
 
-def measure_balanced_accuracy(counts: npt.NDArray[np.int64]) -> Array:
+def measure_balanced_accuracy(counts: Array) -> Array:
     right = np.diagonal(counts, axis1=1, axis2=2)
     return np.asarray((right / counts.sum(2)).mean(1), dtype=np.float64)
 

@@ -53,7 +53,12 @@ def test_search_trials_never_show_test_or_cv_figures() -> None:
     assert board.rows[0].test_figures == {}
     assert board.rows[0].cv_mean is None
     assert "12.3" not in _render(records)
-    assert leaderboard_data(board, reach_verdict(board))["trials"][0]["test_accuracy"] is None
+    assert (
+        leaderboard_data(board, reach_verdict(board, records, make_spec()))["trials"][0][
+            "test_accuracy"
+        ]
+        is None
+    )
 
 
 @pytest.mark.parametrize("folds", [(0.9, 0.9), (0.9, 0.9, float("nan")), ()])
@@ -205,8 +210,10 @@ def test_a_guess_of_the_large_class_is_seen_through() -> None:
 
 
 def test_json_has_all_objectives_and_no_number_that_json_lacks() -> None:
-    board = build_leaderboard(two_objective_study(), make_spec(objective=TWO), show_all=True)
-    data = json.loads(json.dumps(leaderboard_data(board, reach_verdict(board)), allow_nan=False))
+    records, spec = two_objective_study(), make_spec(objective=TWO)
+    board = build_leaderboard(records, spec, show_all=True)
+    shown = leaderboard_data(board, reach_verdict(board, records, spec))
+    data = json.loads(json.dumps(shown, allow_nan=False))
     assert data["metrics"] == ["accuracy", "parameters"]
     rows = {row["number"]: row for row in data["trials"]}
     assert (rows[4]["values"], rows[4]["on_front"]) == ([0.95, 900.0], True)

@@ -410,7 +410,9 @@ def test_markdown_is_one_table_with_its_notes_as_a_list() -> None:
 def test_json_has_every_figure_and_its_difference() -> None:
     comparison = long_comparison()
     board = build_leaderboard([baseline()], make_spec())
-    shown = leaderboard_data(board, reach_verdict(board), published=comparison)
+    shown = leaderboard_data(
+        board, reach_verdict(board, [baseline()], make_spec()), published=comparison
+    )
     data = json.loads(json.dumps(shown, allow_nan=False))["published"]
     assert (data["source"], len(data["figures"])) == ("report 9", 6)
     assert data["figures"][0] == {

@@ -121,7 +121,7 @@ def test_names_are_the_same_in_every_table_and_sentence() -> None:
     best = best_row(records, spec)
     assert best is not None
     assert best.title == f"#12 {names[12]}"
-    assert best.title in reach_verdict(board).text
+    assert best.title in reach_verdict(board, records, spec).text
 
 
 def test_with_all_rows_no_two_configurations_share_a_name() -> None:
