@@ -1,4 +1,4 @@
-"""The verdict: YES only if untouched images or folds show it, and no baseline may be better still."""
+"""The verdict is YES only if untouched data show it, and no baseline may be better still."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ BETTER = _confirmed((0.95, 0.96, 0.955), (0.80, 0.81, 0.805))
     ("ours", "theirs", "answer", "outcome", "words"),
     [
         ((0.95, 0.96, 0.955), (0.80, 0.81, 0.805), "YES", "better", "beats the best baseline #5"),
-        ((0.80, 0.81, 0.805), (0.95, 0.96, 0.955), "NO", "worse", "is worse than the best baseline"),
-        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "not_shown", "is not shown to differ"),
+        ((0.80, 0.81, 0.805), (0.95, 0.96, 0.955), "NO", "worse", "is worse than the best"),
+        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "not_shown", "not shown to differ"),
     ],
 )  # fmt: skip
 def test_the_test_set_decides_whatever_the_folds_say(
@@ -145,7 +145,7 @@ AHEAD = (0.99,)
             make_record(6, "baseline", label="a2/HF", state="PRUNED", fold_values=AHEAD),
             "diverged",
         ),
-        (make_record(6, "baseline", label="a2/HF", fold_values=AHEAD), "on the search folds only"),
+        (make_record(6, "baseline", label="a2/HF", fold_values=AHEAD), "is trained on the search"),
         (None, "is not trained yet"),
     ],
     ids=["failed", "running", "diverged", "search folds", "not begun"],
