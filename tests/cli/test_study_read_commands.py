@@ -155,8 +155,8 @@ def test_leaderboard_json_has_the_documented_keys(run: RunFolder) -> None:
     }  # fmt: skip
     assert all(set(trial) == TRIAL_KEYS for trial in data["trials"])
     assert set(data["verdict"]) == {
-        "outcome", "challenger", "incumbent", "difference", "interval", "p_value", "num_folds",
-        "text", "caveat",
+        "answer", "outcome", "challenger", "incumbent", "basis", "difference", "interval",
+        "p_value", "num_folds", "num_images", "num_repeats", "text", "details",
     }  # fmt: skip
     assert [trial["number"] for trial in data["trials"]] == [4, 0, 2, 1, 3]
     assert all(trial["name"].startswith(trial["label"]) for trial in data["trials"])
