@@ -109,9 +109,11 @@ def print_model(written: ModelDescription, to: Path, *, as_json: bool) -> None:
             "study": written.study,
             "trial": written.trial,
             "classes": list(written.classes),
-            "test_accuracy": test.accuracy,
-            "recorded_test_accuracy": test.recorded_accuracy,
-            "test_images": test.num_images,
+            "test": {
+                DEFAULT_METRIC: test.accuracy,
+                "recorded": test.recorded_accuracy,
+                "num_images": test.num_images,
+            },
         }
         typer.echo(json.dumps(data, indent=2, allow_nan=False))
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from abc import abstractmethod
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from searchlab.cli.decoding_progress import make_decoding_progress
 from searchlab.cli.notebooks import NotebookOutput, find_display
-from searchlab.cli.terminal import escape_streams, make_console
+from searchlab.cli.terminal import escape_streams, make_console, make_text_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
 from searchlab.report.layout import plain_text, say
@@ -216,7 +215,7 @@ class NotebookProgress(ProgressPanel):
         self._output.show(self._render() if self.has_study else "")
 
     def _render(self) -> str:
-        console = Console(file=io.StringIO(), width=80, color_system=None, force_jupyter=False)
+        console = make_text_console()
         with console.capture() as capture:
             for line in self._told[-_MAX_TOLD:]:
                 say(console, line)

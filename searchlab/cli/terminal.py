@@ -7,6 +7,7 @@ stream: rich, and lines that are overwritten.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ __all__ = [
     "escape_streams",
     "escaped_output",
     "make_console",
+    "make_text_console",
     "show_traceback",
 ]
 
@@ -73,6 +75,13 @@ def _escape(stream: TextIO) -> TextIO:
 def drawing_stream(stream: TextIO) -> TextIO:
     """Return the stream behind ``stream``, for what moves the cursor and escapes its own text."""
     return stream.inner if isinstance(stream, EscapingStream) else stream
+
+
+def make_text_console() -> Console:
+    """Return a console of 80 columns that draws on nothing; its text is captured."""
+    from rich.console import Console
+
+    return Console(file=io.StringIO(), width=80, color_system=None, force_jupyter=False)
 
 
 def make_console(*, stderr: bool = False) -> Console:

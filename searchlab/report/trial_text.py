@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.config.metrics import get_metric
+from searchlab.config.metrics import get_metric, list_metrics
 from searchlab.report.formatting import format_duration, format_seconds, format_value
 from searchlab.report.layout import make_table, plain_text, say
 from searchlab.report.sparkline import ASCII_BLOCKS, BLOCKS, sparkline
@@ -115,9 +115,9 @@ def _list_costs(view: TrialView) -> list[str]:
             text += f", ended {format_duration((view.ended - view.started).total_seconds())} later"
         lines.append(text)
     sizes = [
-        f"{get_metric(name).label}: {format_value(name, row.figures[name])}"
-        for name in ("multiply_adds", "latency")
-        if name in row.figures
+        f"{metric.label}: {format_value(metric.name, row.figures[metric.name])}"
+        for metric in list_metrics()
+        if metric.on_request and metric.name in row.figures
     ]
     lines += [", ".join(sizes)] if sizes else []
     lines += [f"trained on {machine}" for machine in record.machines]

@@ -237,7 +237,8 @@ def test_train_makes_the_model_that_the_study_made(
     best: Path, exported: Path, tmp_path: Path
 ) -> None:
     outcome = run_searchlab("train", best, "--to", tmp_path / "to", "--json")
-    assert read_json(outcome)["test_accuracy"] == read_json(outcome)["recorded_test_accuracy"]
+    test = read_json(outcome)["test"]
+    assert test["accuracy"] == test["recorded"]
     assert "a2 on digits: epoch 1/" in outcome.err
     ours, theirs = load_exported(tmp_path / "to").description, load_exported(exported).description
     assert ours.config.settings == theirs.config.settings

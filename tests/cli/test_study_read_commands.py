@@ -101,12 +101,13 @@ def _call_json(run: RunFolder, command: str, *args: str) -> Any:
 def test_leaderboard_ends_with_the_verdict(run: RunFolder) -> None:
     text = " ".join(_call(run, "leaderboard").stdout.split())
     assert "#4 cnn finalist 98.00 ± 0.95 97.50 97.00 12,345" in text
-    assert "#4 cnn beats the best baseline #0 a2/DT by 3.00 points" in text
+    assert "UNDECIDED. #4 cnn is not shown to differ from the best baseline #0 a2/DT: 3.00" in text
 
 
 @pytest.mark.parametrize("option", [(), ("--markdown",)])
 def test_the_verdict_is_the_last_that_is_said(run: RunFolder, option: tuple[str, ...]) -> None:
-    table, _, verdict = _call(run, "leaderboard", *option).stdout.partition("beats the best")
+    table, _, verdict = _call(run, "leaderboard", *option).stdout.partition("UNDECIDED")
+    assert "not shown to differ" in " ".join(verdict.split())
     assert "98.00" in table
     assert "12,345" not in verdict
 

@@ -79,7 +79,8 @@ def render(reading: StudyReading) -> str:
 
 def to_json(reading: StudyReading) -> Any:
     board = build_leaderboard(reading.records, reading.spec, show_all=True)
-    return json.loads(json.dumps(leaderboard_data(board, reach_verdict(board)), allow_nan=False))
+    verdict = reach_verdict(board, reading.records, reading.spec)
+    return json.loads(json.dumps(leaderboard_data(board, verdict), allow_nan=False))
 
 
 def check_objective(metric: str, reading: StudyReading, progress: str) -> None:

@@ -96,9 +96,9 @@ def test_the_test_set_is_met_with_the_best_epochs_weights(
     scripted[0] = CURVE
     met: list[float] = []
 
-    def meet(member: Member) -> dict[str, float]:
+    def meet(member: Member) -> tuple[dict[str, float], None]:
         met.append(float(next(iter(member.snapshot().values())).flatten()[0]))
-        return {"loss": 0.25, "accuracy": 0.75, "robust_accuracy": 0.5}
+        return {"loss": 0.25, "accuracy": 0.75, "robust_accuracy": 0.5}, None
 
     monkeypatch.setattr(Member, "test", meet)
     *before, last = run(patient(2, test=True), digits)
