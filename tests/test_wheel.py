@@ -109,3 +109,15 @@ def test_it_runs_the_quickstart_in_an_empty_folder(searchlab: Path, tmp_path: Pa
     assert {trial["state"] for trial in trials} <= {"COMPLETE", "PRUNED"}
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert json.loads(call(searchlab, "study", "best", "quickstart", "--json", cwd=tmp_path))
+
+
+def test_it_lays_out_an_example_whose_plugin_a_study_then_runs(
+    searchlab: Path, tmp_path: Path
+) -> None:
+    call(searchlab, "init", cwd=tmp_path)
+    output = call(
+        searchlab, "study", "run", "examples/my_dataset.yaml", "--engine", "serial", "--json",
+        "--set", "search.trials=1", "--set", "training.epochs=1", "--set", "confirm.top=0",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert {trial["state"] for trial in json.loads(output)["trials"]} == {"COMPLETE"}

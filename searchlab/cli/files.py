@@ -26,14 +26,12 @@ def write_file(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, *, remedy: str = "Choose another place with --out") -> Iterator[None]:
     """Make the folders above ``path``, and let the block write it. Raises as ``write_file``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise InputError(
-            f"cannot be written: {error.strerror}",
-            where=str(path),
-            remedy="Choose another place with --out",
+            f"cannot be written: {error.strerror}", where=str(path), remedy=remedy
         ) from error

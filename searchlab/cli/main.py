@@ -18,6 +18,7 @@ from searchlab.cli import (
     doctor,
     export,
     families,
+    init,
     kernels,
     new_space,
     new_study,
@@ -82,9 +83,10 @@ app = typer.Typer(
     name="searchlab",
     cls=_Commands,
     epilog=examples(
+        "searchlab init",
+        "searchlab study run quickstart",
+        "searchlab space show cnn",
         "searchlab data list",
-        "searchlab space show spaces/cnn.yaml",
-        "searchlab study run studies/quickstart.yaml",
         "searchlab study leaderboard quickstart",
         "searchlab export quickstart --to digits-model",
         "searchlab dashboard quickstart",
@@ -96,6 +98,7 @@ add_command(space.app, new_space.new, make_flags=new_space.make_flags, epilog=ne
 space.app.command("families", epilog=families.EXAMPLES)(families.families)
 add_command(study.app, new_study.new, make_flags=new_study.make_flags, epilog=new_study.EXAMPLES)
 study_move.register(study.app)
+app.command("init", epilog=init.EXAMPLES)(init.init)
 app.add_typer(study.app, name="study")
 app.add_typer(trial.app, name="trial")
 app.add_typer(storage.app, name="storage")
