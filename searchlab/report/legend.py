@@ -41,7 +41,7 @@ def _explain(all_folds: str, searched: str, *, is_best: bool) -> list[Meaning]:
         (all_folds, "mean ± standard deviation over all folds, which gives the rank"
          + (epoch if is_best else "")),
         ("test", "met once, by a model trained on all training images"),
-        ("search", f"mean over {searched}, which guide the search"),
+        ("search", f"mean over {searched}; it guides the search"),
         ("ep, s", "epochs, and seconds of training"),
     ]  # fmt: skip
 
