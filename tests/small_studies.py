@@ -16,6 +16,10 @@ from searchlab.study.run_folder import RunFolder
 Engine = Literal["tune", "serial"]
 NO_DATA = Path("/nonexistent")  # the digits come with scikit-learn
 
+PUBLISHED: dict[str, Any] = {
+    "source": "a report",
+    "rows": [{"table": "t", "name": "n", "trial": "search", "figures": {"accuracy": 99.5}}],
+}
 STUDY: dict[str, Any] = {
     "name": "tiny",
     "dataset": "digits",

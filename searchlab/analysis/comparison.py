@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["FEWEST_FOLDS", "Bounds", "Comparison", "compare_folds", "least_shown_ratio"]
+__all__ = ["FEWEST_FOLDS", "Bounds", "Comparison", "compare_folds"]
 
 Bounds = tuple[float, float]
 """The least and the greatest value that a metric can have."""
 
 FEWEST_FOLDS = 3
 """The fewest folds for a verdict. Two leave the test one degree of freedom, by which hardly any
-difference can be shown (``least_shown_ratio``), and what is shown rests on two numbers."""
+difference can be shown (it must be 15.6 times its standard deviation between the folds), and what
+is shown rests on two numbers."""
 
 # Two equal differences still differ in their last bits once averaged.
 _ZERO = 1e-12
@@ -53,17 +54,6 @@ class Comparison:
         from scipy.stats import t
 
         return float(t.sf(distance / self.error, self.num_compared - 1))
-
-
-def least_shown_ratio(num_folds: int) -> float:
-    """Return how many times its standard deviation between the folds a difference must be.
-
-    Then ``compare_folds`` shows it, at the 5 % level, if both were trained on all ``num_folds``.
-    """
-    from scipy.stats import t
-
-    error = math.sqrt(1 / num_folds + 1 / (num_folds - 1))
-    return float(t.ppf(0.975, num_folds - 1)) * error
 
 
 def compare_folds(

@@ -43,9 +43,13 @@ def describe_changes(spec: StudySpec) -> str:
 
 
 def describe_quick_look(spec: StudySpec) -> str:
-    """Write what was changed if any of it shortens the study, which is then only a quick look."""
+    """Write what was changed if any of it shortens a study that has published figures.
+
+    It is then only a quick look, to be compared with no figure. Without published figures a
+    shortened study is a study like any other.
+    """
     is_less = any(_is_less(place, own, now) for place, own, now in _changes(spec))
-    return describe_changes(spec) if is_less else ""
+    return describe_changes(spec) if spec.published is not None and is_less else ""
 
 
 def _changes(spec: StudySpec) -> list[tuple[str, Any, Any]]:

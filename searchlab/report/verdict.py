@@ -160,7 +160,7 @@ def _describe_evidence(board: Leaderboard, contest: Contest) -> str:
         for end in sorted(sign * end for end in found.interval)
     )
     if not _is_enough(found):
-        return f"95 % CI {low} to {high}; {by}"  # a p would be taken for a verdict
+        return f"{by} are too few to test"
     p_text = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
     return f"95 % CI {low} to {high}, {p_text}; {by}"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from searchlab.analysis.comparison import compare_folds, least_shown_ratio
+from searchlab.analysis.comparison import compare_folds
 
 
 def test_worked_example() -> None:
@@ -85,9 +85,10 @@ def test_an_interval_stays_within_what_the_metrics_bounds_and_one_of_the_means_a
 
 
 @pytest.mark.parametrize("num_folds", [2, 3, 5, 10])
-def test_a_difference_just_above_the_least_shown_ratio_is_shown(num_folds: int) -> None:
+def test_what_is_shown_is_by_the_spread_of_that_many_folds(num_folds: int) -> None:
     spread = np.linspace(-1.0, 1.0, num_folds)
-    least = least_shown_ratio(num_folds) * spread.std(ddof=1)
+    error = spread.std(ddof=1) * (1 / num_folds + 1 / (num_folds - 1)) ** 0.5
+    least = stats.t.ppf(0.975, num_folds - 1) * error
     for factor, is_shown in ((1.01, True), (0.99, False)):
         ours = list(spread + factor * least)
         assert compare_folds(ours, [0.0] * num_folds, num_folds=num_folds).is_shown == is_shown
@@ -97,7 +98,6 @@ def test_two_folds_are_too_few_and_three_are_not() -> None:
     assert not compare_folds([0.9, 0.8], [0.1, 0.1], num_folds=2).has_enough_folds
     assert not compare_folds([0.9, 0.8], [0.1, 0.1], num_folds=5).has_enough_folds
     assert compare_folds([0.9, 0.8, 0.7], [0.1, 0.1, 0.1], num_folds=3).has_enough_folds
-    assert least_shown_ratio(2) > 15 > 4 > least_shown_ratio(3)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])

@@ -59,16 +59,6 @@ def test_what_no_flag_says_keeps_its_default(tmp_path: Path) -> None:
     assert spec.confirm.top == 3
 
 
-@pytest.mark.parametrize(("folds", "warns"), [(2, True), (3, False)])
-def test_too_few_folds_for_a_verdict_are_named_at_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, folds: int, warns: bool
-) -> None:
-    out = tmp_path / "x.yaml"
-    outcome = run_searchlab("study", "new", "x", *GOOD, "--folds", folds, "--out", out)
-    assert outcome.code == 0
-    assert ("2 folds are too few for a verdict" in caplog.text) == warns
-
-
 def test_trials_that_only_repeat_a_configuration_are_named_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -265,18 +265,18 @@ def test_a_quick_look_says_so_once_and_judges_nothing(
     assert "99.5" in outcome.out
     for word in ("worse", "better", "diff ", "beats"):
         assert word not in outcome.out
-    assert "folds are too few" not in caplog.text
+    assert "so it cannot be YES" not in caplog.text
 
 
-def test_two_folds_are_said_to_be_too_few_beforehand_and_at_the_end(
+def test_folds_that_cannot_decide_are_named_beforehand_and_at_the_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _write(tmp_path, baselines={"architectures": ["a1"]}, confirm={"top": 1, "repeats": 0})
     outcome = _run(path)
     assert outcome.code == 0, outcome.err
     warnings = [record.getMessage() for record in caplog.records]
-    assert warnings[0].startswith("2 folds are too few for a verdict: a difference would have to")
-    assert "2 folds are too few for a verdict on #" in " ".join(outcome.out.split())
+    assert warnings[0].startswith("the search sees 1 of 2 folds, and without confirm.repeats")
+    assert "2 folds are too few to test" in " ".join(outcome.out.split())
 
 
 def test_an_existing_run_is_refused_and_points_to_resume(finished: Path) -> None:

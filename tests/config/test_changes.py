@@ -20,6 +20,10 @@ STUDY: dict[str, Any] = {
     "training": {"epochs": 8},
     "validation": {"folds": 5, "search_folds": 2},
     "baselines": {"rows": [{"name": "mine", "architecture": "a1", "training": {"epochs": 6}}]},
+    "published": {
+        "source": "a report",
+        "rows": [{"table": "t", "name": "n", "trial": "mine", "figures": {"accuracy": 99.5}}],
+    },
     "presets": {
         "quick": {"name": "own-quick", "training.epochs": 2, "dataset.limit": 100},
         "less": {"baselines.only": ["mine"], "search.trials": 2, "training.precision": "bfloat16"},
@@ -77,6 +81,12 @@ def test_other_models_are_named_but_no_quick_look(
 ) -> None:
     spec = load_study(path, overrides).spec
     assert text in describe_changes(spec)
+    assert describe_quick_look(spec) == ""
+
+
+def test_a_shortened_study_without_published_figures_is_a_study_like_any_other(path: Path) -> None:
+    spec = load_study(path, ["training.epochs=3", "published=null"]).spec
+    assert describe_changes(spec) == "training.epochs is 3 instead of 8"
     assert describe_quick_look(spec) == ""
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from small_studies import PUBLISHED
 from trial_records import make_record, make_spec
 
 from searchlab.analysis.comparison import compare_folds
@@ -80,7 +81,11 @@ def test_a_pair_on_two_folds_has_too_few_to_be_better_or_worse(tmp_path: Any) ->
 
 def test_a_quick_look_calls_no_baseline_better_or_worse(tmp_path: Any) -> None:
     pairs = [["a1/DT", "a1/HF"], ["a1/HF", "a1/DT"]]
-    quick = {"dataset": {"name": "digits", "limit": 90}, "changed": {"dataset.limit": None}}
+    quick = {
+        "dataset": {"name": "digits", "limit": 90},
+        "changed": {"dataset.limit": None},
+        "published": PUBLISHED,
+    }
     compared = compare_baselines(read(tmp_path, baselines(), comparisons={"q": pairs}, **quick))
     assert [pair.outcome for pair in compared] == ["-", "-"]
     out = io.StringIO()

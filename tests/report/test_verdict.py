@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_studies import PUBLISHED
 from trial_records import accuracy_study, make_record, make_spec
 
 from searchlab.report.leaderboard import build_leaderboard
@@ -213,7 +214,7 @@ def test_two_folds_decide_nothing(finalist: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("finalist", [BASE, HIGH])
 def test_a_quick_look_has_no_verdict_and_says_so_once(finalist: tuple[float, ...]) -> None:
-    quick = {"training": {"epochs": 3}, "changed": {"training.epochs": 20}}
+    quick = {"training": {"epochs": 3}, "changed": {"training.epochs": 20}, "published": PUBLISHED}
     records = _rivals(finalist, (0.7, 0.712, 0.72, 0.73, 0.74))
     verdict = _reach(records, **CONFIRMED, **quick)
     assert (verdict.answer, verdict.outcome, verdict.details) == (None, "untested", ())

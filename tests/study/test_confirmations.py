@@ -15,6 +15,7 @@ from ledger_driving import (
     run_to_end,
     train,
 )
+from small_studies import PUBLISHED
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
@@ -103,7 +104,7 @@ def test_they_wait_for_the_last_finalist() -> None:
         {**REPEATS, "baselines": {"architectures": []}},
         {**REPEATS, "baselines": {"folds": "search"}},
         {**REPEATS, "search": {"trials": 0}},
-        {**REPEATS, "changed": {"training.epochs": 20}},
+        {**REPEATS, "changed": {"training.epochs": 20}, "published": PUBLISHED},
     ],
     ids=["not asked for", "no finalist", "no baseline", "search folds", "no search", "quick look"],
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ledger_driving import make_spec
+from small_studies import PUBLISHED
 
 from searchlab.study.preparation.verdict_outlook import verdict_warnings
 
@@ -16,11 +17,11 @@ PAIR = {"which?": [["a2/HF", "a2/DT"]]}
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"validation": TWO_FOLDS}, "2 folds are too few for a verdict: a difference would have"),
-        ({"validation": TWO_FOLDS}, "15.6 times its standard deviation between the folds"),
+        ({}, "sees 2 of 3 folds, and without confirm.repeats the verdict needs 3"),
+        ({"validation": {"folds": 4, "search_folds": 2}}, "Set confirm.repeats to 5"),
         (
             {"validation": TWO_FOLDS, "search": {"trials": 0}, "comparisons": PAIR},
-            "2 folds are too few",
+            "it is trained on 2 folds, and they need 3. Set validation.folds to 5, at least 3",
         ),
         ({"baselines": {"folds": "search"}}, "no baseline is trained on all folds"),
         (
@@ -37,12 +38,13 @@ def test_a_study_that_can_show_nothing_says_why(changes: dict[str, Any], words: 
 @pytest.mark.parametrize(
     "changes",
     [
-        {},
-        {"comparisons": PAIR},
+        {"confirm": {"repeats": 2}},
+        {"confirm": {"repeats": 2}, "validation": TWO_FOLDS},
+        {"validation": {"folds": 5, "search_folds": 2}, "comparisons": PAIR},
         {"validation": TWO_FOLDS, "confirm": {"top": 0}},
         {"validation": TWO_FOLDS, "search": {"trials": 0}},
         {"validation": TWO_FOLDS, "baselines": {"architectures": []}},
-        {"validation": TWO_FOLDS, "changed": {"validation.folds": 5}},
+        {"validation": TWO_FOLDS, "changed": {"validation.folds": 5}, "published": PUBLISHED},
     ],
 )
 def test_a_study_with_enough_folds_or_nothing_to_compare_says_nothing(
