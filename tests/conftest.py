@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # pytest they would get a thirtieth of a core, and a test that waits for them would end by timeout.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+# Images of containers set this. A test's process would compile the package anew, 1 s each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import pytest
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
@@ -28,6 +32,8 @@ from xdist.scheduler import LoadFileScheduling
 if TYPE_CHECKING:
     from alembic.config import Config
     from postgres_servers import PostgresServer
+
+sys.dont_write_bytecode = False  # Python read the variable before it was removed
 
 # So that tests in any folder can import the modules beside this file, such as postgres_servers.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -85,6 +91,12 @@ def _migrations_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", read_once)
         yield
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays to the end: torch, and some thousand tests."""
+    gc.collect()
+    gc.freeze()
 
 
 _REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

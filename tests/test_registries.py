@@ -28,9 +28,9 @@ from searchlab.training.results import EpochResult
 
 SIDE = 32
 """Of the images of a data set whose size can be chosen."""
-NUM_TRAIN, NUM_TEST = 10, 2
+NUM_TRAIN, NUM_TEST = 6, 2
 # Training on the largest images takes seconds and gigabytes in the networks of more weights.
-MOST_WEIGHTS = 30_000_000
+MOST_WEIGHTS = 5_000_000
 FOLDS = (np.arange(0, NUM_TRAIN, 2), np.arange(1, NUM_TRAIN, 2))
 
 Changes = dict[str, Any]

@@ -32,7 +32,7 @@ OPTUNAS: dict[str, BasePruner] = {
 }
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseStorage]:
     if request.param == "memory":
         yield InMemoryStorage()
@@ -110,7 +110,11 @@ def rungs_of(trial: FrozenTrial) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:All-NaN")
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize(
+    ("storage", "direction"),
+    [("memory", "maximize"), ("memory", "minimize"), ("sqlite", "maximize")],
+    indirect=["storage"],
+)
 @pytest.mark.parametrize("pruner", OPTUNAS)
 def test_decisions_and_rungs_are_those_of_optunas_pruner_among_search_trials(
     storage: BaseStorage, pruner: str, direction: str

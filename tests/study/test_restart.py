@@ -101,7 +101,14 @@ SPECS = {
 
 # Killed at every single write, of the others at a sample.
 SLOW = {"halving", "hyperband", "median", "grid"}
-STRIDES = {"halving": 1, "grid": 3, "confirmed": 2, "cmaes": 11, "evolution": 31}
+STRIDES = {
+    "halving": 1,
+    "grid": 3,
+    "confirmed": 2,
+    "tpe": 11,
+    "cmaes": 11,
+    "evolution": 31,
+}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 
 import optuna
@@ -49,6 +50,11 @@ def _points(study: Study) -> list[dict[str, Any]]:
     return [trial.params for trial in study.get_trials(deepcopy=False)]
 
 
+@cache
+def _last_point(sampler: str, num_trials: int) -> dict[str, Any]:
+    return _points(run_study(search_spec(sampler, num_trials)))[-1]
+
+
 @pytest.mark.parametrize("outcome", [finish, finish_in_every_way])
 @pytest.mark.parametrize("sampler", ASKED)
 def test_a_restart_before_every_trial_changes_no_parameter(sampler: str, outcome: Finish) -> None:
@@ -72,7 +78,7 @@ def test_a_trial_cut_off_among_its_parameters_is_completed_as_it_would_have_been
     sampler: str, is_late: bool, num_suggested: int
 ) -> None:
     num_before = _num_trials(sampler) if is_late else 1
-    whole = _points(run_study(search_spec(sampler, num_before + 1)))[-1]
+    whole = _last_point(sampler, num_before + 1)
     spec, storage = search_spec(sampler, num_before), InMemoryStorage()
     run_study(spec, storage=storage)
     cut_off = open_study(spec, storage).ask()

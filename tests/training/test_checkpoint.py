@@ -27,7 +27,7 @@ RECORDED_RUNS = Path(__file__).parents[1] / "fixtures/recorded_runs.zip"
 
 @pytest.fixture(scope="module")
 def digits() -> TrainingData:
-    return load_digits()
+    return load_digits(every=5)
 
 
 def finish(run: TrialRun) -> list[EpochResult]:
@@ -51,7 +51,11 @@ def data_files(folder: Path) -> list[Path]:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize(
-    "model", [ModelConfig(family="cnn"), ModelConfig(family="a2", scheme="HF")]
+    "model",
+    [
+        ModelConfig(family="cnn", parameters={"width": 8}),
+        ModelConfig(family="a2", scheme="HF"),
+    ],
 )
 def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     digits: TrainingData, tmp_path: Path, name: OptimizerName, model: ModelConfig

@@ -68,10 +68,12 @@ def test_a_probe_in_parts_trains_on_parts_and_takes_less(
 def test_frozen_weights_and_sgd_keep_less(digits: TrainingData) -> None:
     def kept(**changes: Any) -> int:
         model = ModelConfig(family="a2", scheme=changes.pop("scheme", "DT"))
-        return probe_training(configure(model=model, **changes), digits).bytes_per_member
+        trial = configure(model=model, **changes)
+        return probe_training(trial, digits, num_batches=1).bytes_per_member
 
-    assert kept(optimizer="sgd") < kept(optimizer="sgd", momentum=0.9) < kept()
-    assert kept(scheme="HF") < kept()
+    all_trained = kept()
+    assert kept(optimizer="sgd") < kept(optimizer="sgd", momentum=0.9) < all_trained
+    assert kept(scheme="HF") < all_trained
 
 
 @pytest.mark.slow
