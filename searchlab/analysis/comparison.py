@@ -46,8 +46,13 @@ class Comparison:
         """Whether the difference is significant at the 5 % level."""
         return self.p_value is not None and self.p_value < 0.05
 
-    def p_unequal(self, margin: float) -> float:
-        """Return the larger p of the two one-sided tests that the difference is within margin."""
+    def p_unequal(self, margin: float) -> float | None:
+        """Return the larger p of the two one-sided tests that the difference is within margin.
+
+        None, as the ``p_value``, if every fold differs by the same amount.
+        """
+        if self.p_value is None:
+            return None
         distance = margin - abs(self.difference)
         if self.error == 0:
             return 0.0 if distance > 0 else 1.0

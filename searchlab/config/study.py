@@ -76,6 +76,11 @@ class ConfirmSpec(Spec):
         "accuracy, hundredths of a loss",
     )
 
+    @property
+    def margin_as_figure(self) -> float:
+        """The margin in a metric's own units: 0.005 if it is half a point of accuracy."""
+        return self.margin / 100
+
     @field_validator("repeats")
     @classmethod
     def _check_repeats(cls, value: int) -> int:

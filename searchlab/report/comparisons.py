@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from searchlab.analysis.comparison import Comparison, compare_folds
 from searchlab.config.changes import describe_quick_look
-from searchlab.report.formatting import MISSING, format_value
+from searchlab.report.formatting import MISSING, format_difference, format_value
+from searchlab.report.judgement import judge
 from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ __all__ = [
 class ComparedBaselines:
     """One pair: ``comparison`` is the first's value less the second's, None if one is missing.
 
-    ``p_adjusted`` is Holm's, over the pairs of the same question. ``sign`` is 1 if more of the
-    metric is better, -1 if less is. ``is_judged`` is false in a quick look.
+    ``p_adjusted``, that they are equal, and ``p_unequal_adjusted``, that they differ by the
+    ``margin`` or more, are Holm's, each over the pairs of the same question. ``sign`` is 1 if more
+    of the metric is better, -1 if less is. ``is_judged`` is false in a quick look.
     """
 
     question: str
@@ -38,39 +40,64 @@ class ComparedBaselines:
     second: str
     comparison: Comparison | None
     p_adjusted: float | None
+    p_unequal_adjusted: float | None
+    margin: float
     metric: str
     sign: int
     is_judged: bool = True
 
     @property
+    def p_unequal(self) -> float | None:
+        """How likely so small a difference is if they differ by the margin, for a single pair."""
+        return None if self.comparison is None else self.comparison.p_unequal(self.margin)
+
+    @property
     def outcome(self) -> str:
         """Return how the first of the pair is.
 
-        ``better``, ``worse``, ``not shown``, ``too few folds`` to show anything, or ``-``.
+        ``better``, ``worse``, ``equal``, ``undecided``, ``too few folds`` to show anything, or
+        ``-``.
         """
         if self.comparison is None or not self.is_judged:
             return MISSING
         if not self.comparison.has_enough_folds:
             return "too few folds"
-        if self.p_adjusted is None or self.p_adjusted >= 0.05:
-            return "not shown"
-        return "better" if self.sign * self.comparison.difference > 0 else "worse"
+        return judge(
+            self.comparison.difference,
+            p_value=self.p_adjusted,
+            p_unequal=self.p_unequal_adjusted,
+            sign=self.sign,
+        )
 
 
 def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
-    """Test every pair of the study's ``comparisons`` over the folds that both were trained on."""
+    """Test every pair of the study's ``comparisons`` over the folds that both were trained on.
+
+    Each is tested twice: for a difference, and for being equal within the study's margin. Holm's
+    adjustment holds for p-values that are valid each by itself, however they depend on each other.
+    The t-test's is, for a pair that is equal. So is the larger of the two one-sided ones, for a
+    pair that differs by the margin or more: it is at least the one on the side of the true
+    difference. Hence among the pairs of a question the chance that any equal ones are called better
+    or worse is at most 5 %, and so is the chance that any are called equal that differ by the
+    margin. No pair can be both, so each can be called wrong in one of these ways only.
+    """
     values = {
         record.label: record.fold_values
         for record in reading.records
         if record.role == "baseline" and record.state == "COMPLETE"
     }
     is_judged = not describe_quick_look(reading.spec)
+    margin = reading.spec.confirm.margin_as_figure
     compared: list[ComparedBaselines] = []
     for question, pairs in reading.spec.comparisons.items():
         results = [_compare(values.get(a), values.get(b), reading) for a, b in pairs]
-        adjusted = adjust_by_holm(
-            [None if r is None else r.p_value for r in results],
-            num_tests=sum(r is not None for r in results),
+        num_tests = sum(result is not None for result in results)
+        p_values = [None if result is None else result.p_value for result in results]
+        p_unequal = [None if result is None else result.p_unequal(margin) for result in results]
+        adjusted = zip(
+            adjust_by_holm(p_values, num_tests=num_tests),
+            adjust_by_holm(p_unequal, num_tests=num_tests),
+            strict=True,
         )
         compared.extend(
             ComparedBaselines(
@@ -79,11 +106,15 @@ def compare_baselines(reading: StudyReading) -> tuple[ComparedBaselines, ...]:
                 second=second,
                 comparison=result,
                 p_adjusted=p_adjusted,
+                p_unequal_adjusted=p_unequal_adjusted,
+                margin=margin,
                 metric=reading.spec.primary.metric,
                 sign=reading.spec.primary.sign,
                 is_judged=is_judged,
             )
-            for (first, second), result, p_adjusted in zip(pairs, results, adjusted, strict=True)
+            for (first, second), result, (p_adjusted, p_unequal_adjusted) in zip(
+                pairs, results, adjusted, strict=True
+            )
         )
     return tuple(compared)
 
@@ -140,7 +171,7 @@ def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -
             before = pair.question
         table.add_row(*(plain_text(cell) for cell in _cells(pair)[: len(columns)]))
     console.print(table)
-    say(console, _EXPLANATION, style="dim")
+    say(console, _explain(compared), style="dim")
 
 
 def comparisons_markdown(compared: Sequence[ComparedBaselines]) -> str:
@@ -150,12 +181,23 @@ def comparisons_markdown(compared: Sequence[ComparedBaselines]) -> str:
         (pair.question, *(cell.strip() for cell in _cells(pair)))[: len(columns)]
         for pair in compared
     ]
-    return f"{markdown_table(columns, rows)}\n{_EXPLANATION}\n"
+    return f"{markdown_table(columns, rows)}\n{_explain(compared)}\n"
 
 
 def _choose_columns(compared: Sequence[ComparedBaselines]) -> Sequence[Column]:
     """Leave out the outcomes, which come last, if none is judged."""
     return _COLUMNS if any(pair.is_judged for pair in compared) else _COLUMNS[:-1]
+
+
+def _explain(compared: Sequence[ComparedBaselines]) -> str:
+    judged = next((pair for pair in compared if pair.is_judged), None)
+    if judged is None:
+        return _EXPLANATION
+    margin = format_difference(judged.metric, judged.margin, named=True)
+    return (
+        f"{_EXPLANATION} Equal: two one-sided tests, adjusted too, show a difference of less than "
+        f"{margin}."
+    )
 
 
 def _cells(pair: ComparedBaselines) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist i
   ``name`` is the label with the parameters that tell the trial from others
 - ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, quick_look, trials: [trial],
   num_hidden, comparisons: [{question, first, second, difference, interval, p_value, p_adjusted,
-  outcome}], published: {source, why, differs, figures: [{table, name, figure, published, ours, std,
-  source, wrong, ours_test, ours_folds, ours_folds_std, missing, is_comparable, difference}]} or
-  null, verdict: {answer, outcome, challenger, incumbent, basis, difference, interval, p_value,
-  num_folds, num_images, num_repeats, text, details}``; challenger and incumbent are trial numbers,
-  difference and interval are challenger less incumbent in the metric's own direction; published
-  accuracies and ours beside them are in per cent
+  p_unequal, p_unequal_adjusted, outcome}], published: {source, why, differs, figures: [{table,
+  name, figure, published, ours, std, source, wrong, ours_test, ours_folds, ours_folds_std, missing,
+  is_comparable, difference}]} or null, verdict: {answer, outcome, challenger, incumbent, basis,
+  difference, interval, p_value, num_folds, num_images, num_repeats, text, details}``; challenger
+  and incumbent are trial numbers, difference and interval are challenger less incumbent in the
+  metric's own direction; ``p_unequal`` is of the two one-sided tests by which a pair is equal;
+  published accuracies and ours beside them are in per cent
 - ``status``: ``study, state, run, storage, roles: {baseline | search | finalist: {total,
   complete, pruned, failed, running, waiting}}, incidents: {trials_taken_up, workers_lost,
   epochs_trained_again, trials_lost, hosts_lost: [host]}, best: trial, resume``
@@ -100,6 +101,8 @@ def _comparison_data(pair: ComparedBaselines) -> dict[str, Any]:
         "second": pair.second,
         **_test_data(pair.comparison),
         "p_adjusted": pair.p_adjusted,
+        "p_unequal": pair.p_unequal,
+        "p_unequal_adjusted": pair.p_unequal_adjusted,
         "outcome": pair.outcome,
     }
 

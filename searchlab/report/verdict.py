@@ -15,6 +15,7 @@ from searchlab.report.contest import (
     hold_contest,
 )
 from searchlab.report.formatting import format_difference, format_value
+from searchlab.report.judgement import Outcome, judge
 from searchlab.study.plan import choose_rivals
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.study.trial_record import TrialRecord
 
-__all__ = ["Answer", "Outcome", "Verdict", "judge", "reach_verdict"]
+__all__ = ["Answer", "Verdict", "reach_verdict"]
 
 Answer = Literal["YES", "NO", "UNDECIDED"]
-Outcome = Literal["better", "worse", "equal", "not_shown", "untested"]
+_Outcome = Outcome | Literal["untested"]
 
-_ANSWERS: dict[Outcome, Answer] = {
+_ANSWERS: dict[_Outcome, Answer] = {
     "better": "YES",
     "worse": "NO",
     "equal": "NO",
-    "not_shown": "UNDECIDED",
+    "undecided": "UNDECIDED",
     "untested": "UNDECIDED",
 }
 
@@ -47,24 +48,12 @@ class Verdict:
     """
 
     answer: Answer | None
-    outcome: Outcome
+    outcome: _Outcome
     challenger: Row | None
     incumbent: Row | None
     contest: Contest | None
     text: str
     details: tuple[str, ...] = ()
-
-
-def judge(found: ConfirmedDifference | Comparison, *, sign: int, margin: float) -> Outcome:
-    """Return how the first of two is, by a difference in the metric's own direction.
-
-    At the 5 % level: a difference that is shown to be within the ``margin`` is none.
-    """
-    if found.p_unequal(margin) < 0.05:
-        return "equal"
-    if found.p_value is None or found.p_value >= 0.05:
-        return "not_shown"
-    return "better" if sign * found.difference > 0 else "worse"
 
 
 def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: StudySpec) -> Verdict:
@@ -76,11 +65,16 @@ def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: Stud
     finalist, baseline = rows[rivals.finalist.number], rows[rivals.baseline.number]
     contest = hold_contest(spec, records, rivals)
     found = contest.found
-    outcome: Outcome = "untested"
+    outcome: _Outcome = "untested"
     if found is not None and _is_enough(found):
-        outcome = judge(found, sign=board.sign, margin=_margin(spec))
+        outcome = judge(
+            found.difference,
+            p_value=found.p_value,
+            p_unequal=found.p_unequal(spec.confirm.margin_as_figure),
+            sign=board.sign,
+        )
     if contest.basis == "all folds" and outcome in ("better", "equal"):
-        outcome = "not_shown"
+        outcome = "undecided"
     verdict = Verdict(
         answer=_ANSWERS[outcome],
         outcome=outcome,
@@ -95,10 +89,6 @@ def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: Stud
 
 def _is_enough(found: ConfirmedDifference | Comparison) -> bool:
     return isinstance(found, ConfirmedDifference) or found.num_compared >= FEWEST_FOLDS
-
-
-def _margin(spec: StudySpec) -> float:
-    return spec.confirm.margin / 100
 
 
 def _weigh(verdict: Verdict, others: Sequence[OpenBaseline]) -> Verdict:
@@ -122,7 +112,7 @@ def _weigh(verdict: Verdict, others: Sequence[OpenBaseline]) -> Verdict:
 def _state(
     board: Leaderboard,
     spec: StudySpec,
-    outcome: Outcome,
+    outcome: _Outcome,
     finalist: Row,
     baseline: Row,
     contest: Contest,
@@ -139,7 +129,7 @@ def _state(
     if outcome == "worse":
         return f"{finalist.title} is worse than {rival} by {size} ({evidence})"
     if outcome == "equal":
-        margin = format_difference(board.metric, _margin(spec))
+        margin = format_difference(board.metric, spec.confirm.margin_as_figure)
         return (
             f"{finalist.title} differs from {rival} by less than {margin}: {size} {direction} "
             f"({evidence})"
@@ -178,7 +168,7 @@ def _describe_test(
 
 
 def _explain(
-    board: Leaderboard, spec: StudySpec, outcome: Outcome, contest: Contest
+    board: Leaderboard, spec: StudySpec, outcome: _Outcome, contest: Contest
 ) -> tuple[str, ...]:
     """Say what was chosen on what, and what would decide."""
     if contest.found is None:
@@ -191,7 +181,7 @@ def _explain(
     )
     if isinstance(contest.found, ConfirmedDifference):
         scope = "The answer is about models trained on these training images."
-        needed = _describe_needed(spec, contest.found) if outcome == "not_shown" else ()
+        needed = _describe_needed(spec, contest.found) if outcome == "undecided" else ()
         return (*needed, f"{chosen} {scope}")
     if contest.basis == "unseen folds":
         bias = " Its figures lean to the finalist that was best on them." * (num_finalists > 1)
@@ -211,7 +201,7 @@ def _ask_for_repeats(spec: StudySpec) -> str:
 
 
 def _describe_needed(spec: StudySpec, found: ConfirmedDifference) -> tuple[str, ...]:
-    needed = found.find_needed(_margin(spec))
+    needed = found.find_needed(spec.confirm.margin_as_figure)
     if needed is None:
         return ("No number of models or images would decide a difference of confirm.margin.",)
     images = f"about {needed.images:,} test images"

@@ -50,6 +50,10 @@ def test_a_recorded_study_still_has_its_figures(runs: Path) -> None:
     assert (board["verdict"]["challenger"], board["verdict"]["incumbent"]) == (8, 1)
     [comparison] = board["comparisons"]
     assert comparison["difference"] == pytest.approx(-0.0063, abs=5e-5)
+    assert (comparison["outcome"], comparison["p_unequal"]) == (
+        "undecided",
+        pytest.approx(0.504, abs=5e-4),
+    )
 
 
 def test_a_recorded_study_still_has_its_best_and_its_status(runs: Path) -> None:

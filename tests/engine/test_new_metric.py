@@ -101,7 +101,7 @@ def check_objective(metric: str, reading: StudyReading, progress: str) -> None:
     assert finalist["value"] == max(row["value"] for row in complete if row["role"] == "search")
     assert 0 < finalist[f"test_{metric}"] <= 1
     assert 0 < finalist["test_accuracy"] <= 1
-    assert data["verdict"]["outcome"] in ("better", "worse", "not_shown")
+    assert data["verdict"]["outcome"] in ("better", "worse", "undecided")
     written = f"{100 * finalist[f'test_{metric}']:.2f}"
     text = render(reading)
     assert f"leaderboard ({entry.label} in %)" in text

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from scipy.stats import t
 from small_studies import PUBLISHED
 from trial_records import make_record, make_spec
 
@@ -56,7 +57,7 @@ def test_every_pair_is_tested_over_the_folds_of_both(tmp_path: Any) -> None:
     expected = compare_folds(FOLDS["a1/DT"], FOLDS["a1/HF"], num_folds=3)
     assert compared[0].comparison == expected
     assert compared[0].outcome == "better"
-    assert compared[1].outcome == "not shown"
+    assert compared[1].outcome == "undecided"
 
 
 def test_a_lower_loss_is_better(tmp_path: Any) -> None:
@@ -135,6 +136,73 @@ def test_a_pair_without_figures_says_nothing(tmp_path: Any, changes: dict[str, A
     assert (compared.comparison, compared.p_adjusted, compared.outcome) == (None, None, "-")
 
 
+NEAR = {  # differences of 0, 0.1 and 0.2 points, 0.1 on average
+    "a1/HF": (0.90, 0.91, 0.92),
+    "a1/DT": (0.90, 0.911, 0.922),
+}
+
+
+def test_a_pair_that_is_shown_to_be_within_the_margin_is_equal(tmp_path: Any) -> None:
+    error = 0.001 * (1 / 3 + 1 / 2) ** 0.5
+    pair = {"q": [["a1/DT", "a1/HF"]]}
+    for margin, outcome in ((0.5, "equal"), (0.3, "undecided")):
+        reading = read(tmp_path, baselines(NEAR), comparisons=pair, confirm={"margin": margin})
+        [compared] = compare_baselines(reading)
+        p_unequal = t.sf((margin / 100 - 0.001) / error, 2)
+        assert compared.p_unequal == pytest.approx(p_unequal)
+        assert compared.p_unequal_adjusted == pytest.approx(p_unequal)
+        assert (compared.outcome, p_unequal < 0.05) == (outcome, outcome == "equal")
+
+
+def test_a_difference_that_is_shown_to_be_within_the_margin_is_none(tmp_path: Any) -> None:
+    pair = {"q": [["a1/DT", "a1/HF"]]}
+    for margin, outcome in ((50, "equal"), (0.5, "better")):
+        reading = read(tmp_path, baselines(), comparisons=pair, confirm={"margin": margin})
+        [compared] = compare_baselines(reading)
+        assert compared.p_adjusted is not None
+        assert compared.p_adjusted < 0.05
+        assert compared.outcome == outcome
+
+
+def test_asking_more_often_takes_more_to_be_equal(tmp_path: Any) -> None:
+    """0.03 for one pair, which is 0.06 for two of them."""
+    pair = ["a1/DT", "a1/HF"]
+    for pairs, outcome in (([pair], "equal"), ([pair, pair[::-1]], "undecided")):
+        reading = read(
+            tmp_path, baselines(NEAR), comparisons={"q": pairs}, confirm={"margin": 0.45}
+        )
+        compared = compare_baselines(reading)
+        assert [one.outcome for one in compared] == [outcome] * len(pairs)
+        for one in compared:
+            assert one.p_unequal is not None
+            assert one.p_unequal_adjusted == pytest.approx(len(pairs) * one.p_unequal)
+
+
+def test_folds_with_the_same_figures_are_equal_and_two_are_too_few(tmp_path: Any) -> None:
+    for num_folds, outcome in ((3, "equal"), (2, "too few folds")):
+        same = dict.fromkeys(("a1/HF", "a1/DT"), FOLDS["a1/HF"][:num_folds])
+        reading = read(
+            tmp_path,
+            baselines(same),
+            comparisons={"q": [["a1/DT", "a1/HF"]]},
+            validation={"folds": num_folds, "search_folds": 1},
+        )
+        assert [pair.outcome for pair in compare_baselines(reading)] == [outcome]
+
+
+def test_the_text_says_what_counts_as_equal(tmp_path: Any) -> None:
+    changes: dict[str, Any] = {"comparisons": {"q": [["a1/DT", "a1/HF"]]}}
+    compared = compare_baselines(read(tmp_path, baselines(NEAR), **changes))
+    out = io.StringIO()
+    print_comparisons(Console(file=out, width=80), compared)
+    for text in (out.getvalue(), comparisons_markdown(compared)):
+        assert "show a difference of less than 0.50 points." in " ".join(text.split())
+    assert "| +0.10 | -0.29 to +0.49 | 0.388 | equal |" in comparisons_markdown(compared)
+    changes["objective"] = {"metric": "loss"}
+    text = comparisons_markdown(compare_baselines(read(tmp_path, baselines(NEAR), **changes)))
+    assert "less than 0.0050 of loss." in text
+
+
 def test_holm_steps_down_and_never_falls() -> None:
     # By hand, Holm 1979: sorted 0.01, 0.02, 0.03 times 3, 2, 1, each at least the one before.
     assert adjust_by_holm([0.03, 0.01, None, 0.02], num_tests=3) == [
@@ -156,7 +224,8 @@ def test_a_pair_that_differs_equally_on_all_folds_counts_as_asked(tmp_path: Any)
     assert spread.comparison.p_value is not None
     assert spread.p_adjusted == pytest.approx(2 * spread.comparison.p_value)
     assert equal.comparison is not None
-    assert (equal.comparison.p_value, equal.p_adjusted, equal.outcome) == (None, None, "not shown")
+    assert (equal.comparison.p_value, equal.p_adjusted, equal.outcome) == (None, None, "undecided")
+    assert (equal.p_unequal, equal.p_unequal_adjusted) == (None, None)
 
 
 def test_the_printed_table_fits_80_columns(tmp_path: Any) -> None:

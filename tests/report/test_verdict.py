@@ -77,7 +77,7 @@ BETTER = _confirmed((0.95, 0.96, 0.955), (0.80, 0.81, 0.805))
     [
         ((0.95, 0.96, 0.955), (0.80, 0.81, 0.805), "YES", "better", "beats the best baseline #5"),
         ((0.80, 0.81, 0.805), (0.95, 0.96, 0.955), "NO", "worse", "is worse than the best"),
-        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "not_shown", "not shown to differ"),
+        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "undecided", "not shown to differ"),
     ],
 )  # fmt: skip
 def test_the_test_set_decides_whatever_the_folds_say(
