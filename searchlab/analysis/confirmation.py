@@ -9,7 +9,7 @@ both are trained on these training images; what others would give, no test on on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,15 @@ from searchlab.analysis.comparison import Bounds
 __all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores"]
 
 NUM_RESAMPLES = 10_000
-_MOST_COUNTS = 2**24  # in memory at once, of several resamples
+_MOST_COUNTS = 2**15  # at once, of several resamples; arrays of MB take five times as long
 
 Scores = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.integer]
-CountsMeasure = Callable[[Scores], Scores]
-"""A metric of the numbers of images by true and predicted class: float64 [K, C, C] to [K]."""
+CountsMeasure = Callable[[Scores, Scores, Scores], Scores]
+"""A metric of the numbers of images by class: recognised, in all, and taken for it.
+
+float64 [K, R, C], [K, 1, C] and [K, R, C] to [K, R].
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,41 +147,84 @@ def compare_counts(
     mean figures over 10,000 resamples of the images, drawn from ``seed``.
     """
     _check(challenger, incumbent)
-    models = np.concatenate([challenger, incumbent])
-    patterns, counts = np.unique(np.vstack([labels, models]), axis=1, return_counts=True)
-    num_classes = int(patterns.max()) + 1
+    answers = np.vstack([labels, challenger, incumbent])
+    patterns, sizes = np.unique(answers, axis=1, return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    patterns, sizes = patterns[:, order], sizes[order]
+    counting = _Counting(patterns[0], patterns[1:])
     signs = np.repeat([1 / len(challenger), -1 / len(incumbent)], [len(challenger), len(incumbent)])
-    generator = np.random.default_rng(seed)
+    resampling = _Resampling(sizes, np.random.default_rng(seed))
+    chunk = max(1, _MOST_COUNTS // counting.num_counts)
     resampled: list[Scores] = []
-    chunk = max(1, min(500, _MOST_COUNTS // num_classes**2))
     for begun in range(0, NUM_RESAMPLES, chunk):
-        size = min(chunk, NUM_RESAMPLES - begun)
-        weights = generator.multinomial(len(labels), counts / len(labels), size=size)
-        figures = [
-            measure(_count(weights, patterns[0], guesses, num_classes)) for guesses in patterns[1:]
+        counts = [
+            counting.count(resampling.draw())
+            for _ in range(begun, min(begun + chunk, NUM_RESAMPLES))
         ]
-        resampled.append(signs @ np.stack(figures))
-    once = [measure(_count(counts[None], patterns[0], row, num_classes))[0] for row in patterns[1:]]
-    figures_once = np.array(once)
+        resampled.append(counting.measure(measure, counts) @ signs)
+    [once] = counting.measure(measure, [counting.count(sizes.astype(np.float64))])
     return _contrast(
-        figures_once[: len(challenger)], figures_once[len(challenger) :],
+        once[: len(challenger)], once[len(challenger) :],
         images_variance=float(np.concatenate(resampled).var(ddof=1)),
         num_images=len(labels), bounds=bounds,
     )  # fmt: skip
 
 
-def _count(
-    weights: npt.NDArray[np.int64], labels: Classes, guesses: Classes, num_classes: int
-) -> Scores:
-    """Return the weights [K, P] summed by true and predicted class: [K, C, C]."""
-    from scipy.sparse import csr_array
+class _Resampling:
+    """Draws as many images as there are, with replacement, by patterns of so many images each.
 
-    cells = labels.astype(np.int64) * num_classes + guesses
-    ones = np.ones(len(cells))
-    shape = (num_classes**2, len(cells))
-    by_cell = csr_array((ones, (cells, np.arange(len(cells)))), shape=shape)
-    counted: Scores = (by_cell @ weights.T).T
-    return counted.reshape(-1, num_classes, num_classes)
+    Those of a single image come last. There may be so many that a multinomial takes ten times as
+    long as to draw them one by one.
+    """
+
+    def __init__(self, sizes: npt.NDArray[np.int64], generator: np.random.Generator) -> None:
+        self._generator = generator
+        self._num_images, self._num_single = int(sizes.sum()), int((sizes == 1).sum())
+        several = sizes[: len(sizes) - self._num_single]
+        self._shares = np.append(several, self._num_single) / self._num_images
+
+    def draw(self) -> Scores:
+        """Return how many images of each pattern are drawn."""
+        several = self._generator.multinomial(self._num_images, self._shares)
+        drawn = self._generator.integers(
+            max(1, self._num_single), size=several[-1], dtype=np.uint32
+        )
+        singles = np.bincount(drawn, minlength=self._num_single)
+        return np.concatenate([several[:-1], singles], dtype=np.float64)
+
+
+class _Counting:
+    """Counts images by class, true and predicted, for the answers [R, P] of R models to P labels.
+
+    A matrix has a row for each number that is counted. Those by predicted class are of errors only,
+    so that each answer is in one row. (A table by true and predicted class has a million cells if
+    there are 1,000 classes.)
+    """
+
+    def __init__(self, labels: Classes, models: Classes) -> None:
+        from scipy.sparse import csr_array
+
+        num_models, num_patterns = models.shape
+        num_classes = int(max(labels.max(), models.max())) + 1
+        self._shape = 1 + 2 * num_models, num_classes
+        self.num_counts = num_classes * (1 + 2 * num_models)
+        kinds = 1 + 2 * np.arange(num_models)[:, None] + (models != labels)
+        rows = np.concatenate([labels, (num_classes * kinds + models).ravel()])
+        columns = np.tile(np.arange(num_patterns), 1 + num_models)
+        self._matrix = csr_array(
+            (np.ones(len(rows)), (rows, columns)), shape=(self.num_counts, num_patterns)
+        )
+
+    def count(self, numbers: Scores) -> Scores:
+        """Return the counts if each pattern is there so often: [P]."""
+        counts: Scores = self._matrix @ numbers
+        return counts
+
+    def measure(self, measure: CountsMeasure, counts: Sequence[Scores]) -> Scores:
+        """Return the figure of each model from each of K counts: [K, R]."""
+        by_class = np.stack(counts).reshape(-1, *self._shape)
+        size, right, wrong = by_class[:, :1], by_class[:, 1::2], by_class[:, 2::2]
+        return measure(right, size, right + wrong)
 
 
 def _contrast(

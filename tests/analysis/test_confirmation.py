@@ -15,6 +15,7 @@ from searchlab.analysis.confirmation import (
     compare_counts,
     compare_scores,
 )
+from searchlab.config.metrics import get_metric
 
 Array = npt.NDArray[np.float64]
 
@@ -30,14 +31,8 @@ def draw_guesses(
     return labels, np.where(is_wrong, others, labels)
 
 
-def measure_accuracy(counts: Array) -> Array:
-    right = np.trace(counts, axis1=1, axis2=2)
-    return np.asarray(right / counts.sum((1, 2)), dtype=np.float64)
-
-
-def measure_balanced_accuracy(counts: Array) -> Array:
-    right = np.diagonal(counts, axis1=1, axis2=2)
-    return np.asarray((right / counts.sum(2)).mean(1), dtype=np.float64)
+def find_measure(metric: str) -> Any:
+    return get_metric(metric).of_counts
 
 
 def test_the_variance_is_that_of_the_images_and_of_each_sides_draws() -> None:
@@ -75,7 +70,9 @@ def test_the_interval_stays_within_what_is_possible() -> None:
 def test_counts_of_accuracy_give_what_its_scores_give() -> None:
     labels, ours = draw_guesses(0.9)
     _, theirs = draw_guesses(0.85, seed=2)
-    by_counts = compare_counts(ours, theirs, labels, measure=measure_accuracy, bounds=(0, 1))
+    by_counts = compare_counts(
+        ours, theirs, labels, measure=find_measure("accuracy"), bounds=(0, 1)
+    )
     by_scores = compare_scores((ours == labels) * 1.0, (theirs == labels) * 1.0, bounds=(0, 1))
     assert by_counts.difference == pytest.approx(by_scores.difference)
     assert by_counts.draws_variances == pytest.approx(by_scores.draws_variances)
@@ -86,13 +83,57 @@ def test_a_figure_of_classes_is_compared_and_repeats_to_the_bit() -> None:
     labels, ours = draw_guesses(0.95)
     _, theirs = draw_guesses(0.75, seed=2)
     compare: Any = lambda seed: compare_counts(  # noqa: E731
-        ours, theirs, labels, measure=measure_balanced_accuracy, seed=seed
+        ours, theirs, labels, measure=find_measure("balanced_accuracy"), seed=seed
     )
     found = compare(0)
     assert found.difference == pytest.approx(0.2, abs=0.05)
     assert found.p_value < 0.001
     assert found == compare(0)
     assert found != compare(1)
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "macro_f1"])
+def test_a_figure_of_classes_varies_as_it_does_on_images_drawn_again(metric: str) -> None:
+    # Of four classes, so that some patterns are of several images, and some of one.
+    labels, ours = (drawn.clip(0, 3) for drawn in draw_guesses(0.9, repeats=2, images=60))
+    theirs = draw_guesses(0.6, repeats=3, images=60, seed=2)[1].clip(0, 3)
+    generator = np.random.default_rng(3)
+    differences = []
+    for _ in range(2000):
+        drawn = generator.integers(60, size=60)
+        means = [
+            np.mean([measure_again(metric, labels[drawn], one[drawn]) for one in models])
+            for models in (ours, theirs)
+        ]
+        differences.append(means[0] - means[1])
+    found = compare_counts(ours, theirs, labels, measure=find_measure(metric))
+    assert found.images_variance == pytest.approx(np.var(differences, ddof=1), rel=0.1)
+
+
+def measure_again(metric: str, labels: Any, guesses: Any) -> float:
+    table = np.bincount(4 * labels + guesses, minlength=16).reshape(4, 4).tolist()
+    figures = []
+    for one, row in enumerate(table):
+        right, size, guessed = row[one], sum(row), sum(other[one] for other in table)
+        if metric == "macro_f1" and size + guessed:
+            figures.append(2 * right / (size + guessed))
+        elif metric == "balanced_accuracy" and size:
+            figures.append(right / size)
+    return float(np.mean(figures))
+
+
+@pytest.mark.parametrize("num_classes", [2, 40])
+def test_images_that_are_all_answered_alike_or_all_differently_are_drawn_again(
+    num_classes: int,
+) -> None:
+    """The variance of a share p of 40 images that are drawn again is p (1 - p) / 40."""
+    labels = np.arange(40) % num_classes
+    right, half = np.tile(labels, (2, 1)), np.where(np.arange(40) < 20, labels, (labels + 1) % 2)
+    found = compare_counts(
+        right, np.stack([half, half]), labels, measure=find_measure("accuracy"), bounds=(0, 1)
+    )
+    assert found.difference == 0.5
+    assert found.images_variance == pytest.approx(0.5 * 0.5 / 40, rel=0.06)
 
 
 def make(**changes: Any) -> ConfirmedDifference:

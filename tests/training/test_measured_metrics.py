@@ -67,9 +67,9 @@ def test_a_guess_of_the_large_class_is_seen_through() -> None:
     assert figures["macro_f1"] < 0.5
 
 
-def test_the_confusion_has_a_row_a_class_and_a_column_a_guess() -> None:
+def test_images_are_counted_by_what_they_are_and_by_what_they_are_taken_for() -> None:
     answers = Answers(labels=torch.tensor([0, 0, 2]), batches=[torch.eye(3)[[0, 1, 1]]])
-    assert answers.confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0]]
+    assert answers.counts.tolist() == [[1, 0, 0], [2, 0, 1], [1, 2, 0]]
 
 
 def test_what_an_attack_leaves_is_measured_if_there_was_one() -> None:
