@@ -33,16 +33,35 @@ def test_a_driver_has_a_new_name_each_run_and_it_is_a_slug() -> None:
         assert f"-{os.getpid()}-" in name
 
 
+@pytest.mark.parametrize("is_default_folder", [True, False])
+def test_the_one_who_may_not_drive_a_run_is_told_how_to_watch_it(
+    is_default_folder: bool, lock_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lock_file.parent
+    if is_default_folder:
+        monkeypatch.setenv("SEARCHLAB_RUNS", str(run.parent))
+    url = sqlite_url(run / "study.db")
+    with (
+        holding_process(url, "letters", lock_file),
+        pytest.raises(InputError) as error,
+        hold_study(
+            open_storage(url), url, "letters", lock_file=lock_file, driver="me", times=UNATTENDED
+        ),
+    ):
+        pass
+    named = "letters" if is_default_folder else run
+    assert str(error.value).endswith(f"Watch it with: searchlab study status {named}")
+
+
 def test_an_embedded_study_is_held_by_one_process(lock_file: Path) -> None:
     url = sqlite_url(lock_file.parent / "study.db")
     storage = open_storage(url)
     with holding_process(url, "letters", lock_file) as other:
         with (
-            pytest.raises(InputError, match="is being run by another process") as error,
+            pytest.raises(InputError, match="is being run by another process"),
             hold_study(storage, url, "letters", lock_file=lock_file, driver="me", times=UNATTENDED),
         ):
             pass
-        assert f"searchlab study status {lock_file.parent}" in str(error.value)
         other.kill()
         other.wait()
         with hold_study(storage, url, "letters", lock_file=lock_file, driver="me") as lock:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from searchlab.errors import InputError
 from searchlab.study.locks.drivers import LockTimes, SoleDriver, StudyLock
 from searchlab.study.locks.file_lock import hold_file, is_file_held
+from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.urls import find_sqlite_file, hide_password, is_postgres
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def hold_study(
         lock_file,
         seconds=times.acquire,
         where=f"the run {lock_file.parent}",
-        remedy=f"Watch it with: searchlab study status {lock_file.parent}",
+        remedy=f"Watch it with: {RunFolder(lock_file.parent).command('study', 'status')}",
     ):
         if is_postgres(url):
             from searchlab.study.locks.advisory_lock import AdvisoryLock
