@@ -59,6 +59,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     from searchlab.config.documents import Document
     from searchlab.config.loading import StudyFile
     from searchlab.config.study import StudySpec
+    from searchlab.config.trained_folds import FoldMetrics
     from searchlab.config.trial import TrialConfig
     from searchlab.config.validation import validate_document
     from searchlab.engine.ray.tune import run_on_ray
@@ -67,7 +68,7 @@ def run_searchlab(num_trials: int, storage: Any, folder: Path) -> Callable[[], N
     from searchlab.study.ledger import Ledger
     from searchlab.study.preparation.prepared_study import prepare_study
     from searchlab.study.study_access import create_study
-    from searchlab.training.results import EpochResult, FoldMetrics
+    from searchlab.training.results import EpochResult
     from searchlab.training.run import TrialFolders
 
     class TrivialRun:

@@ -277,7 +277,8 @@ def open_in_memory(size: int) -> Any:
 
 def make_result(config: Any, epoch: int, value: float) -> Any:
     """Return the result that a worker would send."""
-    from searchlab.training.results import EpochResult, FoldMetrics
+    from searchlab.config.trained_folds import FoldMetrics
+    from searchlab.training.results import EpochResult
 
     fold = FoldMetrics(
         fold=0,

@@ -13,6 +13,7 @@ from searchlab.config.attacks import AttackSpec
 from searchlab.config.earlier_trial import gather_settings
 from searchlab.config.metrics import DEFAULT_METRIC, Direction
 from searchlab.config.settings import TrainingSettings
+from searchlab.config.trained_folds import TrainedFolds
 
 __all__ = [
     "ROLES",
@@ -90,6 +91,7 @@ class TrialConfig:
     ``initial_weights`` is a folder to load weights from instead of drawing them. ``repeat`` above 0
     asks for draws of weights, order and augmentation that no other trial of the configuration has.
     ``last_epoch`` ends training there; its weights are kept. It is set where no fold decides.
+    ``trained`` has the search folds of a finalist, which its search trial has trained.
     """
 
     number: int
@@ -106,6 +108,18 @@ class TrialConfig:
     folds: FoldPlan
     repeat: int = 0
     last_epoch: int | None = None
+    trained: TrainedFolds | None = None
+
+    @property
+    def folds_to_train(self) -> tuple[int, ...]:
+        """The folds that no other trial has trained for this one."""
+        known = frozenset[int]() if self.trained is None else self.trained.folds
+        return tuple(fold for fold in self.folds.folds if fold not in known)
+
+    @property
+    def num_models(self) -> int:
+        """The number of models that the trial trains itself."""
+        return len(self.folds_to_train) + int(self.folds.test)
 
     def to_json(self) -> str:
         """Serialise; ``from_json`` returns an equal object."""

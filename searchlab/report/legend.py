@@ -37,12 +37,12 @@ def _explain(all_folds: str, searched: str, *, is_best: bool) -> list[Meaning]:
     return [
         ("model", "its family, and what tells it from the other rows; 16-32 are the widths of its "
          "layers"),
-        ("kind", "a finalist is a search trial, trained again on all folds"),
+        ("kind", "a finalist is a search trial, trained on all folds"),
         (all_folds, "mean ± standard deviation over all folds, which gives the rank"
          + (epoch if is_best else "")),
         ("test", "met once, by a model trained on all training images"),
         ("search", f"mean over {searched}; it guides the search"),
-        ("ep, s", "epochs, and seconds of training"),
+        ("ep, s", "epochs, and seconds of training, a finalist's without its search trial's"),
     ]  # fmt: skip
 
 

@@ -166,7 +166,9 @@ def _our_figure(
     if figure == "train_loss":
         return _train_loss(record, row.fold, against)
     if figure == "seconds_per_epoch":
-        return _Ours(value=_seconds_per_epoch(record, reading.spec))
+        # Not a finalist's own: the folds that it took over cost it nothing.
+        searched = (one for one in reading.records if one.number == record.finalist_of)
+        return _Ours(value=_seconds_per_epoch(next(searched, record), reading.spec))
     if row.fold is not None:
         return _Ours(value=_of_fold(record, figure, row.fold, reading.spec))
     return _of_trial(record, figure, against, reading.spec)

@@ -1,8 +1,8 @@
 """What a trial recorded against what training it again found: the first figure that differs.
 
-Learning curves are recorded rounded to 6 digits, and are compared so. What is recorded exactly is
-compared exactly: the objective's mean over the search folds in each epoch, the figures of a
-trial's end, and the weights of its model.
+All of it is compared exactly: the learning curves, the objective's mean over the search folds in
+each epoch, the figures of a trial's end, and the weights of its model. Only curves that an earlier
+version recorded rounded are compared so.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class TrialComparison:
 
     def __init__(self, trial: FrozenTrial, *, search_folds: int) -> None:
         self._curves: Mapping[str, list[Any]] = trial.system_attrs.get(attr.CURVES, {})
+        self._are_curves_rounded = attr.are_rounded(self._curves)
         self._means = trial.intermediate_values
         self._attributes = trial.user_attrs
         known = trial.system_attrs.get(attr.ANSWERS)
@@ -84,10 +85,12 @@ class TrialComparison:
             known = self._curves.get(figure)
             if known is None or figure == "seconds":
                 continue
-            self.rounded[figure] = None
+            (self.rounded if self._are_curves_rounded else self.exact)[figure] = None
             is_of_full = figure.startswith("full_")
             found = [curves[0]] if is_of_full else [curve[0] for curve in curves]
             recorded = [known[index]] if is_of_full else [curve[index] for curve in known]
+            if self._are_curves_rounded:
+                found = [round(now, 6) for now in found]
             folds: list[FoldKey] = [FULL] if is_of_full else [one.fold for one in result.folds]
             for fold, before, now in zip(folds, recorded, found, strict=True):
                 if before is not None:  # not kept by an earlier checkpoint

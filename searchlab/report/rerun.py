@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.plugins import load_plugins
+from searchlab.config.trained_folds import Machine
 from searchlab.engine.devices import choose_device
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.report.record_comparison import Difference, TrialComparison
@@ -21,7 +22,7 @@ from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.machine import describe_machine
 from searchlab.training.process import repeatable
-from searchlab.training.results import EpochResult, Machine
+from searchlab.training.results import EpochResult
 from searchlab.training.saved_models import read_model
 from searchlab.version import __version__
 

@@ -85,7 +85,7 @@ def describe_figures(row: Row, metrics: Sequence[str]) -> list[str]:
     """Write a trial's figures as lines of text; ``metrics`` are the study's objectives."""
     first, label = metrics[0], get_metric(metrics[0]).label
     further = list_further_metrics([row], metrics)
-    source = "" if row.finalist_of is None else f", search trial #{row.finalist_of} trained again"
+    source = "" if row.finalist_of is None else f", search trial #{row.finalist_of} on all folds"
     lines = [f"{row.title} ({row.role}{source})"]
     if row.cv_mean is not None:
         figure = format_mean_std(first, row.cv_mean, row.cv_std, unit=True)

@@ -127,7 +127,7 @@ def _missing(reading: StudyReading, record: TrialRecord, path: Path, where: str)
 def _point_to_finalist(reading: StudyReading, record: TrialRecord) -> str:
     for other in reading.records:
         if other.finalist_of == record.number and other.state == "COMPLETE":
-            return f"Its finalist, trained again, is trial #{other.number}"
+            return f"Its finalist is trial #{other.number}"
     return _list_trained(reading)
 
 

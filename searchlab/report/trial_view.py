@@ -102,7 +102,7 @@ def _describe_origin(reading: StudyReading, record: TrialRecord, trial: FrozenTr
             "training images with draws of its own"
         )
     if record.finalist_of is not None:
-        return f"search trial #{record.finalist_of}, trained again on all folds"
+        return f"search trial #{record.finalist_of}, trained on all folds"
     sampler = reading.spec.search.sampler
     plan = record.plan or ""
     if plan.startswith("start/"):

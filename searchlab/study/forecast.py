@@ -141,8 +141,11 @@ class Forecaster:
             return None
         best = rank_candidates(self.spec, search)[: max(1, self.spec.confirm.top)] or search
         known, asked = (_count_models(plan_folds(self.spec, one)) for one in ("search", role))
+        num_epochs = self.spec.training.epochs
+        if role == "finalist" and all(record.epochs == num_epochs for record in best):
+            asked -= known  # they take over what their search trials have trained to the end
         pace = fmean(record.seconds / record.epochs for record in best)
-        return pace / known * asked * self.spec.training.epochs
+        return pace / known * asked * num_epochs
 
 
 def _mean_seconds(ended: Sequence[TrialRecord], running: Sequence[RunningTrial]) -> float:

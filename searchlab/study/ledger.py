@@ -26,6 +26,7 @@ from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
 from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
 from searchlab.study.trial_queue import TrialQueue, owner_of
 from searchlab.study.trial_record import TrialRecord
@@ -103,6 +104,7 @@ class Ledger:
         try:
             point = self._space.suggest(trial)
             config = make_config(self.spec, point, number=trial.number, known=known)
+            config = take_over_folds(self._study, config, known)
         except ValueError as error:
             lost = fail(f"the trial cannot be taken up again: {error}", "lost")
             self._fail(trial, lost if was_begun else fail(str(error)))

@@ -157,7 +157,7 @@ class LiveTrial:
             label=self.label,
             epoch=0 if last is None else last.epoch,
             num_epochs=self.config.settings.epochs,
-            num_models=self.config.folds.num_members,
+            num_models=self.config.num_models,
             value=None if last is None or math.isnan(last.value) else last.value,
             seconds=math.fsum(result.seconds for result in self.results.values()),
         )

@@ -87,16 +87,19 @@ def _collect_figures(results: Mapping[int, EpochResult], *, search_folds: int) -
 
 
 def learning_curves(results: Mapping[int, EpochResult]) -> dict[str, list[Any]]:
-    """Return each figure's values by fold and epoch; the full member's and the seconds by epoch."""
+    """Return each figure's values by fold and epoch; the full member's and the seconds by epoch.
+
+    They are exact, because a finalist takes over those of its search trial.
+    """
     trained = [results[epoch] for epoch in sorted(results) if not results[epoch].diverged]
     curves: dict[str, list[Any]] = {}
     for fold in range(len(trained[0].folds)) if trained else ():
         epochs = [result.folds[fold] for result in trained]
         for name in epochs[0].training:
-            curve = [round(epoch.training[name], 6) for epoch in epochs]
+            curve = [epoch.training[name] for epoch in epochs]
             curves.setdefault(f"train_{name}", []).append(curve)
         for name in epochs[0].validation:
-            curve = [round(epoch.validation[name], 6) for epoch in epochs]
+            curve = [epoch.validation[name] for epoch in epochs]
             curves.setdefault(get_metric(name).curve_key, []).append(curve)
     return {
         **curves,
@@ -115,6 +118,6 @@ def _full_curves(epochs: Sequence[Figures | None]) -> dict[str, list[float | Non
     """Return the full member's curves, None in epochs of which its figures were not kept."""
     names = next((list(known) for known in epochs if known is not None), [])
     return {
-        f"full_train_{name}": [None if known is None else round(known[name], 6) for known in epochs]
+        f"full_train_{name}": [None if known is None else known[name] for known in epochs]
         for name in names
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from searchlab.config.metrics import Figures, list_metrics
+from searchlab.config.trained_folds import Machine
 from searchlab.study.recorded_values import params_of
 from searchlab.training.kept_answers import TestAnswers
-from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -52,6 +53,7 @@ __all__ = [
     "VERSION",
     "Interruptions",
     "TrialRecord",
+    "are_rounded",
     "last_epoch_of",
 ]
 
@@ -89,6 +91,7 @@ OWN_ATTRIBUTES = (
 # {train_loss | train_accuracy | a metric's curve_key: [fold][epoch],
 # full_train_loss | full_train_accuracy: [epoch] of the model on all training images, absent from
 # earlier records and None in epochs of earlier checkpoints, seconds: [epoch]}.
+# Figures are exact; searchlab before December 2026 rounded them (``are_rounded``).
 CURVES = "searchlab:curves"
 
 # Likewise: the parameters that a sampler drew alone though it could have seen them with others.
@@ -226,6 +229,18 @@ class TrialRecord:
 def last_epoch_of(trial: FrozenTrial) -> int:
     """Return the last epoch of a trial that the storage knows, 0 for none."""
     return max([*trial.intermediate_values, int(trial.system_attrs.get(EPOCH, 0))])
+
+
+def are_rounded(curves: Mapping[str, list[Any]]) -> bool:
+    """Return whether learning curves are rounded to 6 digits; exact losses have more."""
+    figures = (
+        figure
+        for name, curve in curves.items()
+        if name != "seconds"
+        for part in curve
+        for figure in (part if isinstance(part, list) else [part])
+    )
+    return all(figure is None or figure == round(figure, 6) for figure in figures)
 
 
 def _read_figures(trial: FrozenTrial) -> dict[str, float]:

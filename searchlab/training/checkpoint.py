@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
 from searchlab.training.checkpoint_files import (
     CheckpointFiles,
@@ -23,7 +24,6 @@ from searchlab.training.checkpoint_files import (
 from searchlab.training.cohort import Cohort
 from searchlab.training.durable_files import replace_file
 from searchlab.training.member import Member
-from searchlab.training.results import FoldMetrics
 from searchlab.training.tensor_file import write_tensors
 
 __all__ = [
@@ -52,7 +52,7 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
     for name, value in (cohort.best_weights or {}).items():
         tensors[f"best/{name}"] = value
     metadata = {
-        **_describe(cohort),
+        **_describe(cohort.config),
         "history": json.dumps([[asdict(fold) for fold in epoch] for epoch in cohort.history]),
         "full_history": json.dumps(cohort.full_history),
         "seconds": json.dumps(cohort.seconds),
@@ -94,12 +94,14 @@ def save_model(cohort: Cohort, folder: Path) -> Path | None:
     if weights is None:
         return None
     path = model_path(folder, cohort.config.number)
-    replace_file(path, lambda beside: write_tensors(beside, weights, _describe(cohort)))
+    # Other folds' epochs say nothing of this model.
+    metadata = _describe(replace(cohort.config, trained=None))
+    replace_file(path, lambda beside: write_tensors(beside, weights, metadata))
     return path
 
 
-def _describe(cohort: Cohort) -> dict[str, str]:
-    return {"format": _FORMAT, "config": cohort.config.to_json()}
+def _describe(config: TrialConfig) -> dict[str, str]:
+    return {"format": _FORMAT, "config": config.to_json()}
 
 
 def _is_of(config: TrialConfig, metadata: Mapping[str, str]) -> bool:

@@ -11,13 +11,14 @@ from typing import Literal
 from torch import Tensor
 
 from searchlab.config.metrics import Figures
+from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
 from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.machine import describe_machine
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.metrics import MeasuredModel, measure_model
-from searchlab.training.results import EpochResult, FoldMetrics
+from searchlab.training.results import EpochResult
 
 __all__ = ["Cohort"]
 
@@ -28,14 +29,15 @@ class Cohort:
     The value of an epoch is the mean over the search folds. The full member keeps its weights from
     the epoch at which the mean over all of the cohort's folds was best, and meets the test set with
     them after the last epoch. Without folds its epochs have no value, and the last one's weights
-    are kept. ``Member`` describes ``batch_split``.
+    are kept. Folds that another trial has trained (``TrialConfig.trained``) have no member here;
+    their epochs count as if they had. ``Member`` describes ``batch_split``.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
         self.config = config
         self.batch_split = batch_split
         self._data = data
-        self.members = [self._make_member(fold) for fold in config.folds.folds]
+        self.members = [self._make_member(fold) for fold in config.folds_to_train]
         self.full = self._make_member(None) if config.folds.test else None
         self._properties = self._measure("model")
         self.history: list[tuple[FoldMetrics, ...]] = []
@@ -59,10 +61,11 @@ class Cohort:
         start = time.perf_counter()
         epoch = self.epoch + 1
         try:
-            folds = tuple(self._run_fold(member, epoch) for member in self.members)
+            trained = [self._run_fold(member, epoch) for member in self.members]
             full = None if self.full is None else self.full.train_epoch(epoch)
         except DivergedError:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
+        folds = (*self._take_over(epoch), *trained)
         self.history.append(folds)
         self.full_history.append(full)
         self.seconds.append(time.perf_counter() - start)
@@ -82,6 +85,15 @@ class Cohort:
             result = self._result(epoch, folds, seconds)
             yield replace(result, replayed=True, machine=None)  # perhaps of another
 
+    def _take_over(self, epoch: int) -> tuple[FoldMetrics, ...]:
+        """Return an epoch of the folds that another trial has trained; they are the first."""
+        trained = self.config.trained
+        return () if trained is None else trained.epochs[epoch - 1]
+
+    @property
+    def _has_folds(self) -> bool:
+        return bool(self.config.folds.folds)
+
     def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
         assert member.fold is not None
         training = member.train_epoch(epoch)
@@ -92,7 +104,7 @@ class Cohort:
 
     def _is_kept(self, epoch: int) -> bool:
         """Return whether the full member's weights after ``epoch``, the latest, are the best."""
-        if not self.members:
+        if not self._has_folds:
             return self._is_over(epoch)
         return self._best_of_all_folds(self.history) == epoch
 
@@ -100,7 +112,7 @@ class Cohort:
         """Return whether the trial ends after ``epoch``: its last one, or patience ran out."""
         patience = self.config.settings.patience
         last = self.config.last_epoch or self.config.settings.epochs
-        if epoch >= last or patience is None or epoch == 0 or not self.members:
+        if epoch >= last or patience is None or epoch == 0 or not self._has_folds:
             return epoch >= last
         history = self.history[:epoch]
         # All folds decide the full member's weights, the search folds the value.
@@ -114,7 +126,7 @@ class Cohort:
         assert self.best_weights is not None
         self.full.model.load_state_dict(self.best_weights)
         figures, answers = self.full.test()
-        if self.members:
+        if self._has_folds:
             return figures, None
         return figures, keep_answers(answers, self.config.objective.metric)
 
@@ -159,7 +171,7 @@ class Cohort:
     def _result(
         self, epoch: int, folds: tuple[FoldMetrics, ...], seconds: float, *, diverged: bool = False
     ) -> EpochResult:
-        history = self.history[:epoch] if self.members else []
+        history = self.history[:epoch] if self._has_folds else []
         values = self._values(history)
         best = self._best_of_search_folds(history) if values else 0
         fold_epoch = self._best_of_all_folds(history) if values else 0

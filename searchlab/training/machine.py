@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from searchlab.training.results import Machine
+from searchlab.config.trained_folds import Machine
 
 __all__ = ["describe_machine"]
 

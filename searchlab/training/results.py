@@ -6,38 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from searchlab.config.metrics import Figures
+from searchlab.config.trained_folds import FoldMetrics, Machine
 from searchlab.training.kept_answers import TestAnswers
 
-__all__ = ["EpochResult", "FoldMetrics", "Machine"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What an epoch was trained with: another device, torch or number of threads rounds otherwise.
-
-    ``device`` is the GPU's name, or ``cpu`` with its instruction set.
-    """
-
-    device: str
-    torch: str
-    num_threads: int
-
-    def __str__(self) -> str:
-        threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
-        return f"{self.device} with {threads} of torch {self.torch}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldMetrics:
-    """The metrics of one fold's model after one epoch; ``validation`` is on the held-out images.
-
-    ``training`` has the loss and accuracy on the other images, as means over the epoch, taken while
-    the weights changed.
-    """
-
-    fold: int
-    training: Figures
-    validation: Figures
+__all__ = ["EpochResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure, run_files_named
 from searchlab.training.images import TrainingData
+from searchlab.training.machine import describe_machine
 from searchlab.training.memory import (
     BATCH_SPLIT,
     choose_batch_split,
@@ -55,6 +56,9 @@ class TrialRun:
     If memory runs out, the trial continues once from its last checkpoint with split batches
     (``Member``); epochs since then are trained and returned again. Raises MemoryError if a second
     attempt ran out of memory on another worker.
+
+    Folds that the trial may take over (``TrialConfig.trained``) are trained here like the others if
+    they would have other bits: with split batches, or on another kind of machine.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, folders: TrialFolders) -> None:
@@ -108,7 +112,8 @@ class TrialRun:
         return result
 
     def _begin(self) -> Cohort:
-        cohort = Cohort(self._config, self._data, batch_split=self._batch_split)
+        config = self._config if self._may_take_over() else replace(self._config, trained=None)
+        cohort = Cohort(config, self._data, batch_split=self._batch_split)
         with run_files_named():
             is_loaded = load_checkpoint(cohort, self._files)
         if is_loaded:
@@ -117,6 +122,12 @@ class TrialRun:
         self._saved_epoch = cohort.epoch
         self._cohort = cohort
         return cohort
+
+    def _may_take_over(self) -> bool:
+        """Return whether folds that another trial has trained would be the same to the bit here."""
+        trained = self._config.trained
+        is_same_machine = trained and trained.machine == describe_machine(self._data.device)
+        return bool(is_same_machine) and self._batch_split == 1
 
     def _train_epoch(self, cohort: Cohort) -> EpochResult:
         # Weights from the middle of an epoch, after an error or divergence, must not be saved.

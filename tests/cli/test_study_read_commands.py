@@ -190,7 +190,7 @@ def test_resume_command_repeats_the_storage_option(interrupted: RunFolder) -> No
 def test_best_prints_yaml_with_figures_as_comments(run: RunFolder) -> None:
     text = _call(run, "best").stdout
     assert yaml.safe_load(text) == {"lr": 0.01}, "all that is known of a trial of plain Optuna"
-    assert "# #4 cnn (finalist, search trial #2 trained again)" in text
+    assert "# #4 cnn (finalist, search trial #2 on all folds)" in text
     assert _call_json(run, "best")["trial"]["params"] == {"lr": 0.01}
 
 

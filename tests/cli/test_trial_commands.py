@@ -88,7 +88,7 @@ def test_show_says_how_each_kind_of_trial_was_found(recorded: Path) -> None:
     assert found(BASELINE) == "a baseline, fixed by the study before its search"
     assert found(4) == "drawn by tpe after 3 search trials had ended"
     source = read_trials(RunFolder(recorded))[FINALIST].user_attrs["finalist_of"]
-    assert found(FINALIST) == f"search trial #{source}, trained again on all folds"
+    assert found(FINALIST) == f"search trial #{source}, trained on all folds"
     assert found(CONFIRMATION).startswith(f"repeat 1 of trial #{FINALIST}, trained again on all")
 
 
@@ -109,7 +109,9 @@ def test_a_trial_trained_again_is_the_same_to_the_bit(recorded: Path, number: in
     data = json.loads(outcome.out)
     assert (data["is_same"], data["difference"], data["remarks"]) == (True, None, [])
     assert 1 <= data["num_epochs"] <= 3
-    assert "full_train_loss" in data["compared_rounded"] or number == SEARCHED
+    assert data["compared_rounded"] == []
+    assert ("train_loss" in data["compared_exactly"]) == (number != CONFIRMATION)
+    assert ("full_train_loss" in data["compared_exactly"]) == (number != SEARCHED)
     assert ("the saved weights" in data["compared_exactly"]) == (number != SEARCHED)
 
 
@@ -117,8 +119,8 @@ def test_a_rerun_says_what_it_compared(recorded: Path) -> None:
     outcome = run_searchlab("trial", "rerun", recorded, SEARCHED)
     assert outcome.code == 0, outcome
     assert f"#{SEARCHED} cnn is the same in each of 3 epochs of 1 model" in outcome.out
-    assert "compared to the bit: the objective's means, the figures of its end" in outcome.out
-    assert "to 6 digits: train_loss" in outcome.out
+    assert "compared to the bit: train_loss, " in outcome.out
+    assert "the objective's means, the figures of its end" in outcome.out
     assert "epoch 3/3" in outcome.err
 
 
@@ -192,4 +194,5 @@ def test_a_trial_of_an_earlier_searchlab_is_shown_and_compared(tmp_path: Path) -
     assert outcome.out.startswith("#8 a2/DT lr 0.015 (finalist)")
     again = rerun(run, 8)
     assert "did not record with which device and version of torch" in again.out
+    assert "to 6 digits: train_loss" in again.out
     assert again.code in (0, 1), "its bits are those of the machine that recorded it"

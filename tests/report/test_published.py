@@ -249,6 +249,15 @@ def test_seconds_of_a_search_trial_are_of_its_folds_alone() -> None:
     assert one(spec, record).ours == pytest.approx(3.0)  # one model of 2/3 of the images
 
 
+def test_seconds_of_a_finalist_are_its_search_trials_because_it_takes_folds_over() -> None:
+    spec = published_spec([row_of("search", figures={"seconds_per_epoch": 3.0})])
+    search = make_record(1, value=0.9, fold_values=(0.9,), seconds=16.0, epochs=8)
+    finalist = make_record(
+        2, "finalist", value=0.9, fold_values=(0.9,) * 3, seconds=20.0, epochs=8, finalist_of=1
+    )
+    assert one(spec, search, finalist).ours == pytest.approx(3.0)
+
+
 def test_ensembles_and_correlations_come_from_the_evaluations() -> None:
     rows = [
         row_of("both", figures={"accuracy": 95.0, "loss": 0.2}, against="folds"),

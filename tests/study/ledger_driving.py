@@ -14,6 +14,7 @@ from optuna.study import Study
 from searchlab.config.seeds import derive_seed
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
+from searchlab.config.trained_folds import FoldMetrics, Machine
 from searchlab.config.trial import TrialConfig
 from searchlab.study.ledger import Ledger
 from searchlab.study.plan import StudyPlan, plan_study
@@ -22,9 +23,10 @@ from searchlab.study.samplers.registry import make_sampler
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.study_space import SpecSpace, StudySpace
 from searchlab.training.kept_answers import TestAnswers
-from searchlab.training.results import EpochResult, FoldMetrics
+from searchlab.training.results import EpochResult
 
 ANSWERS = TestAnswers(labels="eNpjYGBkYAJiAAAYAAU=", guesses="eNpjYGBkYAJiAAAYAAU=")
+MACHINE = Machine(device="cpu avx2", torch="2.15.0", num_threads=1)
 NO_CHECKPOINTS = Path("/nonexistent/checkpoints")
 SPACE: dict[str, Any] = {
     "parameters": {
@@ -128,6 +130,7 @@ def make_result(
         "fold_epoch": best_epoch,
         "seconds": 0.25,
         "figures": {"parameters": 123},
+        "machine": MACHINE,
         "done": done,
         "test": {"loss": 0.5, "accuracy": 0.9} if done and config.folds.test else None,
     }
@@ -149,6 +152,7 @@ def _make_confirmation(config: TrialConfig, epoch: int, **changes: Any) -> Epoch
         "fold_epoch": 0,
         "seconds": 0.25,
         "figures": {"parameters": 123},
+        "machine": MACHINE,
         "done": done,
         "test": {"loss": 0.5, "accuracy": 0.9 + 0.01 * config.repeat} if done else None,
         "answers": ANSWERS if done else None,

@@ -52,7 +52,7 @@ class _Machine:
             self.seen.append((self.now, ledger.snapshot()))
 
     def _seconds(self, config: TrialConfig) -> float:
-        models = len(config.folds.folds) * 2 / 3 + config.folds.test  # three folds
+        models = len(config.folds_to_train) * 2 / 3 + config.folds.test  # three folds
         return self._size_of(config) * models
 
     def forecasts(self) -> list[tuple[Forecast | None, float]]:
@@ -94,7 +94,7 @@ def test_a_finalist_is_forecast_by_its_folds_and_images(monkeypatch: pytest.Monk
     before_the_last = machine.seen[11]
     remaining = before_the_last[1].remaining
     assert remaining is not None
-    assert remaining.seconds == pytest.approx(3 * (3 * 2 / 3 + 1)), "a search trial takes 2"
+    assert remaining.seconds == pytest.approx(3 * (2 * 2 / 3 + 1)), "a search trial takes 2"
 
 
 def test_a_large_finalist_is_forecast_by_its_own_search_trial(

@@ -119,7 +119,7 @@ def test_a_whole_trial_is_complete_with_its_best_value_and_everything_of_it() ->
         assert [len(curve) for curve in curves] == [3] * len(config.folds.folds)
         assert trial.system_attrs["searchlab:curves"]["seconds"] == [0.25] * 3
         record = TrialRecord.from_trial(trial)
-        assert record.train_losses == (0.333333,) * len(config.folds.folds)
+        assert record.train_losses == (1 / 3,) * len(config.folds.folds)
         assert record.full_train_loss == (0.25 if config.folds.test else None)
 
 

@@ -14,13 +14,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
+from searchlab.config.trained_folds import Machine
 from searchlab.config.trial import Role, Scalar, Scheme
 from searchlab.config.validation import Number, is_finite, to_input_error
 from searchlab.errors import InputError
 from searchlab.study import trial_record as attr
 from searchlab.study.storage.idempotent_storage import CLAIM, CREATED_BY
 from searchlab.training.kept_answers import TestAnswers
-from searchlab.training.results import Machine
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
