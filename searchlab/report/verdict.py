@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.study.trial_record import TrialRecord
 
-__all__ = ["Answer", "Verdict", "reach_verdict"]
+__all__ = ["Answer", "Verdict", "VerdictOutcome", "reach_verdict"]
 
 Answer = Literal["YES", "NO", "UNDECIDED"]
-_Outcome = Outcome | Literal["untested"]
+VerdictOutcome = Outcome | Literal["untested"]
 
-_ANSWERS: dict[_Outcome, Answer] = {
+_ANSWERS: dict[VerdictOutcome, Answer] = {
     "better": "YES",
     "worse": "NO",
     "equal": "NO",
@@ -42,13 +42,13 @@ class Verdict:
     """Whether the best finalist beats the best baseline.
 
     ``answer`` is None if the study does not ask, because it has no search or no baselines, or if it
-    is only a quick look. ``outcome`` is how the finalist is, by ``contest``; a baseline that may be
-    better than the best turns a YES into UNDECIDED. ``text`` begins with the answer; ``details``
-    are further sentences.
+    is only a quick look. ``outcome`` is how the finalist is, by ``contest``: ``better``, ``worse``,
+    ``equal``, ``undecided`` or ``untested``; a baseline that may be better than the best turns a
+    YES into UNDECIDED. ``text`` begins with the answer; ``details`` are further sentences.
     """
 
     answer: Answer | None
-    outcome: _Outcome
+    outcome: VerdictOutcome
     challenger: Row | None
     incumbent: Row | None
     contest: Contest | None
@@ -65,7 +65,7 @@ def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: Stud
     finalist, baseline = rows[rivals.finalist.number], rows[rivals.baseline.number]
     contest = hold_contest(spec, records, rivals)
     found = contest.found
-    outcome: _Outcome = "untested"
+    outcome: VerdictOutcome = "untested"
     if found is not None and _is_enough(found):
         outcome = judge(
             found.difference,
@@ -112,7 +112,7 @@ def _weigh(verdict: Verdict, others: Sequence[OpenBaseline]) -> Verdict:
 def _state(
     board: Leaderboard,
     spec: StudySpec,
-    outcome: _Outcome,
+    outcome: VerdictOutcome,
     finalist: Row,
     baseline: Row,
     contest: Contest,
@@ -168,7 +168,7 @@ def _describe_test(
 
 
 def _explain(
-    board: Leaderboard, spec: StudySpec, outcome: _Outcome, contest: Contest
+    board: Leaderboard, spec: StudySpec, outcome: VerdictOutcome, contest: Contest
 ) -> tuple[str, ...]:
     """Say what was chosen on what, and what would decide."""
     if contest.found is None:
