@@ -7,6 +7,10 @@ SHIPPED = {f"searchlab.shipped.{name}": name for name in ("studies", "spaces", "
 setup(
     packages=[*find_packages(include=["searchlab*"]), *SHIPPED],
     package_dir=SHIPPED,
-    package_data={"searchlab": ["py.typed"], **{name: ["**/*"] for name in SHIPPED}},
+    package_data={
+        "searchlab": ["py.typed"],
+        "searchlab.report.page": ["page.*"],
+        **{name: ["**/*"] for name in SHIPPED},
+    },
     exclude_package_data={name: ["*.svg", "**/*.pyc"] for name in SHIPPED},
 )

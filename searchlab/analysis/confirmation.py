@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from searchlab.analysis.comparison import Bounds
 
-__all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores"]
+__all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores", "estimate_mean"]
 
 NUM_RESAMPLES = 10_000
 _MOST_COUNTS = 2**15  # at once, of several resamples; arrays of MB take five times as long
@@ -112,6 +112,18 @@ class ConfirmedDifference:
         repeats = math.ceil(max(self.num_repeats) * draws / left) if left > 0 else None
         factor = (self.images_variance + draws) / error**2
         return Needed(repeats=repeats, images=math.ceil(self.num_images * factor))
+
+
+def estimate_mean(scores: Scores, *, bounds: Bounds | None = None) -> tuple[float, Bounds]:
+    """Return the mean of R models' scores [R, N] at N images, and its 95 % confidence interval.
+
+    The variance is that of the images' mean scores and of the models' mean scores, as in
+    ``compare_scores``. Raises ValueError for fewer than two images or models.
+    """
+    nothing = np.zeros_like(scores)
+    found = compare_scores(scores, nothing)
+    low, high = bounds or (-math.inf, math.inf)
+    return found.difference, (max(low, found.interval[0]), min(high, found.interval[1]))
 
 
 def compare_scores(

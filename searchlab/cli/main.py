@@ -28,6 +28,7 @@ from searchlab.cli import (
     storage,
     study,
     study_move,
+    study_report,
     train,
     trial,
     weights,
@@ -98,6 +99,7 @@ add_command(space.app, new_space.new, make_flags=new_space.make_flags, epilog=ne
 space.app.command("families", epilog=families.EXAMPLES)(families.families)
 add_command(study.app, new_study.new, make_flags=new_study.make_flags, epilog=new_study.EXAMPLES)
 study_move.register(study.app)
+study.app.command("report", epilog=study_report.EXAMPLES)(study_report.report)
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.add_typer(study.app, name="study")
 app.add_typer(trial.app, name="trial")

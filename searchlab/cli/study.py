@@ -20,6 +20,7 @@ from searchlab.cli.options import (
     examples,
 )
 from searchlab.cli.study_read import print_board, register
+from searchlab.cli.study_report import write_report_beside
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -232,10 +233,13 @@ def _drive(
 def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
     from searchlab.report.reading import read_study
 
-    print_board(read_study(folder, storage), as_json=as_json)
+    reading = read_study(folder, storage)
+    place = write_report_beside(reading)
+    print_board(reading, as_json=as_json)
     if not as_json:
         typer.echo("\nOpen the results with:")
         typer.echo(f"  {folder.command('dashboard')}")
+        typer.echo(f"The report: {place}")
 
 
 register(app)

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.verdict import Verdict
 
-__all__ = ["board_markdown", "print_leaderboard", "print_verdict", "verdict_markdown"]
+__all__ = [
+    "board_markdown",
+    "board_table",
+    "print_leaderboard",
+    "print_verdict",
+    "verdict_markdown",
+]
 
 _PARAMETERS = get_metric("parameters")  # which has a column of its own
 
@@ -48,16 +54,18 @@ def _list_options(board: Leaderboard, *, legend: bool) -> str:
 
 def board_markdown(board: Leaderboard, *, legend: bool = False) -> str:
     """Return the same as Markdown, every column in one table."""
-    further = _find_further(board)
-    table = markdown_table(
-        _board_columns(board, further),
-        [_board_cells(board, row, further) for row in board.rows],
-    )
-    text = f"{_title(board)}\n\n{table}"
+    text = f"{_title(board)}\n\n{markdown_table(*board_table(board))}"
     if legend:
-        meanings = explain_board(board, [one.metric for one in further])
+        meanings = explain_board(board, [one.metric for one in _find_further(board)])
         text += "\n" + "".join(f"- {column}: {meaning}\n" for column, meaning in meanings)
     return text
+
+
+def board_table(board: Leaderboard) -> tuple[list[Column], list[list[str]]]:
+    """Return every column of a leaderboard, and its rows as text."""
+    further = _find_further(board)
+    rows = [_board_cells(board, row, further) for row in board.rows]
+    return _board_columns(board, further), rows
 
 
 def _print_legend(console: Console, board: Leaderboard, further: Sequence[_Further]) -> None:

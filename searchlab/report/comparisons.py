@@ -22,6 +22,7 @@ __all__ = [
     "adjust_by_holm",
     "compare_baselines",
     "comparisons_markdown",
+    "comparisons_table",
     "print_comparisons",
 ]
 
@@ -176,12 +177,19 @@ def print_comparisons(console: Console, compared: Sequence[ComparedBaselines]) -
 
 def comparisons_markdown(compared: Sequence[ComparedBaselines]) -> str:
     """Return the same as one Markdown table."""
+    return f"{markdown_table(*comparisons_table(compared))}\n{_explain(compared)}\n"
+
+
+def comparisons_table(
+    compared: Sequence[ComparedBaselines],
+) -> tuple[list[Column], list[tuple[str, ...]]]:
+    """Return the columns, and a row of text for each pair with its question."""
     columns: list[Column] = [("question", "left"), *_choose_columns(compared)]
     rows = [
         (pair.question, *(cell.strip() for cell in _cells(pair)))[: len(columns)]
         for pair in compared
     ]
-    return f"{markdown_table(columns, rows)}\n{_explain(compared)}\n"
+    return columns, rows
 
 
 def _choose_columns(compared: Sequence[ComparedBaselines]) -> Sequence[Column]:

@@ -14,7 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from searchlab.analysis.comparison import FEWEST_FOLDS, Comparison, compare_folds
-from searchlab.analysis.confirmation import ConfirmedDifference, compare_counts, compare_scores
+from searchlab.analysis.confirmation import (
+    ConfirmedDifference,
+    compare_counts,
+    compare_scores,
+    estimate_mean,
+)
 from searchlab.study.plan import Rivals, are_confirmed
 
 if TYPE_CHECKING:
@@ -23,7 +28,14 @@ if TYPE_CHECKING:
     from searchlab.study.trial_record import TrialRecord
     from searchlab.training.kept_answers import TestAnswers
 
-__all__ = ["Basis", "Contest", "OpenBaseline", "find_open_baselines", "hold_contest"]
+__all__ = [
+    "Basis",
+    "Contest",
+    "OpenBaseline",
+    "estimate_test_mean",
+    "find_open_baselines",
+    "hold_contest",
+]
 
 Basis = Literal["test set", "unseen folds", "all folds"]
 
@@ -58,6 +70,25 @@ def hold_contest(spec: StudySpec, records: Iterable[TrialRecord], rivals: Rivals
         models.append([record.answers for record in repeats if record.answers is not None])
     found = _compare_answers(spec.primary.entry, *models, seed=spec.search.seed)
     return Contest(basis="test set", found=found)
+
+
+def estimate_test_mean(
+    spec: StudySpec, records: Iterable[TrialRecord], number: int
+) -> tuple[float, tuple[float, float], int] | None:
+    """Return the mean test figure of a trial's confirmations, its 95 % interval, and their number.
+
+    None if it has fewer than two, or if the metric is no mean over images.
+    """
+    metric = spec.primary.entry
+    models = [
+        record.answers
+        for record in records
+        if record.confirmation_of == number and record.state == "COMPLETE" and record.answers
+    ]
+    if len(models) < 2 or metric.image_score is None:
+        return None
+    scores = _score(metric, models, models[0].read_labels())
+    return *estimate_mean(scores, bounds=metric.unit.bounds), len(models)
 
 
 def _describe_missing(repeats: Sequence[TrialRecord], num_asked: int, rival: TrialRecord) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from searchlab.report.published import ComparedFigure, PublishedComparison
 
-__all__ = ["print_published", "published_markdown"]
+__all__ = ["PublishedTable", "print_published", "published_markdown", "published_table"]
 
 _FIGURES = {
     "train_loss": "training loss",
@@ -106,20 +106,39 @@ def _group(lines: Sequence[_Line]) -> list[tuple[str, list[_Line]]]:
     return list(groups.items())
 
 
-def published_markdown(comparison: PublishedComparison) -> str:
-    """Return the same as one Markdown table, with the notes under it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTable:
+    """All figures as one table of text, what it says of them, and its numbered notes."""
+
+    columns: list[Column]
+    rows: list[list[str]]
+    explanation: str
+    notes: list[str]
+
+
+def published_table(comparison: PublishedComparison) -> PublishedTable:
+    """Return the figures as text, with columns that are empty left out."""
     notes = _number_notes(comparison)
     rows = [(line.table, *line.cells) for line in _write_lines(comparison, notes, repeat=True)]
     titles = ("in the report", "row", "figure", *_FIGURE_TITLES, _other_source(comparison), "note")
     columns: list[Column] = list(zip(titles, ("left", *_JUSTIFY), strict=True))
     kept = _list_filled(rows)
-    text = f"published: {_one_line(comparison.source)}\n\n"
-    text += markdown_table(
-        [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+    return PublishedTable(
+        columns=[columns[index] for index in kept],
+        rows=[[row[index] for index in kept] for row in rows],
+        explanation=_explain(comparison),
+        notes=list(notes),
     )
-    text += f"\n{_explain(comparison)}\n"
-    if notes:
-        text += "\n" + "".join(f"{number}. {note}\n" for note, number in notes.items())
+
+
+def published_markdown(comparison: PublishedComparison) -> str:
+    """Return the same as one Markdown table, with the notes under it."""
+    table = published_table(comparison)
+    text = f"published: {_one_line(comparison.source)}\n\n"
+    text += f"{markdown_table(table.columns, table.rows)}\n{table.explanation}\n"
+    if table.notes:
+        numbered = enumerate(table.notes, start=1)
+        text += "\n" + "".join(f"{number}. {note}\n" for number, note in numbered)
     return text
 
 

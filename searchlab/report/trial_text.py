@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from searchlab.report.rerun import Rerun
     from searchlab.report.trial_view import Curve, TrialView
 
-__all__ = ["describe_rerun", "print_trial"]
+__all__ = ["describe_rerun", "list_configuration", "print_trial"]
 
 
 def print_trial(console: Console, view: TrialView, metrics: Sequence[str]) -> None:
@@ -53,20 +53,26 @@ def _print_configuration(console: Console, view: TrialView) -> None:
     say(console, "\nconfiguration", style="bold")
     table = make_table([("", "left"), ("", "left")])
     table.show_header = False
+    for name, value, is_fixed in list_configuration(view):
+        text = plain_text(f"{value} (fixed)", "dim") if is_fixed else plain_text(value)
+        table.add_row(plain_text(f"  {name}"), text)
+    console.print(table)
+
+
+def list_configuration(view: TrialView) -> list[tuple[str, str, bool]]:
+    """Return a trial's parameters and settings: name, value, and whether the study fixed it."""
     chosen: dict[str, object] = dict(view.record.params)
+    fixed: dict[str, object] = {}
     if view.config is not None:
         model, settings = view.config.model, view.config.settings
         own = {f"{model.family}.{name}": value for name, value in model.parameters.items()}
         chosen = {"family": model.family, f"{model.family}.scheme": model.scheme, **own}
         chosen |= {name: value for name, value in view.record.params.items() if "." not in name}
         fixed = settings.model_dump(include=settings.model_fields_set - chosen.keys())
-    else:
-        fixed = {}
-    for name, value in chosen.items():
-        table.add_row(plain_text(f"  {name}"), plain_text(_write(value)))
-    for name, value in fixed.items():
-        table.add_row(plain_text(f"  {name}"), plain_text(f"{_write(value)} (fixed)", "dim"))
-    console.print(table)
+    return [
+        *((name, _write(value), False) for name, value in chosen.items()),
+        *((name, _write(value), True) for name, value in fixed.items()),
+    ]
 
 
 def _write(value: object) -> str:

@@ -1,0 +1,1 @@
+"""A study's report: one HTML file with figures, which needs no network."""

@@ -1,0 +1,353 @@
+"""The report's section on the search: its history, what matters, and what pruning saved."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from searchlab.report.formatting import format_value
+from searchlab.report.page.blocks import Block, Figure, Items, Section, Text
+from searchlab.report.page.charts import COLORS, add_line, axis_title, dress, make_chart, scale
+from searchlab.report.page.search_copy import copy_search
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from searchlab.report.page.findings import Findings
+
+__all__ = ["make_search"]
+
+_MOST_DRAWN = 500  # curves or lines in one figure
+_NUM_SLICES = 3
+_FEWEST = 4  # trials that importance can be told from
+
+
+def make_search(found: Findings) -> Section:
+    """Show how the search went."""
+    ended = [trial for trial in found.search_trials if trial.state.is_finished()]
+    complete = _list_complete(found)
+    blocks: list[Block] = []
+    if not complete:
+        says = "No search trial has finished." if found.search_trials else "There was no search."
+        return Section(key="search", title="The search", says=says)
+    blocks += [_draw_history(found, complete), _draw_gain(found, complete)]
+    if len(found.reading.spec.objective) > 1:
+        blocks.append(_draw_front(found))
+    blocks += _draw_parameters(found)
+    if any(trial.state.name == "PRUNED" for trial in ended):
+        blocks += _show_pruning(found, ended, complete)
+    return Section(
+        key="search", title="The search", says=_summarise(found, ended, complete), blocks=blocks
+    )
+
+
+def _list_complete(found: Findings) -> list[FrozenTrial]:
+    return [
+        trial
+        for trial in found.search_trials
+        if trial.state.name == "COMPLETE" and trial.values and math.isfinite(trial.values[0])
+    ]
+
+
+def _find_best(found: Findings, trials: Sequence[FrozenTrial]) -> FrozenTrial:
+    return max(trials, key=lambda trial: found.board.sign * trial.values[0])
+
+
+def _summarise(
+    found: Findings, ended: Sequence[FrozenTrial], complete: Sequence[FrozenTrial]
+) -> str:
+    best, metric = _find_best(found, complete), found.board.metric
+    text = (
+        f"Of {len(ended)} search trials, #{best.number} is the best on the search folds, with "
+        f"{format_value(metric, best.values[0])}"
+    )
+    baseline = _baseline_value(found)
+    if baseline is not None:
+        gain = found.board.sign * (best.values[0] - baseline)
+        beaten = sum(found.board.sign * (t.values[0] - baseline) > 0 for t in complete)
+        text += (
+            f"; {beaten} of {len(complete)} finished ones are above the best baseline there"
+            if gain > 0
+            else "; none is above the best baseline there"
+        )
+    return f"{text}."
+
+
+def _baseline_value(found: Findings) -> float | None:
+    """Return the best baseline's figure on the search folds, as search trials have it."""
+    values = [
+        record.value
+        for record in found.reading.records
+        if record.role == "baseline" and record.state == "COMPLETE" and record.value is not None
+    ]
+    sign = found.board.sign
+    return sign * max(sign * value for value in values) if values else None
+
+
+def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
+    metric, sign = found.board.metric, found.board.sign
+    figure = make_chart("trial", f"{axis_title(metric)}, search folds")
+    pruned = [
+        (trial.number, trial.intermediate_values[max(trial.intermediate_values)])
+        for trial in found.search_trials
+        if trial.state.name == "PRUNED" and trial.intermediate_values
+    ]
+    pruned = [(number, value) for number, value in pruned if math.isfinite(value)]
+    if pruned:
+        figure.add_scatter(
+            x=[number for number, _ in pruned],
+            y=[scale(metric, value) for _, value in pruned],
+            name="pruned", mode="markers", marker={"symbol": "x-thin-open", "color": COLORS[6]},
+        )  # fmt: skip
+    figure.add_scatter(
+        x=[trial.number for trial in complete],
+        y=[scale(metric, trial.values[0]) for trial in complete],
+        name="search", mode="markers", marker={"color": COLORS[0]},
+    )  # fmt: skip
+    best = list(
+        itertools.accumulate(
+            (trial.values[0] for trial in complete),
+            lambda a, b: sign * max(sign * a, sign * b),
+        )
+    )
+    figure.add_scatter(
+        x=[trial.number for trial in complete], y=[scale(metric, value) for value in best],
+        name="best so far", mode="lines", line={"color": COLORS[0], "shape": "hv"},
+    )  # fmt: skip
+    finalists = [row for row in found.board.rows if row.role == "finalist" and row.cv_mean]
+    if finalists:
+        figure.add_scatter(
+            x=[row.number for row in finalists],
+            y=[scale(metric, row.cv_mean or 0.0) for row in finalists],
+            name="finalist, all folds", mode="markers",
+            marker={"symbol": "diamond", "color": COLORS[2], "size": 9},
+        )  # fmt: skip
+    baselines = [row for row in found.board.rows if row.role == "baseline" and row.value]
+    for index, row in enumerate(baselines[:3]):
+        add_line(
+            figure, f"baseline {row.label}",
+            [0, len(found.reading.trials) - 1], [scale(metric, row.value or 0.0)] * 2,
+            color=COLORS[(1, 3, 4)[index]],
+        )  # fmt: skip
+    title = "History, with the best baselines as lines"
+    shown = [scale(metric, trial.values[0]) for trial in complete]
+    if num_far := _leave_out_far(figure, shown, sign):
+        title += f" ({num_far} trials are far below)" if sign > 0 else f" ({num_far} are far above)"
+    return Figure(name="history", title=title, figure=figure)
+
+
+def _leave_out_far(figure: go.Figure, values: Sequence[float], sign: int) -> int:
+    """Let the axis begin where the worst fifth ends, if it would hide the others; count those out.
+
+    A double click on the figure shows all.
+    """
+    ordered = sorted(values, key=lambda value: sign * value)
+    best, middle, fifth = ordered[-1], ordered[len(ordered) // 2], ordered[len(ordered) // 5]
+    reach = 4 * max(abs(best - fifth), abs(best - middle))
+    if reach == 0 or abs(best - ordered[0]) <= reach:
+        return 0
+    ends = [best - sign * reach, best + sign * reach / 10]
+    figure.update_yaxes(range=sorted(ends))
+    return sum(sign * value < sign * ends[0] for value in values)
+
+
+def _draw_gain(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
+    """Draw the best so far against the epochs spent, beside the same trials in random order."""
+    metric, sign = found.board.metric, found.board.sign
+    epochs = {record.number: record.epochs for record in found.reading.records}
+    trials = [trial for trial in found.search_trials if trial.state.is_finished()]
+    spent = list(itertools.accumulate(epochs[trial.number] for trial in trials))
+    values = [sign * trial.values[0] if trial in complete else -math.inf for trial in trials]
+    best = list(itertools.accumulate(values, max))
+    begun = next(index for index, value in enumerate(best) if value > -math.inf)
+    figure = make_chart("epochs trained", f"{axis_title(metric)}, search folds")
+    add_line(
+        figure, "this search", spent[begun:],
+        [scale(metric, sign * value) for value in best[begun:]], color=COLORS[0],
+    )  # fmt: skip
+    expected = expect_best([sign * trial.values[0] for trial in complete])
+    mean_cost = spent[-1] / len(complete)
+    add_line(
+        figure, "its finished trials in random order",
+        [mean_cost * count for count in range(1, len(complete) + 1)],
+        [scale(metric, sign * value) for value in expected], color=COLORS[1],
+    )  # fmt: skip
+    return Figure(
+        name="gain",
+        title="Gain against compute, beside the expected of its own trials in random order",
+        figure=figure,
+    )
+
+
+def expect_best(values: Sequence[float]) -> list[float]:
+    """Return the expected largest of k values drawn without replacement, for k of 1 to all.
+
+    The i-th smallest of n is the largest of k in C(i - 1, k - 1) of the C(n, k) draws.
+    """
+    ordered, count = sorted(values), len(values)
+    return [
+        sum(
+            math.comb(index, drawn - 1) / math.comb(count, drawn) * value
+            for index, value in enumerate(ordered)
+        )
+        for drawn in range(1, count + 1)
+    ]
+
+
+def _draw_front(found: Findings) -> Figure:
+    import optuna
+
+    figure = optuna.visualization.plot_pareto_front(
+        copy_search(found, has_all_objectives=True),
+        target_names=[axis_title(objective.metric) for objective in found.reading.spec.objective],
+    )
+    return Figure(name="pareto", title="The Pareto front of the search", figure=dress(figure))
+
+
+def _draw_parameters(found: Findings) -> Iterator[Block]:
+    """Draw what matters among all trials, then among those of the winner's family."""
+    family = _winning_family(found)
+    parts = [("all", "all families", copy_search(found))]
+    of_family = copy_search(found, lambda trial: trial.params.get("family") == family)
+    families = {trial.params.get("family") for trial in _list_complete(found)}
+    if len(families) > 1:
+        parts.append(("family", f"the {family} trials", of_family))
+    important: dict[str, float] = {}
+    for key, title, study in parts:
+        important = _find_importance(study)
+        if important:
+            yield _draw_importance(key, title, important, found)
+    if not important:
+        yield Text("The search has too few finished trials to tell which parameters matter.")
+        return
+    names = list(important)
+    yield _draw_parallel(of_family, names, found)
+    for name in names[:_NUM_SLICES]:
+        yield _draw_slice(of_family, name, found)
+    if len(names) > 1:
+        yield _draw_contour(of_family, names[0], names[1], found)
+
+
+def _winning_family(found: Findings) -> object:
+    return _find_best(found, _list_complete(found)).params.get("family")
+
+
+def _find_importance(study: Study) -> dict[str, float]:
+    """Return each varied parameter's importance, the largest first."""
+    import optuna
+
+    trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    shared = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
+    varied = [name for name in shared if len({str(t.params[name]) for t in trials}) > 1]
+    values = {trial.values[0] for trial in trials}
+    if len(trials) < _FEWEST or not varied or len(values) < 2:
+        return {}
+    return optuna.importance.get_param_importances(study, params=sorted(varied))
+
+
+def _draw_importance(key: str, title: str, important: dict[str, float], found: Findings) -> Figure:
+    figure = make_chart("share of the variance", "")
+    names = list(reversed(important))
+    figure.add_bar(
+        x=[important[name] for name in names], y=names, orientation="h",
+        marker={"color": COLORS[0]}, text=[f"{important[name]:.2f}" for name in names],
+        textposition="outside", cliponaxis=False,
+    )  # fmt: skip
+    return Figure(
+        name=f"importance-{key}", title=f"Which parameters matter, {title}", figure=figure
+    )
+
+
+def _target(trial: FrozenTrial) -> float:
+    return float(trial.values[0])
+
+
+def _draw_parallel(study: Study, names: Sequence[str], found: Findings) -> Figure:
+    import optuna
+
+    figure = optuna.visualization.plot_parallel_coordinate(
+        study, params=list(names[:6]), target=_target, target_name=axis_title(found.board.metric)
+    )
+    figure = dress(figure)
+    figure.update_traces(
+        line={"reversescale": found.board.sign < 0}, selector={"type": "parcoords"}
+    )
+    figure.update_layout(margin={"l": 90, "r": 60, "t": 56, "b": 40}, height=400)
+    return Figure(
+        name="parallel", title="Parameters and figures together", figure=figure, wide=True
+    )
+
+
+def _draw_slice(study: Study, name: str, found: Findings) -> Figure:
+    import optuna
+
+    figure = optuna.visualization.plot_slice(
+        study, params=[name], target=_target, target_name=axis_title(found.board.metric)
+    )
+    return Figure(name=f"slice-{_slug(name)}", title=f"By {name}", figure=dress(figure))
+
+
+def _draw_contour(study: Study, first: str, second: str, found: Findings) -> Figure:
+    import optuna
+
+    figure = optuna.visualization.plot_contour(
+        study, params=[first, second], target=_target, target_name=axis_title(found.board.metric)
+    )
+    figure.update_traces(reversescale=found.board.sign < 0, selector={"type": "contour"})
+    return Figure(name="contour", title=f"By {first} and {second}", figure=dress(figure))
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
+
+
+def _show_pruning(
+    found: Findings, ended: Sequence[FrozenTrial], complete: Sequence[FrozenTrial]
+) -> Iterator[Block]:
+    import optuna
+
+    pruned = [trial for trial in ended if trial.state.name == "PRUNED"]
+    records = {record.number: record for record in found.reading.records}
+    asked = max((records[trial.number].epochs for trial in complete), default=0)
+    ran = sum(records[trial.number].epochs for trial in ended)
+    best = _find_best(found, complete)
+    doubtful = [trial for trial in pruned if _was_ahead(trial, best, found.board.sign)]
+    median = statistics.median(records[trial.number].epochs for trial in pruned)
+    yield Items(
+        title="What pruning saved",
+        items=[
+            f"{len(pruned)} of {len(ended)} trials were pruned, after {median:g} epochs at the "
+            "median.",
+            f"{ran:,} epochs were trained of {asked * len(ended):,} without pruning "
+            f"({1 - ran / max(1, asked * len(ended)):.0%} saved).",
+            "None of them was ahead of the best trial at its epoch."
+            if not doubtful
+            else f"{len(doubtful)} of them were ahead of the best trial, #{best.number}, at their "
+            "last epoch, so they might have mattered.",
+        ],
+    )
+    study = copy_search(found)
+    title = "Learning curves of the search, by which pruning decides"
+    if len(ended) > _MOST_DRAWN:
+        chosen = {trial.number for trial in ended[:: math.ceil(len(ended) / _MOST_DRAWN)]}
+        study = copy_search(found, lambda trial: trial.number in chosen)
+        title += f" ({len(chosen)} of {len(ended)} trials are drawn)"
+    figure = dress(optuna.visualization.plot_intermediate_values(study))
+    figure.update_layout(showlegend=False)
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title=axis_title(found.board.metric))
+    yield Figure(name="learning-curves", title=title, figure=figure)
+
+
+def _was_ahead(trial: FrozenTrial, best: FrozenTrial, sign: int) -> bool:
+    if not trial.intermediate_values:
+        return False
+    epoch = max(trial.intermediate_values)
+    reached = trial.intermediate_values[epoch]
+    theirs = best.intermediate_values.get(epoch)
+    return theirs is not None and sign * reached > sign * theirs
