@@ -11,7 +11,15 @@ from searchlab.config.metrics import get_metric
 from searchlab.report.comparisons import comparisons_table
 from searchlab.report.formatting import MISSING, format_value
 from searchlab.report.page.blocks import Block, Figure, Section, Table
-from searchlab.report.page.charts import COLORS, add_band, add_line, axis_title, make_chart, scale
+from searchlab.report.page.charts import (
+    COLORS,
+    add_band,
+    add_line,
+    axis_title,
+    count_in_wholes,
+    make_chart,
+    scale,
+)
 from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
@@ -131,6 +139,7 @@ def _draw_group(group: _Group, metric: str) -> Iterator[Figure]:
                     [scale(name, mean - spread) for mean, spread in pairs],
                     [scale(name, mean + spread) for mean, spread in pairs], color=color,
                 )  # fmt: skip
+        count_in_wholes(figure, max(len(one.curves[key][0]) for one in members))
         label = get_metric(name).label
         yield Figure(
             name=f"{group.key}-{name}".replace("/", "-").replace(" ", "-"),

@@ -10,7 +10,16 @@ from searchlab.config.metrics import get_metric
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["COLORS", "add_band", "add_line", "axis_title", "dress", "make_chart", "scale"]
+__all__ = [
+    "COLORS",
+    "add_band",
+    "add_line",
+    "axis_title",
+    "count_in_wholes",
+    "dress",
+    "make_chart",
+    "scale",
+]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 _BAND = 0.15  # opacity
@@ -55,6 +64,11 @@ def dress(figure: go.Figure) -> go.Figure:
     return figure
 
 
+def count_in_wholes(figure: go.Figure, most: int) -> None:
+    """Mark the x axis of epochs from 1 to ``most`` at whole numbers."""
+    figure.update_xaxes(dtick=max(1, round(most / 8)), tick0=1 if most < 12 else 0)
+
+
 def add_line(
     figure: go.Figure, name: str, x: Sequence[float], y: Sequence[float], *, color: str
 ) -> None:
@@ -72,6 +86,7 @@ def add_band(
         x=[*x, *reversed(x)],
         y=[*high, *reversed(low)],
         name=name,
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},{_BAND})",
         line={"width": 0},

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from searchlab.report.formatting import format_value
 from searchlab.report.page.blocks import Block, Figure, Items, Section, Text
-from searchlab.report.page.charts import COLORS, add_line, axis_title, dress, make_chart, scale
+from searchlab.report.page.charts import (
+    COLORS,
+    add_line,
+    axis_title,
+    count_in_wholes,
+    dress,
+    make_chart,
+    scale,
+)
 from searchlab.report.page.search_copy import copy_search
 
 if TYPE_CHECKING:
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 
     from searchlab.report.page.findings import Findings
 
-__all__ = ["make_search"]
+__all__ = ["expect_best", "make_search", "was_ahead"]
 
 _MOST_DRAWN = 500  # curves or lines in one figure
 _NUM_SLICES = 3
@@ -135,25 +143,31 @@ def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
             color=COLORS[(1, 3, 4)[index]],
         )  # fmt: skip
     title = "History, with the best baselines as lines"
-    shown = [scale(metric, trial.values[0]) for trial in complete]
-    if num_far := _leave_out_far(figure, shown, sign):
+    shown = [
+        scale(metric, value) for value in (*(t.values[0] for t in complete), *dict(pruned).values())
+    ]
+    lines = [scale(metric, row.value or 0.0) for row in baselines[:3]]
+    if num_far := _leave_out_far(figure, shown, lines, sign):
         title += f" ({num_far} trials are far below)" if sign > 0 else f" ({num_far} are far above)"
     return Figure(name="history", title=title, figure=figure)
 
 
-def _leave_out_far(figure: go.Figure, values: Sequence[float], sign: int) -> int:
-    """Let the axis begin where the worst fifth ends, if it would hide the others; count those out.
+def _leave_out_far(
+    figure: go.Figure, values: Sequence[float], lines: Sequence[float], sign: int
+) -> int:
+    """Let the axis leave out the worst fifth if it would hide the others; return how many are out.
 
-    A double click on the figure shows all.
+    ``lines`` stay in. A double click on the figure shows all.
     """
     ordered = sorted(values, key=lambda value: sign * value)
     best, middle, fifth = ordered[-1], ordered[len(ordered) // 2], ordered[len(ordered) // 5]
     reach = 4 * max(abs(best - fifth), abs(best - middle))
     if reach == 0 or abs(best - ordered[0]) <= reach:
         return 0
-    ends = [best - sign * reach, best + sign * reach / 10]
-    figure.update_yaxes(range=sorted(ends))
-    return sum(sign * value < sign * ends[0] for value in values)
+    worst = min([best - sign * reach, *lines], key=lambda value: sign * value)
+    margin = sign * abs(best - worst) / 20
+    figure.update_yaxes(range=sorted([worst - margin, best + margin]))
+    return sum(sign * value < sign * (worst - margin) for value in values)
 
 
 def _draw_gain(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
@@ -253,6 +267,7 @@ def _find_importance(study: Study) -> dict[str, float]:
 def _draw_importance(key: str, title: str, important: dict[str, float], found: Findings) -> Figure:
     figure = make_chart("share of the variance", "")
     names = list(reversed(important))
+    figure.update_xaxes(range=[0, 1.25 * max(important.values())])  # with room for the numbers
     figure.add_bar(
         x=[important[name] for name in names], y=names, orientation="h",
         marker={"color": COLORS[0]}, text=[f"{important[name]:.2f}" for name in names],
@@ -316,7 +331,7 @@ def _show_pruning(
     asked = max((records[trial.number].epochs for trial in complete), default=0)
     ran = sum(records[trial.number].epochs for trial in ended)
     best = _find_best(found, complete)
-    doubtful = [trial for trial in pruned if _was_ahead(trial, best, found.board.sign)]
+    doubtful = [trial for trial in pruned if was_ahead(trial, best, found.board.sign)]
     median = statistics.median(records[trial.number].epochs for trial in pruned)
     yield Items(
         title="What pruning saved",
@@ -340,11 +355,13 @@ def _show_pruning(
     figure = dress(optuna.visualization.plot_intermediate_values(study))
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title="epoch")
+    count_in_wholes(figure, asked)
     figure.update_yaxes(title=axis_title(found.board.metric))
     yield Figure(name="learning-curves", title=title, figure=figure)
 
 
-def _was_ahead(trial: FrozenTrial, best: FrozenTrial, sign: int) -> bool:
+def was_ahead(trial: FrozenTrial, best: FrozenTrial, sign: int) -> bool:
+    """Return whether a pruned trial was better at its last epoch than the best one at the same."""
     if not trial.intermediate_values:
         return False
     epoch = max(trial.intermediate_values)
