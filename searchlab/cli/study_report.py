@@ -86,13 +86,15 @@ def report(
         check_writable(to, force=force)
     reading = read_study(folder, storage)
     sections = make_report(reading)
-    _write(place, form, reading, sections)
-    typer.echo(str(place))
+    drawn = []
     if figures is not None:
         from searchlab.report.page.outputs import draw_figures
 
-        paths = draw_figures(sections, figures, image.value)
-        typer.echo(f"{figures}: {len(paths)} figures")
+        drawn = draw_figures(sections, figures, image.value)
+    _write(place, form, reading, sections)
+    typer.echo(str(place))
+    if figures is not None:
+        typer.echo(f"{figures}: {len(drawn)} figures")
 
 
 def write_report_beside(reading: StudyReading) -> Path:
