@@ -109,9 +109,13 @@ class ConfirmedDifference:
             return None
         left = error**2 - self.images_variance
         draws = sum(self.draws_variances)
-        repeats = math.ceil(max(self.num_repeats) * draws / left) if left > 0 else None
-        factor = (self.images_variance + draws) / error**2
-        return Needed(repeats=repeats, images=math.ceil(self.num_images * factor))
+        # By the normal distribution: few repeats decide less than it says, and are asked for more.
+        num_repeats, factor = max(self.num_repeats), (self.images_variance + draws) / error**2
+        repeats = math.ceil(num_repeats * draws / left) if left > 0 else None
+        return Needed(
+            repeats=None if repeats is None else max(repeats, num_repeats + 1),
+            images=max(math.ceil(self.num_images * factor), self.num_images + 1),
+        )
 
 
 def estimate_mean(scores: Scores, *, bounds: Bounds | None = None) -> tuple[float, Bounds]:

@@ -36,7 +36,7 @@ class Trial:
 
     @property
     def role(self) -> Role:
-        """What the trial is for: ``search``, ``baseline``, ``finalist``."""
+        """What the trial is for: ``search``, ``baseline``, ``finalist``, ``confirmation``."""
         return self._record.role
 
     @property
@@ -61,7 +61,7 @@ class Trial:
 
     @property
     def test_figures(self) -> dict[str, float]:
-        """Every metric on the test set, which only baselines and finalists meet."""
+        """Every metric on the test set, which no search trial meets."""
         return dict(self._record.test_figures)
 
     @property

@@ -67,9 +67,10 @@ class Run:
         """All trials by number, one a line.
 
         Columns: ``role``, ``label``, ``name`` (the label with what sets the trial apart),
-        ``state``, ``value`` (the mean over the search folds), ``cv_mean`` and ``cv_std`` (over all
-        folds), every metric that was measured, again as ``test_...`` on the test set, ``epochs``,
-        ``seconds``, and the parameters as ``params.lr``, ``params.cnn.depth`` and so on.
+        ``state``, ``value`` (the mean over the search folds; a confirmation has none), ``cv_mean``
+        and ``cv_std`` (over all folds), every metric that was measured, again as ``test_...`` on
+        the test set, ``epochs``, ``seconds``, and the parameters as ``params.lr``,
+        ``params.cnn.depth`` and so on.
         """
         from searchlab.api.frames import trials_frame
 

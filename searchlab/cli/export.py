@@ -70,7 +70,8 @@ def export(
 
     The folder gets the weights, model.json (configuration, preprocessing, class names) and a model
     card, README.md. The written file meets the study's test images first, and must be as accurate
-    as the study recorded. Baselines and finalists can be exported; search trials keep no weights.
+    as the study recorded. The winner is the verdict's, or the first by rank if the verdict shows
+    neither to be better. Search trials keep no weights, all others can be exported.
     To move a whole study instead, use `searchlab study export`.
     """
     from searchlab.cli.decoding_progress import make_decoding_progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from searchlab.config.configuration import ConfigurationSpec
@@ -47,7 +48,13 @@ def describe_study_model(
 ) -> str:
     """Return the card of a study's model."""
     board = build_leaderboard(reading.records, reading.spec, show_all=True)
-    row = next((row for row in board.rows if row.number == record.number), None)
+    repeated = record.number if record.confirmation_of is None else record.confirmation_of
+    row = next((row for row in board.rows if row.number == repeated), None)
+    repeats = [
+        one.test_figures[DEFAULT_METRIC]
+        for one in reading.records
+        if one.confirmation_of == repeated and DEFAULT_METRIC in one.test_figures
+    ]
     verdict = reach_verdict(board, reading.records, reading.spec)
     origin = f"It is trial #{record.number} ({record.role}) of the study {reading.spec.name}."
     folds = f"{board.num_folds} stratified folds of the training images"
@@ -55,8 +62,9 @@ def describe_study_model(
         "finalist": "The search chose its configuration by "
         f"{board.search_folds} of {folds}; it was then cross-validated on all of them.",
         "baseline": f"Its configuration was fixed in advance, and cross-validated on {folds}.",
-        "confirmation": "It is one of several models of a rival of the verdict, each trained on "
-        "all training images with draws of its own.",
+        "confirmation": f"It is one of {len(repeats)} models of trial #{repeated}, each trained on "
+        "all training images with draws of its own. If it was chosen among them by its test "
+        "figures, those lean high.",
     }.get(record.role, "")
     spec = reading.spec
     return _join(
@@ -71,7 +79,7 @@ def describe_study_model(
                 (
                     "## Figures",
                     chosen,
-                    _table(_study_figures(row, record, description)),
+                    _table(_study_figures(row, record, description, repeats)),
                     _compare_with_record(description),
                 ),
             )
@@ -192,7 +200,10 @@ def _describe_data(description: ModelDescription, images: ImageData) -> str:
 
 
 def _study_figures(
-    row: Row | None, record: TrialRecord, description: ModelDescription
+    row: Row | None,
+    record: TrialRecord,
+    description: ModelDescription,
+    repeats: Sequence[float],
 ) -> list[tuple[str, str]]:
     rows = []
     if row is not None and row.cv_mean is not None:
@@ -208,6 +219,10 @@ def _study_figures(
         if entry.name in record.test_figures:
             figure = format_value(entry.name, record.test_figures[entry.name])
             rows.append((f"test {entry.label}", figure))
+    if len(repeats) > 1:
+        spread = statistics.fmean(repeats), statistics.stdev(repeats)
+        what = f"test accuracy over {len(repeats)} models with draws of their own, mean and spread"
+        rows.append((what, format_mean_std(DEFAULT_METRIC, *spread, unit=True)))
     for entry in list_metrics():
         if not entry.is_of_folds and entry.name in record.figures:
             rows.append((entry.label, format_value(entry.name, record.figures[entry.name])))

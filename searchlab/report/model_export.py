@@ -12,10 +12,11 @@ from searchlab.deployment.description import ModelDescription, ModelFormat, Plug
 from searchlab.deployment.model_files import FILE_NAMES
 from searchlab.deployment.model_folder import NewModel, check_free, write_model_folder
 from searchlab.errors import InputError
-from searchlab.report.leaderboard import best_row
+from searchlab.report.leaderboard import best_row, build_leaderboard
 from searchlab.report.model_card import describe_study_model
 from searchlab.report.reading import StudyReading
 from searchlab.report.trained_model import open_model
+from searchlab.report.verdict import reach_verdict
 from searchlab.study.trial_record import TrialRecord
 from searchlab.version import __version__
 
@@ -27,7 +28,9 @@ PLUGIN_FOLDER = "plugins"
 def choose_trial(reading: StudyReading, number: int | None) -> TrialRecord:
     """Return the trial of this number, or the winner of a finished study.
 
-    Raises InputError if it is not there, or the study's winner has no weights.
+    The winner is the verdict's, or the first by rank if the verdict shows neither to be better.
+    It is never a confirmation: choosing among those by the test set would flatter the choice.
+    Raises InputError if the trial is not there, or the study's winner has no weights.
     """
     if number is None:
         return _choose_winner(reading)
@@ -43,15 +46,19 @@ def _choose_winner(reading: StudyReading) -> TrialRecord:
             remedy=f"Finish it with: {reading.run.command('study', 'resume')}. Or name a trial "
             "that is: --trial N",
         )
-    best = best_row(reading.records, reading.spec)
-    if best is None or best.role == "search":
+    board = build_leaderboard(reading.records, reading.spec, show_all=True)
+    verdict = reach_verdict(board, reading.records, reading.spec)
+    best = verdict.winner or best_row(reading.records, reading.spec)
+    if best is None:
+        raise InputError("has no trial that completed", where=f"the run {run}")
+    if best.role == "search":
         raise InputError(
-            "has no finalist or baseline that completed, and keeps no weights of search trials",
+            f"was won by search trial #{best.number}, whose weights are not kept",
             where=f"the run {run}",
-            remedy=f"Train its best: {reading.run.command('study', 'best')} > best.yaml, then "
-            "searchlab train best.yaml --to DIR",
+            remedy=f"Train it: {reading.run.command('study', 'best')} > best.yaml, then "
+            "searchlab train best.yaml --to DIR. Or name another trial: --trial N",
         )
-    return next(record for record in reading.records if record.number == best.number)
+    return reading.find_trial(best.number)
 
 
 def export_trial(

@@ -90,7 +90,8 @@ def describe_figures(row: Row, metrics: Sequence[str]) -> list[str]:
     if row.cv_mean is not None:
         figure = format_mean_std(first, row.cv_mean, row.cv_std, unit=True)
         lines.append(f"{label} over {len(row.fold_values)} folds: {figure}")
-    lines.append(f"{label} on the search folds: {format_value(first, row.value)}")
+    if row.role != "confirmation":
+        lines.append(f"{label} on the search folds: {format_value(first, row.value)}")
     for name in further:
         if name in row.figures:
             where = " on the search folds" if get_metric(name).is_of_folds else ""

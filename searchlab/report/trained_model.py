@@ -135,6 +135,6 @@ def _list_trained(reading: StudyReading) -> str:
     numbers = [
         f"#{record.number}"
         for record in reading.records
-        if record.role != "search" and record.state == "COMPLETE"
+        if record.role in ("baseline", "finalist") and record.state == "COMPLETE"
     ]
     return f"These have one: {', '.join(numbers)}" if numbers else "No trial of the study has one"

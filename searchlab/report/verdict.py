@@ -55,6 +55,13 @@ class Verdict:
     text: str
     details: tuple[str, ...] = ()
 
+    @property
+    def winner(self) -> Row | None:
+        """The one that is shown to be better; None if neither is."""
+        if self.answer == "YES":
+            return self.challenger
+        return self.incumbent if self.answer == "NO" and self.outcome == "worse" else None
+
 
 def reach_verdict(board: Leaderboard, records: Sequence[TrialRecord], spec: StudySpec) -> Verdict:
     """Compare the best finalist with the best baseline."""

@@ -147,9 +147,10 @@ class Interruptions:
 class TrialRecord:
     """A trial of the storage, read back: what reports need, with the defaults filled in.
 
-    ``value`` is the first objective's, ``values`` are all of them. ``figures`` are by metric: those
-    of folds are means over the search folds at the best epoch; ``test_figures`` are of the test
-    set, which search trials never meet. ``train_losses`` are those of each fold's model
+    ``value`` is the first objective's, ``values`` are all of them; a confirmation trains on no
+    folds, so it has none: what Optuna keeps as its value is of the test set. ``figures`` are by
+    metric: those of folds are means over the search folds at the best epoch; ``test_figures`` are
+    of the test set, which search trials never meet. ``train_losses`` are those of each fold's model
     in its last epoch; ``full_train_loss`` is that of the model on all training images, None if the
     trial has no such model or its losses were not kept. ``fold_epoch`` is the epoch that all its
     folds chose together; ``answers`` are those of a confirmation to the test images.
@@ -193,15 +194,16 @@ class TrialRecord:
     def from_trial(cls, trial: FrozenTrial) -> TrialRecord:
         """Read a trial as Optuna returns it, finished or not."""
         attrs, known, metrics = trial.user_attrs, _read_figures(trial), list_metrics()
-        value = trial.values[0] if trial.values else None
+        role: Role = attrs.get(ROLE, "search")
+        values = () if role == "confirmation" else tuple(trial.values or ())
         return cls(
             number=trial.number,
             state=trial.state.name,
-            role=attrs.get(ROLE, "search"),
+            role=role,
             label=attrs.get(LABEL, str(trial.params.get("family", "?"))),
             scheme=attrs.get(SCHEME, "DT"),
-            value=value,
-            values=tuple(trial.values or ()),
+            value=values[0] if values else None,
+            values=values,
             params=params_of(trial),
             fold_values=tuple(attrs.get(FOLD_VALUES, ())),
             finalist_of=attrs.get(FINALIST_OF),

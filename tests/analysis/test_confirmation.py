@@ -163,6 +163,15 @@ def test_more_repeats_decide_if_the_images_leave_room_for_it() -> None:
     assert abs(spared.difference) / spared.error >= 1.96
 
 
+def test_what_was_not_enough_is_never_said_to_be_needed() -> None:
+    found = make(difference=0.0458, draws_variances=(1e-4, 1e-6), num_repeats=(2, 2))
+    assert found.p_value > 0.05
+    needed = found.find_needed(margin=0.0001)
+    assert needed is not None
+    assert needed.repeats == 3
+    assert needed.images == found.num_images + 1
+
+
 def test_more_images_are_needed_if_repeats_are_not_enough() -> None:
     found = make(difference=0.003, images_variance=0.003**2)
     needed = found.find_needed(margin=0.0001)

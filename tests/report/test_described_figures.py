@@ -6,7 +6,7 @@ from typing import Any
 
 from trial_records import make_record, make_spec
 
-from searchlab.report.leaderboard import Row, best_row
+from searchlab.report.leaderboard import Row, best_row, list_rows
 from searchlab.report.tables import describe_figures
 from searchlab.study.trial_record import TrialRecord
 
@@ -26,6 +26,16 @@ def test_one_objective_is_named_once() -> None:
         "parameters: 12,345",
         "epochs: 8, 2.1 s",
     ]
+
+
+def test_a_confirmation_has_no_figure_of_folds() -> None:
+    confirmation = make_record(
+        2, "confirmation", value=None, values=(), confirmation_of=1,
+        test_figures={"accuracy": 0.75},
+    )  # fmt: skip
+    [_, row] = list_rows([make_record(1, "baseline"), confirmation], make_spec())
+    lines = describe_figures(row, ("accuracy",))
+    assert lines[1:] == ["parameters: 12,345", "test accuracy: 75.00 %", "epochs: 8, 2.1 s"]
 
 
 def test_every_other_objective_is_named_with_its_value() -> None:

@@ -73,18 +73,24 @@ BETTER = _confirmed((0.95, 0.96, 0.955), (0.80, 0.81, 0.805))
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "answer", "outcome", "words"),
+    ("ours", "theirs", "answer", "outcome", "winner", "words"),
     [
-        ((0.95, 0.96, 0.955), (0.80, 0.81, 0.805), "YES", "better", "beats the best baseline #5"),
-        ((0.80, 0.81, 0.805), (0.95, 0.96, 0.955), "NO", "worse", "is worse than the best"),
-        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "undecided", "not shown to differ"),
+        ((0.95, 0.96, 0.955), (0.80, 0.81, 0.805), "YES", "better", 31, "beats the best baseline"),
+        ((0.80, 0.81, 0.805), (0.95, 0.96, 0.955), "NO", "worse", 5, "is worse than the best"),
+        ((0.91, 0.90, 0.92), (0.90, 0.91, 0.90), "UNDECIDED", "undecided", None, "not shown to"),
     ],
 )  # fmt: skip
 def test_the_test_set_decides_whatever_the_folds_say(
-    ours: tuple[float, ...], theirs: tuple[float, ...], answer: str, outcome: str, words: str
+    ours: tuple[float, ...],
+    theirs: tuple[float, ...],
+    answer: str,
+    outcome: str,
+    winner: int | None,
+    words: str,
 ) -> None:
     verdict = _reach(_confirmed(ours, theirs), **CONFIRMED)
     assert (verdict.answer, verdict.outcome) == (answer, outcome)
+    assert (None if verdict.winner is None else verdict.winner.number) == winner
     assert verdict.text.startswith(f"{answer}. #31 cnn")
     assert words in verdict.text
     assert "3 models of each, 400 test images" in verdict.text

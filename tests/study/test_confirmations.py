@@ -157,6 +157,7 @@ def test_its_answers_and_test_figures_are_recorded() -> None:
     record = TrialRecord.from_trial(last)
     assert last.values == [0.93]
     assert not last.intermediate_values
+    assert (record.value, record.values) == (None, ())
     assert record.answers == ANSWERS
     assert record.test_figures["accuracy"] == 0.93
     assert record.fold_values == ()
