@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,16 +38,22 @@ def call(*command: object, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build from a copy: in the checkout, the files of an earlier build would get into it."""
+    """Build a source distribution from a copy of the checkout, and the wheel from that.
+
+    In the checkout itself, the files of an earlier build would get into it.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     left_out = shutil.ignore_patterns("__pycache__", "runs", "build")
     for name in SOURCES:
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=left_out)
     for name in PAPERS:
         shutil.copy(ROOT / name, folder / "source")
+    build = "import setuptools.build_meta, sys; setuptools.build_meta.build_sdist(sys.argv[1])"
+    call(sys.executable, "-c", build, folder, cwd=folder / "source")
+    [source] = folder.glob("*.tar.gz")
     call(
         sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index",
-        "--wheel-dir", folder, folder / "source", cwd=folder,
+        "--wheel-dir", folder, source, cwd=folder,
     )  # fmt: skip
     [built] = folder.glob("*.whl")
     return built
@@ -82,6 +89,19 @@ def test_it_holds_what_is_shipped(wheel: Path) -> None:
     assert shipped == {file.as_posix() for file in shipped_files()}
     assert "searchlab/py.typed" in names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"searchlab"}
+
+
+def test_its_metadata_has_the_version_and_a_readme_without_dead_links(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode()
+    assert f"\nVersion: {__version__}\n" in metadata
+    assert "\nDescription-Content-Type: text/markdown\n" in metadata
+    readme = metadata.partition("\n\n")[2]
+    assert readme.startswith("# searchlab\n")
+    targets = re.findall(r"\]\(([^)]*)\)", readme)
+    assert targets
+    assert all(target.startswith("https://") for target in targets)
 
 
 def test_it_is_the_same_searchlab_as_the_checkout_to_a_cluster(

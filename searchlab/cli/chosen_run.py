@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.completion import complete_run
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ __all__ = ["LatestRunArgument", "choose_run"]
 LatestRunArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="RUN", help="Run folder, or the run's name.", show_default="the latest run"
+        metavar="RUN",
+        help="Run folder, or the run's name.",
+        show_default="the latest run",
+        autocompletion=complete_run,
     ),
 ]
 

@@ -53,6 +53,11 @@ class _Commands(typer.core.TyperGroup):
         with _hidden_passwords():
             return super().make_context(*arguments, **options)
 
+    def parse_args(self, context: Any, args: list[str]) -> Any:
+        if "--install-completion" in args:
+            context.color = False  # else Typer's own message is coloured, and escaped
+        return super().parse_args(context, args)
+
     def invoke(self, *arguments: Any) -> Any:
         with _hidden_passwords():
             try:

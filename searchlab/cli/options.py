@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
+from searchlab.cli.completion import complete_run
 from searchlab.errors import InputError
 
 __all__ = [
@@ -46,7 +47,12 @@ COMMAND_GROUP: _GroupSettings = {
 }
 """Settings of every ``typer.Typer`` of the command line."""
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run folder, or the run's name.")]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run folder, or the run's name.", autocompletion=complete_run
+    ),
+]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(help="Folder of datasets.  [env: SEARCHLAB_DATA]", show_default="user cache"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from searchlab.cli.completion import complete_space
 from searchlab.cli.options import (
     COMMAND_GROUP,
     JsonOption,
@@ -31,7 +32,9 @@ app = typer.Typer(**COMMAND_GROUP, help="Write, show, check and sample search sp
 SpaceArgument = Annotated[
     str,
     typer.Argument(
-        metavar="SPACE", help="A space file (*.yaml), or the name of one in spaces/ or shipped."
+        metavar="SPACE",
+        help="A space file (*.yaml), or the name of one in spaces/ or shipped.",
+        autocompletion=complete_space,
     ),
 ]
 
@@ -61,7 +64,11 @@ def show(file: SpaceArgument, *, plugins: PluginOption = None, as_json: JsonOpti
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="SPACE...", help="Space files (*.yaml), or their names."),
+        typer.Argument(
+            metavar="SPACE...",
+            help="Space files (*.yaml), or their names.",
+            autocompletion=complete_space,
+        ),
     ],
     *,
     plugins: PluginOption = None,
@@ -100,7 +107,9 @@ def sample(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="SPACE", help="A space file (*.yaml), its name, or module:function."
+            metavar="SPACE",
+            help="A space file (*.yaml), its name, or module:function.",
+            autocompletion=complete_space,
         ),
     ],
     *,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from searchlab.cli.completion import complete_study
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -93,6 +94,7 @@ def run(
         typer.Argument(
             metavar="STUDY",
             help="A study file (*.yaml), or the name of one in studies/ or shipped.",
+            autocompletion=complete_study,
         ),
     ],
     overrides: SetOption = None,
