@@ -54,7 +54,7 @@ def open_model(
     """
     where = f"trial #{record.number} {record.label}"
     path = model_path(reading.run.models, record.number)
-    if not path.is_file():
+    if record.state != "COMPLETE" or not path.is_file():
         raise _missing(reading, record, path, where)
     file = reading.run.load()
     load_plugins(file.spec.plugins)

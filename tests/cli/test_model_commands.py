@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,16 @@ def test_an_unfinished_run_has_no_winner_but_its_ended_trials_are_exported(
     assert_refused(export(run, tmp_path / "to", "--trial", "10"), "its state is RUNNING")
     assert not (tmp_path / "to").exists()
     assert read_json(export(run, tmp_path / "to", "--trial", "1", "--json"))["trial"] == 1
+
+
+def test_a_failed_trial_is_not_exported_even_if_its_weights_were_written(tmp_path: Path) -> None:
+    run = unpack_recorded_runs(tmp_path / "runs") / "finished"
+    with closing(sqlite3.connect(run / "study.db")) as database, database:
+        database.execute("UPDATE trials SET state = 'FAIL' WHERE number = 8")
+    assert (run / "artifacts" / "models" / "trial-00008.safetensors").is_file()
+    outcome = export(run, tmp_path / "to", "--trial", "8")
+    assert_refused(outcome, "did not complete", "its state is FAIL", "These have one: #0, #1")
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
 
 
 def test_a_model_that_is_not_as_recorded_is_not_put_in_place(tmp_path: Path) -> None:
