@@ -95,7 +95,8 @@ def train_configuration(
     ended, weights = _train(config, images, on_epoch)
     assert ended.test is not None
     taken = describe_input(images, config)
-    title = f"{config.model.family} on {dataset.name}"
+    trained_on = dataset.name if dataset.root is None else Path(dataset.root).name
+    title = f"{config.model.family} on {trained_on}"
     classes = name_classes(request, data_dir, images)
     plugins, sources = pack_plugins(configuration.plugins)
     new = NewModel(

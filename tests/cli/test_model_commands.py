@@ -346,6 +346,7 @@ def test_a_plugins_network_of_jpegs_of_many_sizes_goes_along_with_its_source(
     best.write_text(run_searchlab("study", "best", "mine", *places[:2]).out)
     trained = run_searchlab("train", best, "--to", tmp_path / "trained", "--quiet", *places[2:])
     assert trained.code == 0, trained.err
+    assert "Exported separable on photos to" in trained.out
     assert (tmp_path / "trained" / "plugins" / "my_family.py").is_file()
     monkeypatch.setattr(families, "_FAMILIES", {})
     monkeypatch.setattr(plugins, "_loaded", {})
