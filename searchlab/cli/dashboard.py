@@ -16,6 +16,10 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
 
+    from optuna.storages import BaseStorage
+
+    from searchlab.study.run_folder import RunFolder
+
 __all__ = ["EXAMPLES", "dashboard", "make_app"]
 
 EXAMPLES = examples(
@@ -42,16 +46,19 @@ def dashboard(
 ) -> None:
     """Show a run in optuna-dashboard.
 
-    Only this machine can reach it (127.0.0.1), and it changes nothing unless you give --edit.
+    Its best trial is the leaderboard's first. Its notes have the verdict, and say what each trial
+    is. Only this machine can reach it (127.0.0.1), and it changes nothing unless you give --edit.
     Press Ctrl-C to stop it.
     """
-    url, artifacts = _find_storage(run, storage, runs_dir)
+    url, folder = _find_storage(run, storage, runs_dir)
     from searchlab.study.storage.opening import open_storage
     from searchlab.study.storage.urls import hide_password
 
     server = _bind(port)
     with server:
-        server.set_app(guard(make_app(open_storage(url), artifacts), read_only=not edit))
+        artifacts = None if folder is None else folder.path / "artifacts"
+        opened = _explain(open_storage(url), folder, storage)
+        server.set_app(guard(make_app(opened, artifacts), read_only=not edit))
         typer.echo(f"Dashboard: http://{HOST}:{server.server_port}/  (press Ctrl-C to stop)")
         typer.echo(f"Storage: {hide_password(url)}", err=True)
         if not edit:
@@ -64,12 +71,27 @@ def dashboard(
 
 def _find_storage(
     run: str | None, storage: str | None, runs_dir: Path | None
-) -> tuple[str, Path | None]:
-    """Return the storage's URL and, if there is a run, the folder of its artifacts."""
+) -> tuple[str, RunFolder | None]:
+    """Return the storage's URL, and the run if there is one."""
     if run is None and storage is not None:
         return storage, None
     folder = choose_run(run, runs_dir)
-    return folder.storage_url(storage), folder.path / "artifacts"
+    return folder.storage_url(storage), folder
+
+
+def _explain(opened: BaseStorage, folder: RunFolder | None, storage: str | None) -> BaseStorage:
+    """Let the dashboard say what the leaderboard says, if the storage is a run's."""
+    if folder is None:
+        return opened
+    from searchlab.report.dashboard_storage import ExplainedStorage
+    from searchlab.report.reading import read_study
+
+    try:
+        read_study(folder, storage)
+    except InputError as error:  # optuna-dashboard shows what Optuna can read of it
+        typer.echo(f"Without notes and ranks: {error}", err=True)
+        return opened
+    return ExplainedStorage(opened, lambda: read_study(folder, storage))
 
 
 def _bind(port: int) -> WSGIServer:

@@ -19,6 +19,8 @@ from searchlab.config.loading import StudyFile
 from searchlab.config.study import StudySpec
 from searchlab.config.validation import validate_document
 from searchlab.engine.launch import RunOptions, begin_study
+from searchlab.report.leaderboard import build_leaderboard
+from searchlab.report.reading import read_study
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.storage.opening import open_storage
 
@@ -189,4 +191,16 @@ def test_parallel_coordinates_hold_the_baselines_among_the_families(
     assert set(family["ticks"]) == {"a1", "cnn"}
     lines_of_a1 = family["values"].count(family["ticks"].index("a1"))
     assert lines_of_a1 == len(of_role(trials, "baseline")) == len(_BASELINE_SCHEMES)
+    visit.assert_no_complaint()
+
+
+def test_it_says_what_the_leaderboard_says(visit: Visit, run_folder: RunFolder) -> None:
+    reading = read_study(run_folder, None)
+    first = build_leaderboard(reading.records, reading.spec).rows[0]
+    visit.open("", "plot-history")
+    assert visit.page.get_by_text(f"Best Trial (number={first.number})").count() == 1
+    visit.open("/note")
+    table = visit.page.locator("table").first
+    table.wait_for()
+    assert table.locator("tr").nth(1).inner_text().split()[:2] == ["1", f"#{first.number}"]
     visit.assert_no_complaint()
