@@ -14,7 +14,7 @@ from searchlab.report.formatting import (
     format_value,
 )
 from searchlab.report.page.advice import list_advice
-from searchlab.report.page.blocks import Block, Items, Section, Table, Text
+from searchlab.report.page.blocks import Block, Items, Paragraph, Section, Table
 from searchlab.report.trial_text import list_configuration
 from searchlab.report.trial_view import view_trial
 
@@ -37,9 +37,9 @@ def make_answer(found: Findings) -> Section:
 
 def _make_blocks(found: Findings) -> Iterator[Block]:
     if text := _describe_state(found):
-        yield Text(text)
+        yield Paragraph(text)
     if found.verdict.details:
-        yield Text(" ".join(found.verdict.details))
+        yield Paragraph(" ".join(found.verdict.details))
     rows = _list_rivals(found)
     if rows:
         yield Table(

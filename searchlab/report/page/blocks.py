@@ -11,7 +11,7 @@ from searchlab.report.layout import Column
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Figure", "Items", "Lines", "Section", "Table", "Text"]
+__all__ = ["Block", "Figure", "Items", "Lines", "Paragraph", "Section", "Table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Paragraph:
     """A paragraph."""
 
     text: str
@@ -62,7 +62,7 @@ class Lines:
     folded: bool = False
 
 
-Block = Figure | Table | Text | Items | Lines
+Block = Figure | Table | Paragraph | Items | Lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from searchlab.control_characters import escape_controls
-from searchlab.report.page.blocks import Figure, Items, Lines, Section, Table, Text
+from searchlab.report.page.blocks import Figure, Items, Lines, Paragraph, Section, Table
 
 if TYPE_CHECKING:
     from searchlab.report.page.blocks import Block
@@ -42,7 +42,7 @@ def _read(name: str) -> str:
 
 
 def _name_kind(block: Block) -> str:
-    kinds = {Figure: "figure", Table: "table", Text: "text", Items: "items", Lines: "lines"}
+    kinds = {Figure: "figure", Table: "table", Paragraph: "text", Items: "items", Lines: "lines"}
     return kinds[type(block)]
 
 

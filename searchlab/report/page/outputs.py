@@ -11,7 +11,7 @@ from typing import Any
 
 from searchlab.errors import InputError
 from searchlab.report.layout import markdown_table
-from searchlab.report.page.blocks import Figure, Items, Lines, Section, Table, Text
+from searchlab.report.page.blocks import Block, Figure, Items, Lines, Paragraph, Section, Table
 
 __all__ = ["draw_figures", "report_data", "report_markdown", "table_csvs"]
 
@@ -27,14 +27,14 @@ def report_markdown(title: str, sections: Sequence[Section]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _to_markdown(block: Figure | Table | Text | Items | Lines) -> str:
+def _to_markdown(block: Block) -> str:
     if isinstance(block, Table):
         return f"### {block.title}\n\n{markdown_table(block.columns, block.rows)}"
     if isinstance(block, Items):
         return f"### {block.title}\n\n" + "\n".join(f"- {item}" for item in block.items)
     if isinstance(block, Lines):
         return f"### {block.title}\n\n```\n{block.text.rstrip()}\n```"
-    return block.text if isinstance(block, Text) else f"(figure: {block.title})"
+    return block.text if isinstance(block, Paragraph) else f"(figure: {block.title})"
 
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:

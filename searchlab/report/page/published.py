@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.report.page.blocks import Items, Section, Table, Text
+from searchlab.report.page.blocks import Items, Paragraph, Section, Table
 from searchlab.report.published_table import published_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def make_published(found: Findings) -> Section | None:
         says=f"Ours beside those of {' '.join(found.published.source.split())}.",
         blocks=[
             Table(name="published", title="Figures", columns=table.columns, rows=table.rows),
-            Text(table.explanation),
+            Paragraph(table.explanation),
             *(
                 [
                     Items(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from searchlab.report.formatting import format_value
-from searchlab.report.page.blocks import Block, Figure, Items, Section, Text
+from searchlab.report.page.blocks import Block, Figure, Items, Paragraph, Section
 from searchlab.report.page.charts import (
     COLORS,
     add_line,
@@ -237,7 +237,7 @@ def _draw_parameters(found: Findings) -> Iterator[Block]:
         if important:
             yield _draw_importance(key, title, important, found)
     if not important:
-        yield Text("The search has too few finished trials to tell which parameters matter.")
+        yield Paragraph("The search has too few finished trials to tell which parameters matter.")
         return
     names = list(important)
     yield _draw_parallel(of_family, names, found)
