@@ -37,7 +37,7 @@ _CUT_TEXTS = """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
 })"""
 _UNDRAWN = """() => [...document.querySelectorAll('.plot')].filter(plot =>
   !plot.querySelector('.scatterlayer .trace path, .barlayer .point path, .contour path,'
-    + ' .parcoords .axis')).map(plot => plot.id)"""
+    + ' .heatmaplayer image, .parcoords .axis')).map(plot => plot.id)"""
 
 
 def _run(folder: Path, **changes: Any) -> StudyReading:

@@ -1,0 +1,183 @@
+"""The report's section on errors: which classes the two rivals take for which, on the test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from searchlab.analysis.confusions import (
+    ClassFigures,
+    Counts,
+    count_confusions,
+    list_confusions,
+    measure_classes,
+)
+from searchlab.data import get_dataset
+from searchlab.report.formatting import MISSING
+from searchlab.report.page.blocks import Block, Figure, Section, Table
+from searchlab.report.page.charts import dress
+
+if TYPE_CHECKING:
+    from searchlab.report.leaderboard import Row
+    from searchlab.report.page.findings import Findings
+
+__all__ = ["make_errors"]
+
+_NUM_PAIRS = 10
+_MOST_CLASSES = 40  # in a table
+_MOST_CELLS = 200  # classes in a matrix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What the models that decide answered for one rival."""
+
+    row: Row
+    num_models: int
+    counts: Counts
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return float(self.counts.diagonal().sum() / self.counts.sum())
+
+
+def make_errors(found: Findings) -> Section | None:
+    """Show the errors of the rivals' models; None for a study that trained none to decide."""
+    rivals = _gather(found)
+    if not rivals:
+        return None
+    names = _name_classes(found, len(rivals[0].counts))
+    blocks: list[Block] = [_list_pairs(rivals, names), _list_classes(rivals, names)]
+    if len(names) <= _MOST_CELLS:
+        blocks += [_draw_matrix(one, names) for one in rivals]
+    return Section(
+        key="errors", title="Errors on the test set", says=_summarise(rivals, names), blocks=blocks
+    )
+
+
+def _gather(found: Findings) -> list[_Answers]:
+    rows = {row.number: row for row in found.board.rows}
+    models: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for record in found.reading.records:
+        if record.confirmation_of in rows and record.answers and record.state == "COMPLETE":
+            answers = record.answers.read_labels(), record.answers.read_guesses()
+            models.setdefault(record.confirmation_of, []).append(answers)
+    highest = [int(max(a.max(), b.max())) for each in models.values() for a, b in each]
+    return [
+        _Answers(
+            row=rows[number],
+            num_models=len(each),
+            counts=count_confusions(
+                each[0][0], np.stack([guesses for _, guesses in each]), max(highest) + 1
+            ),
+        )
+        for number, each in sorted(models.items(), key=lambda item: rows[item[0]].rank or 0)
+    ]
+
+
+def _name_classes(found: Findings, num_classes: int) -> list[str]:
+    """Return the classes' names where they are known without the images, or else their numbers."""
+    facts = get_dataset(found.reading.spec.dataset.name).facts
+    names = () if facts is None else facts.class_names or ()
+    return list(names) if len(names) == num_classes else [str(k) for k in range(num_classes)]
+
+
+def _summarise(rivals: list[_Answers], names: list[str]) -> str:
+    sentences = []
+    for one in rivals:
+        text = (
+            f"{one.row.title} answers {one.accuracy:.2%} of {one.counts.sum():,.0f} images right, "
+            f"the mean of {one.num_models} models"
+        )
+        if pairs := list_confusions(one.counts, 1):
+            [pair] = pairs
+            text += (
+                f", and most often takes {names[pair.true]} for {names[pair.taken_for]} "
+                f"({pair.images:.1f} images)"
+            )
+        sentences.append(f"{text}.")
+    return " ".join(sentences)
+
+
+def _list_pairs(rivals: list[_Answers], names: list[str]) -> Table:
+    first = rivals[0]
+    pairs = {
+        (pair.true, pair.taken_for): None
+        for one in rivals
+        for pair in list_confusions(one.counts, _NUM_PAIRS)
+    }
+    ordered = sorted(pairs, key=lambda pair: -sum(one.counts[pair] for one in rivals))
+    return Table(
+        name="confusions",
+        title=f"The most confused classes, images of {first.counts.sum():,.0f}",
+        columns=[
+            ("true", "left"), ("taken for", "left"),
+            *((one.row.title, "right") for one in rivals),
+        ],
+        rows=[
+            [names[true], names[other], *(f"{one.counts[true, other]:.1f}" for one in rivals)]
+            for true, other in ordered[:_NUM_PAIRS]
+        ],
+    )  # fmt: skip
+
+
+def _list_classes(rivals: list[_Answers], names: list[str]) -> Table:
+    figures = [measure_classes(one.counts) for one in rivals]
+    order = list(range(len(names)))
+    title = "By class: precision, recall and F1 in %"
+    if len(names) > _MOST_CLASSES:
+        order = sorted(order, key=lambda index: figures[0][index].f1 or 0.0)[:_MOST_CLASSES]
+        title += f" (the {_MOST_CLASSES} of {len(names)} classes with the least F1)"
+    return Table(
+        name="classes",
+        title=title,
+        columns=[
+            ("class", "left"), ("images", "right"),
+            *((f"{one.row.title}: P / R / F1", "right") for one in rivals),
+        ],
+        rows=[
+            [
+                names[index],
+                f"{figures[0][index].images:g}",
+                *(_write_class(one[index]) for one in figures),
+            ]
+            for index in order
+        ],
+    )  # fmt: skip
+
+
+def _write_class(one: ClassFigures) -> str:
+    return " / ".join(_write(share) for share in (one.precision, one.recall, one.f1))
+
+
+def _write(share: float | None) -> str:
+    return MISSING if share is None else f"{100 * share:.1f}"
+
+
+def _draw_matrix(one: _Answers, names: list[str]) -> Figure:
+    import plotly.graph_objects as go
+
+    shares = np.round(100 * one.counts / one.counts.sum(1, keepdims=True).clip(1e-9), 2)
+    errors = [
+        [None if row == column else share for column, share in enumerate(line)]
+        for row, line in enumerate(shares.tolist())
+    ]
+    figure = go.Figure(
+        go.Heatmap(
+            z=errors, x=names, y=names, colorscale="Oranges", zmin=0,
+            colorbar={"title": "% of a class"},
+            hovertemplate="%{y} taken for %{x}: %{z} %<extra></extra>",
+        )
+    )  # fmt: skip
+    figure = dress(figure)
+    figure.update_xaxes(title="answer", type="category", showgrid=False)
+    figure.update_yaxes(title="true class", type="category", autorange="reversed", showgrid=False)
+    figure.update_layout(height=420)
+    return Figure(
+        name=f"confusion-{one.row.number}",
+        title=f"What {one.row.title} takes for what, without its right answers",
+        figure=figure,
+    )
