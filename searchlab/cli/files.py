@@ -19,14 +19,17 @@ def check_writable(path: Path, *, force: bool) -> None:
         )
 
 
-def write_file(path: Path, text: str) -> None:
+_ELSEWHERE = "Choose another place with --out"
+
+
+def write_file(path: Path, text: str, *, remedy: str = _ELSEWHERE) -> None:
     """Write a file and the folders above it. Raises InputError if that fails."""
-    with writing(path):
+    with writing(path, remedy=remedy):
         path.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def writing(path: Path, *, remedy: str = "Choose another place with --out") -> Iterator[None]:
+def writing(path: Path, *, remedy: str = _ELSEWHERE) -> Iterator[None]:
     """Make the folders above ``path``, and let the block write it. Raises as ``write_file``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -236,8 +236,8 @@ def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
     from searchlab.report.reading import read_study
 
     reading = read_study(folder, storage)
-    place = write_report_beside(reading)
     print_board(reading, as_json=as_json)
+    place = write_report_beside(reading)
     if not as_json:
         typer.echo("\nOpen the results with:")
         typer.echo(f"  {folder.command('dashboard')}")

@@ -27,6 +27,8 @@ EXAMPLES = examples(
     "searchlab study report quickstart --figures figures --image svg",
 )
 
+_ELSEWHERE = "Choose another place with --to"
+
 
 class ReportFormat(StrEnum):
     """What a report is written as."""
@@ -90,7 +92,14 @@ def report(
     if figures is not None:
         from searchlab.report.page.outputs import draw_figures
 
-        drawn = draw_figures(sections, figures, image.value)
+        try:
+            drawn = draw_figures(sections, figures, image.value)
+        except OSError as error:
+            raise InputError(
+                f"cannot be written: {error.strerror}",
+                where=str(figures),
+                remedy="Choose another place with --figures",
+            ) from error
     _write(place, form, reading, sections)
     typer.echo(str(place))
     if figures is not None:
@@ -112,14 +121,16 @@ def _write(place: Path, form: ReportFormat, reading: StudyReading, sections: lis
 
     title = f"{reading.spec.name}: report"
     if form is ReportFormat.html:
-        write_file(place, write_html(title, sections))
+        write_file(place, write_html(title, sections), remedy=_ELSEWHERE)
     elif form is ReportFormat.md:
-        write_file(place, report_markdown(title, sections))
+        write_file(place, report_markdown(title, sections), remedy=_ELSEWHERE)
     elif form is ReportFormat.json:
         data = {"study": reading.spec.name, "sections": report_data(sections)}
-        write_file(place, json.dumps(data, indent=2) + "\n")
+        write_file(place, json.dumps(data, indent=2) + "\n", remedy=_ELSEWHERE)
     else:
         if place.is_file():
-            raise InputError("is a file, and CSV needs a folder", where=str(place))
+            raise InputError(
+                "is a file, and CSV needs a folder", where=str(place), remedy=_ELSEWHERE
+            )
         for name, text in table_csvs(sections):
-            write_file(place / f"{name}.csv", text)
+            write_file(place / f"{name}.csv", text, remedy=_ELSEWHERE)

@@ -46,6 +46,13 @@ def test_a_file_of_ones_own_is_not_overwritten(toy: RunFolder, tmp_path: Path) -
     assert own.read_text().startswith("<!doctype html>")
 
 
+def test_a_place_that_cannot_be_written_is_named(toy: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option, place in (("--to", "file/report.html"), ("--figures", "file")):
+        outcome = run_searchlab("study", "report", toy.path, option, tmp_path / place)
+        assert_refused(outcome, place, "cannot be written", f"Choose another place with {option}")
+
+
 def test_figures_need_kaleido(
     toy: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from searchlab.report.page.blocks import Block, Figure, Items, Lines, Paragraph,
 __all__ = ["draw_figures", "report_data", "report_markdown", "table_csvs"]
 
 _WIDTH = 900  # pixels
+_PAPER = {"paper_bgcolor": "white", "plot_bgcolor": "white"}  # the page's figures have none
 
 
 def report_markdown(title: str, sections: Sequence[Section]) -> str:
@@ -77,6 +78,7 @@ def draw_figures(sections: Sequence[Section], folder: Path, image_format: str) -
     """
     try:
         import kaleido
+        import plotly.graph_objects as go
         from choreographer.errors import ChromeNotFoundError
     except ImportError as error:
         raise InputError(
@@ -93,7 +95,7 @@ def draw_figures(sections: Sequence[Section], folder: Path, image_format: str) -
         kaleido.write_fig_from_object_sync(
             [
                 {
-                    "fig": one.figure.update_layout(paper_bgcolor="white", plot_bgcolor="white"),
+                    "fig": go.Figure(one.figure).update_layout(**_PAPER),
                     "path": str(path),
                     "opts": {"format": image_format, "width": _WIDTH, "scale": 2},
                 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from small_studies import run_study
 
+from searchlab.report.page.blocks import Figure
 from searchlab.report.page.outputs import draw_figures
 from searchlab.report.page.report import make_report, write_report
 from searchlab.report.reading import StudyReading, read_study
@@ -124,6 +125,8 @@ def test_figures_are_written_as_files(reading: StudyReading, tmp_path: Path) -> 
         [path] = draw_figures([answer, *history], tmp_path / "figures", image)
         assert path == tmp_path / "figures" / f"folds.{image}"
         assert path.read_bytes().startswith(head)
+    [folds] = [one for part in history for one in part.blocks if isinstance(one, Figure)]
+    assert folds.figure.layout.paper_bgcolor == "rgba(0,0,0,0)", "the page's stays as it is"
 
 
 def _open(
