@@ -25,6 +25,11 @@ DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "cnn.depth": IntDistribution(1, 9, step=2),
     "odd": CategoricalDistribution((None, True, 1.5, 3, "text")),
 }
+ANSWERS = {
+    "labels": "eNpjYGBkYAJiAAAYAAU=",
+    "guesses": "eNpjYGBkYAJiAAAYAAU=",
+    "losses": None,
+}
 CURVES = {"train_loss": [[0.5, 0.25], [0.125, 0.1]], "seconds": [0.1, 0.30000000000000004]}
 
 
@@ -38,7 +43,12 @@ def make_trial(number: int, state: TrialState, **changes: Any) -> FrozenTrial:
         "datetime_complete": moment.replace(hour=9) if state.is_finished() else None,
         "params": {"lr": 0.0123, "dropout": 0.5, "cnn.depth": 7, "odd": None} if begun else {},
         "user_attrs": {"role": "search", "fold_values": [0.1, None], "ü": {"a": [1, True]}},
-        "system_attrs": {"searchlab:curves": CURVES, "searchlab:origin": f"driver/{number}"},
+        "system_attrs": {
+            "searchlab:curves": CURVES,
+            "searchlab:machines": [{"device": "cpu", "torch": "2.15.0", "num_threads": 1}],
+            "searchlab:test_answers": ANSWERS,
+            "searchlab:origin": f"driver/{number}",
+        },
         "intermediate_values": {0: 0.1, 1: math.nan, 2: math.inf, 7: -math.inf} if begun else {},
     }
     fields |= changes

@@ -404,6 +404,7 @@ def test_forged_database_is_refused(
     assert open_storage(url).get_all_studies() == [], "nothing was copied"
 
 
+MACHINE_OF_MORE = '[{"device": "cpu", "torch": "2", "num_threads": 1, "more": 1}]'
 DEEP = "[" * 50_000 + "]" * 50_000
 NESTED = "[" * 30 + "]" * 30
 
@@ -432,6 +433,11 @@ def set_attribute(key: str, text: str) -> str:
         (set_attribute("fold_values", "[NaN]"), "fold_values must be a finite number"),
         (set_attribute("searchlab:curves", '{"a": 1}'), "curves must be a list"),
         (set_attribute("searchlab:curves", '{"seconds": [[1.0]]}'), "curves must be a number"),
+        (set_attribute("searchlab:machines", '{"device": "cpu"}'), "machines must be a list"),
+        (set_attribute("searchlab:machines", '[{"device": "cpu"}]'), "machines is required"),
+        (set_attribute("searchlab:machines", MACHINE_OF_MORE), "must have no other fields"),
+        (set_attribute("searchlab:machines", '["cpu"]'), "must be a mapping"),
+        (set_attribute("searchlab:test_answers", '{"labels": "x"}'), "test_answers"),
         (set_attribute("searchlab:origin", "7"), "origin must be a string"),
         (set_attribute("role", DEEP), "nested too deeply"),
         (set_attribute("searchlab:origin", NESTED), "nested too deeply"),

@@ -6,9 +6,11 @@ of other names are the user's own, and only bounded in depth.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_record"]
 
+_Held = TypeVar("_Held", Machine, TestAnswers)
+
 _MAX_LEVELS = 16  # of lists and mappings in an attribute; curves have three
 _MAX_STEPS = 10_000_000
 _METRIC_NAMES = "study:metric_names"  # Optuna's
@@ -44,7 +48,6 @@ _Count = Annotated[int, Field(ge=0, le=10**15)]
 _Measured = Annotated[float | int, BeforeValidator(_check_measured)]
 _FOLD_CURVES = TypeAdapter(list[list[_Measured]])
 _CURVE = TypeAdapter(list[_Measured | None])
-_ANSWERS = TypeAdapter(TestAnswers)
 
 
 def _check_curves(curves: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +58,20 @@ def _check_curves(curves: dict[str, Any]) -> dict[str, Any]:
     return curves
 
 
+def _read(kind: type[_Held], data: dict[str, Any]) -> _Held:
+    """Return the dataclass that a record holds as a dict, if it has its fields and no others."""
+    if other := data.keys() - {field.name for field in fields(kind)}:
+        raise InputError("must have no other fields", found=sorted(other))
+    return TypeAdapter(kind).validate_json(json.dumps(data), strict=True)
+
+
+def _check_machine(data: dict[str, Any]) -> dict[str, Any]:
+    _read(Machine, data)
+    return data
+
+
 def _check_answers(data: dict[str, Any]) -> dict[str, Any]:
-    answers = _ANSWERS.validate_python(data)
+    answers = _read(TestAnswers, data)
     sizes = {len(answers.read_labels()), len(answers.read_guesses())}
     if (losses := answers.read_losses()) is not None:
         sizes.add(len(losses))
@@ -111,7 +126,7 @@ _TRIAL_SYSTEM: _Schema = {
     attr.INDEPENDENTLY_SAMPLED: TypeAdapter(list[str]),
     attr.INTERRUPTIONS: TypeAdapter(dict[_Interruption, _Count]),
     attr.EPOCH: TypeAdapter(_Count),
-    attr.MACHINES: TypeAdapter(list[Machine]),
+    attr.MACHINES: TypeAdapter(list[Annotated[dict[str, Any], AfterValidator(_check_machine)]]),
     attr.ANSWERS: TypeAdapter(Annotated[dict[str, Any], AfterValidator(_check_answers)]),
     CREATED_BY: TypeAdapter(str),
     CLAIM: TypeAdapter(str),
