@@ -121,7 +121,7 @@ class Run:
 
         row = best_row(self._reading.records, self._reading.spec)
         if row is None:
-            raise InputError("has no finished search trial yet", where=str(self.path))
+            raise InputError("has no finished trial yet", where=str(self.path))
         return self.trial(row.number)
 
     def trial(self, number: int) -> Trial:

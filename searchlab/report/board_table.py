@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import Metric, get_metric
-from searchlab.report.formatting import MISSING, format_mean_std, format_seconds, format_value
+from searchlab.report.formatting import (
+    MISSING,
+    format_mean_std,
+    format_seconds,
+    format_value,
+    name_with_unit,
+)
 from searchlab.report.layout import Column, make_table, markdown_table, plain_text, say
 from searchlab.report.legend import explain_board
 
@@ -89,9 +95,7 @@ def verdict_markdown(verdict: Verdict) -> str:
 
 
 def _title(board: Leaderboard) -> str:
-    metric = get_metric(board.metric)
-    unit = f" in {metric.unit.symbol}" if metric.unit.symbol else ""
-    return f"{board.study}: leaderboard ({metric.label}{unit})"
+    return f"{board.study}: leaderboard ({name_with_unit(board.metric)})"
 
 
 def _board_columns(board: Leaderboard, beside: Sequence[_Further]) -> list[Column]:

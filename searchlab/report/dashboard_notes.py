@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from searchlab.config.metrics import get_metric
 from searchlab.control_characters import escape_line
 from searchlab.report.board_table import board_table
-from searchlab.report.formatting import format_mean_std, format_seconds, format_value
+from searchlab.report.formatting import (
+    format_mean_std,
+    format_seconds,
+    format_value,
+    name_with_unit,
+)
 from searchlab.report.leaderboard import Row, build_leaderboard, list_rows
 from searchlab.report.status import read_status
 from searchlab.report.verdict import reach_verdict
@@ -32,12 +37,10 @@ def write_study_note(reading: StudyReading) -> str:
     rules = ["---:" if justify == "right" else "---" for _, justify in columns]
     body = [[_plain(cell) for cell in line] for line in ([title for title, _ in columns], *rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rules, *body[1:]))
-    metric = get_metric(board.metric)
-    unit = f" in {metric.unit.symbol}" if metric.unit.symbol else ""
     parts = [
         f"**{_plain(verdict.text)}.** {_plain(' '.join(verdict.details))}".strip(),
         _describe_progress(reading),
-        f"{_plain(metric.label + unit)}, by rank:\n\n{table}",
+        f"{_plain(name_with_unit(board.metric))}, by rank:\n\n{table}",
     ]
     return "\n\n".join(part for part in parts if part)
 

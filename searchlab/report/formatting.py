@@ -11,9 +11,16 @@ __all__ = [
     "format_mean_std",
     "format_seconds",
     "format_value",
+    "name_with_unit",
 ]
 
 MISSING = "-"
+
+
+def name_with_unit(metric: str) -> str:
+    """Write a metric with its unit: ``accuracy in %``."""
+    entry = get_metric(metric)
+    return f"{entry.label} in {entry.unit.symbol}" if entry.unit.symbol else entry.label
 
 
 def format_value(metric: str, value: float | None, *, unit: bool = True, sign: str = "") -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from searchlab.analysis.comparison import FEWEST_FOLDS
+from searchlab.config.trial import SCHEMES
 from searchlab.study.recorded_values import params_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _advise_on_baselines(found: Findings) -> Iterator[str]:
         f"{architecture}/{scheme}"
         for architecture, schemes in tried.items()
         if architecture in ("a1", "a2")
-        for scheme in ("HF", "HT", "DT")
+        for scheme in SCHEMES
         if scheme not in schemes
     ]
     if missing:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import get_metric
 from searchlab.report.comparisons import comparisons_table
-from searchlab.report.formatting import MISSING, format_value
+from searchlab.report.formatting import MISSING, format_value, name_with_unit
 from searchlab.report.page.blocks import Block, Figure, Section, Table
 from searchlab.report.page.charts import (
     COLORS,
     add_band,
     add_line,
-    axis_title,
     count_in_wholes,
     make_chart,
     scale,
@@ -124,7 +123,7 @@ def _draw_group(group: _Group, metric: str) -> Iterator[Figure]:
         members = [one for one in group.members if key in one.curves]
         if not members:
             continue
-        figure = make_chart("epoch", f"{axis_title(name)}, validation")
+        figure = make_chart("epoch", f"{name_with_unit(name)}, validation")
         for index, one in enumerate(members):
             color = COLORS[index % len(COLORS)]
             means, spreads = one.across_folds(key)
@@ -164,7 +163,7 @@ def _list_figures(found: Findings, baselines: Sequence[_Baseline]) -> Table:
         cells.append(f"{statistics.fmean(one.seconds):.2f}" if one.seconds else MISSING)
         test = format_value(metric, one.row.test_figures.get(metric), unit=False)
         rows.append([f"#{one.row.number} {one.row.label}", *cells, test])
-    name = axis_title(metric)
+    name = name_with_unit(metric)
     return Table(
         name="baselines",
         title="Mean over the folds",

@@ -14,7 +14,6 @@ __all__ = [
     "COLORS",
     "add_band",
     "add_line",
-    "axis_title",
     "count_in_wholes",
     "dress",
     "make_chart",
@@ -28,12 +27,6 @@ _BAND = 0.15  # opacity
 def scale(metric: str, value: float) -> float:
     """Return a metric's figure in its unit, such as percent."""
     return get_metric(metric).unit.scale * value
-
-
-def axis_title(metric: str) -> str:
-    """Write a metric with its unit: ``accuracy in %``."""
-    entry = get_metric(metric)
-    return f"{entry.label} in {entry.unit.symbol}" if entry.unit.symbol else entry.label
 
 
 def make_chart(x_title: str, y_title: str) -> go.Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ def _list_facts(found: Findings) -> Iterator[str]:
 def _list_commands(found: Findings) -> Iterator[str]:
     run = found.reading.run
     yield run.command("study", "leaderboard")
-    yield f"searchlab study run {json.dumps(str(run.study_file))} --set name=again"
+    yield shlex.join(["searchlab", "study", "run", str(run.study_file), "--set", "name=again"])
     if found.winner is not None:
         yield run.command("trial", "rerun") + f" {found.winner.number}"
         yield run.command("export") + f" --to {found.reading.spec.name}-model"

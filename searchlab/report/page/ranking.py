@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from searchlab.report.board_table import board_table
-from searchlab.report.formatting import format_value
+from searchlab.report.formatting import format_value, name_with_unit
 from searchlab.report.legend import explain_board
 from searchlab.report.page.blocks import Block, Figure, Items, Section, Table
-from searchlab.report.page.charts import COLORS, axis_title, make_chart, scale
+from searchlab.report.page.charts import COLORS, make_chart, scale
 
 if TYPE_CHECKING:
     from searchlab.report.page.findings import Findings
@@ -54,7 +54,7 @@ def _draw_folds(found: Findings) -> Figure | None:
     if not ranked:
         return None
     metric = found.board.metric
-    figure = make_chart(axis_title(metric), "")
+    figure = make_chart(name_with_unit(metric), "")
     for role, color in _ROLES.items():
         rows = [row for row in ranked if row.role == role]
         figure.add_scatter(

@@ -8,12 +8,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from searchlab.report.formatting import format_value
+from searchlab.report.formatting import format_value, name_with_unit
 from searchlab.report.page.blocks import Block, Figure, Items, Paragraph, Section
 from searchlab.report.page.charts import (
     COLORS,
     add_line,
-    axis_title,
     count_in_wholes,
     dress,
     make_chart,
@@ -99,7 +98,7 @@ def _baseline_value(found: Findings) -> float | None:
 
 def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
     metric, sign = found.board.metric, found.board.sign
-    figure = make_chart("trial", f"{axis_title(metric)}, search folds")
+    figure = make_chart("trial", f"{name_with_unit(metric)}, search folds")
     pruned = [
         (trial.number, trial.intermediate_values[max(trial.intermediate_values)])
         for trial in found.search_trials
@@ -176,15 +175,16 @@ def _draw_gain(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
     epochs = {record.number: record.epochs for record in found.reading.records}
     trials = [trial for trial in found.search_trials if trial.state.is_finished()]
     spent = list(itertools.accumulate(epochs[trial.number] for trial in trials))
-    values = [sign * trial.values[0] if trial in complete else -math.inf for trial in trials]
+    finished = {trial.number: sign * trial.values[0] for trial in complete}
+    values = [finished.get(trial.number, -math.inf) for trial in trials]
     best = list(itertools.accumulate(values, max))
     begun = next(index for index, value in enumerate(best) if value > -math.inf)
-    figure = make_chart("epochs trained", f"{axis_title(metric)}, search folds")
+    figure = make_chart("epochs trained", f"{name_with_unit(metric)}, search folds")
     add_line(
         figure, "this search", spent[begun:],
         [scale(metric, sign * value) for value in best[begun:]], color=COLORS[0],
     )  # fmt: skip
-    expected = expect_best([sign * trial.values[0] for trial in complete])
+    expected = expect_best(list(finished.values()))
     mean_cost = spent[-1] / len(complete)
     add_line(
         figure, "its finished trials in random order",
@@ -218,7 +218,9 @@ def _draw_front(found: Findings) -> Figure:
 
     figure = optuna.visualization.plot_pareto_front(
         copy_search(found, has_all_objectives=True),
-        target_names=[axis_title(objective.metric) for objective in found.reading.spec.objective],
+        target_names=[
+            name_with_unit(objective.metric) for objective in found.reading.spec.objective
+        ],
     )
     return Figure(name="pareto", title="The Pareto front of the search", figure=dress(figure))
 
@@ -235,7 +237,7 @@ def _draw_parameters(found: Findings) -> Iterator[Block]:
     for key, title, study in parts:
         important = _find_importance(study)
         if important:
-            yield _draw_importance(key, title, important, found)
+            yield _draw_importance(key, title, important)
     if not important:
         yield Paragraph("The search has too few finished trials to tell which parameters matter.")
         return
@@ -264,7 +266,7 @@ def _find_importance(study: Study) -> dict[str, float]:
     return optuna.importance.get_param_importances(study, params=sorted(varied))
 
 
-def _draw_importance(key: str, title: str, important: dict[str, float], found: Findings) -> Figure:
+def _draw_importance(key: str, title: str, important: dict[str, float]) -> Figure:
     figure = make_chart("share of the variance", "")
     names = list(reversed(important))
     figure.update_xaxes(range=[0, 1.25 * max(important.values())])  # with room for the numbers
@@ -286,7 +288,10 @@ def _draw_parallel(study: Study, names: Sequence[str], found: Findings) -> Figur
     import optuna
 
     figure = optuna.visualization.plot_parallel_coordinate(
-        study, params=list(names[:6]), target=_target, target_name=axis_title(found.board.metric)
+        study,
+        params=list(names[:6]),
+        target=_target,
+        target_name=name_with_unit(found.board.metric),
     )
     figure = dress(figure)
     figure.update_traces(
@@ -302,7 +307,7 @@ def _draw_slice(study: Study, name: str, found: Findings) -> Figure:
     import optuna
 
     figure = optuna.visualization.plot_slice(
-        study, params=[name], target=_target, target_name=axis_title(found.board.metric)
+        study, params=[name], target=_target, target_name=name_with_unit(found.board.metric)
     )
     return Figure(name=f"slice-{_slug(name)}", title=f"By {name}", figure=dress(figure))
 
@@ -311,7 +316,10 @@ def _draw_contour(study: Study, first: str, second: str, found: Findings) -> Fig
     import optuna
 
     figure = optuna.visualization.plot_contour(
-        study, params=[first, second], target=_target, target_name=axis_title(found.board.metric)
+        study,
+        params=[first, second],
+        target=_target,
+        target_name=name_with_unit(found.board.metric),
     )
     figure.update_traces(reversescale=found.board.sign < 0, selector={"type": "contour"})
     return Figure(name="contour", title=f"By {first} and {second}", figure=dress(figure))
@@ -356,7 +364,7 @@ def _show_pruning(
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title="epoch")
     count_in_wholes(figure, asked)
-    figure.update_yaxes(title=axis_title(found.board.metric))
+    figure.update_yaxes(title=name_with_unit(found.board.metric))
     yield Figure(name="learning-curves", title=title, figure=figure)
 
 
