@@ -39,7 +39,7 @@ def write_study_note(reading: StudyReading) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rules, *body[1:]))
     parts = [
         f"**{_plain(verdict.text)}.** {_plain(' '.join(verdict.details))}".strip(),
-        _describe_progress(reading),
+        read_status(reading).unfinished,
         f"{_plain(name_with_unit(board.metric))}, by rank:\n\n{table}",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -55,14 +55,6 @@ def write_trial_notes(reading: StudyReading) -> Mapping[int, str]:
     }
 
 
-def _describe_progress(reading: StudyReading) -> str:
-    status = read_status(reading)
-    if status.state == "finished":
-        return ""
-    total = "an unknown number" if status.total is None else str(status.total)
-    return f"The study is {status.state}: {status.ended} of {total} trials have ended."
-
-
 def _write_trial(reading: StudyReading, row: Row, record: TrialRecord, rank: int | None) -> str:
     metric = reading.spec.primary.metric
     head = f"**{row.role}** {_plain(row.name)}" + ("" if rank is None else f", rank {rank}")
@@ -70,7 +62,9 @@ def _write_trial(reading: StudyReading, row: Row, record: TrialRecord, rank: int
         ("search folds", format_value(metric, row.value) if row.value is not None else ""),
         (
             f"{reading.spec.validation.folds} folds",
-            format_mean_std(metric, row.cv_mean, row.cv_std, unit=True) if row.cv_mean else "",
+            format_mean_std(metric, row.cv_mean, row.cv_std, unit=True)
+            if row.cv_mean is not None
+            else "",
         ),
         (
             "test",

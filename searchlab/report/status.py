@@ -81,6 +81,14 @@ class StudyStatus:
         known = [total for total in totals if total is not None]
         return sum(known) if len(known) == len(totals) else None
 
+    @property
+    def unfinished(self) -> str:
+        """A sentence on how far an unfinished study is; "" for a finished one."""
+        if self.state == "finished":
+            return ""
+        total = "an unknown number" if self.total is None else str(self.total)
+        return f"The study is {self.state}: {self.ended} of {total} trials have ended."
+
 
 def read_status(reading: StudyReading) -> StudyStatus:
     """Count a study's trials. A study with a driver is ``running``."""

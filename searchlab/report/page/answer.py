@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from searchlab.report.contest import estimate_test_mean
 from searchlab.report.formatting import (
-    MISSING,
     format_duration,
     format_mean_std,
     format_seconds,
@@ -36,7 +35,7 @@ def make_answer(found: Findings) -> Section:
 
 
 def _make_blocks(found: Findings) -> Iterator[Block]:
-    if text := _describe_state(found):
+    if text := found.status.unfinished:
         yield Paragraph(text)
     if found.verdict.details:
         yield Paragraph(" ".join(found.verdict.details))
@@ -66,14 +65,6 @@ def _make_blocks(found: Findings) -> Iterator[Block]:
     yield Items(title="What it cost", items=_list_costs(found))
     if advice := list_advice(found):
         yield Items(title="What to try next", items=advice)
-
-
-def _describe_state(found: Findings) -> str:
-    status = found.status
-    if status.state == "finished":
-        return ""
-    of = MISSING if status.total is None else str(status.total)
-    return f"The study is {status.state}: {status.ended} of {of} trials have ended."
 
 
 def _list_rivals(found: Findings) -> list[tuple[str, Row]]:

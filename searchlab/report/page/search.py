@@ -126,7 +126,9 @@ def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
         x=[trial.number for trial in complete], y=[scale(metric, value) for value in best],
         name="best so far", mode="lines", line={"color": COLORS[0], "shape": "hv"},
     )  # fmt: skip
-    finalists = [row for row in found.board.rows if row.role == "finalist" and row.cv_mean]
+    finalists = [
+        row for row in found.board.rows if row.role == "finalist" and row.cv_mean is not None
+    ]
     if finalists:
         figure.add_scatter(
             x=[row.number for row in finalists],
@@ -134,7 +136,9 @@ def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
             name="finalist, all folds", mode="markers",
             marker={"symbol": "diamond", "color": COLORS[2], "size": 9},
         )  # fmt: skip
-    baselines = [row for row in found.board.rows if row.role == "baseline" and row.value]
+    baselines = [
+        row for row in found.board.rows if row.role == "baseline" and row.value is not None
+    ]
     for index, row in enumerate(baselines[:3]):
         add_line(
             figure, f"baseline {row.label}",
