@@ -70,6 +70,8 @@ class LiveTrial:
         ):
             if known.get(name) != value:
                 self.trial.set_user_attr(name, value)
+        if self.role in attr.REPEATING_ROLES and not self.trial.constraints:
+            self.trial.set_constraint(attr.REPEATS, 1.0)
         self.record_interruptions()
 
     def add(self, result: EpochResult) -> bool:

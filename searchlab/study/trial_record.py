@@ -43,6 +43,8 @@ __all__ = [
     "PLUGINS",
     "PROGRESS",
     "REPEAT",
+    "REPEATING_ROLES",
+    "REPEATS",
     "RETRY_OF",
     "ROLE",
     "SCHEME",
@@ -110,6 +112,12 @@ EPOCH = "searchlab:epoch"
 
 # Likewise: the TestAnswers of a confirmation as a dict.
 ANSWERS = "searchlab:test_answers"
+
+# The constraint, in Optuna's sense, that a trial of these roles breaks, because it trains another
+# one again: Optuna's own best trial is then a search trial or a baseline, never the luckiest folds
+# of a finalist or a test figure. No sampler sees these roles. Earlier records have none.
+REPEATS = "repeats_another_trial"
+REPEATING_ROLES: tuple[Role, ...] = ("finalist", "confirmation")
 
 # User attributes of the study, not of a trial.
 SPEC = "searchlab.study"  # the study as it is run, as JSON (recorded_spec.py)

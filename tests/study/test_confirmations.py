@@ -69,6 +69,45 @@ def test_the_rivals_are_the_best_by_the_mean_of_all_folds() -> None:
     assert sum(rivals.baseline.fold_values) == best["baseline"]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"metric": "accuracy", "direction": "maximize"},
+        [{"metric": "loss", "direction": "minimize"}],
+        [
+            {"metric": "accuracy", "direction": "maximize"},
+            {"metric": "parameters", "direction": "minimize"},
+        ],
+    ],
+    ids=["accuracy", "loss", "several"],
+)
+def test_the_best_trial_of_plain_optuna_repeats_no_other(objective: Any) -> None:
+    spec = make_spec(**REPEATS, objective=objective)
+    study = open_study(spec)
+    run_to_end(open_ledger(spec, study))
+    best = study.best_trials if len(spec.objective) > 1 else [study.best_trial]
+    assert {trial.user_attrs[attr.ROLE] for trial in best} <= {"search", "baseline"}
+    for trial in study.trials:
+        is_repeat = trial.user_attrs[attr.ROLE] in ("finalist", "confirmation")
+        assert trial.constraints == ({attr.REPEATS: 1.0} if is_repeat else {})
+
+
+def test_a_trial_taken_up_again_keeps_what_it_is_to_plain_optuna(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    spec = make_spec(**REPEATS)
+    study = open_study(spec)
+    ledger = open_ledger(spec, study)
+    while (config := ledger.ask()) is not None and config.role != "finalist":
+        train(ledger, config)
+    assert config is not None
+    again = open_ledger(spec, study).ask()
+    assert again is not None
+    assert again.number == config.number
+    assert study.trials[config.number].constraints == {attr.REPEATS: 1.0}
+    assert not [one for one in recwarn if "constraint" in str(one.message)]
+
+
 def test_a_baselines_own_training_is_repeated() -> None:
     row = {"name": "own", "architecture": "a1", "training": {"lr": 0.05, "epochs": 2}}
     baselines = {"architectures": [], "schemes": ["DT"], "rows": [row]}

@@ -132,6 +132,8 @@ _TRIAL_SYSTEM: _Schema = {
     CLAIM: TypeAdapter(str),
     # Optuna's, of a trial that was enqueued
     "fixed_params": TypeAdapter(dict[str, Scalar | None]),
+    # Optuna's, as its version 4 wrote them
+    "constraints": TypeAdapter(list[Number]),
 }
 _STUDY: _Schema = {
     attr.PROGRESS: TypeAdapter(_Progress),
@@ -146,6 +148,7 @@ _STUDY_SYSTEM: _Schema = {_METRIC_NAMES: TypeAdapter(list[str])}
 # By the beginning of their names: what Optuna and its dashboard number, or name by an id.
 _PREFIXES: _Schema = {
     "completed_rung_": TypeAdapter(_Measured),
+    "constraints:": TypeAdapter(Number),
     "artifacts:": TypeAdapter(str),
     "dashboard:artifacts:": TypeAdapter(str),
     "dashboard:note_str": TypeAdapter(str),
