@@ -68,7 +68,9 @@ def test_the_answer_comes_first_and_is_the_verdicts_sentence(
     reading: StudyReading, sections: list[Section]
 ) -> None:
     keys = [section.key for section in sections]
-    assert keys == ["answer", "leaderboard", "search", "baselines", "errors", "provenance"]
+    assert keys == [
+        "answer", "leaderboard", "search", "baselines", "folds", "errors", "provenance",
+    ]  # fmt: skip
     board = build_leaderboard(reading.records, reading.spec)
     verdict = reach_verdict(board, reading.records, reading.spec)
     assert sections[0].says == f"{verdict.text}."

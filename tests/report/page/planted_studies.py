@@ -1,0 +1,23 @@
+"""Studies made up for tests of the report's sections: records, without any training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from trial_records import make_spec
+
+from searchlab.report.page.findings import Findings
+from searchlab.report.reading import StudyReading
+from searchlab.study.run_folder import RunFolder
+from searchlab.study.trial_record import TrialRecord
+
+
+def find(records: Sequence[TrialRecord], **changes: Any) -> Findings:
+    """Return what a finished study with these records comes to."""
+    reading = StudyReading(
+        run=RunFolder(Path("unused")), spec=make_spec(**changes), storage_url="sqlite:///none.db",
+        records=list(records), is_driven=False, is_finished=True, totals={},
+    )  # fmt: skip
+    return Findings(reading)
