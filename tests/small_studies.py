@@ -40,6 +40,7 @@ STUDY: dict[str, Any] = {
     "baselines": {"architectures": ["a2"], "schemes": ["HF", "DT"]},
     "confirm": {"top": 2, "repeats": 0},
     "resources": {"cpus": 1, "workers": 1},
+    "report": {"diagnostics": []},
 }
 
 

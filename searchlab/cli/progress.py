@@ -86,7 +86,7 @@ def shown_progress(quiet: bool) -> Iterator[StudyCallback]:
 class ProgressPanel(StudyCallback):
     """What is shown of a study, as something that rich prints; whoever draws it overrides the rest.
 
-    Until the study begins it says what is done before.
+    Until the study begins, and once its trials have ended, it says what else is done.
     """
 
     def __init__(self) -> None:
@@ -94,9 +94,10 @@ class ProgressPanel(StudyCallback):
         self._phase = ""
         self._snapshot: ProgressSnapshot | None = None
         self._taken_at = 0.0
+        self._is_closed = False
 
     def begin_phase(self, what: str) -> None:
-        """Show what is done before the first trial."""
+        """Show what is done before the first trial, or after the last."""
         self._phase = what
         self.draw()
 
@@ -131,11 +132,12 @@ class ProgressPanel(StudyCallback):
         self._phase = ""
         self.advance(replace(snapshot, running=()))
         self.stop()
+        self._is_closed = True
 
     @property
     def has_study(self) -> bool:
-        """Return whether the study has begun."""
-        return self._snapshot is not None
+        """Return whether the study's trials are shown: they have begun, and not all ended."""
+        return self._snapshot is not None and not self._is_closed
 
     @abstractmethod
     def draw(self) -> None:
@@ -153,7 +155,7 @@ class ProgressPanel(StudyCallback):
         now = time.monotonic()
         elapsed = format_duration(now - self._started_at)
         snapshot = self._snapshot
-        if snapshot is None:
+        if snapshot is None or self._is_closed:
             yield plain_text(f"{self._phase}  {elapsed}", overflow="ellipsis", no_wrap=True)
             return
         yield _title(snapshot, f"  {elapsed} elapsed{_forecast(snapshot, now - self._taken_at)}")
@@ -194,6 +196,7 @@ class NotebookProgress(ProgressPanel):
         super().__init__()
         self._output = output
         self._told: list[str] = []
+        self._kept: list[str] = []  # what stays above the panel: the study, once it has ended
         self._due = 0.0
 
     def draw(self) -> None:
@@ -201,7 +204,7 @@ class NotebookProgress(ProgressPanel):
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _NOTEBOOK_SECONDS
-            self._output.show(self._render())
+            self._output.show("\n".join([*self._kept, self._render()]))
 
     def tell(self, text: str, *, style: str = "") -> None:
         """Show the line above the panel, with those before it."""
@@ -212,7 +215,9 @@ class NotebookProgress(ProgressPanel):
 
     def stop(self) -> None:
         """Draw the panel once more; without a study leave nothing behind."""
-        self._output.show(self._render() if self.has_study else "")
+        if self.has_study:
+            self._kept, self._told = [self._render()], []
+        self._output.show("\n".join(self._kept))
 
     def _render(self) -> str:
         console = make_text_console()
@@ -232,7 +237,7 @@ class PlainProgress(StudyCallback):
         self._is_stopping = False
 
     def begin_phase(self, what: str) -> None:
-        """Print what is done before the first trial."""
+        """Print what is done before the first trial, or after the last."""
         self._write(what)
 
     def begin(self, snapshot: ProgressSnapshot) -> None:

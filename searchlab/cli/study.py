@@ -174,8 +174,8 @@ def resume(
 
     Trials that were running continue under their own numbers. If the run was copied to another
     storage, --storage makes that its storage from now on. --set can change only search.trials,
-    search.timeout, search.max_failures_in_row, confirm.top, confirm.repeats and resources. More
-    search.trials or confirm.repeats extend a finished study.
+    search.timeout, search.max_failures_in_row, confirm.top, confirm.repeats, report and resources.
+    More search.trials or confirm.repeats extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.study.recorded_spec import check_resumable

@@ -19,6 +19,7 @@ from pydantic import (
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.baselines import BaselineRow, BaselineSpec, ComparedPair, RowName
 from searchlab.config.dataset import DatasetSpec
+from searchlab.config.diagnostics import ReportSpec
 from searchlab.config.nodes import Fixed
 from searchlab.config.objectives import Objectives, ObjectiveSpec, check_objectives
 from searchlab.config.published import SEARCH, PublishedSpec
@@ -158,6 +159,7 @@ class StudySpec(Spec):
         default_factory=dict,
         description="pairs of baselines to test against each other, by question",
     )
+    report: ReportSpec = Field(default_factory=ReportSpec)
     published: PublishedSpec | None = Field(
         None, description="figures of a report, printed beside the study's own"
     )

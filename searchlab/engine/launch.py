@@ -16,6 +16,8 @@ from optuna.study import Study
 from searchlab.config.loading import StudyFile
 from searchlab.config.plugins import load_plugins
 from searchlab.data.decoding import Progress
+from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.step import diagnose
 from searchlab.engine.evaluations import evaluate_finished
 from searchlab.engine.new_run import delete_if_unused, holds_study, new_run_folder
 from searchlab.engine.run_watch import watch_run
@@ -245,6 +247,11 @@ def _run(held: _HeldStudy, study: Study) -> None:
             evaluate_finished(prepared, study, ledger.records, run.models, stop=stop)
             _check_ended(session, run)
             ledger.note_finished()
+            diagnose(
+                FinishedStudy(run=run, prepared=prepared, records=ledger.records, stop=stop),
+                held.options.callback,
+            )
+            _check_ended(session, run)
     except InfrastructureError as error:
         if stop.signal_number is not None:  # it was stopped during an outage
             raise _interruption(run, stop) from error
@@ -272,6 +279,8 @@ def _files_kept(held: _HeldStudy, stop: StopRequest) -> Iterator[None]:
 
 
 def _run_trials(session: RunSession, engine: EngineName) -> None:
+    if session.ledger.is_finished:
+        return  # a resume has nothing left to train, so Ray need not start
     if engine == "serial":
         from searchlab.engine.serial import run_serially
 

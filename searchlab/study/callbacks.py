@@ -115,7 +115,10 @@ class StudyCallback:
     """
 
     def begin_phase(self, what: str) -> None:
-        """Something that takes seconds begins, before the first trial: ``starting Ray``."""
+        """Something that takes seconds begins, before the first trial or after the last.
+
+        Such as ``starting Ray``.
+        """
 
     def begin(self, snapshot: ProgressSnapshot) -> None:
         """The study is about to ask for its first trial."""

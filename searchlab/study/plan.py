@@ -30,6 +30,7 @@ __all__ = [
     "StudyPlan",
     "are_confirmed",
     "baseline_key",
+    "choose_best",
     "choose_finalists",
     "choose_rivals",
     "count_confirmations",
@@ -181,7 +182,15 @@ class Rivals:
 
 
 def choose_rivals(spec: StudySpec, records: Iterable[TrialRecord]) -> Rivals | None:
-    """Return the best finalist and the best baseline by cross-validation, if there are both.
+    """Return the best finalist and the best baseline by cross-validation, if there are both."""
+    best = choose_best(spec, records)
+    if len(best) < 2:
+        return None
+    return Rivals(finalist=best["finalist"], baseline=best["baseline"])
+
+
+def choose_best(spec: StudySpec, records: Iterable[TrialRecord]) -> dict[Role, TrialRecord]:
+    """Return the best finalist and the best baseline by cross-validation, as far as there are any.
 
     Only those count that were trained on every fold: by their mean, of equals the first.
     """
@@ -192,9 +201,7 @@ def choose_rivals(spec: StudySpec, records: Iterable[TrialRecord]) -> Rivals | N
         known = best.get(record.role)
         if known is None or spec.primary.sign * (_mean(record) - _mean(known)) > 0:
             best[record.role] = record
-    if len(best) < 2:
-        return None
-    return Rivals(finalist=best["finalist"], baseline=best["baseline"])
+    return best
 
 
 def _is_ranked(spec: StudySpec, record: TrialRecord) -> bool:

@@ -33,6 +33,7 @@ RESUMABLE = (
     "search.max_failures_in_row",
     "confirm.top",
     "confirm.repeats",
+    "report",
     "resources",
 )
 """What a resume may change: it gives a study more time, trials or workers. Any other change would
@@ -63,6 +64,7 @@ _WITHOUT_EFFECT = (
     "correlations",
     "comparisons",
     "published",
+    "report",
     "confirm.margin",
 )
 _MAX_NAMED = 6

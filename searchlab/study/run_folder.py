@@ -58,6 +58,11 @@ class RunFolder:
         """Return the folder of the trained baselines and finalists."""
         return self.path / "artifacts" / "models"
 
+    @property
+    def diagnostics(self) -> Path:
+        """Return the folder of what was measured on the finished models."""
+        return self.path / "artifacts" / "diagnostics"
+
     def command(self, *words: str, options: Iterable[str] = ()) -> str:
         """Return a command of searchlab on this run, ready for the shell, with its shortest name.
 

@@ -77,6 +77,11 @@ class TrialQueue:
         self._confirmations: deque[PlannedTrial] | None = None
         self._num_confirmations: int | None = None
         self._refresh(live=())
+        if not self._has_pending and self.is_search_over:  # a resume with nothing left says so
+            running = set(self._rows.others.values())
+            self._choose_finalists(running)
+            if not self._finalists:
+                self._choose_confirmations(running)
 
     # What comes next
 
@@ -147,21 +152,25 @@ class TrialQueue:
         return self._rows.num_searched >= self._spec.search.trials
 
     def _take_finalist(self, running: Set[Role]) -> Trial | None:
-        if self._finalists is None:
-            if "search" in running:
-                return None  # one of them may yet be a finalist
-            self._finalists = self._not_begun(choose_finalists(self._spec, self.finished))
-            self._num_finalists = self._count_begun("finalist") + len(self._finalists)
+        self._choose_finalists(running)
         return self._ask_planned(self._finalists.popleft()) if self._finalists else None
 
+    def _choose_finalists(self, running: Set[Role]) -> None:
+        """Choose them once no search trial runs that may yet be one."""
+        if self._finalists is None and "search" not in running:
+            self._finalists = self._not_begun(choose_finalists(self._spec, self.finished))
+            self._num_finalists = self._count_begun("finalist") + len(self._finalists)
+
     def _take_confirmation(self, running: Set[Role]) -> Trial | None:
-        if self._confirmations is None:
-            if running - {"confirmation"}:
-                return None  # one of them may yet be confirmed
+        self._choose_confirmations(running)
+        return self._ask_planned(self._confirmations.popleft()) if self._confirmations else None
+
+    def _choose_confirmations(self, running: Set[Role]) -> None:
+        """Choose them once no trial runs that may yet be confirmed."""
+        if self._confirmations is None and not running - {"confirmation"}:
             self._confirmations = self._not_begun(plan_confirmations(self._spec, self.finished))
             begun = self._count_begun("confirmation")
             self._num_confirmations = begun + len(self._confirmations)
-        return self._ask_planned(self._confirmations.popleft()) if self._confirmations else None
 
     def _count_begun(self, role: Role) -> int:
         return sum(role == begun for begun in self._rows.planned.values())
@@ -225,15 +234,20 @@ class TrialQueue:
     @property
     def is_done(self) -> bool:
         """Return whether nothing is left to take."""
-        rows = self._rows
         return (
-            not (rows.orphans or rows.others or rows.num_waiting or rows.owed or self._baselines)
+            not (self._has_pending or self._rows.others)
             and self.is_search_over
             and self._finalists is not None
             and not self._finalists
             and self._confirmations is not None
             and not self._confirmations
         )
+
+    @property
+    def _has_pending(self) -> bool:
+        """Return whether trials are left that come before those of the search."""
+        rows = self._rows
+        return bool(rows.orphans or rows.num_waiting or rows.owed or self._baselines)
 
     # What the storage holds
 

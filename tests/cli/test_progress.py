@@ -11,7 +11,12 @@ import pytest
 from rich.console import Console
 
 from searchlab.cli import progress as cli_progress
-from searchlab.cli.progress import LiveProgress, PlainProgress, make_progress
+from searchlab.cli.progress import (
+    LiveProgress,
+    NotebookProgress,
+    PlainProgress,
+    make_progress,
+)
 from searchlab.study.callbacks import (
     BestTrial,
     Forecast,
@@ -177,6 +182,40 @@ def test_a_panel_of_a_study_that_cannot_begin_leaves_nothing_behind() -> None:
     progress.begin_phase("checking study.yaml")
     progress.stop()
     assert stream.getvalue().strip() == ""
+
+
+def test_what_is_done_after_the_last_trial_is_a_line_that_goes_and_the_study_stays() -> None:
+    stream = io.StringIO()
+    progress = LiveProgress(Console(file=stream, width=80, force_terminal=True))
+    progress.begin(SNAPSHOT)
+    progress.close(SNAPSHOT)
+    before = len(stream.getvalue())
+    progress.begin_phase("errors of #3 a2/DT")
+    progress.stop()
+    after = stream.getvalue()[before:]
+    assert "errors of #3 a2/DT" in after
+    assert "6/37" not in after, "the study's panel stays above, and is not drawn again"
+    assert after.endswith("\x1b[1A\x1b[2K"), "the line is cleared"
+
+
+def test_a_notebook_keeps_the_study_above_what_is_done_after_it() -> None:
+    shown: list[str] = []
+
+    class Output:
+        def show(self, text: str) -> None:
+            shown.append(text)
+
+    progress = NotebookProgress(Output())  # type: ignore[arg-type]
+    progress.begin(SNAPSHOT)
+    progress.close(SNAPSHOT)
+    final = shown[-1]
+    assert "6/37" in final
+    progress._due = 0.0
+    progress.begin_phase("errors of #3 a2/DT")
+    assert shown[-1].startswith(final)
+    assert "errors of #3 a2/DT" in shown[-1]
+    progress.stop()
+    assert shown[-1] == final
 
 
 def test_an_estimate_of_a_stage_says_which() -> None:

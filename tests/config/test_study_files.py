@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from space_strategies import SCALARS, space_data
+from space_strategies import SCALARS, TEXTS, space_data
 
 from searchlab.config.documents import dump_yaml, parse_yaml
 from searchlab.config.loading import load_recorded_study, load_study
@@ -48,7 +48,7 @@ def search_data() -> st.SearchStrategy[dict[str, Any]]:
         "seed": st.integers(0, 2**63 - 1),
         "points": st.integers(2, 9),
     }
-    planned = {"reference": st.dictionaries(st.text(min_size=1, max_size=8), SCALARS, max_size=3)}
+    planned = {"reference": st.dictionaries(TEXTS.filter(bool), SCALARS, max_size=3)}
     return st.fixed_dictionaries(
         {"trials": st.integers(1, 10**6)},
         optional={**shared, "sampler": st.sampled_from(["tpe", "random", "grid"])},
@@ -61,7 +61,7 @@ def study_data() -> st.SearchStrategy[dict[str, Any]]:
         {
             "name": st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True),
             "dataset": st.fixed_dictionaries(
-                {"name": st.text(max_size=8)},
+                {"name": TEXTS},
                 optional={"normalize": st.sampled_from(["standard", "unit"])},
             ),
             "space": space_data(),
@@ -78,7 +78,7 @@ def study_data() -> st.SearchStrategy[dict[str, Any]]:
             "baselines": st.fixed_dictionaries(
                 {},
                 optional={
-                    "architectures": st.lists(st.text(max_size=4), max_size=3, unique=True),
+                    "architectures": st.lists(TEXTS, max_size=3, unique=True),
                     "schemes": st.just(["HF"]) | st.just(["DT", "HT"]),
                     "training": training_data(),
                 },

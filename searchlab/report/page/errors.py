@@ -17,6 +17,7 @@ from searchlab.analysis.confusions import (
 from searchlab.data import get_dataset
 from searchlab.report.formatting import MISSING
 from searchlab.report.page.blocks import Block, Figure, Section, Table
+from searchlab.report.page.calibration import list_calibration
 from searchlab.report.page.charts import dress
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def make_errors(found: Findings) -> Section | None:
     blocks: list[Block] = [_list_pairs(rivals, names), _list_classes(rivals, names)]
     if len(names) <= _MOST_CELLS:
         blocks += [_draw_matrix(one, names) for one in rivals]
+    blocks += list_calibration(found)
     return Section(
         key="errors", title="Errors on the test set", says=_summarise(rivals, names), blocks=blocks
     )

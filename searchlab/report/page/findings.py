@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.report.comparisons import ComparedBaselines, compare_baselines
 from searchlab.report.leaderboard import Leaderboard, Row, best_row, build_leaderboard
 from searchlab.report.published import PublishedComparison, compare_published
 from searchlab.report.status import StudyStatus, read_status
 from searchlab.report.verdict import Verdict, reach_verdict
+from searchlab.study.plan import choose_best
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from searchlab.config.diagnostics import DiagnosticName
     from searchlab.config.trial import Role
     from searchlab.report.reading import StudyReading
+    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["Findings"]
 
@@ -70,3 +74,24 @@ class Findings:
         return [
             trial for record, trial in pairs if record.role == "search" and not record.is_replaced
         ]
+
+    @cached_property
+    def subjects(self) -> list[TrialRecord]:
+        """The trials whose models are looked into: the best finalist and the best baseline."""
+        return [*choose_best(self.reading.spec, self.reading.records).values()]
+
+    @property
+    def diagnostics(self) -> DiagnosticFiles:
+        """What was measured on those models."""
+        return DiagnosticFiles(self.reading.run.diagnostics)
+
+    def explain_missing(self, name: DiagnosticName) -> str:
+        """Return a sentence for a diagnostic without a result: why, and how to get one."""
+        wanted = self.reading.spec.report.diagnostics
+        if wanted is not None and name not in wanted:
+            how = self.reading.run.command("study", "resume", options=("--set", "report={}"))
+            return f"The study's report.diagnostics leave out {name}; {how} measures it."
+        if self.status.state != "finished":
+            return "It is measured when the study has finished."
+        how = self.reading.run.command("study", "resume")
+        return f"It was not measured, or its file is lost; {how} measures it."

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from small_studies import run_study
 
+from searchlab.config.diagnostics import DiagnosticName, ReportSpec
 from searchlab.report.leaderboard import build_leaderboard
-from searchlab.report.page.blocks import Figure, Section, Table
+from searchlab.report.page.blocks import Figure, Paragraph, Section, Table
 from searchlab.report.page.document import write_html
 from searchlab.report.page.outputs import report_data, report_markdown, table_csvs
 from searchlab.report.page.report import make_report
@@ -36,6 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         training={"epochs": 3},
         confirm={"top": 1, "repeats": 2},
         comparisons={"frozen or trained?": [["a2/DT", "a2/HF"]]},
+        report={"diagnostics": ["errors"]},
     )
 
 
@@ -47,6 +49,14 @@ def reading(run: RunFolder) -> StudyReading:
 @pytest.fixture(scope="module")
 def sections(reading: StudyReading) -> list[Section]:
     return make_report(reading)
+
+
+class _WithoutArtifacts(RunFolder):
+    """A run whose diagnostics are lost."""
+
+    @property
+    def diagnostics(self) -> Path:
+        return self.path / "lost"
 
 
 class _Page(HTMLParser):
@@ -75,6 +85,36 @@ def test_the_answer_comes_first_and_is_the_verdicts_sentence(
     verdict = reach_verdict(board, reading.records, reading.spec)
     assert sections[0].says == f"{verdict.text}."
     assert all(section.says.endswith(".") for section in sections)
+
+
+def test_calibration_is_drawn_for_the_two_whose_models_were_looked_into(
+    sections: list[Section],
+) -> None:
+    [errors] = [section for section in sections if section.key == "errors"]
+    [figure] = [block for block in errors.blocks if getattr(block, "name", "") == "calibration"]
+    assert isinstance(figure, Figure)
+    assert len(figure.figure.data) == 3, "the finalist, the baseline, and the line of equality"
+    [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
+    assert text.count("expected calibration error") == 2
+
+
+@pytest.mark.parametrize(
+    ("diagnostics", "words"),
+    [((), "leave out errors"), (None, "not measured, or its file is lost")],
+)
+def test_diagnostics_that_are_missing_are_said_in_their_place(
+    reading: StudyReading, diagnostics: tuple[DiagnosticName, ...] | None, words: str
+) -> None:
+    report = ReportSpec(diagnostics=diagnostics)
+    bare = replace(
+        reading,
+        spec=reading.spec.model_copy(update={"report": report}),
+        run=_WithoutArtifacts(reading.run.path),
+    )
+    [errors] = [section for section in make_report(bare) if section.key == "errors"]
+    [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
+    assert words in text
+    assert "searchlab study resume" in text
 
 
 def test_the_winner_is_the_leaderboards_first(

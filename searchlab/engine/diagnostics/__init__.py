@@ -1,0 +1,1 @@
+"""Diagnostics: what a study measures on its finished models for its report."""

@@ -1,0 +1,52 @@
+"""The step after a study's trials that measures what its report needs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from searchlab.config.diagnostics import DIAGNOSTICS, DiagnosticName
+from searchlab.engine.diagnostics.errors import plan_errors
+from searchlab.engine.diagnostics.files import DiagnosticFiles, Measured
+from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.tasks import StoppedError, Task
+from searchlab.study.callbacks import StudyCallback
+from searchlab.training.failures import describe_failure
+
+__all__ = ["diagnose"]
+
+logger = logging.getLogger(__name__)
+
+_PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
+    "errors": plan_errors,
+}
+
+
+def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
+    """Measure and keep what the study asks for, except what is kept already.
+
+    A task that cannot be measured is skipped with a warning, because no trial is still to come.
+    After a stop none is begun. Raises OSError if a result cannot be written.
+    """
+    files = DiagnosticFiles(finished.run.diagnostics)
+    wanted = finished.spec.report.diagnostics
+    tasks = [
+        task
+        for name in (DIAGNOSTICS if wanted is None else wanted)
+        for task in _PLANS[name](finished)
+        if files.read(task.key, task.kind) is None
+    ]
+    for index, task in enumerate(tasks, start=1):
+        if finished.stop.is_made:
+            return
+        callback.begin_phase(f"for the report, {index} of {len(tasks)}: {task.doing}")
+        start = time.perf_counter()
+        try:
+            result = task.measure()
+        except StoppedError:
+            return
+        except (ValueError, RuntimeError, MemoryError) as error:  # an InputError is a ValueError
+            logger.warning("%s was not measured: %s", task.doing, describe_failure(error).message)
+        else:
+            files.write(task.key, Measured(seconds=time.perf_counter() - start, result=result))
