@@ -10,7 +10,7 @@ from searchlab.config.validation import Spec, to_tuple
 
 __all__ = ["DIAGNOSTICS", "DiagnosticName", "ReportSpec"]
 
-DiagnosticName = Literal["errors"]
+DiagnosticName = Literal["errors", "robustness"]
 
 DIAGNOSTICS: tuple[DiagnosticName, ...] = get_args(DiagnosticName)
 
@@ -21,6 +21,6 @@ class ReportSpec(Spec):
     diagnostics: Annotated[tuple[DiagnosticName, ...], BeforeValidator(to_tuple)] | None = Field(
         None,
         description="what to measure at the end on the models of the best finalist and the best "
-        "baseline, such as [errors], or [] for nothing; by default all that takes little of the "
-        "study's time",
+        "baseline, such as [errors, robustness], or [] for nothing; by default everything that "
+        "takes little of the study's time",
     )

@@ -190,7 +190,7 @@ def choose_rivals(spec: StudySpec, records: Iterable[TrialRecord]) -> Rivals | N
 
 
 def choose_best(spec: StudySpec, records: Iterable[TrialRecord]) -> dict[Role, TrialRecord]:
-    """Return the best finalist and the best baseline by cross-validation, as far as there are any.
+    """Return the best finalist, then the best baseline by cross-validation, if there are any.
 
     Only those count that were trained on every fold: by their mean, of equals the first.
     """
@@ -201,7 +201,8 @@ def choose_best(spec: StudySpec, records: Iterable[TrialRecord]) -> dict[Role, T
         known = best.get(record.role)
         if known is None or spec.primary.sign * (_mean(record) - _mean(known)) > 0:
             best[record.role] = record
-    return best
+    roles: tuple[Role, ...] = ("finalist", "baseline")
+    return {role: best[role] for role in roles if role in best}
 
 
 def _is_ranked(spec: StudySpec, record: TrialRecord) -> bool:

@@ -15,9 +15,10 @@ from searchlab.engine.diagnostics import step
 from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
 from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.tasks import Task
+from searchlab.engine.diagnostics.tasks import Skipped, Task, TooCostlyError, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError
+from searchlab.report.page.findings import Findings
 from searchlab.report.reading import read_study
 from searchlab.report.status import read_status
 from searchlab.study.callbacks import StudyCallback
@@ -134,6 +135,25 @@ def test_what_cannot_be_measured_is_warned_of_and_does_not_end_the_study(
     with caplog.at_level(logging.WARNING, logger="searchlab"):
         resume_with(run, "[errors]")
     assert f"a broken one was not measured: {type(error).__name__}: {error}" in caplog.text
+
+
+def test_what_costs_too_much_is_skipped_and_the_reason_kept(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: FinishedStudy) -> list[Task]:
+        raise TooCostlyError("It would take a year.")
+
+    monkeypatch.setitem(step._PLANS, "errors", refuse)
+    resume_with(run, "null")
+    files = DiagnosticFiles(run.diagnostics)
+    skipped = files.read(skipped_key("errors"), Skipped)
+    assert skipped is not None
+    assert skipped.result.reason == "It would take a year."
+    found = Findings(read_study(run, None))
+    assert found.explain_missing("errors") == (
+        f"It would take a year. searchlab study resume {run.path} --set "
+        "'report.diagnostics=[errors]' measures it all the same."
+    )
 
 
 def test_a_stop_keeps_what_is_measured_and_the_rest_is_measured_by_a_resume(

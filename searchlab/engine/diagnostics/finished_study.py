@@ -7,6 +7,7 @@ from functools import cached_property
 
 from searchlab.config.study import StudySpec
 from searchlab.engine.devices import choose_device
+from searchlab.engine.diagnostics.tasks import StoppedError
 from searchlab.engine.stopping import StopRequest
 from searchlab.study.plan import choose_best
 from searchlab.study.preparation.prepared_study import PreparedStudy
@@ -44,6 +45,11 @@ class FinishedStudy:
         """The images on this process's GPU if the study asked for GPUs, or else on the CPU."""
         device = choose_device("auto" if self.spec.resources.gpus else 0)
         return TrainingData.from_images(self.prepared.images, self.prepared.folds, device)
+
+    def check_stop(self) -> None:
+        """Raise StoppedError if the study was asked to stop."""
+        if self.stop.is_made:
+            raise StoppedError
 
     def model(self, number: int) -> SavedModel:
         """Return a trial's model on all training images. Raises InputError if it is lost."""

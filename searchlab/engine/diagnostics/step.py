@@ -10,7 +10,14 @@ from searchlab.config.diagnostics import DIAGNOSTICS, DiagnosticName
 from searchlab.engine.diagnostics.errors import plan_errors
 from searchlab.engine.diagnostics.files import DiagnosticFiles, Measured
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.tasks import StoppedError, Task
+from searchlab.engine.diagnostics.robustness import plan_robustness
+from searchlab.engine.diagnostics.tasks import (
+    Skipped,
+    StoppedError,
+    Task,
+    TooCostlyError,
+    skipped_key,
+)
 from searchlab.study.callbacks import StudyCallback
 from searchlab.training.failures import describe_failure
 
@@ -20,7 +27,9 @@ logger = logging.getLogger(__name__)
 
 _PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
     "errors": plan_errors,
+    "robustness": plan_robustness,
 }
+"""Each raises TooCostlyError, with the reason as a sentence, if it is not asked for by name."""
 
 
 def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
@@ -31,12 +40,14 @@ def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
     """
     files = DiagnosticFiles(finished.run.diagnostics)
     wanted = finished.spec.report.diagnostics
-    tasks = [
-        task
-        for name in (DIAGNOSTICS if wanted is None else wanted)
-        for task in _PLANS[name](finished)
-        if files.read(task.key, task.kind) is None
-    ]
+    tasks: list[Task] = []
+    for name in DIAGNOSTICS if wanted is None else wanted:
+        try:
+            planned = [*_PLANS[name](finished)]
+        except TooCostlyError as error:
+            files.write(skipped_key(name), Measured(seconds=0, result=Skipped(reason=str(error))))
+        else:
+            tasks += [task for task in planned if files.read(task.key, task.kind) is None]
     for index, task in enumerate(tasks, start=1):
         if finished.stop.is_made:
             return

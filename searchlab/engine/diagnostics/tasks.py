@@ -6,7 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["StoppedError", "Task"]
+__all__ = ["Skipped", "StoppedError", "Task", "TooCostlyError", "skipped_key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Why a diagnostic was not measured, as a sentence."""
+
+    reason: str
+
+
+def skipped_key(name: str) -> str:
+    """Return the key under which it is kept why a diagnostic was skipped."""
+    return f"skipped-{name}"
+
+
+class TooCostlyError(Exception):
+    """A diagnostic costs too much of the study's time to be measured without being asked for."""
 
 
 class StoppedError(Exception):

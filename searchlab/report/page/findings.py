@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from searchlab.engine.diagnostics.files import DiagnosticFiles
+from searchlab.engine.diagnostics.tasks import Skipped, skipped_key
 from searchlab.report.comparisons import ComparedBaselines, compare_baselines
 from searchlab.report.leaderboard import Leaderboard, Row, best_row, build_leaderboard
 from searchlab.report.published import PublishedComparison, compare_published
@@ -93,5 +94,9 @@ class Findings:
             return f"The study's report.diagnostics leave out {name}; {how} measures it."
         if self.status.state != "finished":
             return "It is measured when the study has finished."
+        if skipped := self.diagnostics.read(skipped_key(name), Skipped):
+            asked = ("--set", f"report.diagnostics=[{name}]")
+            how = self.reading.run.command("study", "resume", options=asked)
+            return f"{skipped.result.reason} {how} measures it all the same."
         how = self.reading.run.command("study", "resume")
         return f"It was not measured, or its file is lost; {how} measures it."

@@ -15,6 +15,7 @@ from searchlab.report.page.folds import make_folds
 from searchlab.report.page.provenance import make_provenance
 from searchlab.report.page.published import make_published
 from searchlab.report.page.ranking import make_ranking
+from searchlab.report.page.robustness import make_robustness
 from searchlab.report.page.search import make_search
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["make_report", "write_report"]
 
 _SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     make_answer, make_ranking, make_search, make_baselines, make_factors, make_folds, make_errors,
-    make_published, make_provenance,
+    make_robustness, make_published, make_provenance,
 )  # fmt: skip
 
 

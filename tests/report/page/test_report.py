@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         training={"epochs": 3},
         confirm={"top": 1, "repeats": 2},
         comparisons={"frozen or trained?": [["a2/DT", "a2/HF"]]},
-        report={"diagnostics": ["errors"]},
+        report={"diagnostics": ["errors", "robustness"]},
     )
 
 
@@ -79,7 +79,8 @@ def test_the_answer_comes_first_and_is_the_verdicts_sentence(
 ) -> None:
     keys = [section.key for section in sections]
     assert keys == [
-        "answer", "leaderboard", "search", "baselines", "folds", "errors", "provenance",
+        "answer", "leaderboard", "search", "baselines", "folds", "errors", "robustness",
+        "provenance",
     ]  # fmt: skip
     board = build_leaderboard(reading.records, reading.spec)
     verdict = reach_verdict(board, reading.records, reading.spec)
@@ -96,6 +97,19 @@ def test_calibration_is_drawn_for_the_two_whose_models_were_looked_into(
     assert len(figure.figure.data) == 3, "the finalist, the baseline, and the line of equality"
     [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
     assert text.count("expected calibration error") == 2
+
+
+def test_robustness_is_said_in_words_curves_and_a_table(sections: list[Section]) -> None:
+    [section] = [section for section in sections if section.key == "robustness"]
+    figure, table = section.blocks
+    assert isinstance(figure, Figure)
+    assert isinstance(table, Table)
+    assert len(figure.figure.data) == len(table.rows) == 4, "two models under two attacks"
+    for row in table.rows:
+        clean, worst = float(row[2]), float(row[-1])
+        assert f"{row[0]} recognises {clean:.1f}%" in section.says
+        assert worst <= clean
+    assert section.says.count("under PGD of 10 steps") == 2
 
 
 @pytest.mark.parametrize(
