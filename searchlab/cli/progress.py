@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,6 +17,13 @@ from rich.table import Table
 
 from searchlab.cli.decoding_progress import make_decoding_progress
 from searchlab.cli.notebooks import NotebookOutput, find_display
+from searchlab.cli.plain_progress import (
+    STAGES,
+    PlainProgress,
+    list_stages,
+    name_ended,
+    name_forecast_stage,
+)
 from searchlab.cli.terminal import escape_streams, make_console, make_text_console
 from searchlab.config.metrics import get_metric
 from searchlab.report.formatting import format_difference, format_duration, format_value
@@ -27,26 +34,24 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text
 
-    from searchlab.config.trial import Role
     from searchlab.data.decoding import Progress
-    from searchlab.study.callbacks import Forecast, ProgressSnapshot, RoleCounts, TrialEnd
+    from searchlab.study.callbacks import (
+        ProgressSnapshot,
+        RoleCounts,
+        StudyBegin,
+        StudyEnd,
+        TrialEnd,
+    )
 
 __all__ = [
     "LiveProgress",
     "NotebookProgress",
-    "PlainProgress",
     "ProgressPanel",
     "decoding_shown_by",
     "make_progress",
     "shown_progress",
 ]
 
-_STAGES: dict[Role, str] = {
-    "baseline": "baselines",
-    "search": "search",
-    "finalist": "finalists",
-    "confirmation": "confirmation",
-}
 _NOTEBOOK_SECONDS = 0.5
 _MAX_TOLD = 5
 _MAX_RUNNING_ROWS = 5  # 13 lines in all at most: half of a small terminal
@@ -105,7 +110,7 @@ class ProgressPanel(StudyCallback):
         """Show how many image files are decoded."""
         self.begin_phase(f"decoding images: {done:,}/{total:,} ({done / total:.0%})")
 
-    def begin(self, snapshot: ProgressSnapshot) -> None:
+    def begin_study(self, begin: StudyBegin, snapshot: ProgressSnapshot) -> None:
         """Show the study."""
         self.advance(snapshot)
 
@@ -123,11 +128,11 @@ class ProgressPanel(StudyCallback):
     def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
         """Keep the snapshot, and tell of a failure."""
         if end.state == "FAIL":
-            self.tell(f"{_name(end)} failed: {end.reason or 'unknown'}", style="red")
+            self.tell(f"{name_ended(end)} failed: {end.reason or 'unknown'}", style="red")
         self._phase = ""
         self.advance(snapshot)
 
-    def close(self, snapshot: ProgressSnapshot) -> None:
+    def end_study(self, end: StudyEnd, snapshot: ProgressSnapshot) -> None:
         """Leave the last panel on the screen."""
         self._phase = ""
         self.advance(replace(snapshot, running=()))
@@ -228,68 +233,11 @@ class NotebookProgress(ProgressPanel):
         return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-class PlainProgress(StudyCallback):
-    """A line for every trial that ends and every stage that begins."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
-        self._stage: Role | None = None
-        self._is_stopping = False
-
-    def begin_phase(self, what: str) -> None:
-        """Print what is done before the first trial, or after the last."""
-        self._write(what)
-
-    def begin(self, snapshot: ProgressSnapshot) -> None:
-        """Print how many trials there are to run."""
-        stages = ", ".join(
-            f"{_STAGES[role]} {counts.ended}/{counts.total}"
-            for role, counts in _list_stages(snapshot)
-        )
-        self._write(f"study {snapshot.study}: {stages}")
-        self._note_changes(snapshot)
-
-    def announce(self, message: str) -> None:
-        """Print the message."""
-        self._write(message)
-
-    def advance(self, snapshot: ProgressSnapshot) -> None:
-        """Print a line if a stage began or the study is stopping."""
-        self._note_changes(snapshot)
-
-    def end_trial(self, end: TrialEnd, snapshot: ProgressSnapshot) -> None:
-        """Print how the trial ended and what is best now."""
-        self._write(_describe_end(end, snapshot))
-        self._note_changes(snapshot)
-
-    def close(self, snapshot: ProgressSnapshot) -> None:
-        """Print how long the study took."""
-        ended, total = _sum_up(snapshot)
-        word = "stopped" if snapshot.stopping else "done"
-        span = format_duration(snapshot.elapsed_seconds)
-        self._write(f"{word}: {ended}/{total} trials in {span}")
-
-    def _note_changes(self, snapshot: ProgressSnapshot) -> None:
-        if snapshot.stage != self._stage:
-            self._stage = snapshot.stage
-            self._write(f"stage: {_STAGES[snapshot.stage]}")
-        if snapshot.stopping and not self._is_stopping:
-            self._is_stopping = True
-            self._write(f"stopping: no new trials; waiting for {len(snapshot.running)} to finish")
-
-    def _write(self, line: str) -> None:
-        print(line, file=self._stream or sys.stderr, flush=True)
-
-
 def _forecast(snapshot: ProgressSnapshot, age: float) -> str:
     if snapshot.remaining is None:
         return ""
     left = format_duration(round(max(0.0, snapshot.remaining.seconds - age)))
-    return f", about {left} left{_of_stage(snapshot.remaining)}"
-
-
-def _of_stage(forecast: Forecast) -> str:
-    return "" if forecast.stage is None else f" of {_STAGES[forecast.stage]}"
+    return f", about {left} left{name_forecast_stage(snapshot.remaining)}"
 
 
 def _title(snapshot: ProgressSnapshot, times: str) -> Text:
@@ -301,17 +249,12 @@ def _title(snapshot: ProgressSnapshot, times: str) -> Text:
     return title
 
 
-def _list_stages(snapshot: ProgressSnapshot) -> list[tuple[Role, RoleCounts]]:
-    """Return the stages that the study has."""
-    return [item for item in snapshot.counts.items() if item[1].total != 0 or item[1].ended]
-
-
 def _stage_bars(snapshot: ProgressSnapshot) -> Table:
     grid = Table.grid(padding=(0, 1))
-    for role, counts in _list_stages(snapshot):
+    for role, counts in list_stages(snapshot):
         is_current = role == snapshot.stage
         grid.add_row(
-            plain_text(_STAGES[role], "bold" if is_current else "dim"),
+            plain_text(STAGES[role], "bold" if is_current else "dim"),
             ProgressBar(total=max(counts.total, 1), completed=counts.ended, width=24),
             plain_text(f"{counts.ended}/{counts.total}"),
             plain_text(_describe_counts(counts), "dim"),
@@ -361,42 +304,3 @@ def _compare_best(snapshot: ProgressSnapshot) -> str:
     gain = (best.value - baseline.value) * get_metric(metric).sign
     word = "better" if gain >= 0 else "worse"
     return f"{ours}, {format_difference(metric, gain)} {word} than {rival}"
-
-
-def _describe_end(end: TrialEnd, snapshot: ProgressSnapshot) -> str:
-    ended, total = _sum_up(snapshot)
-    epochs = "1 epoch" if end.epoch == 1 else f"{end.epoch} epochs"
-    text = f"[{ended:>{len(str(total))}}/{total}] {_name(end)} {end.state}"
-    if end.value is not None:
-        text += f" {format_value(snapshot.metric, end.value)}"
-    text += f" after {epochs} ({end.seconds:.1f} s)"
-    if end.test is not None:
-        text += f", test {format_value(snapshot.metric, end.test)}"
-    if end.reason and end.state != "COMPLETE":
-        text += f": {end.reason}"
-    return text + _describe_race(snapshot)
-
-
-def _describe_race(snapshot: ProgressSnapshot) -> str:
-    parts = []
-    best, baseline = snapshot.best_search, snapshot.best_baseline
-    if best is not None:
-        parts.append(f"best {format_value(snapshot.metric, best.value)} (#{best.number})")
-    if baseline is not None:
-        rival = f"baseline {format_value(snapshot.metric, baseline.value)} (#{baseline.number})"
-        parts.append(f"vs {rival}" if parts else rival)
-    text = "  " + " ".join(parts) if parts else ""
-    if snapshot.remaining is not None:
-        left = format_duration(snapshot.remaining.seconds)
-        text += f"  left {left}{_of_stage(snapshot.remaining)}"
-    return text
-
-
-def _name(end: TrialEnd) -> str:
-    return f"{end.role} #{end.number} {end.label}"
-
-
-def _sum_up(snapshot: ProgressSnapshot) -> tuple[int, int]:
-    """Add up all roles: trials ended, and planned."""
-    counts = snapshot.counts.values()
-    return sum(role.ended for role in counts), sum(role.total for role in counts)

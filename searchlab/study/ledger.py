@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -17,7 +18,13 @@ from optuna.trial import Trial, TrialState
 
 from searchlab.config.trial import TrialConfig
 from searchlab.study import trial_record as attr
-from searchlab.study.callbacks import NullCallback, ProgressSnapshot, StudyCallback
+from searchlab.study.callbacks import (
+    NullCallback,
+    ProgressSnapshot,
+    StudyBegin,
+    StudyCallback,
+    StudyEnd,
+)
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.locks.drivers import SoleDriver, StudyLock
@@ -28,6 +35,7 @@ from searchlab.study.progress import StudyProgress
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
+from searchlab.study.trial_events import describe_begin, describe_end, describe_epoch, read_ended
 from searchlab.study.trial_queue import TrialQueue, owner_of
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult
@@ -69,7 +77,8 @@ class Ledger:
         self._queue = TrialQueue(plan=plan, study=study, lock=self._lock)
         self._progress = StudyProgress(spec=spec, finished=self._queue.finished)
         self._record_progress(finished=False)
-        self._callback.begin(self.snapshot())
+        begin = StudyBegin(spec=spec, read_ended=partial(read_ended, study, spec))
+        self._callback.begin_study(begin, self.snapshot())
         if start := self._queue.start:
             self._callback.announce(_describe_start(start))
 
@@ -123,6 +132,7 @@ class Ledger:
         live.record_begin(known)
         self._live[trial.number] = live
         self._announce_taken_over(live, owner_of(frozen.system_attrs.get(CREATED_BY)))
+        self._callback.begin_trial(describe_begin(TrialRecord.from_trial(frozen)))
         self._callback.advance(self.snapshot())
         return config
 
@@ -173,6 +183,8 @@ class Ledger:
             self._progress.forecaster.count_epoch(
                 result.number, result.seconds, num_running=len(self._live)
             )
+        search_folds = self.spec.validation.search_folds
+        self._callback.end_epoch(describe_epoch(live.role, result, search_folds=search_folds))
         self._callback.advance(self.snapshot())
         return live.pruned
 
@@ -240,7 +252,7 @@ class Ledger:
                 return
         self._progress.forecaster.count_end()
         self._delete_checkpoint(number)
-        self._callback.end_trial(live.describe_end(record), self.snapshot())
+        self._callback.end_trial(describe_end(record, self.spec), self.snapshot())
         self._failure_limit.note(record)
 
     def _end(
@@ -296,7 +308,9 @@ class Ledger:
 
     def close(self) -> None:
         """Tell the callback that no more trials run, whether or not all have."""
-        self._callback.close(self.snapshot(stopping=not self.is_finished))
+        is_finished = self.is_finished
+        end = StudyEnd(spec=self.spec, records=tuple(self.records), is_finished=is_finished)
+        self._callback.end_study(end, self.snapshot(stopping=not is_finished))
 
     def note_finished(self) -> None:
         """Record that the study is finished, what is measured after its trials included."""

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial
 from searchlab.config.objectives import Objectives
 from searchlab.config.trial import Role, TrialConfig
 from searchlab.study import trial_record as attr
-from searchlab.study.callbacks import RunningTrial, TrialEnd
+from searchlab.study.callbacks import RunningTrial
 from searchlab.study.objective_values import objective_values
 from searchlab.study.optuna_internals import storage_of, trial_id_of, write_system_attribute
 from searchlab.study.outcome import (
@@ -23,7 +23,7 @@ from searchlab.study.outcome import (
 )
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
-from searchlab.study.trial_record import Interruptions, TrialRecord
+from searchlab.study.trial_record import Interruptions
 from searchlab.training.results import EpochResult
 
 __all__ = ["LiveTrial", "read_interruptions"]
@@ -162,21 +162,6 @@ class LiveTrial:
             num_models=self.config.num_models,
             value=None if last is None or math.isnan(last.value) else last.value,
             seconds=math.fsum(result.seconds for result in self.results.values()),
-        )
-
-    def describe_end(self, record: TrialRecord) -> TrialEnd:
-        """Return what a callback may know of the trial once it has ended."""
-        last = self.last
-        return TrialEnd(
-            number=record.number,
-            role=self.role,
-            label=self.label,
-            state=record.state,
-            value=record.value,
-            epoch=0 if last is None else last.epoch,
-            seconds=math.fsum(result.seconds for result in self.results.values()),
-            reason=record.error or record.stop_reason,
-            test=record.test_figures.get(self.config.objective.metric),
         )
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_progress import END, SNAPSHOT
+from test_progress import BEGIN, END, SNAPSHOT, STUDY_END
 
 from searchlab.cli.notebooks import NotebookOutput, find_display
 from searchlab.cli.progress import NotebookProgress, make_progress
@@ -39,11 +39,11 @@ def test_a_study_has_one_output_from_beginning_to_end(cell: Cell) -> None:
     progress = NotebookProgress(NotebookOutput(cell.display))
     progress.begin_phase("starting Ray")
     assert cell.outputs[0].startswith("starting Ray")
-    progress.begin(SNAPSHOT)
+    progress.begin_study(BEGIN, SNAPSHOT)
     for _ in range(50):
         progress.end_trial(END, SNAPSHOT)
     progress.announce("host a was lost")
-    progress.close(SNAPSHOT)
+    progress.end_study(STUDY_END, SNAPSHOT)
     [output] = cell.outputs
     assert output.startswith("host a was lost\n")
     assert "baselines" in output

@@ -11,12 +11,9 @@ import pytest
 from rich.console import Console
 
 from searchlab.cli import progress as cli_progress
-from searchlab.cli.progress import (
-    LiveProgress,
-    NotebookProgress,
-    PlainProgress,
-    make_progress,
-)
+from searchlab.cli.plain_progress import PlainProgress
+from searchlab.cli.progress import LiveProgress, NotebookProgress, make_progress
+from searchlab.config.study import StudySpec
 from searchlab.study.callbacks import (
     BestTrial,
     Forecast,
@@ -24,6 +21,8 @@ from searchlab.study.callbacks import (
     ProgressSnapshot,
     RoleCounts,
     RunningTrial,
+    StudyBegin,
+    StudyEnd,
     TrialEnd,
 )
 
@@ -53,15 +52,21 @@ END = TrialEnd(
     reason=None, test=None,
 )  # fmt: skip
 
+_SPEC = StudySpec.model_validate(
+    {"name": "toy", "dataset": "digits", "space": "spaces:one", "search": {"trials": 1}}
+)
+BEGIN = StudyBegin(spec=_SPEC, read_ended=tuple)
+STUDY_END = StudyEnd(spec=_SPEC, records=(), is_finished=True)
+
 
 def _plain(end: TrialEnd | None, snapshot: ProgressSnapshot = SNAPSHOT) -> list[str]:
     stream = io.StringIO()
     progress = PlainProgress(stream)
-    progress.begin(snapshot)
+    progress.begin_study(BEGIN, snapshot)
     progress.advance(snapshot)
     if end is not None:
         progress.end_trial(end, snapshot)
-    progress.close(snapshot)
+    progress.end_study(STUDY_END, snapshot)
     return stream.getvalue().splitlines()
 
 
@@ -111,12 +116,12 @@ def _draw(
     stream = io.StringIO()
     console = Console(file=stream, width=80, height=24)  # no terminal: drawn once, at the end
     progress = LiveProgress(console)
-    progress.begin(snapshot)
+    progress.begin_study(BEGIN, snapshot)
     if end is not None:
         progress.end_trial(end, snapshot)
     progress.advance(snapshot)
     if is_over:
-        progress.close(snapshot)
+        progress.end_study(STUDY_END, snapshot)
     progress.stop()
     return stream.getvalue().splitlines()
 
@@ -158,7 +163,7 @@ def test_the_clock_ticks_between_two_events(monkeypatch: pytest.MonkeyPatch) -> 
     now += 17.0
     progress._live.refresh()
     assert "starting Ray  0:17" in stream.getvalue()
-    progress.begin(replace(SNAPSHOT, elapsed_seconds=0.0, running=()))
+    progress.begin_study(BEGIN, replace(SNAPSHOT, elapsed_seconds=0.0, running=()))
     now += 4.0
     progress._live.refresh()
     assert "0:21 elapsed, about 0:37 left" in stream.getvalue(), "since the command began"
@@ -167,7 +172,7 @@ def test_the_clock_ticks_between_two_events(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_done_before_the_first_epoch_is_shown_until_then() -> None:
     progress = LiveProgress(Console(file=io.StringIO(), width=80))
-    progress.begin(SNAPSHOT)
+    progress.begin_study(BEGIN, SNAPSHOT)
     progress.begin_phase("starting the workers")
     progress.advance(replace(SNAPSHOT, running=SNAPSHOT.running[:1]))
     assert progress._phase == "starting the workers", "no epoch of a trial is reported yet"
@@ -187,8 +192,8 @@ def test_a_panel_of_a_study_that_cannot_begin_leaves_nothing_behind() -> None:
 def test_what_is_done_after_the_last_trial_is_a_line_that_goes_and_the_study_stays() -> None:
     stream = io.StringIO()
     progress = LiveProgress(Console(file=stream, width=80, force_terminal=True))
-    progress.begin(SNAPSHOT)
-    progress.close(SNAPSHOT)
+    progress.begin_study(BEGIN, SNAPSHOT)
+    progress.end_study(STUDY_END, SNAPSHOT)
     before = len(stream.getvalue())
     progress.begin_phase("errors of #3 a2/DT")
     progress.stop()
@@ -206,8 +211,8 @@ def test_a_notebook_keeps_the_study_above_what_is_done_after_it() -> None:
             shown.append(text)
 
     progress = NotebookProgress(Output())  # type: ignore[arg-type]
-    progress.begin(SNAPSHOT)
-    progress.close(SNAPSHOT)
+    progress.begin_study(BEGIN, SNAPSHOT)
+    progress.end_study(STUDY_END, SNAPSHOT)
     final = shown[-1]
     assert "6/37" in final
     progress._due = 0.0

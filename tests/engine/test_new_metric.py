@@ -13,7 +13,7 @@ from rich.console import Console
 from small_studies import NO_DATA, read_trials, write_study
 from torch import Tensor
 
-from searchlab.cli.progress import PlainProgress
+from searchlab.cli.plain_progress import PlainProgress
 from searchlab.config import metrics as table
 from searchlab.config.loading import load_study
 from searchlab.config.metrics import PERCENT, Metric, get_metric, register_metric
