@@ -37,6 +37,7 @@ class StudySections(TypedDict, total=False):
     baselines: Section
     confirm: Section
     resources: Section
+    trackers: Mapping[str, Section]
     ensembles: Section
     correlations: Section
     comparisons: Section
@@ -49,6 +50,7 @@ class ResumedSections(TypedDict, total=False):
     search: Section
     confirm: Section
     resources: Section
+    trackers: Mapping[str, Section]
 
 
 def run_study(
@@ -136,7 +138,7 @@ def resume_study(
         join: As for ``run_study``.
         progress: As for ``run_study``.
         **sections: Only ``search.trials``, ``search.timeout``, ``search.max_failures_in_row``,
-            ``confirm.top``, ``confirm.repeats`` and ``resources``:
+            ``confirm.top``, ``confirm.repeats``, ``resources`` and ``trackers``:
             ``search={"trials": 60}`` extends a finished study.
 
     Raises:
@@ -212,6 +214,7 @@ def _drive(
     from searchlab.cli.progress import decoding_shown_by
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import RunOptions
+    from searchlab.trackers import make_trackers
 
     if engine not in ("tune", "serial"):
         raise InputError("must be tune or serial", where="engine", found=engine)
@@ -225,6 +228,7 @@ def _drive(
         join=join,
         callback=progress,
         on_decoding=decoding_shown_by(progress),
+        make_trackers=make_trackers,
     )
 
 

@@ -55,6 +55,16 @@ PresetOption = Annotated[
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Same as --preset quick: a first look in a few minutes.")
 ]
+TrackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Also tell a tracker, here and on every resume: tensorboard, mlflow, wandb or one of "
+        "a plugin; may be repeated.",
+        show_default=False,
+    ),
+]
 AddressOption = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +92,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 @app.command(
     epilog=examples(
         "searchlab study run quickstart",
+        "searchlab study run quickstart --track tensorboard",
         "searchlab study run studies/quickstart.yaml --set search.trials=5",
         "searchlab study run studies/report-004.yaml --quick",
         "searchlab study run studies/quickstart.yaml --address auto --runs-dir /nfs",
@@ -101,6 +112,7 @@ def run(
     preset: PresetOption = None,
     quick: QuickOption = False,
     plugins: PluginOption = None,
+    track: TrackOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -146,7 +158,7 @@ def run(
         progress.begin_phase(_first_phase(path, engine))
         from searchlab.engine.launch import begin_study  # takes seconds
 
-        options = _drive(data_dir, storage, engine, address, join, progress)
+        options = _drive(data_dir, storage, engine, address, join, track, progress)
         begin_study(file, folder, options, replace=replace)
     _show_end(folder, storage, as_json)
 
@@ -161,6 +173,7 @@ def resume(
     run: RunArgument,
     overrides: SetOption = None,
     plugins: PluginOption = None,
+    track: TrackOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -174,8 +187,8 @@ def resume(
 
     Trials that were running continue under their own numbers. If the run was copied to another
     storage, --storage makes that its storage from now on. --set can change only search.trials,
-    search.timeout, search.max_failures_in_row, confirm.top, confirm.repeats, report and resources.
-    More search.trials or confirm.repeats extend a finished study.
+    search.timeout, search.max_failures_in_row, confirm.top, confirm.repeats, report, resources
+    and trackers. More search.trials or confirm.repeats extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.study.recorded_spec import check_resumable
@@ -189,7 +202,7 @@ def resume(
         progress.begin_phase(_first_phase(folder.path, engine))
         from searchlab.engine.launch import resume_study  # takes seconds
 
-        options = _drive(data_dir, storage, engine, address, join, progress)
+        options = _drive(data_dir, storage, engine, address, join, track, progress)
         resume_study(folder, options, overrides=tuple(overrides or ()), plugins=plugins or ())
     _show_end(folder, storage, as_json)
 
@@ -215,11 +228,13 @@ def _drive(
     engine: Engine,
     address: str | None,
     join: bool,
+    track: list[str] | None,
     progress: StudyCallback,
 ) -> RunOptions:
     from searchlab.cli.progress import decoding_shown_by
     from searchlab.data import resolve_data_dir
     from searchlab.engine.launch import RunOptions
+    from searchlab.trackers import make_trackers
 
     return RunOptions(
         data_dir=resolve_data_dir(data_dir),
@@ -229,6 +244,8 @@ def _drive(
         join=join,
         callback=progress,
         on_decoding=decoding_shown_by(progress),
+        track=tuple(track or ()),
+        make_trackers=make_trackers,
     )
 
 

@@ -147,6 +147,11 @@ class StudySpec(Spec):
     baselines: BaselineSpec = Field(default_factory=BaselineSpec)
     confirm: ConfirmSpec = Field(default_factory=ConfirmSpec)
     resources: ResourceSpec = Field(default_factory=ResourceSpec)
+    trackers: dict[Slug, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="what else is told of every trial, with its options: tensorboard, mlflow, "
+        "wandb, or one that a plugin registers",
+    )
     ensembles: dict[RowName, Annotated[tuple[str, ...], BeforeValidator(to_tuple)]] = Field(
         default_factory=dict, description="baselines whose predictions are averaged at the end"
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from optuna.study import Study
 
 from searchlab.config.loading import StudyFile
 from searchlab.config.plugins import load_plugins
+from searchlab.config.study import StudySpec
 from searchlab.data.decoding import Progress
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.step import diagnose
@@ -29,7 +31,7 @@ from searchlab.errors import (
     InterruptedStudyError,
     StudyFailedError,
 )
-from searchlab.study.callbacks import NullCallback, StudyCallback
+from searchlab.study.callbacks import JoinedCallbacks, NullCallback, StudyCallback
 from searchlab.study.ledger import Ledger
 from searchlab.study.locks.drivers import StudyLock, new_driver_id
 from searchlab.study.locks.study_lock import hold_study
@@ -56,12 +58,18 @@ logger = logging.getLogger(__name__)
 EngineName = Literal["tune", "serial"]
 
 
+def _make_none(spec: StudySpec, run: RunFolder) -> Sequence[StudyCallback]:
+    del spec, run
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How a study is run: where its data and its storage are, and what runs its trials.
 
     ``address`` is that of a Ray cluster. With ``join`` other drivers may run the study at the same
-    time. ``on_decoding`` is told the progress if image files must be decoded first.
+    time. ``on_decoding`` is told the progress if image files must be decoded first. ``track`` names
+    trackers that the study turns on beside its own; ``make_trackers`` makes them all.
     """
 
     data_dir: Path
@@ -71,6 +79,8 @@ class RunOptions:
     join: bool = False
     callback: StudyCallback = field(default_factory=NullCallback)
     on_decoding: Progress | None = None
+    track: tuple[str, ...] = ()
+    make_trackers: Callable[[StudySpec, RunFolder], Sequence[StudyCallback]] = _make_none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +110,7 @@ def begin_study(
     if not replace:
         _check_new(run)
     load_plugins(file.spec.plugins)
+    file, options = _turn_on_trackers(file, run, options)
     prepared = _prepare(file, options)
     if replace and run.exists():
         delete_run(run, storage_option=None if run.is_embedded() else options.storage_url)
@@ -119,6 +130,21 @@ def begin_study(
             driver = held.lock.driver
             delete_if_unused(run, study, held.storage, driver=driver, is_joined=options.join)
             raise
+
+
+def _turn_on_trackers(
+    file: StudyFile, run: RunFolder, options: RunOptions
+) -> tuple[StudyFile, RunOptions]:
+    """Return the study with the trackers that it turns on, and what tells them. Writes nothing."""
+    if options.track:
+        trackers = {**{name: {} for name in options.track}, **file.spec.trackers}
+        spec = file.spec.model_copy(update={"trackers": trackers})
+        file = dataclasses.replace(file, spec=spec)
+    made = options.make_trackers(file.spec, run)
+    if not made:
+        return file, options
+    callback = JoinedCallbacks([options.callback, *made])
+    return file, dataclasses.replace(options, callback=callback)
 
 
 def _prepare(file: StudyFile, options: RunOptions) -> PreparedStudy:
@@ -158,9 +184,10 @@ def resume_study(
         check_recorded(run, options.storage_url)
         if not run.exists():
             restore_study_file(run, options.storage_url)
-        before = run.load().spec.plugins
+        before = run.load().spec
         file = run.load(overrides, plugins=plugins)
     load_plugins(file.spec.plugins)
+    file, options = _turn_on_trackers(file, run, options)
     prepared = _prepare(file, options)
     with _files_named(run), _held(run, prepared, options) as held:
         create = run.is_pending
@@ -172,7 +199,7 @@ def resume_study(
         run.note_made()
         if move is not None:
             move.carry_out()
-        if overrides or file.spec.plugins != before:
+        if file.spec != before:
             run.write(prepared.spec.to_data())
         _run(held, study)
 

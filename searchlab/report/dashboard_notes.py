@@ -19,27 +19,33 @@ from searchlab.report.status import read_status
 from searchlab.report.verdict import reach_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from searchlab.config.study import StudySpec
     from searchlab.report.reading import StudyReading
     from searchlab.study.trial_record import TrialRecord
 
-__all__ = ["write_study_note", "write_trial_notes"]
+__all__ = ["write_board", "write_study_note", "write_trial_notes"]
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$:])")
 
 
 def write_study_note(reading: StudyReading) -> str:
     """Return the verdict, how far the study is, and the leaderboard."""
-    board = build_leaderboard(reading.records, reading.spec)
-    verdict = reach_verdict(board, reading.records, reading.spec)
+    return write_board(reading.records, reading.spec, status=read_status(reading).unfinished)
+
+
+def write_board(records: Sequence[TrialRecord], spec: StudySpec, *, status: str = "") -> str:
+    """Return the verdict and the leaderboard, with ``status`` between them."""
+    board = build_leaderboard(records, spec)
+    verdict = reach_verdict(board, records, spec)
     columns, rows = board_table(board)
     rules = ["---:" if justify == "right" else "---" for _, justify in columns]
     body = [[_plain(cell) for cell in line] for line in ([title for title, _ in columns], *rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in (body[0], rules, *body[1:]))
     parts = [
         f"**{_plain(verdict.text)}.** {_plain(' '.join(verdict.details))}".strip(),
-        read_status(reading).unfinished,
+        status,
         f"{_plain(name_with_unit(board.metric))}, by rank:\n\n{table}",
     ]
     return "\n\n".join(part for part in parts if part)

@@ -24,8 +24,9 @@ __all__ = [
     "shared_part",
 ]
 
-# Each driver that joins a study has its own. They decide how fast it runs, not what it finds.
-_OWN_SECTIONS = ("name", "resources")
+# Each driver that joins a study has its own. They decide how fast it runs and who watches,
+# not what it finds.
+_OWN_SECTIONS = ("name", "resources", "trackers")
 
 RESUMABLE = (
     "search.trials",
@@ -35,6 +36,7 @@ RESUMABLE = (
     "confirm.repeats",
     "report",
     "resources",
+    "trackers",
 )
 """What a resume may change: it gives a study more time, trials or workers. Any other change would
 make the new trials incomparable with the earlier ones."""

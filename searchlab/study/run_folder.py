@@ -63,6 +63,11 @@ class RunFolder:
         """Return the folder of what was measured on the finished models."""
         return self.path / "artifacts" / "diagnostics"
 
+    @property
+    def trackers(self) -> Path:
+        """Return the folder of what trackers keep here, a folder each."""
+        return self.path / "trackers"
+
     def command(self, *words: str, options: Iterable[str] = ()) -> str:
         """Return a command of searchlab on this run, ready for the shell, with its shortest name.
 

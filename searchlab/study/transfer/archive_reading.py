@@ -264,7 +264,9 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
         document = read_yaml(file, source=STUDY_FILE)
         if str(document.data.get("space")).endswith((".yaml", ".yml")):
             raise InputError("must be inline", where=document.where(("space",)))
-        document = replace(document, data=name_earlier_defaults(document.data))
+        data = name_earlier_defaults(document.data)
+        data.pop("trackers", None)  # nobody else says where what is trained here is sent
+        document = replace(document, data=data)
         found = make_study(document, folder=file.parent).spec.name
         if found != inside.manifest.study:
             raise InputError("must be the manifest's study", where="name", found=found)

@@ -137,6 +137,8 @@ def _delete_files(run: RunFolder, *, with_database: bool) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    if run.trackers.is_dir() and not run.trackers.is_symlink():
+        shutil.rmtree(run.trackers)
     for path in run.path.glob(f"{SET_ASIDE}*"):
         path.unlink()
     for name in (*(_DATABASE if with_database else ()), *_FILES, _MARK):
