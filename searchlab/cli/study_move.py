@@ -66,7 +66,7 @@ def export(
     storage: StorageOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a study into one file: trials, YAML and models.
+    """Write a study into one file: trials, YAML, models and what was measured on them.
 
     The study may be running: the file holds it as it stands. A trial in flight is RUNNING in the
     file, without its checkpoint; once the file is imported and resumed, it starts again under its
@@ -99,7 +99,7 @@ def export(
         typer.echo(json.dumps(data, indent=2))
         return
     typer.echo(f"Exported {describe_copy(exported.copy)}")
-    typer.echo(f"File: {file} ({exported.num_artifacts} models, {exported.num_bytes:,} bytes)")
+    typer.echo(f"File: {file} ({exported.num_artifacts} artifacts, {exported.num_bytes:,} bytes)")
     for path in exported.left_out:
         typer.echo(f"skipped (not a model file): {escape_line(str(path))}", err=True)
 

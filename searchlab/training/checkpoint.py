@@ -23,6 +23,7 @@ from searchlab.training.checkpoint_files import (
 )
 from searchlab.training.cohort import Cohort
 from searchlab.training.durable_files import replace_file
+from searchlab.training.held_out import held_out_path, write_held_out
 from searchlab.training.member import Member
 from searchlab.training.tensor_file import write_tensors
 
@@ -33,6 +34,7 @@ __all__ = [
     "load_checkpoint",
     "model_path",
     "save_checkpoint",
+    "save_held_out",
     "save_model",
 ]
 
@@ -51,6 +53,8 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
                     tensors[f"{key}/optimizer/{index}/{name}"] = value
     for name, value in (cohort.best_weights or {}).items():
         tensors[f"best/{name}"] = value
+    for fold, value in cohort.best_predictions.items():
+        tensors[f"held-out/{fold}"] = value
     metadata = {
         **_describe(cohort.config),
         "history": json.dumps([[asdict(fold) for fold in epoch] for epoch in cohort.history]),
@@ -76,6 +80,8 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         assert cohort.full is not None
         device = cohort.full.device
         cohort.best_weights = {name: value.to(device) for name, value in best.items()}
+    predictions = _below(state.tensors, "held-out/")  # none in one of an earlier searchlab
+    cohort.best_predictions = {int(fold): value for fold, value in predictions.items()}
     history = json.loads(state.metadata["history"])
     cohort.history = [tuple(FoldMetrics(**fold) for fold in epoch) for epoch in history]
     full_history = json.loads(state.metadata.get("full_history", "[]"))
@@ -97,6 +103,18 @@ def save_model(cohort: Cohort, folder: Path) -> Path | None:
     # Other folds' epochs say nothing of this model.
     metadata = _describe(replace(cohort.config, trained=None))
     replace_file(path, lambda beside: write_tensors(beside, weights, metadata))
+    return path
+
+
+def save_held_out(cohort: Cohort, folder: Path) -> Path | None:
+    """Write what the folds' models predicted of the images that they hold out, beside the model.
+
+    Returns the file, or None if the trial has no such predictions.
+    """
+    if not cohort.best_predictions:
+        return None
+    path = held_out_path(folder, cohort.config.number)
+    write_held_out(path, cohort.best_predictions, cohort.data.folds)
     return path
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from searchlab.config.metrics import Figures
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
+from searchlab.training.held_out import is_held_out_kept, to_compact_logits
 from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.machine import describe_machine
@@ -28,15 +29,16 @@ class Cohort:
 
     The value of an epoch is the mean over the search folds. The full member keeps its weights from
     the epoch at which the mean over all of the cohort's folds was best, and meets the test set with
-    them after the last epoch. Without folds its epochs have no value, and the last one's weights
-    are kept. Folds that another trial has trained (``TrialConfig.trained``) have no member here;
-    their epochs count as if they had. ``Member`` describes ``batch_split``.
+    them after the last epoch; from the same epoch, each fold's predictions of the images that it
+    holds out are kept. Without folds its epochs have no value, and the last one's weights are kept.
+    Folds that another trial has trained (``TrialConfig.trained``) have no member here; their epochs
+    count as if they had. ``Member`` describes ``batch_split``.
     """
 
     def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
         self.config = config
         self.batch_split = batch_split
-        self._data = data
+        self.data = data
         self.members = [self._make_member(fold) for fold in config.folds_to_train]
         self.full = self._make_member(None) if config.folds.test else None
         self._properties = self._measure("model")
@@ -46,9 +48,10 @@ class Cohort:
         self.seconds: list[float] = []
         self.batch_splits: list[int] = []  # for every epoch, because memory may run out later
         self.best_weights: dict[str, Tensor] | None = None
+        self.best_predictions: dict[int, Tensor] = {}  # by fold; beside the best weights only
 
     def _make_member(self, fold: int | None) -> Member:
-        return Member(self.config, self._data, fold, batch_split=self.batch_split)
+        return Member(self.config, self.data, fold, batch_split=self.batch_split)
 
     @property
     def epoch(self) -> int:
@@ -65,13 +68,16 @@ class Cohort:
             full = None if self.full is None else self.full.train_epoch(epoch)
         except DivergedError:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
-        folds = (*self._take_over(epoch), *trained)
+        folds = (*self._take_over(epoch), *(metrics for metrics, _ in trained))
         self.history.append(folds)
         self.full_history.append(full)
         self.seconds.append(time.perf_counter() - start)
         self.batch_splits.append(self.batch_split)
         if self.full is not None and self._is_kept(epoch):
             self.best_weights = self.full.snapshot()
+            self.best_predictions = {
+                metrics.fold: predicted for metrics, predicted in trained if predicted is not None
+            }
         return self._result(epoch, folds, self.seconds[-1])
 
     def replay(self) -> Iterator[EpochResult]:
@@ -94,13 +100,20 @@ class Cohort:
     def _has_folds(self) -> bool:
         return bool(self.config.folds.folds)
 
-    def _run_fold(self, member: Member, epoch: int) -> FoldMetrics:
+    def _run_fold(self, member: Member, epoch: int) -> tuple[FoldMetrics, Tensor | None]:
+        """Return an epoch's metrics, and its logits of the held-out images, compact, to keep."""
         assert member.fold is not None
         training = member.train_epoch(epoch)
-        validation = member.validate()
+        validation, answers = member.validate()
         if not math.isfinite(validation["loss"]):
             raise DivergedError
-        return FoldMetrics(fold=member.fold, training=training, validation=validation)
+        metrics = FoldMetrics(fold=member.fold, training=training, validation=validation)
+        return metrics, to_compact_logits(answers) if self._keeps_predictions else None
+
+    @property
+    def _keeps_predictions(self) -> bool:
+        num_images = sum(len(self.data.folds[fold]) for fold in self.config.folds_to_train)
+        return self.full is not None and is_held_out_kept(num_images, self.data.num_classes)
 
     def _is_kept(self, epoch: int) -> bool:
         """Return whether the full member's weights after ``epoch``, the latest, are the best."""
@@ -194,11 +207,11 @@ class Cohort:
             test=test,
             answers=answers,
             batch_split=self.batch_split if diverged else self.batch_splits[epoch - 1],
-            machine=describe_machine(self._data.device),
+            machine=describe_machine(self.data.device),
         )
 
     def _measure(self, measured: Literal["trial", "model"]) -> dict[str, float]:
         member = self.members[0] if self.members else self.full
         assert member is not None
-        model = MeasuredModel(model=member.model, config=self.config, data=self._data)
+        model = MeasuredModel(model=member.model, config=self.config, data=self.data)
         return measure_model(model, measured, requested=self.config.measures)

@@ -181,11 +181,11 @@ class Member:
         with _in_eval_mode(self.model):
             return perturb(predict, pixels, labels, attack, drawing)
 
-    def validate(self, *, most_images: int | None = None) -> dict[str, float]:
+    def validate(self, *, most_images: int | None = None) -> tuple[dict[str, float], Answers]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
         answers = self._answer(self._data.train_images, self._data.train_labels, indices)
-        return measure_answers(answers, requested=self._config.measures)
+        return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
         """Measure on the test set, once per trial, at its end (docs/design.md, decision 6)."""

@@ -14,7 +14,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from searchlab.config.trial import TrialConfig
-from searchlab.training.checkpoint import load_checkpoint, save_checkpoint, save_model
+from searchlab.training.checkpoint import (
+    load_checkpoint,
+    save_checkpoint,
+    save_held_out,
+    save_model,
+)
 from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure, run_files_named
@@ -107,6 +112,7 @@ class TrialRun:
         result = next(self._replay, None) or self._train_epoch(cohort)
         if result.done and not result.diverged:
             with self._writing():
+                save_held_out(cohort, self._folders.models)
                 save_model(cohort, self._folders.models)
         self._returned_epoch = max(self._returned_epoch, result.epoch)
         return result

@@ -44,7 +44,7 @@ def test_exported_and_imported_study_has_the_same_leaderboard(
 ) -> None:
     exported = invoke("study", "export", "toy", tmp_path / "toy.zip")
     assert "Exported toy: 3 trials (2 COMPLETE, 1 RUNNING)" in exported.stdout
-    assert "1 models" in exported.stdout
+    assert "1 artifacts" in exported.stdout
     imported = invoke("study", "import", tmp_path / "toy.zip", "--name", "again")
     assert "searchlab study leaderboard again\n" in imported.stdout
     boards = [

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from optuna.study import Study
 from small_studies import describe_trials, read_trials, run_study
@@ -18,6 +19,8 @@ from searchlab.report.reading import read_study
 from searchlab.study import trial_record as attr
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.trained_folds import take_over_folds
+from searchlab.training.checkpoint import model_path
+from searchlab.training.held_out import HeldOut, held_out_path, read_held_out
 from searchlab.training.member import Member
 
 ONE_FINALIST: dict[str, Any] = {
@@ -40,8 +43,11 @@ def read_rows(run: RunFolder) -> list[Row]:
     return [replace(row, seconds=0.0) for row in board.rows]
 
 
-def read_models(run: RunFolder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in run.models.iterdir()}
+def read_predictions(run: RunFolder) -> HeldOut:
+    path = held_out_path(run.models, FINALIST)
+    found = read_held_out(path, num_images=1437, num_classes=10)
+    assert found is not None
+    return found
 
 
 def test_it_is_to_the_bit_one_that_trains_every_fold(
@@ -64,7 +70,12 @@ def test_it_is_to_the_bit_one_that_trains_every_fold(
     assert describe_trials(taken) == describe_trials(anew)
     assert read_curves(taken) == read_curves(anew)
     assert read_rows(taken) == read_rows(anew)
-    assert read_models(taken) == read_models(anew)
+    weights = [model_path(run.models, FINALIST).read_bytes() for run in (taken, anew)]
+    assert weights[0] == weights[1]
+    some, whole = read_predictions(taken), read_predictions(anew)
+    assert len(some.indices) < len(whole.indices) == 1437, "of the fold that it trained itself"
+    of_both = np.isin(whole.indices, some.indices)
+    assert (whole.log_probabilities[of_both] == some.log_probabilities).all()
 
 
 @pytest.mark.slow

@@ -195,7 +195,8 @@ def test_a_short_trial_writes_no_checkpoint_and_leaves_its_model(
     folders = TrialFolders(checkpoints=tmp_path / "checkpoints", models=tmp_path / "models")
     finish(TrialRun(trial, digits, folders))
     assert not folders.checkpoints.exists()
-    assert [path.name for path in folders.models.iterdir()] == ["trial-00007.safetensors"]
+    names = ["trial-00007-held-out.safetensors", "trial-00007.safetensors"]
+    assert sorted(path.name for path in folders.models.iterdir()) == names
 
 
 def test_checkpoints_are_written_when_due_or_when_a_stop_is_asked_for(

@@ -136,7 +136,7 @@ def test_adversarial_training_differs_and_withstands_the_attack_better(
         )
         for epoch in range(1, 9):
             member.train_epoch(epoch)
-        figures.append(member.validate())
+        figures.append(member.validate()[0])
     plain, hardened = (figure["robust_accuracy"] for figure in figures)
     assert plain <= figures[0]["accuracy"]
     assert hardened <= figures[1]["accuracy"]
@@ -146,15 +146,15 @@ def test_adversarial_training_differs_and_withstands_the_attack_better(
 def test_an_attack_of_no_size_finds_the_clean_accuracy(digits: TrainingData) -> None:
     member = make_member(digits, robustness=AttackSpec(epsilon=0.0))
     member.train_epoch(1)
-    figures = member.validate()
+    figures, _ = member.validate()
     assert figures["robust_accuracy"] == figures["accuracy"]
-    assert "robust_accuracy" not in make_member(digits).validate()
+    assert "robust_accuracy" not in make_member(digits).validate()[0]
 
 
 def test_pgd_in_evaluation_starts_from_the_same_place_every_time(digits: TrainingData) -> None:
     member = make_member(digits, robustness=AttackSpec(attack="pgd", steps=2))
     member.train_epoch(1)
-    assert member.validate() == member.validate()
+    assert member.validate()[0] == member.validate()[0]
 
 
 def test_a_last_image_alone_joins_the_batch_before(
@@ -180,7 +180,7 @@ def test_bfloat16_trains_to_finite_figures_near_those_of_float32(digits: Trainin
         logits = member._predict(member._normalize(digits.train_images[:8]))
         assert logits.dtype == torch.float32
         assert all(parameter.dtype == torch.float32 for parameter in member.model.parameters())
-        figures.append(member.validate())
+        figures.append(member.validate()[0])
     assert figures[0] != figures[1]
     assert figures[1]["accuracy"] == pytest.approx(figures[0]["accuracy"], abs=0.1)
     assert figures[1]["loss"] == pytest.approx(figures[0]["loss"], abs=0.2)
