@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from searchlab.config.diagnostics import DIAGNOSTICS, DiagnosticName
+from searchlab.engine.diagnostics.ensemble import plan_ensemble
 from searchlab.engine.diagnostics.errors import plan_errors
 from searchlab.engine.diagnostics.files import DiagnosticFiles, Measured
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
     "errors": plan_errors,
     "robustness": plan_robustness,
+    "ensemble": plan_ensemble,
 }
 """Each raises TooCostlyError, with the reason as a sentence, if it is not asked for by name."""
 

@@ -102,14 +102,20 @@ def _list_costs(found: Findings) -> list[str]:
     records = found.reading.records
     begun = [trial.datetime_start for trial in found.reading.trials if trial.datetime_start]
     ended = [trial.datetime_complete for trial in found.reading.trials if trial.datetime_complete]
+    training = sum(record.seconds for record in records)
     costs = [
         f"{len(records)} trials, {sum(record.epochs for record in records):,} epochs, "
-        f"{format_duration(sum(record.seconds for record in records))} of training on the workers"
+        f"{format_duration(training)} of training on the workers"
     ]
     if begun and ended:
         span = (max(ended) - min(begun)).total_seconds()
         costs.append(
             f"{format_duration(span)} from the first trial's begin to the last one's end, "
             f"{min(begun).astimezone():%Y-%m-%d %H:%M} to {max(ended).astimezone():%Y-%m-%d %H:%M}"
+        )
+    if training and (measuring := found.diagnostics.sum_seconds()):
+        costs.append(
+            f"{format_duration(measuring)} to measure the models for this report, "
+            f"{measuring / training:.1%} of the training"
         )
     return costs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from searchlab.report.page.answer import make_answer
 from searchlab.report.page.baselines import make_baselines
 from searchlab.report.page.document import write_html
+from searchlab.report.page.ensemble import make_ensemble
 from searchlab.report.page.errors import make_errors
 from searchlab.report.page.factors import make_factors
 from searchlab.report.page.findings import Findings
@@ -26,7 +27,7 @@ __all__ = ["make_report", "write_report"]
 
 _SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     make_answer, make_ranking, make_search, make_baselines, make_factors, make_folds, make_errors,
-    make_robustness, make_published, make_provenance,
+    make_robustness, make_ensemble, make_published, make_provenance,
 )  # fmt: skip
 
 
