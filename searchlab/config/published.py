@@ -10,16 +10,23 @@ from searchlab.config.metrics import list_metrics
 from searchlab.config.validation import Number, Spec, Value, to_tuple
 from searchlab.errors import InputError, did_you_mean
 
-__all__ = ["SEARCH", "PublishedRow", "PublishedSpec"]
+__all__ = ["SEARCH", "PublishedClaim", "PublishedRow", "PublishedSpec"]
 
 SEARCH = "search"
 """The name by which a published row refers to the search's best trial."""
 
-_OF_A_TRIAL = ("seconds_per_epoch", "correlation_mean", "correlation_std")
+_OF_A_TRIAL = (
+    "seconds_per_epoch", "seconds", "correlation_mean", "correlation_std", "images",
+    "accuracy_deviation",
+)  # fmt: skip
+
+# A figure that needs another field of its row, which is of use for no other figure.
+_NEEDS = {"images": "confusion", "accuracy_deviation": "across"}
 
 
 def _figures_of_a_fold() -> tuple[str, ...]:
-    return (*(metric.name for metric in list_metrics() if metric.is_of_folds), "train_loss")
+    metrics = (metric.name for metric in list_metrics() if metric.is_of_folds)
+    return (*metrics, "train_loss", "first_train_loss")
 
 
 def _name_figures(schema: dict[str, Any]) -> None:
@@ -40,7 +47,8 @@ class PublishedRow(Spec):
     )
     figures: dict[str, Number] = Field(
         default_factory=dict,
-        description="the report's figures: metrics, train_loss and others; accuracies in per cent",
+        description="the report's figures: metrics, train_loss and others; accuracies in per cent, "
+        "accuracy_deviation as a share",
         json_schema_extra=_name_figures,
     )
     settings: dict[str, Value] = Field(
@@ -51,6 +59,12 @@ class PublishedRow(Spec):
     )
     fold: int | None = Field(
         None, ge=1, description="compare metrics and train_loss with this fold only, from 1"
+    )
+    confusion: Annotated[tuple[str, str] | None, BeforeValidator(to_tuple)] = Field(
+        None, description="images: test images of the first class that are taken for the second"
+    )
+    across: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="accuracy_deviation: the baselines whose accuracies deviate so much"
     )
     wrong: str = Field("", description="what was wrong with the method behind the figure")
 
@@ -72,6 +86,8 @@ class PublishedRow(Spec):
                     where=("figures", figure),
                     remedy=did_you_mean(figure, (*of_a_fold, *_OF_A_TRIAL)),
                 )
+            if (needed := _NEEDS.get(figure)) and not getattr(self, needed):
+                raise InputError(f"needs {needed}", where=("figures", figure))
             if self.fold is not None and figure not in of_a_fold:
                 raise InputError(
                     f"applies only to {', '.join(of_a_fold)}",
@@ -79,6 +95,37 @@ class PublishedRow(Spec):
                     found=figure,
                     remedy="Put that figure in a separate row",
                 )
+        for figure, needed in _NEEDS.items():
+            if getattr(self, needed) and figure not in self.figures:
+                raise InputError(f"is of use only for the figure {figure}", where=(needed,))
+        return self
+
+
+class PublishedClaim(Spec):
+    """What a report says without a figure, and which trials of the study show whether it holds.
+
+    The claim is that the first of ``trials`` is better than each of the others. A single trial is
+    only shown, none says that the study doesn't repeat it.
+    """
+
+    table: str = Field(description="its place in the report: section 4.2")
+    says: str = Field(description="what the report says")
+    trials: Annotated[tuple[str, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="baselines or ensembles: the first is claimed to be better than the others"
+    )
+    metric: str | None = Field(None, description="by which; the study's objective if left out")
+    note: str = Field("", description="what to know about it")
+
+    @model_validator(mode="after")
+    def _check_metric(self) -> PublishedClaim:
+        known = [metric.name for metric in list_metrics()]
+        if self.metric is not None and self.metric not in known:
+            raise InputError(
+                "must be a known metric",
+                where=("metric",),
+                found=self.metric,
+                remedy=did_you_mean(self.metric, known),
+            )
         return self
 
 
@@ -97,4 +144,7 @@ class PublishedSpec(Spec):
     )
     rows: Annotated[tuple[PublishedRow, ...], BeforeValidator(to_tuple)] = Field(
         json_schema_extra={"minItems": 1}
+    )
+    claims: Annotated[tuple[PublishedClaim, ...], BeforeValidator(to_tuple)] = Field(
+        (), description="what the report says without figures, shown in the study's report"
     )

@@ -33,12 +33,15 @@ def check_ensembles(ensembles: Mapping[str, Sequence[str]], baselines: Sequence[
 
 
 def check_published(published: PublishedSpec, trials: Sequence[str], *, num_folds: int) -> None:
-    """Raise InputError if a published row has a trial or fold that the study lacks."""
+    """Raise InputError if a published row or claim has a trial or fold that the study lacks."""
     for index, row in enumerate(published.rows):
         place = ("published", "rows", index)
         check_trial_names([] if row.trial is None else [row.trial], trials, *place, "trial")
+        check_trial_names(row.across, trials, *place, "across")
         if row.fold is not None:
             _check_fold(row, row.fold, published, num_folds, place)
+    for index, claim in enumerate(published.claims):
+        check_trial_names(claim.trials, trials, "published", "claims", index, "trials")
 
 
 def _check_fold(

@@ -11,7 +11,9 @@ from searchlab.data.registry import register_dataset
 __all__: list[str] = []
 
 
-def _register(name: str, folder: str, *, summary: str, source: str) -> None:
+def _register(
+    name: str, folder: str, *, summary: str, source: str, class_names: tuple[str, ...] = ()
+) -> None:
     """Register the dataset in ``folder``, which is also the name of torchvision's class."""
 
     def download(root: Path) -> None:
@@ -27,6 +29,7 @@ def _register(name: str, folder: str, *, summary: str, source: str) -> None:
         name=name,
         image_shape=(1, SIDE, SIDE),
         num_classes=NUM_CLASSES,
+        class_names=class_names,
         num_train=NUM_TRAIN,
         num_test=NUM_TEST,
         summary=summary,
@@ -48,9 +51,13 @@ _register(
 _register(
     "fashion_mnist",
     "FashionMNIST",
+    class_names=(
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ),
     summary="clothes in grey, ten classes (Zalando)",
     source="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
-)
+)  # fmt: skip
 # Clanuwat et al. 2018, arXiv:1812.01718
 _register(
     "kmnist",

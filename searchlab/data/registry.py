@@ -120,6 +120,7 @@ def register_dataset(
     name: str,
     image_shape: tuple[int, int, int],
     num_classes: int,
+    class_names: tuple[str, ...] = (),
     num_train: int | None = None,
     num_test: int | None = None,
     summary: str,
@@ -139,7 +140,9 @@ def register_dataset(
             Dataset(
                 name=name,
                 summary=summary,
-                facts=DatasetFacts(image_shape=image_shape, num_classes=num_classes),
+                facts=DatasetFacts(
+                    image_shape=image_shape, num_classes=num_classes, class_names=class_names
+                ),
                 load=load,
                 num_train=num_train,
                 num_test=num_test,

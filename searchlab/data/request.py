@@ -48,7 +48,7 @@ class DatasetRequest:
 class DatasetFacts:
     """What models must suit: ``image_shape`` is (C, H, W).
 
-    ``class_names`` are in the order of the labels if folders name the classes, else empty.
+    ``class_names`` are in the order of the labels, empty if the classes have none.
     """
 
     image_shape: tuple[int, int, int]

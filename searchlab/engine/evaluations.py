@@ -1,4 +1,4 @@
-"""What a study measures on its finished models: ensembles, and how alike their neurons respond."""
+"""What a study measures on its finished models: ensembles, neurons' correlations, confusions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from optuna.study import Study
 
+from searchlab.analysis.confusions import count_confusions
 from searchlab.analysis.correlations import correlate_neurons
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.engine.stopping import StopRequest
@@ -35,9 +36,9 @@ def evaluate_finished(
     *,
     stop: StopRequest,
 ) -> None:
-    """Measure and record the study's ensembles and correlations, except those already recorded.
+    """Measure and record what the study asks of its finished models, except what is recorded.
 
-    Both use baselines only, which are fixed before the study begins, so the test set chooses
+    All of it is of baselines, which are fixed before the study begins, so the test set chooses
     nothing here. One that names a baseline the study omits is skipped; one that names a baseline
     that didn't complete, or that can't be measured, is skipped with a warning, because no trial is
     still to come. Each is recorded as soon as it is measured; after a ``stop`` none is begun.
@@ -95,7 +96,7 @@ class _Task:
     name: str
     members: frozenset[str]
     made_of: dict[str, Any]
-    measure: Callable[[_Opened], dict[str, float]]
+    measure: Callable[[_Opened], dict[str, Any]]
 
     def is_in(self, known: dict[str, Any]) -> bool:
         recorded = known.get(self.name, {})
@@ -123,8 +124,19 @@ def _plan(prepared: PreparedStudy) -> list[_Task]:
         )
         for label, layer in spec.correlations.items()
     ]
+    rows = () if spec.published is None else spec.published.rows
+    confused = dict.fromkeys(row.trial for row in rows if row.confusion and row.trial)
+    confusions = [
+        _Task(
+            name=f"{attr.CONFUSIONS_OF}{label}",
+            members=frozenset((label,)),
+            made_of={},
+            measure=partial(_count_confusions, label),
+        )
+        for label in confused
+    ]
     asked = {row.name for row in spec.baseline_rows}
-    return [task for task in (*ensembles, *correlations) if task.members <= asked]
+    return [task for task in (*ensembles, *correlations, *confusions) if task.members <= asked]
 
 
 def _measure_ensemble(members: tuple[str, ...], opened: _Opened) -> dict[str, float]:
@@ -136,3 +148,12 @@ def _correlate(label: str, layer: str, opened: _Opened) -> dict[str, float]:
     model = opened.model(label)
     read = model.features if layer == "features" else model.logits
     return asdict(correlate_neurons(read(opened.data)))
+
+
+def _count_confusions(label: str, opened: _Opened) -> dict[str, list[int]]:
+    """Return the test images by true and predicted class, row by row."""
+    labels = opened.data.test_labels.cpu().numpy()
+    logits = opened.model(label).logits(opened.data)
+    guesses = logits.argmax(1).numpy()
+    counts = count_confusions(labels, guesses[None], logits.shape[1])
+    return {"counts": [int(count) for count in counts.ravel()]}

@@ -78,6 +78,8 @@ register_preset(
     hidden=128,
 )
 
+# The report lists 64 * 8 * 8 inputs of the layer of 128 units, which are those of 32x32 images. Its
+# own have 16x16 pixels, of which two poolings leave 64 * 4 * 4. Here the layer takes what is left.
 register_preset(
     "cnn_report004",
     family="cnn",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,15 +14,22 @@ from searchlab.config.nodes import Fixed
 from searchlab.config.published import SEARCH, PublishedRow
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
+from searchlab.report.class_names import name_classes
 from searchlab.report.leaderboard import best_row
 from searchlab.study.trial_config import settings_at
-from searchlab.study.trial_record import TrialRecord
+from searchlab.study.trial_record import CONFUSIONS_OF, TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.report.reading import StudyReading
 
-__all__ = ["NOT_RECORDED", "ComparedFigure", "PublishedComparison", "compare_published"]
+__all__ = [
+    "NOT_RECORDED",
+    "ComparedFigure",
+    "PublishedComparison",
+    "compare_published",
+    "read_confusions",
+]
 
 Measure = Literal["test", "folds"]
 
@@ -46,7 +53,7 @@ class ComparedFigure:
     published: object
     ours: object
     std: float | None
-    source: Literal[Measure, "training", "search", "test neurons"]
+    source: Literal[Measure, "training", "search", "test neurons", "test images"]
     wrong: str
     ours_test: float | None = None
     ours_folds: float | None = None
@@ -127,9 +134,13 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _source(figure: str, against: Measure) -> Literal[Measure, "training", "test neurons"]:
-    if figure in ("train_loss", "seconds_per_epoch"):
+def _source(
+    figure: str, against: Measure
+) -> Literal[Measure, "training", "test neurons", "test images"]:
+    if figure in ("train_loss", "first_train_loss", "seconds_per_epoch", "seconds"):
         return "training"
+    if figure == "images":
+        return "test images"
     return "test neurons" if figure.startswith("correlation") else against
 
 
@@ -152,8 +163,12 @@ def _our_figure(
     found: Mapping[str, TrialRecord],
     reading: StudyReading,
 ) -> _Ours:
+    if figure == "accuracy_deviation":
+        return _Ours(value=_deviate(row.across, against, found))
     if row.trial is None:
         return _Ours()
+    if figure == "images":
+        return _Ours(value=_count_images(row, row.trial, reading))
     if figure in ("correlation_mean", "correlation_std"):
         measured = reading.evaluations.get(row.trial, {})
         return _Ours(value=measured.get(figure.removeprefix("correlation_")))
@@ -163,12 +178,15 @@ def _our_figure(
     record = found.get(row.trial)
     if record is None:
         return _Ours()
-    if figure == "train_loss":
-        return _train_loss(record, row.fold, against)
-    if figure == "seconds_per_epoch":
+    if figure in ("train_loss", "first_train_loss"):
+        return _train_loss(record, row.fold, against, is_first=figure == "first_train_loss")
+    if figure in ("seconds_per_epoch", "seconds"):
         # Not a finalist's own: the folds that it took over cost it nothing.
         searched = (one for one in reading.records if one.number == record.finalist_of)
-        return _Ours(value=_seconds_per_epoch(next(searched, record), reading.spec))
+        seconds = _seconds_per_epoch(next(searched, record), reading.spec)
+        if seconds is not None and figure == "seconds":
+            seconds *= record.epochs
+        return _Ours(value=seconds)
     if row.fold is not None:
         return _Ours(value=_of_fold(record, figure, row.fold, reading.spec))
     return _of_trial(record, figure, against, reading.spec)
@@ -181,19 +199,57 @@ def _best_of_search(reading: StudyReading) -> TrialRecord | None:
     return next(record for record in reading.records if record.number == best.number)
 
 
-def _train_loss(record: TrialRecord, fold: int | None, against: Measure) -> _Ours:
-    """Return the last epoch's loss of the model that the published one is compared with.
+def _deviate(
+    names: Sequence[str], against: Measure, found: Mapping[str, TrialRecord]
+) -> float | None:
+    """Return the deviation of trials' accuracies, as if they were all that there are."""
+    records = [found[name] for name in names if name in found]
+    if against == "test":
+        figures = [record.test_figures.get("accuracy") for record in records]
+    else:
+        figures = [statistics.fmean(one.fold_values) for one in records if one.fold_values]
+    known = [figure for figure in figures if figure is not None]
+    return statistics.pstdev(known) if len(known) == len(names) else None
+
+
+def _count_images(row: PublishedRow, trial: str, reading: StudyReading) -> float | None:
+    """Return how many test images a baseline's model confuses as a row says."""
+    counts = read_confusions(reading, trial)
+    if counts is None or row.confusion is None:
+        return None
+    names = name_classes(reading.spec.dataset.name, len(counts))
+    if not set(row.confusion) <= set(names):
+        return None
+    true, answer = (names.index(name) for name in row.confusion)
+    return counts[true][answer]
+
+
+def read_confusions(reading: StudyReading, baseline: str) -> list[list[int]] | None:
+    """Return the test images by true class and answer of a baseline's model, if recorded."""
+    counts = reading.evaluations.get(f"{CONFUSIONS_OF}{baseline}", {}).get("counts")
+    if counts is None:
+        return None
+    width = math.isqrt(len(counts))
+    return [counts[begin : begin + width] for begin in range(0, len(counts), width)]
+
+
+def _train_loss(
+    record: TrialRecord, fold: int | None, against: Measure, *, is_first: bool
+) -> _Ours:
+    """Return the first or last epoch's loss of the model that the published one is compared with.
 
     A report's model is trained on all training images unless its row is of folds.
     """
-    losses = record.train_losses
+    losses, full = record.train_losses, record.full_train_loss
+    if is_first:
+        losses, full = record.first_train_losses, record.first_full_train_loss
     if fold is not None:
         return _Ours(value=losses[fold - 1]) if fold <= len(losses) else _Ours()
     if against == "folds":
         return _Ours(value=statistics.fmean(losses)) if losses else _Ours()
-    if record.full_train_loss is None and record.role != "search":
+    if full is None and record.role != "search":
         return _Ours(missing=NOT_RECORDED)
-    return _Ours(value=record.full_train_loss)
+    return _Ours(value=full)
 
 
 def _seconds_per_epoch(record: TrialRecord, spec: StudySpec) -> float | None:

@@ -20,14 +20,25 @@ if TYPE_CHECKING:
 
     from searchlab.report.published import ComparedFigure, PublishedComparison
 
-__all__ = ["PublishedTable", "print_published", "published_markdown", "published_table"]
+__all__ = [
+    "PublishedTable",
+    "name_figure",
+    "print_published",
+    "published_markdown",
+    "published_table",
+]
 
 _FIGURES = {
     "train_loss": "training loss",
+    "first_train_loss": "training loss, epoch 1",
     "seconds_per_epoch": "s an epoch",
+    "seconds": "s in all",
+    "images": "test images",
+    "accuracy_deviation": "deviation of accuracy",
     "correlation_mean": "correlation, mean",
     "correlation_std": "correlation, std",
 }
+_DIGITS = {"seconds_per_epoch": 2, "seconds": 2, "images": 0, "accuracy_deviation": 6}
 _SOURCES = {"test": "on the test set", "folds": "the mean over the folds"}
 
 
@@ -173,8 +184,8 @@ def _explain(comparison: PublishedComparison) -> str:
         text += " A mean over the folds without ± is of one fold."
     if any(figure.figure == "train_loss" for figure in figures):
         text += (
-            " training loss: in the last epoch, of the model trained on all training images, or of "
-            "a fold's model if the row is a fold's."
+            " training loss: in the last epoch unless it says epoch 1, of the model trained on all "
+            "training images, or of a fold's model if the row is a fold's."
         )
     if any(figure.missing == NOT_RECORDED for figure in figures):
         text += f" {NOT_RECORDED}: the run is of a searchlab that kept only the folds' losses."
@@ -248,11 +259,16 @@ def _write_published(figure: ComparedFigure, digits: int) -> str:
     return f"{value:.{digits}f}"
 
 
-def _name_figure(figure: ComparedFigure, usual: str) -> str:
+def name_figure(figure: ComparedFigure) -> str:
+    """Name a figure with its unit."""
     metric = _find_metric(figure)
-    name = _FIGURES.get(figure.figure, figure.figure)
     if metric is not None:
-        name = f"{metric.label} {metric.unit.symbol}".rstrip()
+        return f"{metric.label} {metric.unit.symbol}".rstrip()
+    return _FIGURES.get(figure.figure, figure.figure)
+
+
+def _name_figure(figure: ComparedFigure, usual: str) -> str:
+    name = name_figure(figure)
     if figure.source in ("test", "folds") and figure.source != usual:
         name += f", {figure.source}"
     return name
@@ -289,7 +305,7 @@ def _write(figure: ComparedFigure, value: object, sign: str = "") -> str:
     if not isinstance(value, (int, float)):
         return MISSING
     metric = _find_metric(figure)
-    digits = 2 if figure.figure == "seconds_per_epoch" else 4
+    digits = _DIGITS.get(figure.figure, 4)
     if metric is not None:
         digits = metric.unit.decimals
     return f"{value:{sign}.{digits}f}"

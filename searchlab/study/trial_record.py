@@ -21,6 +21,7 @@ __all__ = [
     "BATCH_SPLIT",
     "CONFIRMATION_OF",
     "CONFIRMED_PLAN",
+    "CONFUSIONS_OF",
     "CURVES",
     "DATA_FINGERPRINT",
     "EPOCH",
@@ -126,7 +127,9 @@ DATA_FINGERPRINT = "searchlab.data_fingerprint"
 PLUGINS = "searchlab.plugins"  # {plugin: digest of its source}
 PROGRESS = "searchlab.progress"  # {"finished": bool, "totals": {role: trials asked for}}
 HOSTS_LOST = "searchlab.hosts_lost"  # a name for each time that a host was lost
-EVALUATIONS = "searchlab.evaluations"  # {ensemble or baseline: its figures}
+# {ensemble, baseline, or CONFUSIONS_OF and a baseline: its figures}
+EVALUATIONS = "searchlab.evaluations"
+CONFUSIONS_OF = "confusions of "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +163,8 @@ class TrialRecord:
     metric: those of folds are means over the search folds at the best epoch; ``test_figures`` are
     of the test set, which search trials never meet. ``train_losses`` are those of each fold's model
     in its last epoch; ``full_train_loss`` is that of the model on all training images, None if the
-    trial has no such model or its losses were not kept. ``fold_epoch`` is the epoch that all its
+    trial has no such model or its losses were not kept. ``first_train_losses`` and
+    ``first_full_train_loss`` are those of the first epoch. ``fold_epoch`` is the epoch that all its
     folds chose together; ``answers`` are those of a confirmation to the test images.
     """
 
@@ -182,6 +186,8 @@ class TrialRecord:
     values: tuple[float, ...] = ()
     train_losses: tuple[float, ...] = ()
     full_train_loss: float | None = None
+    first_train_losses: tuple[float, ...] = ()
+    first_full_train_loss: float | None = None
     plan: str | None = None
     fold_epoch: int | None = None
     confirmation_of: int | None = None
@@ -221,8 +227,10 @@ class TrialRecord:
             error=attrs.get(ERROR),
             figures={m.name: known[m.stored_key] for m in metrics if m.stored_key in known},
             test_figures={m.name: known[m.test_key] for m in metrics if m.test_key in known},
-            train_losses=_last_train_losses(trial),
-            full_train_loss=_last_full_train_loss(trial),
+            train_losses=_train_losses_at(-1, trial),
+            full_train_loss=_full_train_loss_at(-1, trial),
+            first_train_losses=_train_losses_at(0, trial),
+            first_full_train_loss=_full_train_loss_at(0, trial),
             plan=attrs.get(PLAN),
             fold_epoch=attrs.get(FOLD_EPOCH),
             confirmation_of=attrs.get(CONFIRMATION_OF),
@@ -259,14 +267,14 @@ def _read_figures(trial: FrozenTrial) -> dict[str, float]:
     return {**own, **attrs.get(FIGURES, {})}
 
 
-def _last_train_losses(trial: FrozenTrial) -> tuple[float, ...]:
+def _train_losses_at(place: int, trial: FrozenTrial) -> tuple[float, ...]:
     folds = trial.system_attrs.get(CURVES, {}).get("train_loss", ())
-    return tuple(losses[-1] for losses in folds if losses)
+    return tuple(losses[place] for losses in folds if losses)
 
 
-def _last_full_train_loss(trial: FrozenTrial) -> float | None:
+def _full_train_loss_at(place: int, trial: FrozenTrial) -> float | None:
     losses: list[float | None] = trial.system_attrs.get(CURVES, {}).get("full_train_loss", [])
-    return losses[-1] if losses else None
+    return losses[place] if losses else None
 
 
 def _read_answers(trial: FrozenTrial) -> TestAnswers | None:

@@ -15,6 +15,7 @@ import optuna
 import pytest
 import torch
 import yaml
+from sklearn.metrics import confusion_matrix
 from small_studies import NO_DATA, resume, write_study
 
 from searchlab.analysis.ensembles import evaluate_ensemble
@@ -96,6 +97,17 @@ def test_each_is_recorded_once_from_models_loaded_once(
     resume(run)
     assert recorded(run) == found
     assert len(loaded) == 2
+
+
+def test_confusions_are_those_of_the_saved_model(unevaluated: RunFolder, tmp_path: Path) -> None:
+    row = "{table: t, name: n, trial: a2/DT, confusion: ['8', '1'], figures: {images: 3}}"
+    run = evaluate(unevaluated, tmp_path, f"published={{source: report 9, rows: [{row}]}}")
+    prepared = prepare_study(run.load(), data_dir=NO_DATA)
+    data = TrainingData.from_images(prepared.images, prepared.folds, torch.device("cpu"))
+    [number] = [one.number for one in read_study(run, None).records if one.label == "a2/DT"]
+    guesses = load_model(model_path(run.models, number), data).logits(data).argmax(1)
+    expected = confusion_matrix(data.test_labels, guesses, labels=range(10))
+    assert recorded(run) == {"confusions of a2/DT": {"counts": expected.ravel().tolist()}}
 
 
 def test_the_ensemble_is_that_of_the_saved_models(unevaluated: RunFolder, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def baseline(**changes: Any) -> TrialRecord:
         "test_figures": {"accuracy": 0.87, "loss": 0.375},
         "train_losses": (0.25, 0.5, 0.75),
         "full_train_loss": 0.0625,
+        "first_train_losses": (0.75, 0.5, 1.0),
+        "first_full_train_loss": 0.8,
         "seconds": 64.0,
         "epochs": 8,
     }
@@ -78,7 +80,9 @@ def one(spec: StudySpec, *records: TrialRecord, **changes: Any) -> ComparedFigur
         ("accuracy", 88.5, 87.0, "test"),
         ("loss", 0.5, 0.375, "test"),
         ("train_loss", 0.0725, 0.0625, "training"),
+        ("first_train_loss", 0.9, 0.8, "training"),
         ("seconds_per_epoch", 3, 8 / 3, "training"),  # 3 models of 2/3 of the images, 1 of all
+        ("seconds", 20, 8 * 8 / 3, "training"),
     ],
 )
 def test_every_kind_of_figure(figure: str, published: float, ours: float, source: str) -> None:
@@ -108,6 +112,27 @@ def test_against_the_folds_it_is_their_mean_and_deviation() -> None:
     )
     assert (test.ours, test.std, test.source) == (pytest.approx(87.0), None, "test")
     assert (third.ours, third.std) == (pytest.approx(95.0), None)
+
+
+def test_confused_images_are_those_that_the_study_counted() -> None:
+    rows = [
+        row_of("a2/DT", figures={"images": 834}, confusion=["0", "0"]),
+        row_of("a2/DT", figures={"images": 132}, confusion=["6", "0"]),
+    ]
+    counts = [0] * 100
+    counts[0], counts[60] = 820, 140
+    known = {"confusions of a2/DT": {"counts": counts}}
+    right, confused = compare(published_spec(rows), baseline(), evaluations=known).figures
+    assert (right.ours, confused.ours, confused.difference) == (820, 140, 8)
+    missing = compare(published_spec(rows), baseline()).figures
+    assert [figure.ours for figure in missing] == [None, None]
+
+
+def test_a_deviation_of_accuracies_is_over_the_named_rows() -> None:
+    row = row_of(None, figures={"accuracy_deviation": 0.003357}, across=["a2/DT", "a2/HF"])
+    other = make_record(1, "baseline", label="a2/HF", test_figures={"accuracy": 0.89})
+    assert one(published_spec([row]), baseline(), other).ours == pytest.approx(0.01)
+    assert one(published_spec([row]), baseline()).ours is None
 
 
 def test_a_training_loss_is_of_the_model_that_trained_on_as_many_images_as_the_reports() -> None:
@@ -303,10 +328,20 @@ def test_a_study_without_a_report_has_no_comparison() -> None:
     [
         (
             row_of("a2/DT", figures={"seconds_per_epoch": 1}, fold=1, against="folds"),
-            "applies only to accuracy, loss, .*, train_loss, got 'seconds_per_epoch'",
+            "applies only to accuracy, loss, .*, first_train_loss, got 'seconds_per_epoch'",
         ),
         (row_of("a2/DX", figures={"loss": 1}), "must name a trial of this study, got 'a2/DX'"),
         (row_of("a2/DT"), "must give at least one published figure or setting"),
+        (row_of("a2/DT", figures={"images": 3}), "images needs confusion"),
+        (
+            row_of("a2/DT", figures={"loss": 1}, confusion=["0", "1"]),
+            "confusion is of use only for the figure images",
+        ),
+        (row_of(None, figures={"accuracy_deviation": 0.1}), "accuracy_deviation needs across"),
+        (
+            row_of(None, figures={"accuracy_deviation": 0.1}, across=["a2/DX"]),
+            "must name a trial of this study, got 'a2/DX'",
+        ),
         (row_of("a2/DT", figures={"loss": 1}, fold=1), "requires against: folds. Add that"),
         (
             row_of("a2/DT", figures={"loss": 1}, fold=4, against="folds"),

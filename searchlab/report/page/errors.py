@@ -16,9 +16,9 @@ from searchlab.analysis.confusions import (
 )
 from searchlab.data import get_dataset
 from searchlab.report.formatting import MISSING
-from searchlab.report.page.blocks import Block, Figure, Section, Table
+from searchlab.report.page.blocks import Block, Section, Table
 from searchlab.report.page.calibration import list_calibration
-from searchlab.report.page.charts import dress
+from searchlab.report.page.matrix import draw_matrix
 
 if TYPE_CHECKING:
     from searchlab.report.leaderboard import Row
@@ -53,7 +53,15 @@ def make_errors(found: Findings) -> Section | None:
     names = _name_classes(found, len(rivals[0].counts))
     blocks: list[Block] = [_list_pairs(rivals, names), _list_classes(rivals, names)]
     if len(names) <= _MOST_CELLS:
-        blocks += [_draw_matrix(one, names) for one in rivals]
+        blocks += [
+            draw_matrix(
+                one.counts,
+                names,
+                name=f"confusion-{one.row.number}",
+                title=f"What {one.row.title} takes for what, without its right answers",
+            )
+            for one in rivals
+        ]
     blocks += list_calibration(found)
     return Section(
         key="errors", title="Errors on the test set", says=_summarise(rivals, names), blocks=blocks
@@ -157,29 +165,3 @@ def _write_class(one: ClassFigures) -> str:
 
 def _write(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.1f}"
-
-
-def _draw_matrix(one: _Answers, names: list[str]) -> Figure:
-    import plotly.graph_objects as go
-
-    shares = np.round(100 * one.counts / one.counts.sum(1, keepdims=True).clip(1e-9), 2)
-    errors = [
-        [None if row == column else share for column, share in enumerate(line)]
-        for row, line in enumerate(shares.tolist())
-    ]
-    figure = go.Figure(
-        go.Heatmap(
-            z=errors, x=names, y=names, colorscale="Oranges", zmin=0,
-            colorbar={"title": "% of a class"},
-            hovertemplate="%{y} taken for %{x}: %{z} %<extra></extra>",
-        )
-    )  # fmt: skip
-    figure = dress(figure)
-    figure.update_xaxes(title="answer", type="category", showgrid=False)
-    figure.update_yaxes(title="true class", type="category", autorange="reversed", showgrid=False)
-    figure.update_layout(height=420)
-    return Figure(
-        name=f"confusion-{one.row.number}",
-        title=f"What {one.row.title} takes for what, without its right answers",
-        figure=figure,
-    )

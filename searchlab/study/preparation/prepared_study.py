@@ -81,6 +81,7 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
         plan = plan_study(spec, space)
         facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
+        _check_confusions(spec, facts)
     check_models_fit(file, plan, facts)
     for warning in (*budget_warnings(plan), *verdict_warnings(spec)):
         logger.warning(warning)
@@ -168,6 +169,20 @@ def _check_baseline(name: str, by_hand: Sequence[str], where: str, remedy: str) 
             where=where,
             remedy=f"{remedy}, or choose another architecture",
         )
+
+
+def _check_confusions(spec: StudySpec, facts: DatasetFacts) -> None:
+    """Refuse published confusions of classes that the dataset doesn't have."""
+    known = facts.class_names or tuple(map(str, range(facts.num_classes)))
+    for index, row in enumerate(() if spec.published is None else spec.published.rows):
+        for name in row.confusion or ():
+            if name not in known:
+                raise InputError(
+                    f"must be a class of {spec.dataset.name}",
+                    where=("published", "rows", index, "confusion"),
+                    found=name,
+                    remedy=did_you_mean(name, known),
+                )
 
 
 def _check_channels(spec: StudySpec, facts: DatasetFacts) -> None:

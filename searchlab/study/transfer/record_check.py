@@ -138,7 +138,7 @@ _TRIAL_SYSTEM: _Schema = {
 _STUDY: _Schema = {
     attr.PROGRESS: TypeAdapter(_Progress),
     attr.HOSTS_LOST: TypeAdapter(list[str]),
-    attr.EVALUATIONS: TypeAdapter(dict[str, dict[str, Number | str | list[str]]]),
+    attr.EVALUATIONS: TypeAdapter(dict[str, dict[str, Number | str | list[str] | list[_Count]]]),
     attr.VERSION: TypeAdapter(str),
     attr.SPEC: TypeAdapter(str),
     attr.DATA_FINGERPRINT: TypeAdapter(str),
