@@ -31,8 +31,8 @@ def explain_board(board: Leaderboard, further: Iterable[Metric]) -> list[Meaning
 
 def _explain(all_folds: str, searched: str, *, is_best: bool) -> list[Meaning]:
     epoch = (
-        ". It leans high, because the epoch was chosen by the same folds: by 0.16 points over "
-        "5 folds of USPS"
+        ". It leans high, because the epoch was chosen by the same folds (by 0.16 points where it "
+        "was measured, over 5 folds of USPS)"
     )
     return [
         ("model", "its family, and what tells it from the other rows; 16-32 are the widths of its "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,16 +23,40 @@ _LATE = 0.1  # of the search's trials
 
 
 def list_advice(found: Findings) -> list[str]:
-    """Return sentences, each with its reason. None for a study without a finished trial."""
+    """Return sentences, each with its reason."""
+    begun = [*_advise_on_the_rest(found), *_advise_on_failures(found)]
     if found.winner is None:
-        return []
+        return begun
     return [
+        *begun,
         *_advise_on_edges(found),
         *_advise_on_epochs(found),
         *_advise_on_trials(found),
         *_advise_on_folds(found),
         *_advise_on_baselines(found),
+    ] or [
+        "Nothing in the record asks for more: no value lies at the edge of its range, and no "
+        "training was still improving at its last epoch."
     ]
+
+
+def _advise_on_the_rest(found: Findings) -> Iterator[str]:
+    """An interrupted study can go on."""
+    if found.status.state == "interrupted":
+        yield f"Go on: searchlab study resume {found.reading.spec.name}."
+
+
+def _advise_on_failures(found: Findings) -> Iterator[str]:
+    """A trial that failed for good says nothing of its configuration."""
+    failed = [one for one in found.reading.records if one.state == "FAIL" and not one.is_replaced]
+    if failed:
+        [(cause, _)] = Counter(one.error or "an unknown cause" for one in failed).most_common(1)
+        first = next(one for one in failed if (one.error or "an unknown cause") == cause)
+        yield (
+            f"Mend what made {len(failed)} of {len(found.reading.records)} trials fail. The most "
+            f"frequent cause is: {cause} (searchlab trial show {found.reading.spec.name} "
+            f"{first.number})."
+        )
 
 
 def _advise_on_edges(found: Findings) -> Iterator[str]:
@@ -74,7 +99,7 @@ def _advise_on_epochs(found: Findings) -> Iterator[str]:
     if record.fold_epoch is not None and record.fold_epoch == record.epochs > 1:
         yield (
             f"Train longer: the winner's best epoch is its last, {record.epochs}. "
-            "Raise training.epochs."
+            f"Run it anew with, for instance, --set training.epochs={2 * record.epochs}."
         )
 
 

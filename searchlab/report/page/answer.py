@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from searchlab.config.metrics import get_metric
+from searchlab.config.trial import Role
 from searchlab.report.contest import estimate_test_mean
 from searchlab.report.formatting import (
+    MISSING,
     format_duration,
     format_mean_std,
     format_seconds,
@@ -23,6 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["make_answer"]
 
+_ROLES: dict[Role, str] = {
+    "baseline": "of baselines",
+    "search": "of the search",
+    "finalist": "of finalists",
+    "confirmation": "models that decide",
+}
+
 
 def make_answer(found: Findings) -> Section:
     """Say the verdict, and show the winner beside the best baseline."""
@@ -35,6 +46,7 @@ def make_answer(found: Findings) -> Section:
 
 
 def _make_blocks(found: Findings) -> Iterator[Block]:
+    yield Paragraph(_describe_study(found))
     if text := found.status.unfinished:
         yield Paragraph(text)
     if found.verdict.details:
@@ -46,8 +58,8 @@ def _make_blocks(found: Findings) -> Iterator[Block]:
             title="The winner and the best baseline" if len(rows) > 1 else "The best so far",
             columns=[
                 ("place", "left"), ("model", "left"), (f"{found.board.num_folds}-fold", "right"),
-                ("test", "right"), ("parameters", "right"), ("epochs", "right"),
-                ("seconds", "right"),
+                ("test", "right"), ("95 % CI", "right"), ("models tested", "right"),
+                ("parameters", "right"), ("epochs", "right"), ("seconds", "right"),
             ],
             rows=[_write_rival(found, title, row) for title, row in rows],
             bold=frozenset({0}),
@@ -81,21 +93,44 @@ def _write_rival(found: Findings, title: str, row: Row) -> list[str]:
         title,
         row.title,
         format_mean_std(metric, row.cv_mean, row.cv_std, unit=True),
-        _write_test(found, row),
+        *_write_test(found, row),
         format_value("parameters", row.figures.get("parameters")),
         str(row.epochs),
         format_seconds(row.seconds),
     ]
 
 
-def _write_test(found: Findings, row: Row) -> str:
+def _write_test(found: Findings, row: Row) -> list[str]:
     """Write a test figure: the mean of the models that decide, or else that of the only model."""
     metric = found.board.metric
     if (mean := estimate_test_mean(found.reading.spec, found.reading.records, row.number)) is None:
-        return format_value(metric, row.test_figures.get(metric))
+        figure = row.test_figures.get(metric)
+        return [format_value(metric, figure), MISSING, MISSING if figure is None else "1"]
     value, (low, high), num_models = mean
     ends = f"{format_value(metric, low, unit=False)} to {format_value(metric, high, unit=False)}"
-    return f"{format_value(metric, value)} ({ends}; {num_models} models)"
+    return [format_value(metric, value), ends, str(num_models)]
+
+
+def _describe_study(found: Findings) -> str:
+    """Say what the study asks, for a reader who has only the report."""
+    spec = found.reading.spec
+    by = " and ".join(get_metric(objective.metric).label for objective in spec.objective)
+    task = f"classifying {spec.dataset.name}, by {by}"
+    num_baselines = len(spec.baseline_rows)
+    baselines = f"{num_baselines} baseline{'s' * (num_baselines != 1)}"
+    if spec.search.trials == 0:
+        return f"The study compares {baselines} at {task}."
+    seen, folds = spec.validation.search_folds, spec.validation.folds
+    search = (
+        f"The search ({spec.search.sampler}) compares configurations on {seen} of {folds} folds of "
+        "the training images"
+    )
+    if not num_baselines:
+        return f"The study searches for the best model at {task}. {search}."
+    return (
+        f"The study asks whether a search finds a better model than {baselines} at {task}. "
+        f"{search}; its best ones and the baselines are then trained on all folds."
+    )
 
 
 def _list_costs(found: Findings) -> list[str]:
@@ -104,18 +139,29 @@ def _list_costs(found: Findings) -> list[str]:
     ended = [trial.datetime_complete for trial in found.reading.trials if trial.datetime_complete]
     training = sum(record.seconds for record in records)
     costs = [
-        f"{len(records)} trials, {sum(record.epochs for record in records):,} epochs, "
-        f"{format_duration(training)} of training on the workers"
+        f"{len(records)} trials{_count_roles(found)}, "
+        f"{sum(record.epochs for record in records):,} epochs, "
+        f"{_write_span(training)} of training on the workers"
     ]
     if begun and ended:
         span = (max(ended) - min(begun)).total_seconds()
         costs.append(
-            f"{format_duration(span)} from the first trial's begin to the last one's end, "
+            f"{_write_span(span)} from the first trial's begin to the last one's end, "
             f"{min(begun).astimezone():%Y-%m-%d %H:%M} to {max(ended).astimezone():%Y-%m-%d %H:%M}"
         )
     if training and (measuring := found.diagnostics.sum_seconds()):
         costs.append(
-            f"{format_duration(measuring)} to measure the models for this report, "
+            f"{_write_span(measuring)} to measure the models for this report, "
             f"{measuring / training:.1%} of the training"
         )
     return costs
+
+
+def _count_roles(found: Findings) -> str:
+    counts = Counter(record.role for record in found.reading.records)
+    parts = [f"{counts[role]} {words}" for role, words in _ROLES.items() if counts[role]]
+    return f" ({', '.join(parts)})" if len(parts) > 1 else ""
+
+
+def _write_span(seconds: float) -> str:
+    return f"{format_duration(seconds)} {'hours' if round(seconds) >= 3600 else 'minutes'}"

@@ -55,7 +55,7 @@ def dress(figure: go.Figure) -> go.Figure:
     figure.update_xaxes(automargin=True, showgrid=True)
     figure.update_yaxes(automargin=True, showgrid=True)
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(exponentformat="power", selector={"type": "log"})  # or else 0.0001 is 100µ
+        axes(exponentformat="none", selector={"type": "log"})  # or else 0.0001 is 100µ
     return figure
 
 

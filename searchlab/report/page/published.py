@@ -55,7 +55,7 @@ def _summarise(comparison: PublishedComparison, claims: list[CheckedClaim]) -> s
             f"furthest is {furthest.name} ({furthest.table}), with {furthest.difference:+.2f}."
         )
     elif comparison.differs:
-        sentences.append("They cannot be compared, because ours are of less or other training.")
+        sentences.append(f"They cannot be compared: {_one_line(comparison.differs)}.")
     judged = [claim for claim in claims if claim.holds.startswith(("yes", "no"))]
     if judged:
         num_held = sum(claim.holds.startswith("yes") for claim in judged)

@@ -44,18 +44,18 @@ def draw_published(found: Findings) -> Iterator[Figure]:
         curves = [(row, curve) for row in rows if (curve := _find_curve(found, row))]
         if curves:
             yield _draw_losses(found, table, curves)
-    for trial in dict.fromkeys(row.trial for row in published.rows if row.confusion):
-        counts = None if trial is None else read_confusions(found.reading, trial)
-        if counts is not None:
+    confused = {row.trial: row.table for row in published.rows if row.confusion and row.trial}
+    for trial, table in confused.items():
+        if (counts := read_confusions(found.reading, trial)) is not None:
             names = name_classes(found.reading.spec.dataset.name, len(counts))
             yield draw_matrix(
-                np.array(counts, dtype=np.float64), names, name=f"published-{_slug(str(trial))}",
-                title=f"What our {trial} takes for what, without its right answers",
+                np.array(counts, dtype=np.float64), names, name=f"published-{_slug(trial)}",
+                title=f"{table}: what our {trial} takes for what, without its right answers",
             )  # fmt: skip
 
 
 def _draw_points(table: str, name: str, figures: Sequence[ComparedFigure]) -> Figure:
-    title = name_figure(figures[0])
+    title = name_figure(figures[0]).replace(" %", " in %")
     figure = make_chart(title, "")
     rows = [one.name for one in figures]
     for one in figures:

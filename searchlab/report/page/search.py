@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from searchlab.report.formatting import format_value, name_with_unit
-from searchlab.report.page.blocks import Block, Figure, Items, Paragraph, Section
+from searchlab.report.page.blocks import Block, Figure, Items, Section
 from searchlab.report.page.charts import (
     COLORS,
     add_line,
@@ -18,11 +18,11 @@ from searchlab.report.page.charts import (
     make_chart,
     scale,
 )
+from searchlab.report.page.parameters import draw_parameters
 from searchlab.report.page.search_copy import copy_search
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
     from searchlab.report.page.findings import Findings
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["expect_best", "make_search", "was_ahead"]
 
 _MOST_DRAWN = 500  # curves or lines in one figure
-_NUM_SLICES = 3
-_FEWEST = 4  # trials that importance can be told from
 
 
 def make_search(found: Findings) -> Section:
@@ -45,7 +43,7 @@ def make_search(found: Findings) -> Section:
     blocks += [_draw_history(found, complete), _draw_gain(found, complete)]
     if len(found.reading.spec.objective) > 1:
         blocks.append(_draw_front(found))
-    blocks += _draw_parameters(found)
+    blocks += draw_parameters(found, complete, _find_best(found, complete))
     if any(trial.state.name == "PRUNED" for trial in ended):
         blocks += _show_pruning(found, ended, complete)
     return Section(
@@ -151,7 +149,7 @@ def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
     ]
     lines = [scale(metric, row.value or 0.0) for row in baselines[:3]]
     if num_far := _leave_out_far(figure, shown, lines, sign):
-        title += f" ({num_far} trials are far below)" if sign > 0 else f" ({num_far} are far above)"
+        title += f" (left out: {num_far} trials far {'below' if sign > 0 else 'above'})"
     return Figure(name="history", title=title, figure=figure)
 
 
@@ -197,7 +195,7 @@ def _draw_gain(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:
     )  # fmt: skip
     return Figure(
         name="gain",
-        title="Gain against compute, beside the expected of its own trials in random order",
+        title="Best so far by epochs trained, beside the same trials in random order",
         figure=figure,
     )
 
@@ -227,110 +225,6 @@ def _draw_front(found: Findings) -> Figure:
         ],
     )
     return Figure(name="pareto", title="The Pareto front of the search", figure=dress(figure))
-
-
-def _draw_parameters(found: Findings) -> Iterator[Block]:
-    """Draw what matters among all trials, then among those of the winner's family."""
-    family = _winning_family(found)
-    parts = [("all", "all families", copy_search(found))]
-    of_family = copy_search(found, lambda trial: trial.params.get("family") == family)
-    families = {trial.params.get("family") for trial in _list_complete(found)}
-    if len(families) > 1:
-        parts.append(("family", f"the {family} trials", of_family))
-    important: dict[str, float] = {}
-    for key, title, study in parts:
-        important = _find_importance(study)
-        if important:
-            yield _draw_importance(key, title, important)
-    if not important:
-        yield Paragraph("The search has too few finished trials to tell which parameters matter.")
-        return
-    names = list(important)
-    yield _draw_parallel(of_family, names, found)
-    for name in names[:_NUM_SLICES]:
-        yield _draw_slice(of_family, name, found)
-    if len(names) > 1:
-        yield _draw_contour(of_family, names[0], names[1], found)
-
-
-def _winning_family(found: Findings) -> object:
-    return _find_best(found, _list_complete(found)).params.get("family")
-
-
-def _find_importance(study: Study) -> dict[str, float]:
-    """Return each varied parameter's importance, the largest first."""
-    import optuna
-
-    trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    shared = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
-    varied = [name for name in shared if len({str(t.params[name]) for t in trials}) > 1]
-    values = {trial.values[0] for trial in trials}
-    if len(trials) < _FEWEST or not varied or len(values) < 2:
-        return {}
-    return optuna.importance.get_param_importances(study, params=sorted(varied))
-
-
-def _draw_importance(key: str, title: str, important: dict[str, float]) -> Figure:
-    figure = make_chart("share of the variance", "")
-    names = list(reversed(important))
-    figure.update_xaxes(range=[0, 1.25 * max(important.values())])  # with room for the numbers
-    figure.add_bar(
-        x=[important[name] for name in names], y=names, orientation="h",
-        marker={"color": COLORS[0]}, text=[f"{important[name]:.2f}" for name in names],
-        textposition="outside", cliponaxis=False,
-    )  # fmt: skip
-    return Figure(
-        name=f"importance-{key}", title=f"Which parameters matter, {title}", figure=figure
-    )
-
-
-def _target(trial: FrozenTrial) -> float:
-    return float(trial.values[0])
-
-
-def _draw_parallel(study: Study, names: Sequence[str], found: Findings) -> Figure:
-    import optuna
-
-    figure = optuna.visualization.plot_parallel_coordinate(
-        study,
-        params=list(names[:6]),
-        target=_target,
-        target_name=name_with_unit(found.board.metric),
-    )
-    figure = dress(figure)
-    figure.update_traces(
-        line={"reversescale": found.board.sign < 0}, selector={"type": "parcoords"}
-    )
-    figure.update_layout(margin={"l": 90, "r": 60, "t": 56, "b": 40}, height=400)
-    return Figure(
-        name="parallel", title="Parameters and figures together", figure=figure, wide=True
-    )
-
-
-def _draw_slice(study: Study, name: str, found: Findings) -> Figure:
-    import optuna
-
-    figure = optuna.visualization.plot_slice(
-        study, params=[name], target=_target, target_name=name_with_unit(found.board.metric)
-    )
-    return Figure(name=f"slice-{_slug(name)}", title=f"By {name}", figure=dress(figure))
-
-
-def _draw_contour(study: Study, first: str, second: str, found: Findings) -> Figure:
-    import optuna
-
-    figure = optuna.visualization.plot_contour(
-        study,
-        params=[first, second],
-        target=_target,
-        target_name=name_with_unit(found.board.metric),
-    )
-    figure.update_traces(reversescale=found.board.sign < 0, selector={"type": "contour"})
-    return Figure(name="contour", title=f"By {first} and {second}", figure=dress(figure))
-
-
-def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)
 
 
 def _show_pruning(

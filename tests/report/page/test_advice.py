@@ -64,3 +64,11 @@ def test_a_budget_that_still_improved_is_named(
 
 def test_baselines_that_were_left_out_are_named(tmp_path: Any) -> None:
     assert "Try the baselines that were left out: a2/HT." in advise(tmp_path)
+
+
+def test_what_made_trials_fail_comes_first(tmp_path: Any) -> None:
+    text = advise(tmp_path, state="FAIL", error="RuntimeError: boom")
+    assert text == (
+        "Mend what made 2 of 2 trials fail. The most frequent cause is: RuntimeError: boom "
+        "(searchlab trial show toy 0)."
+    )
