@@ -58,13 +58,13 @@ class FileScheduling(LoadFileScheduling):
     """Keeps a file's tests in one process, because they share what they made.
 
     Those of tests/cluster stay together too: an emulated cluster takes the cores of two. Shipped
-    studies share nothing, and each takes a minute.
+    studies share nothing, and each takes a minute, so only one study's tests stay together.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         if file == "tests/test_shipped_studies.py":
-            return nodeid
+            return f"{file}[{nodeid.partition('[')[2]}"
         return "tests/cluster" if file.startswith("tests/cluster/") else file
 
 

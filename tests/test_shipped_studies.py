@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from report_pages import VIEWS, check_page, start_browser
 
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.documents import read_yaml
@@ -24,7 +27,7 @@ REPORTS = [path for path in FILES if path.stem.startswith("report-")]
 # Its weights have to be downloaded.
 RUNNABLE = [path for path in REPORTS if path.stem != "report-001-transfer"]
 
-by_name = {"ids": lambda path: path.stem}
+by_name: Any = {"ids": lambda path: path.stem}
 
 
 def versions(path: Path) -> list[StudySpec]:
@@ -110,20 +113,37 @@ def test_a_published_row_stands_beside_the_trial_that_repeats_it(
     assert all(row.fold == int(row.name[-1]) for row in published.rows if row.name[:5] == "fold ")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("path", RUNNABLE, **by_name)
-def test_quick_preset_runs_and_prints_the_published_figures(
-    path: Path, tmp_path: Path, real_root: Path
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuickRun:
+    """A report's quick preset, run: its file, what it printed, and its HTML report."""
+
+    path: Path
+    printed: str
+    report: Path
+
+
+@pytest.fixture(scope="module", params=RUNNABLE, **by_name)
+def quick_run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_root: Path
+) -> QuickRun:
+    path: Path = request.param
+    folder = tmp_path_factory.mktemp("runs")
     command = [
         sys.executable, "-m", "searchlab", "study", "run", str(path), "--quick", "--json",
         "--set", "dataset.limit=1000",  # enough to see every row, in less of CI's time
-        "--data-dir", str(real_root), "--runs-dir", str(tmp_path),
+        "--data-dir", str(real_root), "--runs-dir", str(folder),
     ]  # fmt: skip
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    data = json.loads(result.stdout)
+    name = load_study(path, preset="quick").spec.name
+    return QuickRun(path=path, printed=result.stdout, report=folder / name / "report.html")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_quick_preset_runs_and_prints_the_published_figures(quick_run: QuickRun) -> None:
+    path = quick_run.path
+    data = json.loads(quick_run.printed)
     spec = load_study(path, preset="quick").spec
     complete = [trial for trial in data["trials"] if trial["state"] == "COMPLETE"]
     baselines = {trial["label"] for trial in complete if trial["role"] == "baseline"}
@@ -143,3 +163,22 @@ def test_quick_preset_runs_and_prints_the_published_figures(
             has_fold = row.fold is None or spec.baselines.folds == "all" or row.trial == "lr 0.01"
             expected = has_fold and {*(row.across or (row.trial,))} <= ran
             assert (ours[row.table, row.name, figure] is not None) == expected, row
+
+
+FIGURES = {
+    "report-000": {"recovery-loss", "published-table-1-accuracy", "published-a2-HF", "fold-pair"},
+    "report-001": {"published-table-1-accuracy"},
+    "report-002": {"recovery_report002-accuracy", "published-V-A-seconds"},
+    "report-003": {"published-figure-6-losses", "published-figure-10-accuracy"},
+    "report-004": {"published-table-2-accuracy", "history", "folds"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.timeout(1200)
+def test_its_report_draws_the_published_figures_and_cuts_no_text(quick_run: QuickRun) -> None:
+    with start_browser() as browser:
+        for width, scheme in VIEWS:
+            drawn = check_page(browser, quick_run.report, width=width, scheme=scheme)
+            assert FIGURES[quick_run.path.stem] <= drawn

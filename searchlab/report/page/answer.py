@@ -55,7 +55,7 @@ def _make_blocks(found: Findings) -> Iterator[Block]:
     if rows:
         yield Table(
             name="rivals",
-            title="The winner and the best baseline" if len(rows) > 1 else "The best so far",
+            title=_name_rivals([title for title, _ in rows]),
             columns=[
                 ("place", "left"), ("model", "left"), (f"{found.board.num_folds}-fold", "right"),
                 ("test", "right"), ("95 % CI", "right"), ("models tested", "right"),
@@ -80,11 +80,19 @@ def _make_blocks(found: Findings) -> Iterator[Block]:
 
 
 def _list_rivals(found: Findings) -> list[tuple[str, Row]]:
-    rows = [] if found.winner is None else [("winner", found.winner)]
-    baseline = found.best_baseline
-    if baseline is not None and rows and baseline.number != rows[0][1].number:
-        rows.append(("best baseline", baseline))
-    return rows
+    """Return the winner, and the best of the other side: a baseline, or else a finalist."""
+    winner = found.winner
+    if winner is None:
+        return []
+    others = [("best baseline", found.best_baseline), ("best of the search", found.best_finalist)]
+    rows = [(title, row) for title, row in others if row is not None and row.role != winner.role]
+    return [("winner" if found.status.state == "finished" else "best so far", winner), *rows]
+
+
+def _name_rivals(places: list[str]) -> str:
+    first, *others = (f"the {place}" for place in places)
+    text = " and ".join([first, *others])
+    return text[0].upper() + text[1:]
 
 
 def _write_rival(found: Findings, title: str, row: Row) -> list[str]:

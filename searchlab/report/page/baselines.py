@@ -110,11 +110,13 @@ def _group(baselines: Sequence[_Baseline]) -> Iterator[_Group]:
         if len({one.architecture for one in members}) > 1:
             yield _Group(key=f"architecture-{scheme}", title=f"Architectures under {scheme}",
                          members=members)  # fmt: skip
-    frozen = [one for one in baselines if (one.architecture, one.scheme) == ("a2", "HF")]
-    shallow = [one for one in baselines if one.architecture == "a1"]
-    if frozen and shallow:
-        yield _Group(key="recovery", title="Recovery: a2/HF against every a1",
-                     members=[*frozen, *shallow])  # fmt: skip
+    for report in ("", "_report002"):  # whose networks ask the same question
+        deep, shallow = f"a2{report}", f"a1{report}"
+        frozen = [one for one in baselines if (one.architecture, one.scheme) == (deep, "HF")]
+        others = [one for one in baselines if one.architecture == shallow]
+        if frozen and others:
+            yield _Group(key=f"recovery{report}", title=f"Recovery: {deep}/HF against every "
+                         f"{shallow}", members=[*frozen, *others])  # fmt: skip
 
 
 def _draw_group(group: _Group, metric: str) -> Iterator[Figure]:

@@ -69,6 +69,12 @@ class Findings:
         return best_row(self.reading.records, self.reading.spec, roles=roles)
 
     @cached_property
+    def best_finalist(self) -> Row | None:
+        """The first finalist by rank."""
+        roles: tuple[Role, ...] = ("finalist",)
+        return best_row(self.reading.records, self.reading.spec, roles=roles)
+
+    @cached_property
     def search_trials(self) -> list[FrozenTrial]:
         """The search's trials in any state, without those that were lost and replaced."""
         pairs = zip(self.reading.records, self.reading.trials, strict=True)

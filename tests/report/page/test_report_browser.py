@@ -1,45 +1,52 @@
-"""Reports in a real browser, without a network: what a reader sees."""
+"""Reports of every kind of study in a real browser, without a network: what a reader sees."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from small_studies import run_study
+from report_pages import VIEWS, check_page, open_page, start_browser
+from small_studies import NO_DATA, run_study
 
+from searchlab.config.loading import load_study
+from searchlab.engine.launch import RunOptions, begin_study
+from searchlab.errors import StudyFailedError
 from searchlab.report.page.blocks import Figure
 from searchlab.report.page.outputs import draw_figures
 from searchlab.report.page.report import make_report, write_report
 from searchlab.report.reading import StudyReading, read_study
+from searchlab.study.run_folder import RunFolder
+from searchlab.training.member import Member
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
-_CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+_ROOT = Path(__file__).parents[3]
 _FUNCTION = """
 def space(trial):
     lr = trial.suggest_float("lr", 1e-3, 1e-1, log=True)
     return {"lr": lr, "family": "cnn", "cnn": {"depth": 1, "width": 8, "activation": "relu"}}
 """
+_PLUGIN_SPACE = {
+    "parameters": {
+        "lr": {"low": 1e-3, "high": 1e-1, "log": True},
+        "family": {"separable": {"depth": [1, 2], "width": {"each_layer": [2, 4]}}},
+    }
+}
 
-# Text that a figure's edge cuts off: outside of the drawing that it belongs to.
-_CUT_TEXTS = """() => [...document.querySelectorAll('.plot')].flatMap(plot => {
-  const edge = plot.getBoundingClientRect();
-  return [...plot.querySelectorAll('text')].filter(text => {
-    const box = text.getBoundingClientRect();
-    return box.width && (box.left < edge.left - 2 || box.right > edge.right + 2
-      || box.top < edge.top - 2 || box.bottom > edge.bottom + 2);
-  }).map(text => plot.id + ': ' + text.textContent);
-})"""
-_UNDRAWN = """() => [...document.querySelectorAll('.plot')].filter(plot =>
-  !plot.querySelector('.scatterlayer .trace path, .barlayer .point path, .contour path,'
-    + ' .heatmaplayer image, .parcoords .axis')).map(plot => plot.id)"""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A study, and some figures that its report must have."""
+
+    run: Callable[[Path], StudyReading]
+    figures: frozenset[str] = frozenset({"history", "gain", "folds", "inset-a2-accuracy"})
+    says: str = ""
 
 
 def _run(folder: Path, **changes: Any) -> StudyReading:
@@ -64,62 +71,118 @@ def _function_space(folder: Path) -> StudyReading:
         return _run(folder, space="reported_space:space")
 
 
-CASES: dict[str, Callable[[Path], StudyReading]] = {
-    "finished": _finish,
-    "several objectives": _several_objectives,
-    "Python function": _function_space,
+def _one_factor(folder: Path) -> StudyReading:
+    search = {"sampler": "one_at_a_time", "pruner": "none", "trials": None, "points": 3}
+    return _run(folder, search=search, training={"epochs": 1})
+
+
+def _plugin_family(folder: Path) -> StudyReading:
+    plugin = str(_ROOT / "examples" / "my_family.py")
+    return _run(folder, space=_PLUGIN_SPACE, plugins=[plugin], training={"epochs": 1})
+
+
+def _interrupted(folder: Path) -> StudyReading:
+    """Return a study as it is read while its third search trial would have trained."""
+    finished = _run(folder, training={"epochs": 1}, search={"pruner": "none"})
+    running = replace(finished.records[8], state="RUNNING", value=None, values=(), fold_values=())
+    return replace(
+        finished,
+        records=[*finished.records[:8], running],
+        trials=finished.trials[:9],
+        is_finished=False,
+    )
+
+
+def _all_failed(folder: Path) -> StudyReading:
+    def fail(member: Member, epoch: int) -> tuple[float, float]:
+        raise RuntimeError("no <b>memory</b> & no luck")
+
+    search = {"trials": 3, "max_failures_in_row": None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Member, "train_epoch", fail)
+        with pytest.raises(StudyFailedError):
+            _run(folder, search=search, baselines={"architectures": []}, confirm={"top": 0})
+    return read_study(RunFolder(folder / "runs" / "tiny"), None)
+
+
+def _quickstart(folder: Path) -> StudyReading:
+    run = RunFolder(folder / "runs" / "quickstart")
+    fewer = ("search.trials=8", "training.epochs=1", "confirm.top=1", "confirm.repeats=2")
+    file = load_study(_ROOT / "studies" / "quickstart.yaml", fewer)
+    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine="serial"))
+    return read_study(run, None)
+
+
+KINDS = {
+    "quickstart": Kind(run=_quickstart, figures=frozenset({"recovery-accuracy", "fold-pair"})),
+    "finished": Kind(run=_finish),
+    "several objectives": Kind(run=_several_objectives, figures=frozenset({"pareto"})),
+    "Python function": Kind(run=_function_space),
+    "one factor": Kind(run=_one_factor, figures=frozenset({"effects", "factor-lr"})),
+    "plugin family": Kind(run=_plugin_family),
+    "interrupted": Kind(
+        run=_interrupted,
+        figures=frozenset({"history", "inset-a2-accuracy"}),
+        says="The study is interrupted: 8 of 16 trials have ended.",
+    ),
+    "all failed": Kind(
+        run=_all_failed,
+        figures=frozenset(),
+        says="Mend what made 3 of 3 trials fail. The most frequent cause is: "
+        "RuntimeError: no <b>memory</b> & no luck",
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path(_CHROMIUM).exists():
-        pytest.skip(f"needs {_CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=_CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with start_browser() as browser:
         yield browser
-        browser.close()
 
 
-@pytest.fixture(scope="module", params=CASES)
-def reading(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> StudyReading:
-    return CASES[request.param](tmp_path_factory.mktemp("report"))
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return KINDS[request.param]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+@pytest.fixture(scope="module")
+def reading(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> StudyReading:
+    return kind.run(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def report(reading: StudyReading, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    file.write_text(write_report(reading), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_every_figure_is_drawn_and_no_text_is_cut(
-    browser: Browser, reading: StudyReading, tmp_path: Path, width: int, scheme: Any
+    browser: Browser, kind: Kind, report: Path, width: int, scheme: Any
 ) -> None:
-    page, faults = _open(browser, reading, tmp_path, width=width, scheme=scheme)
-    assert faults == []
-    assert page.locator(".plot").count() >= 6
-    assert page.evaluate(_UNDRAWN) == []
-    assert page.evaluate(_CUT_TEXTS) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("h2").all_inner_texts()[0] == "Answer"
-    page.context.close()
+    assert kind.figures <= check_page(browser, report, width=width, scheme=scheme)
 
 
-def test_a_click_on_a_title_sorts_the_table(
-    browser: Browser, reading: StudyReading, tmp_path: Path
-) -> None:
-    page, _ = _open(browser, reading, tmp_path, width=1280, scheme="light")
-    title = page.locator("#table-leaderboard th", has_text="trial")
-    cells = "#table-leaderboard td:nth-child(2)"
-    for reverse in (True, False):
-        title.locator("button").click()
-        numbers = [int(text.removeprefix("#")) for text in page.locator(cells).all_inner_texts()]
-        assert numbers == sorted(numbers, reverse=reverse)
-    page.context.close()
+def test_it_says_what_kind_of_study_it_is(browser: Browser, kind: Kind, report: Path) -> None:
+    with open_page(browser, report) as (page, _):
+        assert kind.says in page.locator("#answer").inner_text()
 
 
-def test_figures_are_written_as_files(reading: StudyReading, tmp_path: Path) -> None:
+def test_a_click_on_a_title_sorts_the_table(browser: Browser, kind: Kind, report: Path) -> None:
+    with open_page(browser, report) as (page, _):
+        title = page.locator("#table-leaderboard th", has_text="trial")
+        cells = "#table-leaderboard td:nth-child(2)"
+        for reverse in (True, False):
+            title.locator("button").click()
+            texts = page.locator(cells).all_inner_texts()
+            numbers = [int(text.removeprefix("#")) for text in texts]
+            assert numbers == sorted(numbers, reverse=reverse)
+
+
+def test_figures_are_written_as_files(kind: Kind, reading: StudyReading, tmp_path: Path) -> None:
+    if kind is not KINDS["finished"]:
+        pytest.skip("one study's are enough")
     [part] = [one for one in make_report(reading) if one.key == "folds"]
     part = replace(part, blocks=part.blocks[:1])
     for image, head in (("png", b"\x89PNG"), ("svg", b"<svg")):
@@ -129,26 +192,3 @@ def test_figures_are_written_as_files(reading: StudyReading, tmp_path: Path) -> 
     [folds] = part.blocks
     assert isinstance(folds, Figure)
     assert folds.figure.layout.paper_bgcolor == "rgba(0,0,0,0)", "the page's stays as it is"
-
-
-def _open(
-    browser: Browser, reading: StudyReading, folder: Path, *, width: int, scheme: Any
-) -> tuple[Page, list[str]]:
-    """Return the report's page, drawn, and what its console complained of."""
-    file = folder / "report.html"
-    file.write_text(write_report(reading), encoding="utf-8")
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
-    )
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("console", lambda one: faults.append(one.text) if one.type != "log" else None)
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("requestfailed", lambda request: faults.append(request.url[:200]))
-    page.goto(file.as_uri(), timeout=120_000)
-    page.wait_for_function(
-        "document.querySelectorAll('.plot .main-svg').length"
-        " >= document.querySelectorAll('.plot').length",
-        timeout=60_000,
-    )
-    return page, faults
