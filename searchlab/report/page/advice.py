@@ -24,7 +24,11 @@ _LATE = 0.1  # of the search's trials
 
 def list_advice(found: Findings) -> list[str]:
     """Return sentences, each with its reason."""
-    begun = [*_advise_on_the_rest(found), *_advise_on_failures(found)]
+    begun = [
+        *_advise_on_the_rest(found),
+        *_advise_on_failures(found),
+        *_advise_on_quick_look(found),
+    ]
     if found.winner is None:
         return begun
     return [
@@ -34,16 +38,19 @@ def list_advice(found: Findings) -> list[str]:
         *_advise_on_trials(found),
         *_advise_on_folds(found),
         *_advise_on_baselines(found),
-    ] or [
-        "Nothing in the record asks for more: no value lies at the edge of its range, and no "
-        "training was still improving at its last epoch."
-    ]
+    ] or ["Nothing in the record asks for other ranges, epochs, trials or folds."]
 
 
 def _advise_on_the_rest(found: Findings) -> Iterator[str]:
     """An interrupted study can go on."""
     if found.status.state == "interrupted":
         yield f"Go on: searchlab study resume {found.reading.spec.name}."
+
+
+def _advise_on_quick_look(found: Findings) -> Iterator[str]:
+    """What was shortened to look whether it runs shows nothing."""
+    if found.board.quick_look:
+        yield "Run the study in full before comparing anything: without --quick and the like."
 
 
 def _advise_on_failures(found: Findings) -> Iterator[str]:

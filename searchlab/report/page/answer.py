@@ -100,7 +100,9 @@ def _write_rival(found: Findings, title: str, row: Row) -> list[str]:
     return [
         title,
         row.title,
-        format_mean_std(metric, row.cv_mean, row.cv_std, unit=True),
+        format_mean_std(metric, row.cv_mean, row.cv_std, unit=True)
+        if row.cv_mean is not None or row.value is None
+        else f"{format_value(metric, row.value)} (search folds)",
         *_write_test(found, row),
         format_value("parameters", row.figures.get("parameters")),
         str(row.epochs),

@@ -19,7 +19,9 @@ LR = FloatDistribution(1e-4, 1e-1, log=True)
 DEPTH = IntDistribution(1, 8)
 
 
-def advise(tmp_path: Any, lr: float = 0.003, **changes: Any) -> str:
+def advise(
+    tmp_path: Any, lr: float = 0.003, schemes: tuple[str, ...] = ("HF", "DT"), **changes: Any
+) -> str:
     """Return the advice on a study whose finalist #9 has a learning rate and a depth of 4."""
     base = {"fold_values": (0.7, 0.7, 0.7), "fold_epoch": 2, "epochs": 5}
     records = [
@@ -35,8 +37,9 @@ def advise(tmp_path: Any, lr: float = 0.003, **changes: Any) -> str:
     ]
     for trial, record in zip(trials, records, strict=True):
         trial.number = record.number
+    spec = make_spec(baselines={"architectures": ["a2"], "schemes": list(schemes)})
     reading = StudyReading(
-        run=RunFolder(tmp_path), spec=make_spec(), storage_url="sqlite:///none.db",
+        run=RunFolder(tmp_path), spec=spec, storage_url="sqlite:///none.db",
         records=records, is_driven=False, is_finished=True, totals={}, trials=trials,
     )  # fmt: skip
     return " ".join(list_advice(Findings(reading)))
@@ -72,3 +75,8 @@ def test_what_made_trials_fail_comes_first(tmp_path: Any) -> None:
         "Mend what made 2 of 2 trials fail. The most frequent cause is: RuntimeError: boom "
         "(searchlab trial show toy 0)."
     )
+
+
+def test_a_study_that_gives_no_reason_for_a_change_says_so(tmp_path: Any) -> None:
+    text = advise(tmp_path, schemes=("HF", "HT", "DT"), fold_epoch=4)
+    assert text == "Nothing in the record asks for other ranges, epochs, trials or folds."
