@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from optuna.trial import FrozenTrial, Trial
 
@@ -13,7 +14,7 @@ from searchlab.config.trial import Role, TrialConfig
 from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import RunningTrial
 from searchlab.study.objective_values import objective_values
-from searchlab.study.optuna_internals import storage_of, trial_id_of, write_system_attribute
+from searchlab.study.optuna_internals import storage_of, trial_id_of
 from searchlab.study.outcome import (
     TrialOutcome,
     decide_outcome,
@@ -21,7 +22,7 @@ from searchlab.study.outcome import (
     learning_curves,
     list_machines,
 )
-from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.study.storage.retrying_storage import CREATED_BY, RetryingStorage
 from searchlab.study.trial_queue import owner_of
 from searchlab.study.trial_record import Interruptions
 from searchlab.training.results import EpochResult
@@ -60,19 +61,18 @@ class LiveTrial:
 
     def record_begin(self, known: Mapping[str, object]) -> None:
         """Write what the trial is, unless it is among its ``known`` user attributes."""
-        for name, value in (
-            (attr.ROLE, self.role),
-            (attr.LABEL, self.label),
-            (attr.SCHEME, self.config.model.scheme),
+        attributes = {
+            attr.ROLE: self.role,
+            attr.LABEL: self.label,
+            attr.SCHEME: self.config.model.scheme,
             # A driver may have been killed between these and the state that they describe.
-            (attr.STOP_REASON, None),
-            (attr.ERROR, None),
-        ):
-            if known.get(name) != value:
-                self.trial.set_user_attr(name, value)
+            attr.STOP_REASON: None,
+            attr.ERROR: None,
+        }
+        unknown = {name: value for name, value in attributes.items() if known.get(name) != value}
+        self._write(user=unknown, system=self._describe_interruptions())
         if self.role in attr.REPEATING_ROLES and not self.trial.constraints:
             self.trial.set_constraint(attr.REPEATS, 1.0)
-        self.record_interruptions()
 
     def add(self, result: EpochResult) -> bool:
         """Take an epoch's result; return whether it is the first of that epoch.
@@ -100,7 +100,7 @@ class LiveTrial:
             return
         if len(self.trial.study.directions) > 1 or not self.config.folds.folds:
             # Optuna takes no intermediate values of several objectives, or that are no numbers.
-            self._write(attr.EPOCH, result.epoch)
+            self._write(system={attr.EPOCH: result.epoch})
         else:
             self.trial.report(result.value, step=result.epoch)
         self.last_known_step = result.epoch
@@ -114,8 +114,12 @@ class LiveTrial:
 
     def record_interruptions(self) -> None:
         """Write what interrupted the trial, if anything did."""
-        if self.interruptions != Interruptions():
-            self._write(attr.INTERRUPTIONS, asdict(self.interruptions))
+        self._write(system=self._describe_interruptions())
+
+    def _describe_interruptions(self) -> dict[str, Any]:
+        if self.interruptions == Interruptions():
+            return {}
+        return {attr.INTERRUPTIONS: asdict(self.interruptions)}
 
     def decide_end(
         self, objectives: Objectives, failure: TrialOutcome | None
@@ -138,17 +142,29 @@ class LiveTrial:
         attributes = end_attributes(self.results, outcome, search_folds=search_folds)
         if node is not None:
             attributes[attr.NODE] = node
-        for name, content in attributes.items():
-            self.trial.set_user_attr(name, content)
+        system: dict[str, Any] = {}
         if self.results:
-            self._write(attr.CURVES, learning_curves(self.results))
-            self._write(attr.MACHINES, list_machines(self.results))
+            system[attr.CURVES] = learning_curves(self.results)
+            system[attr.MACHINES] = list_machines(self.results)
         if self.last is not None and self.last.answers is not None:
-            self._write(attr.ANSWERS, asdict(self.last.answers))
-        self.record_interruptions()
+            system[attr.ANSWERS] = asdict(self.last.answers)
+        self._write(user=attributes, system=system | self._describe_interruptions())
 
-    def _write(self, key: str, value: object) -> None:
-        write_system_attribute(self.trial.study, self.trial, key, value)
+    def _write(
+        self, *, user: Mapping[str, object] | None = None, system: Mapping[str, Any]
+    ) -> None:
+        """Write attributes, in one transaction if the study is in a database."""
+        user = user or {}
+        if not user and not system:
+            return
+        storage, trial_id = storage_of(self.trial.study), trial_id_of(self.trial)
+        if isinstance(storage, RetryingStorage):
+            storage.set_trial_attributes(trial_id, user=user, system=system)
+        else:
+            for name, value in user.items():
+                storage.set_trial_user_attr(trial_id, name, value)
+            for name, value in system.items():
+                storage.set_trial_system_attr(trial_id, name, value)
 
     def describe(self) -> RunningTrial:
         """Return what a callback may know of the trial while it runs."""

@@ -33,6 +33,9 @@ WRITES: dict[str, Callable[[RetryingStorage, int, int], object]] = {
     ),
     "an attribute": lambda storage, _, trial: storage.set_trial_user_attr(trial, "a", 1),
     "a mark": lambda storage, _, trial: storage.set_trial_system_attr(trial, "a", 1),
+    "several attributes": lambda storage, _, trial: storage.set_trial_attributes(
+        trial, user={"a": 1, "b": 2}, system={"a": 3}
+    ),
     "the progress": lambda storage, study, _: storage.set_study_user_attr(study, "a", 1),
 }
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -129,3 +131,23 @@ def test_states_and_one_attribute_are_read_alone(
     expected = [(trials[i].number, trials[i].system_attrs["curves"]) for i in (1, 3, 5, 9)]
     assert sorted(noted, key=lambda pair: pair[0]) == expected
     assert rows.read_system_attribute({1, 3}, "nothing") == []
+
+
+def test_several_attributes_are_written_at_once_or_not_at_all(tmp_path: Path) -> None:
+    storage = RowStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    trial.set_user_attr("a", 1)
+    user, system = {"a": 2, "b": [None, "ä"]}, {"c": {"d": 0.5}}
+    for _ in range(2):  # a repetition changes nothing
+        storage.set_trial_attributes(trial._trial_id, user=user, system=system)
+    assert (study.trials[0].user_attrs, study.trials[0].system_attrs) == (user, system)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        storage.set_trial_attributes(trial._trial_id, user={"b": 3}, system={"c": object()})
+    study.tell(trial, 1.0)
+    with pytest.raises(UpdateFinishedTrialError):
+        storage.set_trial_attributes(trial._trial_id, user={"b": 3}, system={})
+    with pytest.raises(KeyError):
+        storage.set_trial_attributes(99, user={"b": 3}, system={})
+    assert (study.trials[0].user_attrs, study.trials[0].system_attrs) == (user, system)
+    storage.engine.dispose()

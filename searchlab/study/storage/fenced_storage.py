@@ -96,5 +96,6 @@ class FencedStorage(RowStorage):
     set_trial_intermediate_value = _fenced(RowStorage.set_trial_intermediate_value)
     set_trial_user_attr = _fenced(RowStorage.set_trial_user_attr)
     set_trial_system_attr = _fenced(RowStorage.set_trial_system_attr)
+    set_trial_attributes = _fenced(RowStorage.set_trial_attributes)
     set_study_user_attr = _fenced(RowStorage.set_study_user_attr)
     set_study_system_attr = _fenced(RowStorage.set_study_system_attr)

@@ -11,6 +11,7 @@ it would write later is refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy
@@ -36,6 +37,19 @@ TOKEN = "searchlab:turn"
 
 _STUDIES = models.StudyModel.__table__
 _ATTRIBUTES = models.StudySystemAttributeModel.__table__
+
+
+# A write, though it changes nothing: a read would lock nothing in SQLite. Made once, because every
+# write of a driver begins with it.
+_KEEP_TOKEN = (
+    sqlalchemy.update(_ATTRIBUTES)
+    .where(
+        _ATTRIBUTES.c.study_id == sqlalchemy.bindparam("study"),
+        _ATTRIBUTES.c.key == TOKEN,
+        _ATTRIBUTES.c.value_json == sqlalchemy.bindparam("token"),
+    )
+    .values(value_json=_ATTRIBUTES.c.value_json)
+)
 
 
 class StaleTokenError(InfrastructureError):
@@ -86,10 +100,8 @@ def require_token(session: Session, fence: Fence) -> None:
     That is StaleTokenError for a decision's token, TakenOverError for a driver's, and
     InfrastructureError if the study was deleted.
     """
-    same = _ATTRIBUTES.c.value_json == json.dumps(fence.token)
-    # A write, though it changes nothing: a read would lock nothing in SQLite.
-    update = sqlalchemy.update(_ATTRIBUTES).where(*_is_token_of(fence.study_id), same)
-    if _run(session, update.values(value_json=_ATTRIBUTES.c.value_json)) == 0:
+    token = {"study": fence.study_id, "token": json.dumps(fence.token)}
+    if _run(session, _KEEP_TOKEN, token) == 0:
         check_token(session, fence)
 
 
@@ -122,9 +134,13 @@ def was_deleted(study: str) -> InfrastructureError:
     )
 
 
-def _run(connection: sqlalchemy.Connection | Session, update: sqlalchemy.Update) -> int:
+def _run(
+    connection: sqlalchemy.Connection | Session,
+    update: sqlalchemy.Update,
+    values: Mapping[str, object] | None = None,
+) -> int:
     """Return how many rows an update found."""
-    result = connection.execute(update)
+    result = connection.execute(update, values or {})
     assert isinstance(result, sqlalchemy.CursorResult)
     return result.rowcount
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
@@ -179,7 +179,14 @@ class RetryingStorage(BaseStorage):
     get_all_trials = _retried(BaseStorage.get_all_trials)
     get_best_trial = _retried(BaseStorage.get_best_trial)
 
-    # Rows of the database that are read one by one, beside what Optuna offers.
+    # Rows of the database, beside what Optuna offers.
+
+    def set_trial_attributes(
+        self, trial_id: int, *, user: Mapping[str, Any], system: Mapping[str, Any]
+    ) -> None:
+        """See RowStorage; a repetition changes nothing."""
+        write = self.database.set_trial_attributes
+        self._call(lambda: write(trial_id, user=user, system=system))
 
     def read_states(
         self, study_id: int, *, also: Iterable[int], after: int

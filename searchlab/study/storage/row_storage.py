@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution, json_to_distribution
@@ -40,7 +41,10 @@ _INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 class RowStorage(DatabaseStorage):
-    """Optuna's database storage, quicker to read. Equal distributions are shared by the trials."""
+    """Optuna's database storage, quicker to read, and to write many attributes of a trial.
+
+    Equal distributions are shared by the trials.
+    """
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See Optuna."""
@@ -97,6 +101,34 @@ class RowStorage(DatabaseStorage):
                 found.extend((number, json.loads(text)) for number, text in rows)
         return found
 
+    def set_trial_attributes(
+        self, trial_id: int, *, user: Mapping[str, Any], system: Mapping[str, Any]
+    ) -> None:
+        """Write attributes of both kinds in one transaction; Optuna takes one for each."""
+        with create_scoped_session(self.scoped_session) as session:
+            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            self.check_trial_is_updatable(trial_id, cast("TrialState", trial.state))
+            for model, attributes in (
+                (models.TrialUserAttributeModel, user),
+                (models.TrialSystemAttributeModel, system),
+            ):
+                _write_attributes(session, model, trial_id, attributes)
+
+
+def _write_attributes(
+    session: Session, model: Any, trial_id: int, attributes: Mapping[str, Any]
+) -> None:
+    if not attributes:
+        return
+    named = model.trial_id == trial_id, model.key.in_(list(attributes))
+    known = {row.key: row for row in session.query(model).where(*named)}
+    for key, value in attributes.items():
+        text = json.dumps(value)
+        if key in known:
+            known[key].value_json = text
+        else:
+            session.add(model(trial_id=trial_id, key=key, value_json=text))
+
 
 def _choose(
     study_id: int, states: Container[TrialState] | None, earlier: Sequence[int], after: int
@@ -133,6 +165,46 @@ def load_trials(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
     return trials
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The statements that read one of the other tables.
+
+    They are made once: making one takes longer than running it.
+    """
+
+    owner: Any
+    every: sqlalchemy.Select[Any]
+    listed: sqlalchemy.Select[Any]
+
+    @classmethod
+    def of(cls, key: Any, *columns: Any) -> _Table:
+        owner = key.class_.trial_id
+        every = sqlalchemy.select(owner, *columns).order_by(key)
+        listed = every.where(owner.in_(sqlalchemy.bindparam("trial_ids", expanding=True)))
+        return cls(owner=owner, every=every, listed=listed)
+
+
+_PARAM, _VALUE, _STEP = (
+    models.TrialParamModel,
+    models.TrialValueModel,
+    models.TrialIntermediateValueModel,
+)
+_USER, _SYSTEM = models.TrialUserAttributeModel, models.TrialSystemAttributeModel
+
+_PARAMS = _Table.of(
+    _PARAM.param_id, _PARAM.param_name, _PARAM.param_value, _PARAM.distribution_json
+)
+_VALUES = _Table.of(_VALUE.trial_value_id, _VALUE.objective, _VALUE.value, _VALUE.value_type)
+_STEPS = _Table.of(
+    _STEP.trial_intermediate_value_id,
+    _STEP.step,
+    _STEP.intermediate_value,
+    _STEP.intermediate_value_type,
+)
+_USER_ATTRIBUTES = _Table.of(_USER.trial_user_attribute_id, _USER.key, _USER.value_json)
+_SYSTEM_ATTRIBUTES = _Table.of(_SYSTEM.trial_system_attribute_id, _SYSTEM.key, _SYSTEM.value_json)
+
+
 class _Parts:
     """The rows of some trials in the other tables, by trial.
 
@@ -143,38 +215,21 @@ class _Parts:
         self._session = session
         self._trial_ids = trial_ids
         self._condition = condition
-        param, value, step = (
-            models.TrialParamModel,
-            models.TrialValueModel,
-            models.TrialIntermediateValueModel,
-        )
-        self._params = self._gather(
-            param.param_id, param.param_name, param.param_value, param.distribution_json
-        )
-        self._values = self._gather(
-            value.trial_value_id, value.objective, value.value, value.value_type
-        )
-        self._steps = self._gather(
-            step.trial_intermediate_value_id,
-            step.step,
-            step.intermediate_value,
-            step.intermediate_value_type,
-        )
-        user, system = models.TrialUserAttributeModel, models.TrialSystemAttributeModel
-        self._user = self._gather(user.trial_user_attribute_id, user.key, user.value_json)
-        self._system = self._gather(system.trial_system_attribute_id, system.key, system.value_json)
+        self._params = self._gather(_PARAMS)
+        self._values = self._gather(_VALUES)
+        self._steps = self._gather(_STEPS)
+        self._user = self._gather(_USER_ATTRIBUTES)
+        self._system = self._gather(_SYSTEM_ATTRIBUTES)
 
-    def _gather(self, key: Any, *columns: Any) -> dict[int, list[Any]]:
+    def _gather(self, table: _Table) -> dict[int, list[Any]]:
         """Return the rows of one table by trial, in the order in which they were written."""
-        owner = key.class_.trial_id
-        query = sqlalchemy.select(owner, *columns).order_by(key)
         if len(self._trial_ids) <= _MAX_LISTED:
-            query = query.where(owner.in_(self._trial_ids))
+            found = self._session.execute(table.listed, {"trial_ids": self._trial_ids})
         else:
-            trial_id = models.TrialModel.trial_id
-            query = query.where(owner.in_(sqlalchemy.select(trial_id).where(self._condition)))
+            chosen = sqlalchemy.select(models.TrialModel.trial_id).where(self._condition)
+            found = self._session.execute(table.every.where(table.owner.in_(chosen)))
         rows: dict[int, list[Any]] = defaultdict(list)
-        for row in self._session.execute(query):
+        for row in found:
             rows[row[0]].append(row)
         return rows
 
