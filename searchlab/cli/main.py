@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -198,7 +199,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line; return its exit code."""
     try:
         # Not by app(...), by which Typer would put a hook of its own in place of show_traceback.
-        typer.main.get_command(app)(arguments, prog_name="searchlab")
+        _build_commands()(arguments, prog_name="searchlab")
     except InterruptedStudyError as stop:
         _tell(str(stop))
         return stop.exit_code
@@ -212,6 +213,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         for handler in [one for one in root.handlers if isinstance(one, _StderrHandler)]:
             root.removeHandler(handler)
     return 0
+
+
+@functools.cache
+def _build_commands() -> Any:
+    """Build all commands, which takes longer than most of them: once for each process."""
+    return typer.main.get_command(app)
 
 
 def _tell(message: str) -> None:
