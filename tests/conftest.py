@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 import pytest
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, MetaData
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
@@ -90,6 +94,39 @@ def _migrations_are_read_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScriptDirectory, "from_config", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_made_once() -> Iterator[None]:
+    """Copy Optuna's empty tables into a new SQLite database, and look for them in one statement.
+
+    Optuna makes them one by one, and looks for each whenever it opens a database.
+    """
+    make = MetaData.create_all
+
+    @functools.cache
+    def serialize_empty() -> bytes:
+        from optuna.storages import RDBStorage
+
+        with closing(RDBStorage("sqlite://").engine.raw_connection()) as connection:
+            return bytes(connection.driver_connection.serialize())
+
+    def make_once(tables: MetaData, engine: Engine) -> None:
+        if engine.dialect.name != "sqlite" or engine.url.database is None:
+            make(tables, engine)
+            return
+        with closing(engine.raw_connection()) as connection:
+            found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if not found:
+                with closing(sqlite3.connect(":memory:")) as empty:
+                    empty.deserialize(serialize_empty())
+                    empty.backup(connection.driver_connection)
+        if found and not found.issuperset(tables.tables):
+            make(tables, engine)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MetaData, "create_all", make_once)
         yield
 
 
