@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["NeuronCorrelations", "correlate_neurons"]
+__all__ = ["NeuronCorrelations", "correlate_neurons", "correlation_matrix", "thin_neurons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +30,8 @@ def correlate_neurons(activations: Tensor) -> NeuronCorrelations:
 
     Raises ValueError for fewer than two images or two neurons that respond.
     """
-    if activations.ndim != 2 or len(activations) < 2:
-        raise ValueError(f"needs [N >= 2, neurons], got {tuple(activations.shape)}")
-    # Not by the deviation: that of a constant column is often some 1e-17, from rounding its mean.
-    responds = activations.amax(0) > activations.amin(0)
-    columns = activations.double()[:, responds]
-    count = columns.shape[1]
-    if count < 2:
-        raise ValueError(f"needs two neurons that respond, got {count}")
-    matrix = torch.corrcoef(columns.T)
+    matrix = correlation_matrix(activations)
+    count = len(matrix)
     return NeuronCorrelations(
         mean=float(matrix.mean()),
         std=float(matrix.std(correction=0)),
@@ -46,3 +39,26 @@ def correlate_neurons(activations: Tensor) -> NeuronCorrelations:
         num_neurons=activations.shape[1],
         num_silent=activations.shape[1] - count,
     )
+
+
+def correlation_matrix(activations: Tensor) -> Tensor:
+    """Return float64 [responding neurons, the same] from [N, neurons].
+
+    Raises ValueError for fewer than two images or two neurons that respond.
+    """
+    if activations.ndim != 2 or len(activations) < 2:
+        raise ValueError(f"needs [N >= 2, neurons], got {tuple(activations.shape)}")
+    # Not by the deviation: that of a constant column is often some 1e-17, from rounding its mean.
+    responds = activations.amax(0) > activations.amin(0)
+    columns = activations.double()[:, responds]
+    if columns.shape[1] < 2:
+        raise ValueError(f"needs two neurons that respond, got {columns.shape[1]}")
+    return torch.corrcoef(columns.T)
+
+
+def thin_neurons(activations: Tensor, most: int) -> Tensor:
+    """Return at most ``most`` of the columns of [N, neurons], at even distances."""
+    count = activations.shape[1]
+    if count <= most:
+        return activations
+    return activations[:, torch.linspace(0, count - 1, most, dtype=torch.float64).round().long()]

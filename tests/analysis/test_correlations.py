@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from searchlab.analysis.correlations import correlate_neurons
+from searchlab.analysis.correlations import correlate_neurons, thin_neurons
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -52,3 +52,9 @@ def test_a_neuron_that_never_changes_counts_for_nothing(constant: float, num_ima
 def test_too_little_to_correlate_is_refused(activations: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         correlate_neurons(activations)
+
+
+def test_neurons_are_thinned_at_even_distances_and_ends_stay() -> None:
+    activations = torch.arange(10.0).repeat(3, 1)
+    assert thin_neurons(activations, 4)[0].tolist() == [0, 3, 6, 9]
+    assert thin_neurons(activations, 10) is activations
