@@ -10,7 +10,7 @@ from searchlab.config.validation import Spec, to_tuple
 
 __all__ = ["DIAGNOSTICS", "DiagnosticName", "ReportSpec"]
 
-DiagnosticName = Literal["errors", "robustness", "ensemble"]
+DiagnosticName = Literal["errors", "networks", "robustness", "ensemble"]
 
 DIAGNOSTICS: tuple[DiagnosticName, ...] = get_args(DiagnosticName)
 

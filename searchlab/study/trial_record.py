@@ -198,6 +198,7 @@ class TrialRecord:
     retry_of: int | None = None
     interruptions: Interruptions | None = None
     machines: tuple[Machine, ...] = ()
+    batch_split: int = 1
 
     @property
     def is_replaced(self) -> bool:
@@ -241,6 +242,7 @@ class TrialRecord:
             retry_of=attrs.get(RETRY_OF),
             interruptions=_read_interruptions(trial),
             machines=tuple(Machine(**one) for one in trial.system_attrs.get(MACHINES, ())),
+            batch_split=attrs.get(BATCH_SPLIT, 1),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +14,13 @@ from torch.nn.utils import clip_grad_norm_
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.seeds import derive_seed
 from searchlab.config.trial import TrialConfig
-from searchlab.models.build import build_model
 from searchlab.models.dropout import set_dropout_generator
-from searchlab.models.saved_weights import (
-    FULL,
-    FoldKey,
-    initial_weights_path,
-    load_initial_weights,
-)
+from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
+from searchlab.training.initial_models import build_initial
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.optimizers import make_optimizer
 from searchlab.training.schedules import Schedule
@@ -69,28 +63,14 @@ class Member:
         self._training, self._validation = data.split(fold)
         self._normalize = data.normalizer(fold, config.normalize)
         self._normalize_pixels = data.normalizer(fold, config.normalize, unit=True)
-        self.model = self._build().to(data.device).to(memory_format=torch.channels_last)
+        initial = build_initial(config, data, self._key)
+        self.model = initial.to(data.device).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self._settings, self.model)
         self._augment = Augmenter(self._settings)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
         self._dropout = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
-
-    def _build(self) -> nn.Module:
-        config = self._config
-        model = build_model(
-            config.model,
-            config.settings,
-            image_shape=self._data.image_shape,
-            num_classes=self._data.num_classes,
-            key=(config.seed, self._key, config.repeat),
-        )
-        if config.initial_weights is not None:
-            folder, family = Path(config.initial_weights), config.model.family
-            path = initial_weights_path(folder, family, config.model.scheme, self._key)
-            load_initial_weights(model, path)
-        return model
 
     @property
     def device(self) -> torch.device:

@@ -11,6 +11,7 @@ from searchlab.engine.diagnostics.ensemble import plan_ensemble
 from searchlab.engine.diagnostics.errors import plan_errors
 from searchlab.engine.diagnostics.files import DiagnosticFiles, Measured
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.networks import plan_networks
 from searchlab.engine.diagnostics.robustness import plan_robustness
 from searchlab.engine.diagnostics.tasks import (
     Skipped,
@@ -28,10 +29,13 @@ logger = logging.getLogger(__name__)
 
 _PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
     "errors": plan_errors,
+    "networks": plan_networks,
     "robustness": plan_robustness,
     "ensemble": plan_ensemble,
 }
-"""Each raises TooCostlyError, with the reason as a sentence, if it is not asked for by name."""
+"""Each may raise TooCostlyError, with the reason as a sentence, if it is not asked for by name.
+
+The tasks that it yielded before are measured."""
 
 
 def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
@@ -45,11 +49,11 @@ def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
     tasks: list[Task] = []
     for name in DIAGNOSTICS if wanted is None else wanted:
         try:
-            planned = [*_PLANS[name](finished)]
-        except TooCostlyError as error:
+            for task in _PLANS[name](finished):
+                if files.read(task.key, task.kind) is None:
+                    tasks.append(task)
+        except TooCostlyError as error:  # what it yielded before is cheap
             files.write(skipped_key(name), Measured(seconds=0, result=Skipped(reason=str(error))))
-        else:
-            tasks += [task for task in planned if files.read(task.key, task.kind) is None]
     for index, task in enumerate(tasks, start=1):
         if finished.stop.is_made:
             return

@@ -1,0 +1,67 @@
+"""How far training moved the first convolution's filters of each model that a study keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from searchlab.analysis.filters import MovedFilters, compare_filters
+from searchlab.config.trial import TrialConfig
+from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.tasks import Task
+from searchlab.models.registry import get_family
+from searchlab.models.saved_weights import FULL
+from searchlab.study.trial_record import TrialRecord
+from searchlab.training.initial_models import build_initial
+
+__all__ = ["FirstFilters", "filters_key", "plan_filters"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstFilters:
+    """The filters of a trial's model on all training images; None if it has no convolution."""
+
+    moved: MovedFilters | None
+
+
+def filters_key(number: int) -> str:
+    """Return the key of a trial's filters."""
+    return f"filters-{number}"
+
+
+def plan_filters(finished: FinishedStudy) -> Iterator[Task]:
+    """Compare every baseline's and finalist's filters, which needs no training."""
+    for record in finished.records:
+        if record.role in ("baseline", "finalist") and record.state == "COMPLETE":
+            yield Task(
+                key=filters_key(record.number),
+                kind=FirstFilters,
+                doing=f"filters of #{record.number} {record.label}",
+                measure=partial(_measure, finished, record),
+            )
+
+
+def _measure(finished: FinishedStudy, record: TrialRecord) -> FirstFilters:
+    kept = finished.model(record.number)
+    layer = _find_first_convolution(kept.config, kept.model)
+    if layer is None:
+        return FirstFilters(moved=None)
+    initial = build_initial(kept.config, finished.data, FULL)
+    first, last = initial.get_submodule(layer), kept.model.get_submodule(layer)
+    assert isinstance(first, nn.Conv2d)
+    assert isinstance(last, nn.Conv2d)
+    return FirstFilters(
+        moved=compare_filters(layer, first.weight.detach(), last.weight.detach().cpu())
+    )
+
+
+def _find_first_convolution(config: TrialConfig, model: nn.Module) -> str | None:
+    """Return the layer that the schemes set, or in families without one the first convolution."""
+    named = get_family(config.model.family).first_conv
+    if named is not None:
+        return named
+    convolutions = (name for name, one in model.named_modules() if isinstance(one, nn.Conv2d))
+    return next(convolutions, None)

@@ -1,0 +1,118 @@
+"""What goes on in the layers of a trial's model while it trains, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from searchlab.analysis.layers import LayerProbe, probe_layers
+from searchlab.config.seeds import derive_seed
+from searchlab.config.trained_folds import Machine
+from searchlab.config.trial import TrialConfig
+from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.retraining import are_equal, kept_epoch, retrain
+from searchlab.engine.diagnostics.tasks import Task
+from searchlab.study.trial_record import TrialRecord
+from searchlab.training.images import TrainingData
+from searchlab.training.inference import evaluation_batch
+from searchlab.training.machine import describe_machine
+
+__all__ = ["ProbedEpoch", "ProbedTraining", "layers_key", "plan_layers"]
+
+_NUM_IMAGES = 512
+_MOST_PROBES = 31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedEpoch:
+    """The layers after an epoch; epoch 0 is before the first."""
+
+    epoch: int
+    layers: list[LayerProbe]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbedTraining:
+    """The layers of a trial's model on all training images, on ``num_images`` of these.
+
+    The model was trained again to see them, on ``machine``, up to the epoch whose weights are kept;
+    ``is_same`` says whether its weights are those to the bit. ``epochs`` has the first, the last,
+    and of the others what is needed to be at most 31 at even distances.
+    """
+
+    num_images: int
+    is_same: bool
+    machine: Machine
+    epochs: list[ProbedEpoch]
+
+
+def layers_key(number: int) -> str:
+    """Return the key of a trial's layers."""
+    return f"layers-{number}"
+
+
+def plan_layers(finished: FinishedStudy) -> Iterator[Task]:
+    """Train the models of the best finalist and of the best baseline again."""
+    for record in finished.subjects:
+        yield Task(
+            key=layers_key(record.number),
+            kind=ProbedTraining,
+            doing=f"layers of #{record.number} {record.label}, which is trained again",
+            measure=partial(_measure, finished, record),
+        )
+
+
+def _measure(finished: FinishedStudy, record: TrialRecord) -> ProbedTraining:
+    kept = finished.model(record.number)
+    images = _ProbedImages(kept.config, finished.data)
+    probed = choose_epochs(kept_epoch(record))
+    epochs: list[ProbedEpoch] = []
+    machines: set[Machine] = set()
+
+    def probe(epoch: int, model: nn.Module) -> None:
+        machines.add(describe_machine(finished.data.device))
+        if epoch in probed:
+            precision = kept.config.settings.precision
+            epochs.append(
+                ProbedEpoch(epoch=epoch, layers=probe_layers(model, images.batches(), precision))
+            )
+
+    weights = retrain(finished, record, probe)
+    return ProbedTraining(
+        num_images=len(images.indices),
+        is_same=are_equal(weights, kept.model.state_dict()),
+        machine=machines.pop(),
+        epochs=epochs,
+    )
+
+
+def choose_epochs(num_epochs: int) -> set[int]:
+    """Return the epochs to look at, from 0: all, or the first, the last and some between them."""
+    if num_epochs < _MOST_PROBES:
+        return set(range(num_epochs + 1))
+    step = num_epochs / (_MOST_PROBES - 1)
+    return {round(place * step) for place in range(_MOST_PROBES)}
+
+
+@dataclass(frozen=True)
+class _ProbedImages:
+    """Training images drawn once, the same for each model of a study, without augmentation."""
+
+    config: TrialConfig
+    data: TrainingData
+    indices: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        drawing = torch.Generator().manual_seed(derive_seed(self.config.seed, "probe"))
+        order = torch.randperm(len(self.data.train_labels), generator=drawing)
+        object.__setattr__(self, "indices", order[:_NUM_IMAGES].to(self.data.device))
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        normalize = self.data.normalizer(None, self.config.normalize)
+        size = evaluation_batch(self.data.image_shape, with_gradients=True)
+        for batch in torch.split(self.indices, size):
+            yield normalize(self.data.train_images[batch]), self.data.train_labels[batch]

@@ -1,0 +1,90 @@
+"""Training a kept model again, to look into it on the way, and what that costs a study."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from searchlab.config.study import StudySpec
+from searchlab.engine.diagnostics.costs import sum_training_seconds
+from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.study.trial_record import TrialRecord
+from searchlab.training.member import DivergedError, Member
+from searchlab.training.process import repeatable
+
+__all__ = ["LARGEST_SHARE", "are_equal", "kept_epoch", "retrain", "share_of_study"]
+
+LARGEST_SHARE = 0.06
+"""Of a study's seconds of training: what training its subjects again may cost unasked."""
+
+_WITH_PROBES = 1.3  # times the training alone
+
+
+def share_of_study(
+    spec: StudySpec, subjects: Sequence[TrialRecord], records: Iterable[TrialRecord]
+) -> float:
+    """Return what training the subjects' models again costs, of the seconds of all trials."""
+    known = [*records]
+    total = sum_training_seconds(known)
+    again = _WITH_PROBES * sum(_expect_seconds(spec, record, known) for record in subjects)
+    return again / total if total > 0 else math.inf
+
+
+def _expect_seconds(spec: StudySpec, record: TrialRecord, known: Iterable[TrialRecord]) -> float:
+    """Return the seconds of a confirmation, which trains just that, or else the model's share."""
+    same = [
+        one.seconds
+        for one in known
+        if one.confirmation_of == record.number and one.state == "COMPLETE"
+    ]
+    if same:
+        return statistics.fmean(same)
+    num_models = spec.validation.folds + 1
+    if record.role == "finalist":  # which may have taken the search folds over
+        num_models -= spec.validation.search_folds
+    return record.seconds / num_models * kept_epoch(record) / max(1, record.epochs)
+
+
+def retrain(
+    finished: FinishedStudy,
+    record: TrialRecord,
+    after_epoch: Callable[[int, nn.Module], None],
+) -> dict[str, Tensor]:
+    """Train a trial's full member again up to its kept epoch; return its weights and buffers.
+
+    With the same draws and as many threads as then: on the same kind of machine the bits are those
+    of the kept model. ``after_epoch`` is called before the first epoch too, as number 0, and must
+    leave the model as it is. Raises StoppedError after a stop, ValueError if the loss is not
+    finite here, InputError if the weights that it began with are gone.
+    """
+    config, num_epochs = finished.model(record.number).config, kept_epoch(record)
+    num_threads = max(1, int(finished.spec.resources.cpus))
+    if record.machines:
+        num_threads = record.machines[-1].num_threads
+    with repeatable(num_threads):
+        member = Member(config, finished.data, None, batch_split=record.batch_split)
+        for epoch in range(num_epochs + 1):
+            finished.check_stop()
+            if epoch > 0:
+                try:
+                    member.train_epoch(epoch)
+                except DivergedError:
+                    raise ValueError(f"its loss is not finite in epoch {epoch}") from None
+            after_epoch(epoch, member.model)
+        return member.snapshot()
+
+
+def kept_epoch(record: TrialRecord) -> int:
+    """Return the epoch whose weights are kept: that which all folds chose together."""
+    return record.epochs if record.fold_epoch is None else record.fold_epoch
+
+
+def are_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Return whether two sets of weights and buffers are the same to the bit."""
+    return one.keys() == other.keys() and all(
+        torch.equal(value, other[name]) for name, value in one.items()
+    )
