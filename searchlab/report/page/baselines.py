@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from searchlab.config.metrics import get_metric
 from searchlab.report.comparisons import comparisons_table
 from searchlab.report.formatting import MISSING, format_value, name_with_unit
-from searchlab.report.page.blocks import Block, Figure, Section, Table
+from searchlab.report.page.blocks import Block, Figure, Paragraph, Section, Table
 from searchlab.report.page.charts import (
     COLORS,
     add_band,
@@ -19,6 +19,7 @@ from searchlab.report.page.charts import (
     make_chart,
     scale,
 )
+from searchlab.report.page.filters import list_filters
 from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
@@ -69,12 +70,33 @@ def make_baselines(found: Findings) -> Section:
     blocks: list[Block] = [_list_figures(found, baselines)]
     for group in _group(baselines):
         blocks += _draw_group(group, metric)
+    blocks += _list_filters(found, baselines)
     if found.compared:
         columns, rows = comparisons_table(found.compared)
         blocks.append(
             Table(name="comparisons", title="Compared pair by pair", columns=columns, rows=rows)
         )
     return Section(key="baselines", title="Baselines", says=says, blocks=blocks)
+
+
+def _list_filters(found: Findings, baselines: Sequence[_Baseline]) -> list[Block]:
+    """Show each architecture's filters, its schemes below each other."""
+    architectures = dict.fromkeys(one.architecture for one in baselines)
+    groups = [
+        (
+            f"First-layer filters of {architecture}",
+            [
+                (one.row.number, one.row.label, one.scheme)
+                for one in baselines
+                if one.architecture == architecture
+            ],
+        )
+        for architecture in architectures
+    ]
+    shown = list_filters(found, groups, name="filters-baselines")
+    if shown is None:
+        return [Paragraph(f"First-layer filters: {found.explain_missing('networks')}")]
+    return shown
 
 
 def _list_baselines(found: Findings) -> list[_Baseline]:

@@ -13,6 +13,7 @@ from searchlab.report.page.errors import make_errors
 from searchlab.report.page.factors import make_factors
 from searchlab.report.page.findings import Findings
 from searchlab.report.page.folds import make_folds
+from searchlab.report.page.networks import make_networks
 from searchlab.report.page.provenance import make_provenance
 from searchlab.report.page.published import make_published
 from searchlab.report.page.ranking import make_ranking
@@ -27,7 +28,7 @@ __all__ = ["make_report", "write_report"]
 
 _SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     make_answer, make_ranking, make_search, make_baselines, make_factors, make_folds, make_errors,
-    make_robustness, make_ensemble, make_published, make_provenance,
+    make_networks, make_robustness, make_ensemble, make_published, make_provenance,
 )  # fmt: skip
 
 

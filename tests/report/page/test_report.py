@@ -16,8 +16,11 @@ from small_studies import run_study
 
 from searchlab.config.diagnostics import DiagnosticName, ReportSpec
 from searchlab.report.leaderboard import build_leaderboard
+from searchlab.report.page.baselines import make_baselines
 from searchlab.report.page.blocks import Figure, Paragraph, Section, Table
 from searchlab.report.page.document import write_html
+from searchlab.report.page.findings import Findings
+from searchlab.report.page.networks import make_networks
 from searchlab.report.page.outputs import report_data, report_markdown, table_csvs
 from searchlab.report.page.report import make_report
 from searchlab.report.reading import StudyReading, read_study
@@ -37,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         training={"epochs": 3},
         confirm={"top": 1, "repeats": 2},
         comparisons={"frozen or trained?": [["a2/DT", "a2/HF"]]},
-        report={"diagnostics": ["errors", "robustness"]},
+        report={"diagnostics": ["errors", "networks", "robustness"]},
     )
 
 
@@ -79,7 +82,7 @@ def test_the_answer_comes_first_and_is_the_verdicts_sentence(
 ) -> None:
     keys = [section.key for section in sections]
     assert keys == [
-        "answer", "leaderboard", "search", "baselines", "folds", "errors", "robustness",
+        "answer", "leaderboard", "search", "baselines", "folds", "errors", "networks", "robustness",
         "provenance",
     ]  # fmt: skip
     board = build_leaderboard(reading.records, reading.spec)
@@ -129,6 +132,32 @@ def test_diagnostics_that_are_missing_are_said_in_their_place(
     [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
     assert words in text
     assert "searchlab study resume" in text
+
+
+def test_networks_are_shown_layer_by_layer_and_the_baselines_filters_beside_each_other(
+    sections: list[Section],
+) -> None:
+    by_key = {section.key: section for section in sections}
+    names = [getattr(block, "name", "") for block in by_key["networks"].blocks]
+    assert len([name for name in names if name.startswith("layers-")]) == 2
+    assert "correlations" in names
+    assert by_key["networks"].says.count("the gradient of the first trained layer") == 2
+    texts = [block.text for block in by_key["networks"].blocks if isinstance(block, Paragraph)]
+    assert len([text for text in texts if "that the study keeps, to the bit" in text]) == 2
+    tables = report_data(sections)["baselines"]["tables"]
+    moved = {row[0].split("/")[1]: row[4] for row in tables["filters-baselines"]["rows"]}
+    assert moved["HF"] == "0"
+    assert float(moved["DT"]) > 0.01
+    assert "filters-baselines-0" in [getattr(one, "name", "") for one in by_key["baselines"].blocks]
+
+
+def test_networks_that_were_not_measured_are_said_in_their_place(reading: StudyReading) -> None:
+    bare = replace(reading, run=_WithoutArtifacts(reading.run.path))
+    found = Findings(bare)
+    for section in (make_networks(found), make_baselines(found)):
+        assert section is not None
+        texts = [block.text for block in section.blocks if isinstance(block, Paragraph)]
+        assert len([text for text in texts if "its file is lost" in text]) == 1
 
 
 def test_the_winner_is_the_leaderboards_first(

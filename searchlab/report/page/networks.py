@@ -1,0 +1,90 @@
+"""The report's section on the inside of the best finalist's and the best baseline's networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from searchlab.engine.diagnostics.layers import ProbedTraining, layers_key
+from searchlab.report.page.blocks import Block, Paragraph, Section
+from searchlab.report.page.filters import describe_move, list_filters, read_filters
+from searchlab.report.page.layers import describe_dead, describe_gradients, list_layers
+from searchlab.report.page.neurons import list_neurons
+
+if TYPE_CHECKING:
+    from searchlab.report.page.findings import Findings
+    from searchlab.study.trial_record import TrialRecord
+
+__all__ = ["make_networks"]
+
+
+def make_networks(found: Findings) -> Section | None:
+    """Show layers, filters and neurons; None for a study without a model to look into."""
+    if not found.subjects:
+        return None
+    probed = {
+        record.number: read.result
+        for record in found.subjects
+        if (read := found.diagnostics.read(layers_key(record.number), ProbedTraining))
+    }
+    sentences = []
+    blocks: list[Block] = []
+    for record in sorted(found.subjects, key=lambda one: one.role != "finalist"):
+        name = _name(record)
+        if record.number in probed:
+            one = probed[record.number]
+            sentences += [describe_dead(name, one), describe_gradients(name, one)]
+            blocks += [Paragraph(_describe_training(record, one))]
+            blocks += list_layers(record.number, name, one)
+        moved = read_filters(found, record.number)
+        if moved is not None:
+            sentences.append(f"The filters of {moved.layer} in {name} {describe_move(moved)}.")
+    missing = ["layers while they train"] if len(probed) < len(found.subjects) else []
+    for what, shown in (
+        ("first-layer filters", _list_finalists(found)),
+        ("correlations of neurons", list_neurons(found)),
+    ):
+        blocks += shown or []
+        missing += [what] if shown is None else []
+    if missing:
+        text = ", ".join(missing)
+        blocks.append(Paragraph(f"{text.capitalize()}: {found.explain_missing('networks')}"))
+    return Section(
+        key="networks",
+        title="Inside the networks",
+        says=" ".join(sentences) or "The networks were not looked into.",
+        blocks=blocks,
+    )
+
+
+def _name(record: TrialRecord) -> str:
+    return f"#{record.number} {record.label}"
+
+
+def _describe_training(record: TrialRecord, one: ProbedTraining) -> str:
+    text = (
+        f"{_name(record)}: gradients and activations on {one.num_images} training images, the "
+        "same in each epoch, as the model answers them: without dropout, and with batch norm's "
+        "running statistics. "
+    )
+    trained = "The model on all training images was trained again to see them, with equal draws"
+    if one.is_same:
+        return f"{text}{trained}, and its weights are those that the study keeps, to the bit."
+    then = " and on ".join(map(str, record.machines)) or "an unknown machine"
+    return (
+        f"{text}{trained}, but its weights are not to the bit those that the study keeps: it was "
+        f"trained on {then}, and again on {one.machine}. So this shows a training much like it."
+    )
+
+
+def _list_finalists(found: Findings) -> list[Block] | None:
+    """Show the filters of the finalists; those of baselines are in the section on these."""
+    finalists = [
+        record
+        for record in found.reading.records
+        if record.role == "finalist" and record.state == "COMPLETE"
+    ]
+    if not finalists:
+        return []
+    members = [(one.number, one.label, f"#{one.number}") for one in finalists]
+    groups = [("First-layer filters of the finalists", members)]
+    return list_filters(found, groups, name="filters-finalists")
