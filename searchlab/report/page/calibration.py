@@ -20,7 +20,7 @@ __all__ = ["list_calibration"]
 def list_calibration(found: Findings) -> list[Block]:
     """Show how sure the models are, and how often they are right then."""
     measured = {
-        f"#{record.number} {record.label}": errors.result.calibration
+        found.name(record.number): errors.result.calibration
         for record in found.subjects
         if (errors := found.diagnostics.read(errors_key(record.number), ModelErrors))
     }

@@ -57,7 +57,7 @@ def _summarise(found: Findings, one: Ensembles) -> str:
         subject = f"With weights chosen on {one.held_out_images:,} held-out images, it"
         parts.append(_compare(subject, metric, one.greedy, best))
     return (
-        f"The best of the {len(one.members)} finalists alone, #{number}, gives "
+        f"The best of the {len(one.members)} finalists alone, {found.name(number)}, gives "
         f"{format_value(metric, best)} on the test images. {' '.join(parts)} An ensemble takes the "
         f"time of all its models for each image."
     )
@@ -74,13 +74,12 @@ def _compare(subject: str, metric: str, ensemble: WeightedEnsemble, best: float)
 
 def _tabulate(found: Findings, one: Ensembles) -> Table:
     names = [*dict.fromkeys((_choose_metric(found, one), "loss"))]
-    labels = {record.number: record.label for record in found.reading.records}
     weights = ["" for _ in one.members]
     if one.greedy is not None:
         weights = [f"{weight:.0%}" for weight in one.greedy.weights]
     rows = [
         [
-            f"#{number} {labels[number]}",
+            found.name(number),
             weight,
             *(format_value(name, figures[name], unit=False) for name in names),
         ]

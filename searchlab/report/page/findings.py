@@ -87,6 +87,11 @@ class Findings:
         """The trials whose models are looked into: the best finalist and the best baseline."""
         return [*choose_best(self.reading.spec, self.reading.records).values()]
 
+    def name(self, number: int) -> str:
+        """Return a ranked trial's name as the leaderboard has it, such as ``#31 cnn lr 0.0078``."""
+        [row] = (row for row in self.board.rows if row.number == number)
+        return row.title
+
     @property
     def diagnostics(self) -> DiagnosticFiles:
         """What was measured on those models."""

@@ -26,7 +26,7 @@ def make_robustness(found: Findings) -> Section | None:
     if not found.subjects:
         return None
     measured = {
-        f"#{record.number} {record.label}": one.result
+        found.name(record.number): one.result
         for record in found.subjects
         if (one := found.diagnostics.read(robustness_key(record.number), ModelRobustness))
     }
