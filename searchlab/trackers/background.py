@@ -26,6 +26,8 @@ __all__ = ["BackgroundTracker"]
 
 logger = logging.getLogger(__name__)
 
+_SILENT_SECONDS = 3.0
+_STOPPING_SECONDS = 5.0  # of a study that was stopped: engine/stopping.py ends it after 20
 _MOST_SECONDS = 60.0  # that the end of a study waits for a tracker
 
 
@@ -33,27 +35,19 @@ class BackgroundTracker(StudyCallback):
     """Passes events on in order, in a thread that starts with the first trial.
 
     Trials that ended before, and that the tracker does not know, come first. The first error ends
-    it: it is reported once, and what is still to come is not passed on. ``most_seconds`` is how
-    long the end of the study waits.
+    it: it is reported once, and what is still to come is not passed on.
     """
 
     def __init__(
-        self,
-        name: str,
-        tracker: StudyCallback,
-        *,
-        folder: Path,
-        resume_command: str,
-        most_seconds: float = _MOST_SECONDS,
+        self, name: str, tracker: StudyCallback, *, folder: Path, resume_command: str
     ) -> None:
         self._name = name
         self._tracker = tracker
         self._folder = folder
         self._resume_command = resume_command
-        self._most_seconds = most_seconds
         self._events: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"tracker {name}", daemon=True)
-        self._is_given_up = False
+        self._is_over = False  # it failed, or was left
 
     def begin_phase(self, what: str) -> None:
         """Pass it on."""
@@ -92,13 +86,20 @@ class BackgroundTracker(StudyCallback):
             return
         self._pass(self._tracker.end_study, end, snapshot)
         self._events.put(None)
-        self._thread.join(self._most_seconds)
+        self._wait(_MOST_SECONDS if end.is_finished else _STOPPING_SECONDS)
+
+    def _wait(self, longest: float) -> None:
+        self._thread.join(min(_SILENT_SECONDS, longest))
         if self._thread.is_alive():
-            self._is_given_up = True
-            self._warn(f"does not keep up, and was left after {self._most_seconds:g} s")
+            logger.warning("Waiting up to %g s for the tracker %s", longest, self._name)
+            self._thread.join(longest)
+        if self._thread.is_alive():
+            self._is_over = True
+            self._warn("does not keep up, so it is told no more")
 
     def _pass(self, told: Callable[..., None], *arguments: Any) -> None:
-        self._events.put(lambda: told(*arguments))
+        if not self._is_over:
+            self._events.put(lambda: told(*arguments))
 
     def _start(self) -> None:
         if self._thread.ident is None:
@@ -107,11 +108,14 @@ class BackgroundTracker(StudyCallback):
     def _run(self) -> None:
         try:
             self._deliveries = Deliveries(self._folder)
-            while (event := self._events.get()) is not None and not self._is_given_up:
+            while (event := self._events.get()) is not None and not self._is_over:
                 event()
         # A tracker is somebody else's code, and a server may answer anything.
         except Exception as error:
             logger.debug("the tracker %s failed", self._name, exc_info=True)
+            if self._is_over:
+                return  # that is reported
+            self._is_over = True
             self._warn(
                 f"failed, so it is told no more: {type(error).__name__}: {first_line(error)}"
             )

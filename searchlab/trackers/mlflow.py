@@ -87,8 +87,9 @@ class MlflowTracker(StudyCallback):
         del snapshot
         from mlflow import MlflowClient
 
-        # It would tell of every table that it makes.
+        # They would tell of every table that is made, and of every attempt to reach a server.
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         self._client = MlflowClient(tracking_uri=self._uri)
         self._key = Deliveries(self._folder).key
         name = self._options.experiment or begin.spec.name

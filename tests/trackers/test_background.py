@@ -18,6 +18,7 @@ from searchlab.study.callbacks import (
     TrialBegin,
     TrialEnd,
 )
+from searchlab.trackers import background
 from searchlab.trackers.background import BackgroundTracker
 
 
@@ -46,13 +47,12 @@ class Heard(StudyCallback):
         self.events.append(f"end of {len(end.records)}")
 
 
-def in_background(study: TrackedStudy, tracker: StudyCallback, **options: float) -> StudyCallback:
+def in_background(study: TrackedStudy, tracker: StudyCallback) -> StudyCallback:
     return BackgroundTracker(
         "heard",
         tracker,
         folder=study.run.trackers / "heard",
         resume_command="searchlab study resume driven",
-        **options,
     )
 
 
@@ -98,17 +98,21 @@ def test_what_a_tracker_missed_comes_first_the_next_time_and_once(tmp_path: Path
 
 
 def test_a_tracker_that_hangs_is_left_at_the_end(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("_SILENT_SECONDS", "_STOPPING_SECONDS"):
+        monkeypatch.setattr(background, name, 0.0)
     study, released = TrackedStudy(tmp_path), threading.Event()
 
     class Hanging(StudyCallback):
         def begin_trial(self, begin: TrialBegin) -> None:
             released.wait()
 
-    run_two(study, in_background(study, Hanging(), most_seconds=0.0))
+    run_two(study, in_background(study, Hanging()))
     released.set()
-    assert "The tracker heard does not keep up" in caplog.text
+    waiting, left = [record.getMessage() for record in caplog.records]
+    assert waiting == "Waiting up to 0 s for the tracker heard"
+    assert "The tracker heard does not keep up" in left
 
 
 def test_nothing_is_written_before_a_trial_begins(tmp_path: Path) -> None:
