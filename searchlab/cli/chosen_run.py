@@ -13,7 +13,7 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from searchlab.study.run_folder import RunFolder
 
-__all__ = ["LatestRunArgument", "choose_run"]
+__all__ = ["AllRunsArgument", "LatestRunArgument", "check_any_run", "choose_run"]
 
 LatestRunArgument = Annotated[
     str | None,
@@ -21,6 +21,16 @@ LatestRunArgument = Annotated[
         metavar="RUN",
         help="Run folder, or the run's name.",
         show_default="the latest run",
+        autocompletion=complete_run,
+    ),
+]
+
+AllRunsArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Run folder, or the run's name.",
+        show_default="all runs",
         autocompletion=complete_run,
     ),
 ]
@@ -36,12 +46,19 @@ def choose_run(run: str | None, runs_dir: Path | None) -> RunFolder:
     root = default_runs_dir(runs_dir)
     if run is not None:
         return find_run(run, root)
-    runs = list_runs(root)
-    if not runs:
+    check_any_run(root)
+    latest = list_runs(root)[0]
+    typer.echo(f"Latest run: {latest.path}", err=True)
+    return latest
+
+
+def check_any_run(root: Path) -> None:
+    """Raise InputError if a folder contains no runs."""
+    from searchlab.study.run_folder import list_runs
+
+    if not list_runs(root):
         raise InputError(
             "contains no runs",
             where=f"{root}/",
             remedy="Start one with searchlab study run STUDY.yaml, name a run, or give --runs-dir",
         )
-    typer.echo(f"Latest run: {runs[0].path}", err=True)
-    return runs[0]

@@ -1,4 +1,4 @@
-"""``searchlab dashboard``: optuna-dashboard on a run's storage, for this machine only."""
+"""``searchlab dashboard``: optuna-dashboard on runs, for this machine only."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from searchlab.cli.chosen_run import LatestRunArgument, choose_run
+from searchlab.cli.chosen_run import AllRunsArgument, check_any_run
 from searchlab.cli.dashboard_guard import HOST, App, guard
 from searchlab.cli.options import RunsDirOption, StorageOption, examples
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from wsgiref.simple_server import WSGIServer
 
-    from optuna.storages import BaseStorage
-
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.report.dashboard.explained_run import ExplainedRun
 
 __all__ = ["EXAMPLES", "dashboard", "make_app"]
 
@@ -30,13 +29,13 @@ EXAMPLES = examples(
 
 
 def dashboard(
-    run: LatestRunArgument = None,
+    run: AllRunsArgument = None,
     *,
     edit: Annotated[
         bool,
         typer.Option(
             "--edit/--read-only",
-            help="Let its pages change, rename and delete studies.",
+            help="Let its pages write notes and keep files; with --storage alone, change all.",
             show_default="read-only",
         ),
     ] = False,
@@ -44,23 +43,25 @@ def dashboard(
     storage: StorageOption = None,
     runs_dir: RunsDirOption = None,
 ) -> None:
-    """Show a run in optuna-dashboard.
+    """Show all runs, or one, in optuna-dashboard.
 
-    Its best trial is the leaderboard's first. Its notes have the verdict, and say what each trial
-    is. Only this machine can reach it (127.0.0.1), and it changes nothing unless you give --edit.
-    Press Ctrl-C to stop it.
+    The best trial of a run is the leaderboard's first. Notes say the verdict and what each trial
+    is, and files have its curves, its configuration and the report. Each role of a run is a study
+    of its own, too. Only this machine can reach it (127.0.0.1), and it changes nothing unless you
+    give --edit. Press Ctrl-C to stop it.
     """
-    url, folder = _find_storage(run, storage, runs_dir)
-    from searchlab.study.storage.opening import open_storage
-    from searchlab.study.storage.urls import hide_password
-
+    if edit and run is None and storage is None:
+        raise InputError(
+            "needs a run, whose notes and files the pages may change",
+            where="--edit",
+            remedy="Name one, as in: searchlab dashboard quickstart --edit",
+        )
     server = _bind(port)
     with server:
-        artifacts = None if folder is None else folder.path / "artifacts"
-        opened = _explain(open_storage(url), folder, storage)
-        server.set_app(guard(make_app(opened, artifacts), read_only=not edit))
+        app, shown = _open(run, storage, runs_dir)
+        server.set_app(guard(app, read_only=not edit, keeps_studies=run is not None))
         typer.echo(f"Dashboard: http://{HOST}:{server.server_port}/  (press Ctrl-C to stop)")
-        typer.echo(f"Storage: {hide_password(url)}", err=True)
+        typer.echo(shown, err=True)
         if not edit:
             typer.echo("It shows, and changes nothing; --edit allows changes", err=True)
         try:
@@ -69,29 +70,42 @@ def dashboard(
             typer.echo("Dashboard stopped", err=True)
 
 
-def _find_storage(
-    run: str | None, storage: str | None, runs_dir: Path | None
-) -> tuple[str, RunFolder | None]:
-    """Return the storage's URL, and the run if there is one."""
+def _open(run: str | None, storage: str | None, runs_dir: Path | None) -> tuple[App, str]:
+    """Return the dashboard of what the user named, and a line that says what that is."""
+    from searchlab.study.run_folder import default_runs_dir, find_run
+    from searchlab.study.storage.opening import open_storage
+    from searchlab.study.storage.urls import hide_password
+
+    root = default_runs_dir(runs_dir)
     if run is None and storage is not None:
-        return storage, None
-    folder = choose_run(run, runs_dir)
-    return folder.storage_url(storage), folder
+        return make_app(open_storage(storage), None), f"Storage: {hide_password(storage)}"
+    from searchlab.report.dashboard.explained_run import ExplainedRun
+    from searchlab.report.dashboard.files import RunFiles
+    from searchlab.report.dashboard.storage import RunsStorage
+
+    if run is None:
+        runs, shown = _find_all(root)
+    else:
+        folder = find_run(run, root)
+        opened = [ExplainedRun(folder, storage, slot=0)]
+        runs, shown = lambda: opened, f"Run: {folder.path}"
+    shown_storage = RunsStorage(runs)
+    return make_app(shown_storage, RunFiles(shown_storage)), shown
 
 
-def _explain(opened: BaseStorage, folder: RunFolder | None, storage: str | None) -> BaseStorage:
-    """Let the dashboard say what the leaderboard says, if the storage is a run's."""
-    if folder is None:
-        return opened
-    from searchlab.report.dashboard_storage import ExplainedStorage
-    from searchlab.report.reading import read_study
+def _find_all(root: Path) -> tuple[Callable[[], list[ExplainedRun]], str]:
+    from searchlab.report.dashboard.found_runs import FoundRuns
 
-    try:
-        read_study(folder, storage)
-    except InputError as error:  # optuna-dashboard shows what Optuna can read of it
-        typer.echo(f"Without notes and ranks: {error}", err=True)
-        return opened
-    return ExplainedStorage(opened, lambda: read_study(folder, storage))
+    check_any_run(root)
+    found = FoundRuns(root, lambda problem: typer.echo(f"Left out: {problem}", err=True))
+    count = len(found.list_runs())
+    if not count:
+        raise InputError(
+            "contains no run that can be opened",
+            where=f"{root}/",
+            remedy="The lines above say why; show another folder with --runs-dir",
+        )
+    return found.list_runs, f"Runs: {root}/ ({count})"
 
 
 def _bind(port: int) -> WSGIServer:
@@ -118,15 +132,13 @@ def _bind(port: int) -> WSGIServer:
         ) from error
 
 
-def make_app(storage: Any, artifacts: Path | None) -> App:
-    """Return optuna-dashboard on a storage; it is to be guarded."""
+def make_app(storage: Any, artifacts: Any) -> App:
+    """Return optuna-dashboard on a storage and an artifact store, or None; it is to be guarded."""
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import optuna_dashboard
-        from optuna.artifacts import FileSystemArtifactStore
 
-        store = FileSystemArtifactStore(artifacts) if artifacts and artifacts.is_dir() else None
-        app: App = optuna_dashboard.wsgi(storage, artifact_store=store)
+        app: App = optuna_dashboard.wsgi(storage, artifact_store=artifacts)
     return app

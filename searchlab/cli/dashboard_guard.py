@@ -19,16 +19,18 @@ _READING = ("GET", "HEAD")
 # The dashboard's own files. All else that it serves may come from whoever made the study.
 _PAGES = re.compile(r"/?|/dashboard(/.*)?|/static/.*|/favicon\.ico")
 _API = "/api/"
+_STUDY = re.compile(r"/api/studies(/-?\d+(/rename)?)?/*")
 _HARMLESS_TYPE = re.compile(r"(image|audio|video)/[\w.+-]+|text/(csv|plain)(;.*)?", re.IGNORECASE)
 # A sandboxed response runs no script, and belongs to no origin that could call the API.
 _SANDBOX = "default-src 'none'; sandbox"
 
 
-def guard(app: App, *, read_only: bool) -> App:
+def guard(app: App, *, read_only: bool, keeps_studies: bool = False) -> App:
     """Serve this machine's own pages only, and nothing of a study as a page of the dashboard.
 
     The dashboard has no authentication, and an artifact has whatever type its metadata says. With
-    ``read_only`` every request that could change something is refused here.
+    ``read_only`` every request that could change something is refused here; with ``keeps_studies``
+    those that make, rename or delete a study, of which its run folder would not know.
     """
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -42,6 +44,12 @@ def guard(app: App, *, read_only: bool) -> App:
             )
 
         path = environ["PATH_INFO"]  # before bottle repairs it
+        if keeps_studies and environ["REQUEST_METHOD"] not in _READING and _STUDY.fullmatch(path):
+            return _refuse(
+                start_response,
+                "405 Method Not Allowed",
+                "Runs are made by searchlab study run and deleted by searchlab study delete",
+            )
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             return start_response(status, _harden(headers, path), *exc_info)

@@ -18,7 +18,6 @@ from searchlab.errors import InputError
 from searchlab.report.legend import ANY_BOARD
 
 if TYPE_CHECKING:
-    from searchlab.report.leaderboard import Row
     from searchlab.report.reading import StudyReading
 
 __all__ = ["print_board", "register"]
@@ -130,6 +129,7 @@ def show_best(
     finalist is ranked, it is the best trial on the search folds. `searchlab train` reads what this
     prints.
     """
+    from searchlab.report.configuration_text import write_configuration
     from searchlab.report.json_output import best_data
     from searchlab.report.leaderboard import best_row
 
@@ -147,7 +147,7 @@ def show_best(
     if as_json:
         _print_json(best_data(reading, best))
     else:
-        _print_best(reading, best)
+        typer.echo(write_configuration(reading, best), nl=False)
 
 
 def show_leaderboard(
@@ -237,28 +237,6 @@ def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyR
     from searchlab.report.reading import read_study
 
     return read_study(choose_run(run, runs_dir), storage)
-
-
-def _print_best(reading: StudyReading, best: Row) -> None:
-    """Print figures as comments, so that the whole is YAML."""
-    from searchlab.config.configuration import ConfigurationSpec
-    from searchlab.config.documents import dump_yaml
-    from searchlab.report.tables import describe_figures
-    from searchlab.report.trial_view import view_trial
-
-    for line in describe_figures(best, reading.metrics):
-        typer.echo(f"# {line}")
-    config = view_trial(reading, best.number).config
-    if config is None:  # known only to code that the study names, which is not run
-        typer.echo(dump_yaml(best.params), nl=False)
-        return
-    configuration = ConfigurationSpec.of(
-        config,
-        reading.spec.dataset,
-        last_epoch=reading.find_trial(best.number).fold_epoch,
-        plugins=reading.spec.plugins,
-    )
-    typer.echo(dump_yaml(configuration.to_data()), nl=False)
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:

@@ -15,13 +15,15 @@ from searchlab.study.storage.urls import hide_password, normalise
 from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
 
 if TYPE_CHECKING:
+    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
     from searchlab.study.run_folder import RunFolder
+    from searchlab.study.storage.retrying_storage import RetryingStorage
 
-__all__ = ["StudyReading", "read_study"]
+__all__ = ["StudyReader", "StudyReading", "read_study"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,40 +69,81 @@ class StudyReading:
 
 
 def read_study(run: RunFolder, storage_option: str | None) -> StudyReading:
-    """Read a run's study from its storage.
+    """Read a run's study from its storage. Raises as ``StudyReader.find``."""
+    return StudyReader(run, storage_option).read()
 
-    Raises InputError if the storage does not hold the study, or recorded another one than the run
-    folder's file describes, and as ``open_run_storage``. Nothing is created in any case.
+
+class StudyReader:
+    """Reads a run's study again and again: what has ended is read from its storage once.
+
+    Several threads may use it.
     """
-    import optuna
 
-    spec = run.load().spec
-    url = normalise(run.storage_url(storage_option))
-    if _is_without_tables(url):
-        raise _missing_study(spec.name, url)
-    storage = open_run_storage(run, url, is_named=storage_option is not None)
-    # Asked for before the trials: a driver that ends in between has written them all.
-    driven = is_driven(url, spec.name, lock_file=run.lock_file)
-    try:
-        study = optuna.load_study(study_name=spec.name, storage=storage)
-    except KeyError:
-        raise _missing_study(spec.name, url) from None
-    check_unchanged(study.user_attrs.get(SPEC), spec, run.study_file)
-    trials = study.get_trials(deepcopy=False)
-    progress = study.user_attrs.get(PROGRESS, {})
-    return StudyReading(
-        run=run,
-        spec=spec,
-        storage_url=url,
-        records=[TrialRecord.from_trial(trial) for trial in trials],
-        is_driven=driven,
-        is_finished=bool(progress.get("finished")),
-        totals=progress.get("totals", {}),
-        evaluations=study.user_attrs.get(EVALUATIONS, {}),
-        hosts_lost=tuple(study.user_attrs.get(HOSTS_LOST, ())),
-        trials=trials,
-        attributes=study.user_attrs,
-    )
+    def __init__(self, run: RunFolder, storage_option: str | None) -> None:
+        self.run = run
+        self._option = storage_option
+        self._opened: RetryingStorage | None = None
+        self._loaded: tuple[int, StudySpec] | None = None  # with the time of its file
+
+    @property
+    def storage(self) -> RetryingStorage:
+        """The run's storage, which ``find`` opens."""
+        assert self._opened is not None
+        return self._opened
+
+    def find(self) -> tuple[StudySpec, Study]:
+        """Return the study's specification and the study, without reading its trials.
+
+        Raises InputError if the storage does not hold the study, or recorded another one than the
+        run folder's file describes, and as ``open_run_storage``. Nothing is created in any case.
+        """
+        import optuna
+
+        spec = self._load()
+        url = self._url()
+        if self._opened is None:
+            if _is_without_tables(url):
+                raise _missing_study(spec.name, url)
+            self._opened = open_run_storage(self.run, url, is_named=self._option is not None)
+        try:
+            study = optuna.load_study(study_name=spec.name, storage=self._opened)
+        except KeyError:
+            raise _missing_study(spec.name, url) from None
+        check_unchanged(study.user_attrs.get(SPEC), spec, self.run.study_file)
+        return spec, study
+
+    def read(self) -> StudyReading:
+        """Return the study as it is now. Raises as ``find``."""
+        spec, study = self.find()
+        url = self._url()
+        # Asked for before the trials: a driver that ends in between has written them all.
+        driven = is_driven(url, spec.name, lock_file=self.run.lock_file)
+        trials = study.get_trials(deepcopy=False)
+        attributes = study.user_attrs
+        progress = attributes.get(PROGRESS, {})
+        return StudyReading(
+            run=self.run,
+            spec=spec,
+            storage_url=url,
+            records=[TrialRecord.from_trial(trial) for trial in trials],
+            is_driven=driven,
+            is_finished=bool(progress.get("finished")),
+            totals=progress.get("totals", {}),
+            evaluations=attributes.get(EVALUATIONS, {}),
+            hosts_lost=tuple(attributes.get(HOSTS_LOST, ())),
+            trials=trials,
+            attributes=attributes,
+        )
+
+    def _load(self) -> StudySpec:
+        file = self.run.study_file
+        written = file.stat().st_mtime_ns if file.exists() else 0
+        if self._loaded is None or self._loaded[0] != written:
+            self._loaded = written, self.run.load().spec
+        return self._loaded[1]
+
+    def _url(self) -> str:
+        return normalise(self.run.storage_url(self._option))
 
 
 def _missing_study(name: str, url: str) -> InputError:

@@ -6,6 +6,7 @@ module say which of them a new version has changed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "AdaptedGPSampler",
     "DatabaseStorage",
     "FrozenStudy",
+    "copy_trial",
     "create_scoped_session",
     "frozen_of",
     "generation_key",
@@ -60,6 +62,16 @@ def study_id_of(study: Study | FrozenStudy) -> int:
 def trial_id_of(trial: Trial | FrozenTrial) -> int:
     """Return the key of a trial in its storage, which is not its number."""
     return trial._trial_id
+
+
+def copy_trial(trial: FrozenTrial, *, trial_id: int) -> FrozenTrial:
+    """Return a copy under another key, for a storage that shows trials of several others.
+
+    Its attributes are those of the original until they are set anew; a storage's must not change.
+    """
+    copied = copy.copy(trial)
+    copied._trial_id = trial_id
+    return copied
 
 
 def frozen_of(trial: Trial) -> FrozenTrial:

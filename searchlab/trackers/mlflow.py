@@ -127,7 +127,7 @@ class MlflowTracker(StudyCallback):
 
     def end_study(self, end: StudyEnd, snapshot: ProgressSnapshot) -> None:
         """Log the verdict and the leaderboard; what was cut off is marked as killed."""
-        from searchlab.report.dashboard_notes import write_board
+        from searchlab.report.dashboard.notes import write_board
 
         del snapshot
         for run in self._live.values():

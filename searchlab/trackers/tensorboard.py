@@ -74,7 +74,7 @@ class TensorBoardTracker(StudyCallback):
 
     def end_study(self, end: StudyEnd, snapshot: ProgressSnapshot) -> None:
         """Write the verdict and the leaderboard."""
-        from searchlab.report.dashboard_notes import write_board
+        from searchlab.report.dashboard.notes import write_board
 
         del snapshot
         for _, writer in self._live.values():

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.browser
 _CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _BASELINE_SCHEMES = ("HF", "DT")
 _NUM_SEARCHED = 12
+_HOSTILE = "<img src=x onerror=alert(1)>**b**[l](https://e.x) www.e.x $x$"
+_WHOLE, _BASELINES, _SEARCH, _FINALISTS = 5, 4, 3, 2  # the studies of the run, by key
 
 # Small enough for a few seconds. Its search names cnn alone; its baselines are a1.
 _STUDY = {
@@ -49,7 +51,11 @@ _STUDY = {
     "search": {"sampler": "tpe", "pruner": "median", "trials": _NUM_SEARCHED, "seed": 0},
     "training": {"epochs": 2, "optimizer": "adam", "lr": 3.0e-3, "batch_size": 64},
     "validation": {"folds": 2, "search_folds": 1},
-    "baselines": {"architectures": ["a1"], "schemes": list(_BASELINE_SCHEMES)},
+    "baselines": {
+        "architectures": ["a1"],
+        "schemes": list(_BASELINE_SCHEMES),
+        "rows": [{"name": _HOSTILE, "architecture": "a1", "scheme": "HT"}],
+    },
     "confirm": {"top": 1, "repeats": 0},
     "resources": {"gpus": 0},
 }
@@ -88,18 +94,22 @@ class Visit:
     address: str
     errors: list[str] = field(default_factory=list)
 
-    def open(self, path: str, *plots: str) -> None:
-        """Open one of the study's pages and wait until these plots are drawn."""
-        self.page.goto(f"{self.address}dashboard/studies/1{path}")
+    def open(self, path: str, *plots: str, study: int = _WHOLE) -> None:
+        """Open one of a study's pages and wait until these plots are drawn."""
+        self.page.goto(f"{self.address}dashboard/studies/{study}{path}")
+        self.wait_for(*plots)
+
+    def wait_for(self, *plots: str) -> None:
+        """Wait until these plots are drawn."""
         for plot in plots:
             self.page.wait_for_function(
                 "id => document.getElementById(id)?.data?.length > 0"
-                " && document.querySelector(`#${id} .main-svg`)",
+                " && document.getElementById(id).querySelector('.main-svg')",
                 arg=plot,
             )
         if pictures := os.environ.get("SEARCHLAB_TEST_PICTURES"):
             self.page.wait_for_timeout(1000)  # plots grow into their place
-            name = path.strip("/") or "study"
+            name = self.page.url.partition("/dashboard")[2].strip("/").replace("/", "-")
             self.page.screenshot(path=str(Path(pictures) / f"{name}.png"))
 
     def read_plot(self, plot: str) -> list[dict[str, Any]]:
@@ -190,17 +200,65 @@ def test_parallel_coordinates_hold_the_baselines_among_the_families(
     family = axes["family"]
     assert set(family["ticks"]) == {"a1", "cnn"}
     lines_of_a1 = family["values"].count(family["ticks"].index("a1"))
-    assert lines_of_a1 == len(of_role(trials, "baseline")) == len(_BASELINE_SCHEMES)
+    assert lines_of_a1 == len(of_role(trials, "baseline")) == len(_BASELINE_SCHEMES) + 1
     visit.assert_no_complaint()
 
 
 def test_it_says_what_the_leaderboard_says(visit: Visit, run_folder: RunFolder) -> None:
     reading = read_study(run_folder, None)
     first = build_leaderboard(reading.records, reading.spec).rows[0]
-    visit.open("", "plot-history")
+    visit.open("", "plot-history", "user-defined-plot:history")
     assert visit.page.get_by_text(f"Best Trial (number={first.number})").count() == 1
+    assert visit.page.get_by_text(str(first.cv_mean), exact=True).count() == 1
     visit.open("/note")
     table = visit.page.locator("table").first
     table.wait_for()
     assert table.locator("tr").nth(1).inner_text().split()[:2] == ["1", f"#{first.number}"]
+    visit.assert_no_complaint()
+
+
+def test_roles_are_told_apart(visit: Visit, trials: list[optuna.trial.FrozenTrial]) -> None:
+    visit.open("", "plot-history", "user-defined-plot:history", study=_SEARCH)
+    drawn = {number for trace in visit.read_plot("plot-history") for number in trace["x"]}
+    assert drawn == of_role(trials, "search")
+    names = {trace["name"] for trace in visit.read_plot("user-defined-plot:history")}
+    assert {"search", "finalist, all folds", "baseline a1/DT"} <= names
+    compared = f"{_BASELINES},{_SEARCH},{_FINALISTS}"
+    visit.page.goto(f"{visit.address}dashboard/compare-studies?ids={compared}")
+    visit.wait_for("plot-history")
+    numbers = {
+        trace["name"].removeprefix("accuracy of watched "): set(trace["x"])
+        for trace in visit.read_plot("plot-history")
+        if trace["name"].startswith("accuracy of")
+    }
+    assert numbers == {
+        "(baselines)": of_role(trials, "baseline"),
+        "(search)": of_role(trials, "search"),
+        "(finalists)": of_role(trials, "finalist"),
+    }
+    visit.assert_no_complaint()
+
+
+def test_a_trial_shows_its_curves(visit: Visit) -> None:
+    visit.open("/trials?numbers=0")
+    picture = visit.page.locator("img[alt='curves-0.svg']")
+    picture.wait_for()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 400
+    visit.assert_no_complaint()
+
+
+@pytest.mark.parametrize("path", ["", "/note", "/trials?numbers=2", "/smartSelection"])
+def test_names_are_text_on_every_page(visit: Visit, path: str) -> None:
+    dialogs: list[str] = []
+    visit.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+    visit.open(path)
+    visit.page.wait_for_load_state("networkidle")
+    visit.page.wait_for_timeout(2000)
+    if path in ("/note", "/trials?numbers=2"):
+        shown = visit.page.locator("main, #root, body").first.inner_text()
+        assert _HOSTILE in shown.replace("\u2060", "")
+    assert visit.page.locator("img[src='x']").count() == 0
+    assert visit.page.locator("a[href*='e.x']").count() == 0
+    assert visit.page.get_by_text("b", exact=True).count() == 0
+    assert dialogs == []
     visit.assert_no_complaint()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState, create_trial
 
@@ -33,7 +35,7 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-def ask(app: App, method: str, path: str, **variables: str) -> Answer:
+def ask(app: App, method: str, path: str, **variables: Any) -> Answer:
     """Call the application as a server does."""
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path}
     environ |= {"HTTP_HOST": "127.0.0.1:8080", "HTTP_ACCEPT_ENCODING": "gzip", **variables}
@@ -75,7 +77,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     storage.set_study_system_attr(study._study_id, *next(iter(note.items())))
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / ARTIFACT).write_bytes(SCRIPT)
-    app: Any = make_app(storage, tmp_path / "artifacts")
+    app: Any = make_app(storage, FileSystemArtifactStore(tmp_path / "artifacts"))
     routes = [(route.method, fill(route.rule)) for route in app.routes]
     yield Served(storage=storage, artifacts=tmp_path / "artifacts", routes=routes, app=app)
     storage.close()
@@ -98,6 +100,26 @@ def test_every_route_that_could_change_something_is_refused(served: Served) -> N
         assert answer.code == 405, path
         assert "--edit" in json.loads(answer.body)["reason"]
     assert served.describe() == before
+
+
+def test_studies_of_runs_are_neither_made_nor_renamed_nor_deleted(served: Served) -> None:
+    before = served.describe()
+    app = guard(served.app, read_only=False, keeps_studies=True)
+    for method, path in (
+        ("POST", "/api/studies"),
+        ("POST", "/api/studies/1/rename"),
+        ("POST", "/api/studies/1/rename/"),
+        ("DELETE", "/api/studies/1"),
+        ("DELETE", "/api/studies/1/"),
+    ):
+        answer = ask(app, method, path)
+        assert answer.code == 405, path
+        assert "searchlab study" in json.loads(answer.body)["reason"]
+    assert served.describe() == before
+    body = json.dumps({"version": 1, "body": "mine"}).encode()
+    sent = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body))}
+    note = ask(app, "PUT", "/api/studies/1/note", **sent, **{"wsgi.input": io.BytesIO(body)})
+    assert note.code == 204
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "post", "delete"])

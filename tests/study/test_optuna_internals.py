@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searchlab.study import optuna_internals as internals
 
@@ -242,3 +242,15 @@ def test_studies_that_a_storage_lists_know_their_keys(study: Study) -> None:
     [listed] = internals.storage_of(study).get_all_studies()
     assert isinstance(listed, internals.FrozenStudy), CHANGED + "FrozenStudy"
     assert internals.study_id_of(listed) == internals.study_id_of(study), CHANGED + "study_id_of"
+
+
+def test_a_copied_trial_differs_from_its_original_in_the_key_alone(study: Study) -> None:
+    study.add_trial(create_trial(value=1.0, user_attrs={"a": 1}))
+    [trial] = study.get_trials(deepcopy=False)
+    copied = internals.copy_trial(trial, trial_id=7)
+    assert internals.trial_id_of(copied) == 7, CHANGED + "copy_trial"
+    copied.user_attrs, copied.system_attrs, copied.values = {}, {}, [2.0]
+    [unchanged] = study.get_trials(deepcopy=False)
+    assert (unchanged.user_attrs, unchanged.values) == ({"a": 1}, [1.0])
+    assert internals.trial_id_of(unchanged) != 7
+    assert (copied.number, copied.state) == (trial.number, trial.state)

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from searchlab.analysis.confusions import (
-    ClassFigures,
-    Counts,
-    count_confusions,
-    list_confusions,
-    measure_classes,
-)
-from searchlab.data import get_dataset
+from searchlab.analysis.confusions import ClassFigures, Counts, list_confusions, measure_classes
 from searchlab.report.formatting import MISSING
+from searchlab.report.kept_confusions import gather_confusions, name_classes
 from searchlab.report.page.blocks import Block, Section, Table
 from searchlab.report.page.calibration import list_calibration
 from searchlab.report.page.matrix import draw_matrix
@@ -50,7 +42,7 @@ def make_errors(found: Findings) -> Section | None:
     rivals = _gather(found)
     if not rivals:
         return None
-    names = _name_classes(found, len(rivals[0].counts))
+    names = name_classes(found.reading.spec, len(rivals[0].counts))
     blocks: list[Block] = [_list_pairs(rivals, names), _list_classes(rivals, names)]
     if len(names) <= _MOST_CELLS:
         blocks += [
@@ -70,29 +62,12 @@ def make_errors(found: Findings) -> Section | None:
 
 def _gather(found: Findings) -> list[_Answers]:
     rows = {row.number: row for row in found.board.rows}
-    models: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for record in found.reading.records:
-        if record.confirmation_of in rows and record.answers and record.state == "COMPLETE":
-            answers = record.answers.read_labels(), record.answers.read_guesses()
-            models.setdefault(record.confirmation_of, []).append(answers)
-    highest = [int(max(a.max(), b.max())) for each in models.values() for a, b in each]
+    kept = gather_confusions(found.reading.records)
     return [
-        _Answers(
-            row=rows[number],
-            num_models=len(each),
-            counts=count_confusions(
-                each[0][0], np.stack([guesses for _, guesses in each]), max(highest) + 1
-            ),
-        )
-        for number, each in sorted(models.items(), key=lambda item: rows[item[0]].rank or 0)
+        _Answers(row=row, num_models=kept[number].num_models, counts=kept[number].counts)
+        for number, row in sorted(rows.items(), key=lambda item: item[1].rank or 0)
+        if number in kept
     ]
-
-
-def _name_classes(found: Findings, num_classes: int) -> list[str]:
-    """Return the classes' names where they are known without the images, or else their numbers."""
-    facts = get_dataset(found.reading.spec.dataset.name).facts
-    names = () if facts is None else facts.class_names or ()
-    return list(names) if len(names) == num_classes else [str(k) for k in range(num_classes)]
 
 
 def _summarise(rivals: list[_Answers], names: list[str]) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from searchlab.report.page.findings import Findings
 
-__all__ = ["expect_best", "make_search", "was_ahead"]
+__all__ = ["draw_history", "expect_best", "make_search", "was_ahead"]
 
 _MOST_DRAWN = 500  # curves or lines in one figure
 
@@ -92,6 +92,12 @@ def _baseline_value(found: Findings) -> float | None:
     ]
     sign = found.board.sign
     return sign * max(sign * value for value in values) if values else None
+
+
+def draw_history(found: Findings) -> Figure | None:
+    """Draw what each trial reached, roles told apart; None before a search trial has finished."""
+    complete = _list_complete(found)
+    return _draw_history(found, complete) if complete else None
 
 
 def _draw_history(found: Findings, complete: Sequence[FrozenTrial]) -> Figure:

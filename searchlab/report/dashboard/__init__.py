@@ -1,0 +1,1 @@
+"""What optuna-dashboard shows of runs: the leaderboard's words, made as they are asked for."""
