@@ -1,8 +1,22 @@
-"""Puts what drives small studies, which another folder of tests keeps, on the path."""
+"""What tests of trackers share: small studies to drive, and patience with slow imports."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from searchlab.trackers import background
+
 sys.path.append(str(Path(__file__).parents[1] / "study"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _wait_for_trackers() -> Iterator[None]:
+    """Wait for a tracker as long as it takes: a busy machine imports MLflow for 20 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_MOST_SECONDS", "_STOPPING_SECONDS"):
+            patch.setattr(background, name, 300.0)
+        yield
