@@ -113,7 +113,8 @@ def _tables_are_made_once() -> Iterator[None]:
             return bytes(connection.driver_connection.serialize())
 
     def make_once(tables: MetaData, engine: Engine) -> None:
-        if engine.dialect.name != "sqlite" or engine.url.database is None:
+        is_ours = "study_user_attributes" in tables.tables  # MLflow makes its own
+        if not is_ours or engine.dialect.name != "sqlite" or engine.url.database is None:
             make(tables, engine)
             return
         with closing(engine.raw_connection()) as connection:
