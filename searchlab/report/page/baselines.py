@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from searchlab.report.page.findings import Findings
 
 __all__ = ["make_baselines"]
+
+_MOST_DRAWN = 7  # curves in one figure, each of its own colour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,8 @@ def make_baselines(found: Findings) -> Section:
     figure = format_value(metric, best.value if best.cv_mean is None else best.cv_mean)
     says = f"Of {len(baselines)} baselines, {best.label} is the best, with {figure}."
     blocks: list[Block] = [_list_figures(found, baselines)]
-    for group in _group(baselines):
+    grid = {row.name for row in found.reading.spec.baseline_grid}
+    for group in _group(baselines, grid):
         blocks += _draw_group(group, metric)
     blocks += _list_filters(found, baselines)
     if found.compared:
@@ -120,8 +123,12 @@ def _list_baselines(found: Findings) -> list[_Baseline]:
     ]
 
 
-def _group(baselines: Sequence[_Baseline]) -> Iterator[_Group]:
-    """Group by one architecture (inset), by one scheme (architecture), and for recovery."""
+def _group(baselines: Sequence[_Baseline], grid: Collection[str]) -> Iterator[_Group]:
+    """Group by one architecture (inset), by one scheme (architecture), and for recovery.
+
+    Architectures are compared by those of the ``grid`` if it has several, because rows beside it
+    have settings of their own.
+    """
     for architecture in dict.fromkeys(one.architecture for one in baselines):
         members = [one for one in baselines if one.architecture == architecture]
         if len(members) > 1:
@@ -129,6 +136,9 @@ def _group(baselines: Sequence[_Baseline]) -> Iterator[_Group]:
                          members=members)  # fmt: skip
     for scheme in dict.fromkeys(one.scheme for one in baselines):
         members = [one for one in baselines if one.scheme == scheme]
+        plain = [one for one in members if one.row.label in grid]
+        if len({one.architecture for one in plain}) > 1:
+            members = plain
         if len({one.architecture for one in members}) > 1:
             yield _Group(key=f"architecture-{scheme}", title=f"Architectures under {scheme}",
                          members=members)  # fmt: skip
@@ -145,6 +155,8 @@ def _draw_group(group: _Group, metric: str) -> Iterator[Figure]:
     for name in dict.fromkeys((metric, "loss")):
         key = get_metric(name).curve_key
         members = [one for one in group.members if key in one.curves]
+        shown = f" (the best {_MOST_DRAWN} of {len(members)})" * (len(members) > _MOST_DRAWN)
+        members = members[:_MOST_DRAWN]
         if not members:
             continue
         figure = make_chart("epoch", f"{name_with_unit(name)}, validation")
@@ -162,11 +174,12 @@ def _draw_group(group: _Group, metric: str) -> Iterator[Figure]:
                     [scale(name, mean - spread) for mean, spread in pairs],
                     [scale(name, mean + spread) for mean, spread in pairs], color=color,
                 )  # fmt: skip
+        figure.update_layout(height=340 + 19 * max(0, len(members) - 4))  # for the legend
         count_in_wholes(figure, max(len(one.curves[key][0]) for one in members))
         label = get_metric(name).label
         yield Figure(
             name=f"{group.key}-{name}".replace("/", "-").replace(" ", "-"),
-            title=f"{group.title}: {label}, mean ± standard deviation over the folds",
+            title=f"{group.title}: {label}, mean ± standard deviation over the folds{shown}",
             figure=figure,
         )
 

@@ -55,7 +55,7 @@ def _find_importance(study: Study) -> dict[str, float]:
     """Return each varied parameter's importance, the largest first."""
     import optuna
 
-    trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
+    trials = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
     shared = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
     varied = [name for name in shared if len({str(t.params[name]) for t in trials}) > 1]
     values = {trial.values[0] for trial in trials}
@@ -132,7 +132,7 @@ def _list_wholes(study: Study) -> set[str]:
 
     return {
         name
-        for trial in study.trials
+        for trial in study.get_trials(deepcopy=False)
         for name, spread in trial.distributions.items()
         if isinstance(spread, IntDistribution) and spread.high - spread.low < _FEW_VALUES
     }

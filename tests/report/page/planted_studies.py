@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from trial_records import make_spec
 
 from searchlab.report.page.findings import Findings
@@ -14,10 +15,13 @@ from searchlab.study.run_folder import RunFolder
 from searchlab.study.trial_record import TrialRecord
 
 
-def find(records: Sequence[TrialRecord], **changes: Any) -> Findings:
+def find(
+    records: Sequence[TrialRecord], trials: Sequence[FrozenTrial] = (), **changes: Any
+) -> Findings:
     """Return what a finished study with these records comes to."""
     reading = StudyReading(
         run=RunFolder(Path("unused")), spec=make_spec(**changes), storage_url="sqlite:///none.db",
         records=list(records), is_driven=False, is_finished=True, totals={},
+        trials=list(trials),
     )  # fmt: skip
     return Findings(reading)
