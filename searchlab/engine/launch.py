@@ -275,7 +275,13 @@ def _run(held: _HeldStudy, study: Study) -> None:
             _check_ended(session, run)
             ledger.note_finished()
             diagnose(
-                FinishedStudy(run=run, prepared=prepared, records=ledger.records, stop=stop),
+                FinishedStudy(
+                    run=run,
+                    prepared=prepared,
+                    records=ledger.records,
+                    stop=stop,
+                    show=held.options.callback.begin_phase,
+                ),
                 held.options.callback,
             )
             _check_ended(session, run)

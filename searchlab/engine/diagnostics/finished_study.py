@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,12 +23,16 @@ __all__ = ["FinishedStudy"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FinishedStudy:
-    """What diagnostics are measured on. Each model is loaded once."""
+    """What diagnostics are measured on. Each model is loaded once.
+
+    ``show`` is told how far a long task is.
+    """
 
     run: RunFolder
     prepared: PreparedStudy
     records: list[TrialRecord]
     stop: StopRequest
+    show: Callable[[str], None] = lambda _: None
     _models: dict[int, SavedModel] = field(default_factory=dict, init=False)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -22,6 +23,7 @@ LARGEST_SHARE = 0.06
 """Of a study's seconds of training: what training its subjects again may cost unasked."""
 
 _WITH_PROBES = 1.3  # times the training alone
+_SECONDS_SHOWN = 10.0  # between two epochs that are shown
 
 
 def share_of_study(
@@ -65,10 +67,14 @@ def retrain(
     num_threads = max(1, int(finished.spec.resources.cpus))
     if record.machines:
         num_threads = record.machines[-1].num_threads
+    shown_at = time.monotonic()
     with repeatable(num_threads):
         member = Member(config, finished.data, None, batch_split=record.batch_split)
         for epoch in range(num_epochs + 1):
             finished.check_stop()
+            if time.monotonic() - shown_at >= _SECONDS_SHOWN:
+                finished.show(f"#{record.number} {record.label}: epoch {epoch} of {num_epochs}")
+                shown_at = time.monotonic()
             if epoch > 0:
                 try:
                     member.train_epoch(epoch)

@@ -21,6 +21,7 @@ _COLUMNS = 4
 _ROW_HEIGHT = 190  # pixels
 _LEAST_SHARE = 0.001  # an outer bin with less than this in every epoch is not drawn
 _LEAST_INNER_SHARE = 0.01  # inner bins with less than this in every epoch are drawn as one
+_DARKEST = 0.98  # of the shares that are not 0
 _MOST_MARKS = 4  # on either side of 0
 
 
@@ -39,11 +40,11 @@ def draw_histograms(
         horizontal_spacing=0.03, vertical_spacing=0.28 / num_rows,
     )  # fmt: skip
     axis = _Axis.of([one for each in layers.values() for one in each])
-    largest = 0.01
+    shares: list[float] = []
     for index, each in enumerate(layers.values()):
         columns = [axis.gather(one) for one in each]
         # Zeros, such as most of a ReLU's outputs, would leave no colour to the others.
-        largest = max([largest, *(share for one in columns for share in _without_middle(one))])
+        shares += [share for one in columns for share in _without_middle(one) if share > 0]
         figure.add_trace(
             go.Heatmap(
                 x=list(epochs), y=axis.rows, coloraxis="coloraxis",
@@ -59,7 +60,7 @@ def draw_histograms(
         height=max(340, 110 + _ROW_HEIGHT * num_rows),
         margin={"t": 48},
         coloraxis={
-            "colorscale": FROM_ZERO, "cmin": 0, "cmax": largest,
+            "colorscale": FROM_ZERO, "cmin": 0, "cmax": _find_darkest(shares),
             "colorbar": {"title": "share", "tickformat": ".0%"},
         },
     )  # fmt: skip
@@ -69,13 +70,26 @@ def draw_histograms(
         range=[axis.rows[0] - 0.5, axis.rows[-1] + 0.5],
     )  # fmt: skip
     figure.update_xaxes(showgrid=False, dtick=max(1, round(epochs[-1] / 4)))
-    figure.update_xaxes(title="epoch", row=num_rows)
+    for index in range(max(0, len(layers) - num_columns), len(layers)):  # the last of each column
+        figure.update_xaxes(
+            title="epoch", showticklabels=True,
+            row=index // num_columns + 1, col=index % num_columns + 1,
+        )  # fmt: skip
     figure.update_annotations(font={"size": 12})
     return Figure(name=name, title=title, figure=figure, wide=True)
 
 
 _EDGES = bin_edges()
 _ZERO = len(_EDGES) // 2 - 1  # the number of the bin of zero
+
+
+def _find_darkest(shares: Sequence[float]) -> float:
+    """Return the share from which on all have the darkest colour: a few are not to fade the others.
+
+    A layer of a few weights, such as a batch norm's, may have half of them in a bin.
+    """
+    ordered = sorted(shares) or [1.0]
+    return ordered[int(_DARKEST * (len(ordered) - 1))]
 
 
 def _without_middle(shares: Sequence[float]) -> list[float]:

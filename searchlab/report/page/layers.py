@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.report.formatting import MISSING
 from searchlab.report.page.blocks import Block, Figure, Table
-from searchlab.report.page.charts import COLORS, add_line, count_in_wholes, dress, make_chart
+from searchlab.report.page.charts import COLORS, add_line, count_in_wholes, make_chart
 from searchlab.report.page.histograms import draw_histograms
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["describe_dead", "describe_gradients", "list_layers"]
 
 _MOST_ROWS = 60
-_MOST_DRAWN = 12  # layers with a histogram
+_MOST_DRAWN = 16  # layers with a histogram
+_HEIGHT = 440  # because names of layers stand upright where there are many
 
 
 def list_layers(number: int, name: str, probed: ProbedTraining) -> Iterator[Block]:
@@ -166,9 +167,8 @@ def _draw_gradients(number: int, name: str, probed: ProbedTraining) -> Iterator[
     figure.update_yaxes(type="log", dtick="D2" if is_narrow else 1)  # D2: 1, 2 and 5 of each power
     figure.update_yaxes(tickformat=".0e" if is_narrow else None)
     figure.update_xaxes(type="category")
-    yield Figure(
-        name=f"depth-{number}", title=f"Gradients by depth in {name}", figure=dress(figure)
-    )
+    figure.update_layout(height=_HEIGHT)
+    yield Figure(name=f"depth-{number}", title=f"Gradients by depth in {name}", figure=figure)
 
 
 def _draw_dead(number: int, name: str, probed: ProbedTraining) -> Iterator[Figure]:
@@ -185,6 +185,7 @@ def _draw_dead(number: int, name: str, probed: ProbedTraining) -> Iterator[Figur
     worst = sorted(histories, key=lambda layer: -max(histories[layer]))[: len(COLORS)]
     for index, layer in enumerate(layer for layer in histories if layer in worst):
         add_line(figure, layer, epochs, histories[layer], color=COLORS[index])
+    figure.update_layout(height=_HEIGHT, showlegend=True)
     figure.update_yaxes(rangemode="tozero")
     count_in_wholes(figure, epochs[-1])
     left_out = len(histories) - len(worst)

@@ -11,6 +11,8 @@ from searchlab.report.page.layers import describe_dead, describe_gradients, list
 from searchlab.report.page.neurons import list_neurons
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from searchlab.report.page.findings import Findings
     from searchlab.study.trial_record import TrialRecord
 
@@ -26,14 +28,15 @@ def make_networks(found: Findings) -> Section | None:
         for record in found.subjects
         if (read := found.diagnostics.read(layers_key(record.number), ProbedTraining))
     }
+    subjects = sorted(found.subjects, key=lambda one: one.role != "finalist")
+    seen = [(one, probed[one.number]) for one in subjects if one.number in probed]
+    blocks: list[Block] = [Paragraph(_describe_training(seen))] if seen else []
     sentences = []
-    blocks: list[Block] = []
-    for record in sorted(found.subjects, key=lambda one: one.role != "finalist"):
+    for record in subjects:
         name = _name(record)
         if record.number in probed:
             one = probed[record.number]
             sentences += [describe_dead(name, one), describe_gradients(name, one)]
-            blocks += [Paragraph(_describe_training(record, one))]
             blocks += list_layers(record.number, name, one)
         moved = read_filters(found, record.number)
         if moved is not None:
@@ -60,20 +63,29 @@ def _name(record: TrialRecord) -> str:
     return f"#{record.number} {record.label}"
 
 
-def _describe_training(record: TrialRecord, one: ProbedTraining) -> str:
-    text = (
-        f"{_name(record)}: gradients and activations on {one.num_images} training images, the "
-        "same in each epoch, as the model answers them: without dropout, and with batch norm's "
-        "running statistics. "
-    )
-    trained = "The model on all training images was trained again to see them, with equal draws"
-    if one.is_same:
-        return f"{text}{trained}, and its weights are those that the study keeps, to the bit."
-    then = " and on ".join(map(str, record.machines)) or "an unknown machine"
-    return (
-        f"{text}{trained}, but its weights are not to the bit those that the study keeps: it was "
-        f"trained on {then}, and again on {one.machine}. So this shows a training much like it."
-    )
+def _describe_training(probed: Sequence[tuple[TrialRecord, ProbedTraining]]) -> str:
+    """Say on what the layers were seen, and whether they are those of the kept models."""
+    num_images = probed[0][1].num_images
+    sentences = [
+        f"Gradients and activations are those on {num_images} training images, the same in each "
+        "epoch, as a model answers them: without dropout, and with batch norm's running "
+        "statistics. A gradient's figure is its root mean square. To see them, the models on all "
+        "training images were trained again with the same draws."
+    ]
+    same = [_name(record) for record, one in probed if one.is_same]
+    if same:
+        sentences.append(
+            f"The weights of {' and '.join(same)} are to the bit those that the study keeps."
+        )
+    for record, one in probed:
+        if not one.is_same:
+            then = " and on ".join(map(str, record.machines)) or "an unknown machine"
+            sentences.append(
+                f"The weights of {_name(record)} are not to the bit those that the study keeps: "
+                f"it was trained on {then}, and again on {one.machine}. So what is shown of it is "
+                "a training much like the one that the study ran."
+            )
+    return " ".join(sentences)
 
 
 def _list_finalists(found: Findings) -> list[Block] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from searchlab.engine.diagnostics.neurons import Neurons, choose_compared, neurons_key
+from searchlab.report.formatting import MISSING
 from searchlab.report.page.blocks import Block, Figure, Paragraph, Table
 from searchlab.report.page.charts import dress
 from searchlab.report.page.heatmaps import AROUND_ZERO
@@ -30,9 +31,15 @@ def list_neurons(found: Findings) -> list[Block] | None:
     result = measured.result
     if not result.layers:
         return [Paragraph("No model has two neurons that respond to the test images.")]
-    blocks: list[Block] = [_tabulate(result, names)]
+    blocks: list[Block] = [
+        _tabulate(result, names),
+        Paragraph(
+            "The mean and the deviation count the diagonal of ones, as report 003 did; the mean of "
+            "pairs leaves it out, so that layers of any size compare."
+        ),
+    ]
     if result.pairs:
-        blocks.append(Paragraph(_describe_pairs(result.pairs, names)))
+        blocks.append(_tabulate_pairs(result.pairs, names))
     return [*blocks, *(_draw(one, names) for one in result.layers)]
 
 
@@ -64,17 +71,23 @@ def _count(one: CorrelatedNeurons) -> str:
     return f"{taken:,}" if taken == one.num_all else f"{taken:,} of {one.num_all:,}"
 
 
-def _describe_pairs(pairs: list[ModelPair], names: Mapping[int, str]) -> str:
-    sentences = [
-        f"{names[pair.one]} and {names[pair.other]} are alike by {pair.cka:.3f} "
-        f"({_LAYERS[pair.layer]})"
-        for pair in pairs
-    ]
-    return (
-        f"Linear CKA, 1 for the same representation of the images: {'; '.join(sentences)}. The "
-        "mean and the deviation above count the diagonal of ones, as report 003 did; the mean of "
-        "pairs leaves it out, so that layers of any size compare."
-    )
+def _tabulate_pairs(pairs: list[ModelPair], names: Mapping[int, str]) -> Table:
+    known = {(pair.one, pair.other, pair.layer): f"{pair.cka:.3f}" for pair in pairs}
+    return Table(
+        name="similarity",
+        title="How alike two models represent the images (linear CKA, from 0 to 1)",
+        columns=[
+            ("model", "left"), ("other", "left"), *((title, "right") for title in _LAYERS.values()),
+        ],
+        rows=[
+            [
+                names[one],
+                names[other],
+                *(known.get((one, other, layer), MISSING) for layer in _LAYERS),
+            ]
+            for one, other in dict.fromkeys((pair.one, pair.other) for pair in pairs)
+        ],
+    )  # fmt: skip
 
 
 def _draw(one: CorrelatedNeurons, names: Mapping[int, str]) -> Figure:

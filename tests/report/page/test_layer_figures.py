@@ -138,8 +138,8 @@ def test_deep_networks_are_thinned_and_that_is_said() -> None:
     assert isinstance(figure, Figure)
     assert (len(table.rows), table.rows[0][0], table.rows[-1][0]) == (60, "fc0", "fc154")
     assert table.title.endswith("(60 of 155 layers)")
-    assert len(figure.figure.data) == 12
-    assert figure.title.endswith("12 of 155 layers")
+    assert len(figure.figure.data) == 16
+    assert figure.title.endswith("16 of 155 layers")
 
 
 def test_a_histogram_shows_every_value_by_its_size_and_sign() -> None:
