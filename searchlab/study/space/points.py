@@ -7,7 +7,7 @@ sampling, grids and reference points differ only in how they choose.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from searchlab.config.nodes import Choice, Fixed, Range, Suggester
@@ -85,11 +85,12 @@ def grid(space: SpaceSpec, *, points: int, seed: int) -> list[Point]:
 def _enumerate(space: SpaceSpec, points: int) -> Iterator[Point]:
     """Yield all points by counting through the choices, as an odometer whose wheels may change."""
     wheels: list[int] = []
+    spreads: dict[str, Sequence[Scalar]] = {}
     while True:
         sizes: list[int] = []
 
         def choose(name: str, node: Choice | Range, sizes: list[int] = sizes) -> Scalar:
-            values = node.spread(points)
+            values = spreads[name] = spreads.get(name) or node.spread(points)
             place = len(sizes)
             sizes.append(len(values))
             if place == len(wheels):
