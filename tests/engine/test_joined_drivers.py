@@ -23,12 +23,11 @@ SECONDS = 480
 BUDGET = {"baseline": 2, "search": 40, "finalist": 2}
 
 
-def join(folder: Path, url: str, name: str, command: str = "run") -> subprocess.Popen[str]:
+def join(folder: Path, url: str, name: str, *options: str) -> subprocess.Popen[str]:
     """Start a driver whose run folder, and Ray, are its own."""
-    target = folder / "tiny.yaml" if command == "run" else "tiny"
-    options = ["--runs-dir", folder / name, "--storage", url, "--join"]
+    places = ["--runs-dir", folder / name, "--storage", url, "--join"]
     return subprocess.Popen(
-        search_command(command, target, *options),
+        search_command("run", folder / "tiny.yaml", *places, *options),
         stdout=subprocess.DEVNULL,
         stderr=(folder / f"{name}.err").open("a"),
         text=True,
@@ -108,7 +107,8 @@ def test_a_killed_drivers_trials_are_taken_over_and_a_restarted_server_loses_not
 
 
 def test_a_driver_that_does_not_join_is_refused(folder: Path, postgres_url: str) -> None:
-    first = join(folder, postgres_url, "one")
+    write_study(folder, search={"trials": 6})
+    first = join(folder, postgres_url, "one", "--engine", "serial")
     await_trials(postgres_url, 2, first)
     first.send_signal(signal.SIGSTOP)  # else it might be done before the other comes to ask
     options = ["--runs-dir", folder / "three", "--storage", postgres_url]
@@ -125,4 +125,6 @@ def test_a_driver_that_does_not_join_is_refused(folder: Path, postgres_url: str)
     assert "--join" in refused.stderr
     assert not (folder / "three").exists()
     assert end(first) == 0
-    assert_whole(read(postgres_url))
+    trials = read(postgres_url)
+    assert [trial.number for trial in trials] == list(range(2 + 6 + 2))
+    assert {trial.state.name for trial in trials} <= {"COMPLETE", "PRUNED"}
