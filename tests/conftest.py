@@ -29,6 +29,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 from alembic.script import ScriptDirectory
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, MetaData
 from xdist.scheduler import LoadFileScheduling
@@ -36,6 +37,8 @@ from xdist.scheduler import LoadFileScheduling
 if TYPE_CHECKING:
     from alembic.config import Config
     from postgres_servers import PostgresServer
+
+    from searchlab.study.run_folder import RunFolder
 
 sys.dont_write_bytecode = False  # Python read the variable before it was removed
 
@@ -149,6 +152,26 @@ def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("real-data")
     subprocess.run([str(prepare), str(root)], check=True, capture_output=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The tiny study, run by the serial engine without an incident; nobody changes it.
+
+    It is run once for all processes of pytest.
+    """
+    from small_studies import run_study
+
+    from searchlab.study.run_folder import RunFolder
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "serial"
+    done = folder / "done"
+    with FileLock(f"{folder}.lock"):
+        if not done.exists():
+            run_study(folder, "serial")
+            done.touch()
+    return RunFolder(folder / "runs" / "tiny")
 
 
 @pytest.fixture(scope="session")

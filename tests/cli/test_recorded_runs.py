@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import unpack_recorded_runs
-from typer.testing import CliRunner
+from command_line import run_searchlab, unpack_recorded_runs
 
-from searchlab.cli.main import app
 from searchlab.data import load_dataset
 from searchlab.data.folds import stratified_folds
 from searchlab.training.images import TrainingData
@@ -28,9 +26,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def searchlab(*arguments: str | Path) -> str:
-    result = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    outcome = run_searchlab(*arguments)
+    assert outcome.code == 0, outcome.err
+    return outcome.out
 
 
 def read(command: str, run: Path, *options: str) -> dict[str, Any]:

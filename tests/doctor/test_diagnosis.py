@@ -18,7 +18,7 @@ from ledger_driving import make_result, make_spec, open_ledger, open_study, run_
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from small_studies import NO_DATA, run_study
+from small_studies import NO_DATA
 
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
@@ -39,9 +39,9 @@ Plant = Callable[[list[FrozenTrial]], None]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> StudyReading:
+def trained(serial_run: RunFolder) -> StudyReading:
     """A study that the serial engine trained from its first trial to its end."""
-    return read_study(run_study(tmp_path_factory.mktemp("healthy"), "serial"), None)
+    return read_study(serial_run, None)
 
 
 @pytest.fixture

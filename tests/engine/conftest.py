@@ -1,4 +1,4 @@
-"""What the tests of a session share: one local Ray, and one finished study."""
+"""What the tests of a session share: one local Ray."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import optuna
 import pytest
-from small_studies import run_study
 
 from searchlab.config.resources import ResourceSpec
 from searchlab.engine.ray.cluster import prepare_ray_settings
 from searchlab.engine.ray.local_ray import start_ray
-from searchlab.study.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +21,6 @@ def local_ray() -> Iterator[None]:
     start_ray(ResourceSpec(workers=2))
     yield
     ray.shutdown()
-
-
-@pytest.fixture(scope="session")
-def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The tiny study, run by the serial engine without an incident; nobody changes it."""
-    return run_study(tmp_path_factory.mktemp("serial"), "serial")
 
 
 @pytest.fixture(autouse=True)

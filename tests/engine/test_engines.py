@@ -74,6 +74,7 @@ def test_test_figures_and_models_are_of_baselines_and_finalists_only(tune_run: R
             assert 0 <= trial.user_attrs["test_accuracy"] <= 1
             assert len(trial.user_attrs["fold_values"]) == 2
             confirmed.add(f"trial-{trial.number:05d}.safetensors")
+            confirmed.add(f"trial-{trial.number:05d}-held-out.safetensors")
     assert {path.name for path in tune_run.models.iterdir()} == confirmed
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import warnings
+from contextlib import closing
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -18,6 +22,8 @@ from optuna.distributions import (
 )
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+
+from searchlab.study.storage.opening import open_storage, sqlite_url
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),
@@ -95,6 +101,17 @@ def make_rich_study(
             changes.pop("values", None)
         storage.create_new_trial(study._study_id, make_trial(number, state, **changes))
     return study
+
+
+@cache
+def rich_database(*, finite: bool = False) -> bytes:
+    """Return an SQLite file with that study: making one takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "study.db"
+        with closing(open_storage(sqlite_url(file))) as storage:
+            make_rich_study(storage, finite=finite)
+        assert [path.name for path in Path(folder).iterdir()] == ["study.db"], "it is all there"
+        return file.read_bytes()
 
 
 def describe_study(storage: BaseStorage, name: str = "rich") -> str:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from flaky_storages import make_outage
 from optuna.trial import TrialState
-from rich_studies import STATES, describe_study, make_rich_study, make_trial
+from rich_studies import STATES, describe_study, make_rich_study, make_trial, rich_database
 
 from searchlab.errors import InfrastructureError, InputError
 from searchlab.study.recorded_spec import shared_part
@@ -46,7 +46,7 @@ def make_run(folder: Path) -> RunFolder:
     """Make a run with trials of every state, a model, a checkpoint, and a model being written."""
     run = RunFolder(folder / "runs" / "rich")
     run.write(STUDY)
-    make_rich_study(open_storage(run.storage_url()), finite=True)
+    run.database.write_bytes(rich_database(finite=True))
     run.models.mkdir(parents=True)
     (run.path / MODEL).write_bytes(b"weights" * 1000)
     (run.models / "trial-00001.123.tmp").write_bytes(b"half")

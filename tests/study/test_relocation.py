@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
-from rich_studies import STATES, describe_study, make_rich_study, make_trial
+from rich_studies import STATES, describe_study, make_trial, rich_database
 
 from searchlab.errors import InputError
 from searchlab.study.run_folder import RunFolder
@@ -31,8 +31,7 @@ STUDY = {
 def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path / "runs" / "rich")
     run.write(STUDY)
-    with closing(open_storage(run.storage_url())) as storage:
-        make_rich_study(storage)
+    run.database.write_bytes(rich_database())
     return run
 
 

@@ -104,10 +104,10 @@ SLOW = {"halving", "hyperband", "median", "grid"}
 STRIDES = {
     "halving": 1,
     "grid": 3,
-    "confirmed": 2,
-    "tpe": 11,
-    "cmaes": 11,
-    "evolution": 31,
+    "confirmed": 5,
+    "tpe": 23,
+    "cmaes": 17,
+    "evolution": 61,
 }
 
 

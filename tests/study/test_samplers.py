@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from functools import cache
 from typing import Any
 
@@ -51,15 +52,23 @@ def _points(study: Study) -> list[dict[str, Any]]:
 
 
 @cache
-def _last_point(sampler: str, num_trials: int) -> dict[str, Any]:
-    return _points(run_study(search_spec(sampler, num_trials)))[-1]
+def _run_once(sampler: str, outcome: Finish = finish, num_trials: int | None = None) -> bytes:
+    """Run a search without an incident; return its storage, to be gone on with by ``_go_on``."""
+    storage = InMemoryStorage()
+    spec = search_spec(sampler, num_trials or _num_trials(sampler))
+    run_study(spec, finish=outcome, storage=storage)
+    return pickle.dumps(storage)
+
+
+def _go_on(sampler: str, done: bytes) -> Study:
+    return open_study(search_spec(sampler), pickle.loads(done))
 
 
 @pytest.mark.parametrize("outcome", [finish, finish_in_every_way])
 @pytest.mark.parametrize("sampler", ASKED)
 def test_a_restart_before_every_trial_changes_no_parameter(sampler: str, outcome: Finish) -> None:
     spec = search_spec(sampler, _num_trials(sampler))
-    once = _points(run_study(spec, finish=outcome))
+    once = _points(_go_on(sampler, _run_once(sampler, outcome)))
     assert _points(run_study(spec, finish=outcome, restart=True)) == once
     assert len({str(point) for point in once}) == NUM_BASELINES + _num_trials(sampler)
 
@@ -77,20 +86,22 @@ def test_another_seed_gives_other_parameters(sampler: str) -> None:
 def test_a_trial_cut_off_among_its_parameters_is_completed_as_it_would_have_been(
     sampler: str, is_late: bool, num_suggested: int
 ) -> None:
-    num_before = _num_trials(sampler) if is_late else 1
-    whole = _last_point(sampler, num_before + 1)
-    spec, storage = search_spec(sampler, num_before), InMemoryStorage()
-    run_study(spec, storage=storage)
-    cut_off = open_study(spec, storage).ask()
+    space = open_space(search_spec(sampler))
+    before = _run_once(sampler, num_trials=None if is_late else 1)
+    undisturbed = _go_on(sampler, before).ask()
+    space.suggest(undisturbed)
+
+    study = _go_on(sampler, before)
+    cut_off = study.ask()
     if num_suggested:
         cut_off.suggest_float("lr", 1e-4, 1e-1, log=True)
         cut_off.suggest_categorical("batch_size", (64, 128))
         cut_off.suggest_float("dropout", 0.0, 0.5)
 
-    again = open_study(spec, storage)
+    again = open_study(search_spec(sampler), study._storage)
     taken_up = optuna.Trial(again, cut_off._trial_id)
-    open_space(spec).suggest(taken_up)
-    assert taken_up.params == whole
+    space.suggest(taken_up)
+    assert taken_up.params == undisturbed.params
 
 
 @pytest.mark.parametrize("sampler", JOINT)

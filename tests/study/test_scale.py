@@ -18,7 +18,7 @@ from searchlab.study.pruning.registry import make_pruner
 from searchlab.study.storage.retrying_storage import RetryingStorage
 from searchlab.study.storage.row_storage import RowStorage
 
-EPOCHS = 20
+EPOCHS = 10  # which the longest of the rungs, 9, still ends before
 PRUNERS = ["median", "successive_halving", "hyperband"]
 
 

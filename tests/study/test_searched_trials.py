@@ -148,9 +148,10 @@ def test_a_function_searches_its_own_families_only(
 
 @pytest.mark.parametrize("sampler", ASKED)
 def test_what_baselines_and_finalists_were_worth_changes_no_later_trial(sampler: str) -> None:
+    spec = search_spec(sampler, 12 if sampler == "gp" else 21)
+    study = run_study(spec)
+
     def ask(baseline_value: float, *, has_finalist: bool) -> dict[str, Any]:
-        spec = search_spec(sampler, 12 if sampler == "gp" else 21)
-        study = run_study(spec)
         other = open_study(spec)
         for trial in study.trials:
             state = trial.state

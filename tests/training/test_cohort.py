@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +15,18 @@ from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.results import EpochResult
 
+ONE_FOLD = FoldPlan(num_folds=5, folds=(0,), search_folds=1)
+
 
 @pytest.fixture(scope="module")
 def digits() -> TrainingData:
     return load_digits()
+
+
+@pytest.fixture(scope="module")
+def trained(digits: TrainingData) -> list[EpochResult]:
+    """The results of the trial that ``make_trial`` makes, which nobody changes."""
+    return run_all(Cohort(make_trial(), digits))
 
 
 def run_all(cohort: Cohort) -> list[EpochResult]:
@@ -41,48 +50,50 @@ def test_value_is_the_mean_over_the_search_folds_at_the_best_epoch(digits: Train
 
 
 def test_at_last_the_value_is_that_of_the_last_epoch(digits: TrainingData) -> None:
-    trial = make_trial(objective=ObjectiveConfig(metric="loss", direction="minimize", at="last"))
+    objective = ObjectiveConfig(metric="loss", direction="minimize", at="last")
+    trial = make_trial(objective=objective, folds=ONE_FOLD)
     results = run_all(Cohort(trial, digits))
     assert results[-1].best_value == results[-1].value == results[-1].folds[0].validation["loss"]
 
 
 def test_a_loss_objective_takes_the_smallest(digits: TrainingData) -> None:
-    trial = make_trial(objective=ObjectiveConfig(metric="loss", direction="minimize"))
+    objective = ObjectiveConfig(metric="loss", direction="minimize")
+    trial = make_trial(objective=objective, folds=ONE_FOLD)
     results = run_all(Cohort(trial, digits))
     assert results[-1].best_value == min(result.value for result in results)
 
 
 def test_the_full_members_training_is_reported_each_epoch_beside_the_folds(
-    digits: TrainingData,
+    digits: TrainingData, trained: list[EpochResult]
 ) -> None:
     trial = make_trial()
     assert trial.folds.test
-    results = run_all(Cohort(trial, digits))
     full = Member(trial, digits, None)
-    expected = [full.train_epoch(epoch) for epoch in range(1, len(results) + 1)]
-    assert [result.full_training for result in results] == expected
-    assert expected != [result.folds[0].training for result in results]
+    expected = [full.train_epoch(epoch) for epoch in range(1, len(trained) + 1)]
+    assert [result.full_training for result in trained] == expected
+    assert expected != [result.folds[0].training for result in trained]
     search = replace(trial, folds=replace(trial.folds, test=False))
     assert Cohort(search, digits).run_epoch().full_training is None
 
 
-def test_a_fold_trains_the_same_alone_and_in_company(digits: TrainingData) -> None:
-    together = run_all(Cohort(make_trial(), digits))
-    alone = FoldPlan(num_folds=5, folds=(0,), search_folds=1)
-    single = run_all(Cohort(make_trial(folds=alone), digits))
-    assert [r.folds[0] for r in together] == [r.folds[0] for r in single]
+def test_a_fold_trains_the_same_alone_and_in_company(
+    digits: TrainingData, trained: list[EpochResult]
+) -> None:
+    single = run_all(Cohort(make_trial(folds=ONE_FOLD), digits))
+    assert [r.folds[0] for r in trained] == [r.folds[0] for r in single]
 
 
-def test_the_same_trial_gives_the_same_bits_whatever_its_number(digits: TrainingData) -> None:
-    first = run_all(Cohort(make_trial(), digits))
+def test_the_same_trial_gives_the_same_bits_whatever_its_number(
+    digits: TrainingData, trained: list[EpochResult]
+) -> None:
     torch.manual_seed(99)
-    second = run_all(Cohort(make_trial(number=8), digits))
-    assert [replace(untimed(r), number=7) for r in second] == [untimed(r) for r in first]
+    again = run_all(Cohort(make_trial(number=8), digits))
+    assert [replace(untimed(r), number=7) for r in again] == [untimed(r) for r in trained]
 
 
 def test_training_leaves_the_global_generator_alone(digits: TrainingData) -> None:
     before = torch.get_rng_state()
-    run_all(Cohort(make_trial(), digits))
+    run_all(Cohort(make_trial(epochs=1), digits))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -119,20 +130,14 @@ def test_only_the_full_member_meets_the_test_set_and_only_at_the_end(
     results = run_all(Cohort(make_trial(), digits))
     assert met == [None]
     assert [r.test is not None for r in results] == [False, False, False, True]
-    searched = FoldPlan(num_folds=5, folds=(0,), search_folds=1)
-    assert run_all(Cohort(make_trial(folds=searched), digits))[-1].test is None
+    assert run_all(Cohort(make_trial(folds=ONE_FOLD), digits))[-1].test is None
     assert met == [None]
 
 
 def test_the_test_set_is_met_with_the_weights_of_the_best_epoch(digits: TrainingData) -> None:
     # A rate that is too high makes the best epoch another than the last.
     trial = make_trial(epochs=8, lr=0.08)
-    cohort = Cohort(trial, digits)
-    results, weights = [], []
-    for _ in range(trial.settings.epochs):
-        assert cohort.full is not None
-        results.append(cohort.run_epoch())
-        weights.append(cohort.best_weights)
+    results = run_all(Cohort(trial, digits))
     best = results[-1].fold_epoch
     assert best < trial.settings.epochs, "the case needs a best epoch before the last"
     replayed = Cohort(make_trial(epochs=best, lr=0.08), digits)
@@ -169,15 +174,16 @@ def test_a_frozen_first_layer_stays_as_it_was(digits: TrainingData) -> None:
 
 def test_weight_decay_of_adamw_shrinks_weights(digits: TrainingData) -> None:
     def norm(weight_decay: float) -> float:
-        cohort = Cohort(make_trial(optimizer="adamw", weight_decay=weight_decay), digits)
+        settings: dict[str, Any] = {"optimizer": "adamw", "weight_decay": weight_decay}
+        cohort = Cohort(make_trial(**settings, folds=ONE_FOLD, epochs=2), digits)
         run_all(cohort)
         return float(cohort.members[0].snapshot()["fc1.weight"].norm())
 
     assert norm(1.0) < norm(0.0)
 
 
-def test_results_come_back_whole_from_a_dict(digits: TrainingData) -> None:
-    for result in run_all(Cohort(make_trial(epochs=2), digits)):
+def test_results_come_back_whole_from_a_dict(trained: list[EpochResult]) -> None:
+    for result in trained:
         assert EpochResult.from_dict(result.to_dict()) == result
 
 
@@ -204,7 +210,7 @@ def test_robust_accuracy_is_measured_of_every_fold_and_once_of_the_test_set(
 
 
 def test_an_attack_in_evaluation_changes_nothing_else(digits: TrainingData) -> None:
-    trial = make_trial(epochs=2)
+    trial = make_trial(epochs=1, folds=ONE_FOLD)
     attacked = replace(trial, robustness=AttackSpec(attack="pgd", steps=2))
     for plain, with_attack in zip(
         run_all(Cohort(trial, digits)), run_all(Cohort(attacked, digits)), strict=True

@@ -40,12 +40,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "augmentation and smoothing": {
         "augment": "flip+rotate+jitter+crop",
         "label_smoothing": 0.1,
+        "epochs": 2,
     },
     "attacks": {
         "adversarial": "pgd",
         "attack_steps": 1,
         "epsilon": 0.05,
         "robustness": AttackSpec(epsilon=0.05),
+        "epochs": 2,
     },
     "batches that four does not divide": {"batch_size": 37},
     "batches of few": {"batch_size": 3, "epochs": 1},
