@@ -12,6 +12,7 @@ from searchlab.config.trial import SCHEMES
 from searchlab.study.recorded_values import params_of
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
     from searchlab.report.page.findings import Findings
@@ -44,7 +45,7 @@ def list_advice(found: Findings) -> list[str]:
 def _advise_on_the_rest(found: Findings) -> Iterator[str]:
     """An interrupted study can go on."""
     if found.status.state == "interrupted":
-        yield f"Go on: searchlab study resume {found.reading.spec.name}."
+        yield f"Go on: {found.reading.run.command('study', 'resume')}"
 
 
 def _advise_on_quick_look(found: Findings) -> Iterator[str]:
@@ -61,7 +62,7 @@ def _advise_on_failures(found: Findings) -> Iterator[str]:
         first = next(one for one in failed if (one.error or "an unknown cause") == cause)
         yield (
             f"Mend what made {len(failed)} of {len(found.reading.records)} trials fail. The most "
-            f"frequent cause is: {cause} (searchlab trial show {found.reading.spec.name} "
+            f"frequent cause is: {cause} ({found.reading.run.command('trial', 'show')} "
             f"{first.number})."
         )
 
@@ -74,13 +75,23 @@ def _advise_on_edges(found: Findings) -> Iterator[str]:
     [trial] = [one for one in found.reading.trials if one.number == found.winner.number]
     values = params_of(trial)
     for name, place in _find_places(trial).items():
+        spread = trial.distributions[name]
+        if place <= _EDGE and _ends_for_good(spread):
+            continue
         if not _EDGE < place < 1 - _EDGE:
-            spread = trial.distributions[name]
             end = "lower" if place <= _EDGE else "upper"
             yield (
                 f"Widen {name}: the winner's {values[name]:.4g} is at the {end} end of "
                 f"{spread.low:g} to {spread.high:g}."  # type: ignore[attr-defined]
             )
+
+
+def _ends_for_good(spread: BaseDistribution) -> bool:
+    """Return whether there is nothing below a range: no share below 0, no count below 1."""
+    from optuna.distributions import IntDistribution
+
+    least = 1 if isinstance(spread, IntDistribution) else 0
+    return float(spread.low) <= least  # type: ignore[attr-defined]
 
 
 def _find_places(trial: FrozenTrial) -> dict[str, float]:

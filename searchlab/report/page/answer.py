@@ -66,7 +66,7 @@ def _make_blocks(found: Findings) -> Iterator[Block]:
         )  # fmt: skip
     if found.winner is not None:
         yield Items(
-            title=f"The winner's configuration: {found.winner.title}",
+            title=f"Configuration of {found.winner.title}",
             items=[
                 f"{name} = {value}{' (fixed)' if is_fixed else ''}"
                 for name, value, is_fixed in list_configuration(
@@ -174,4 +174,6 @@ def _count_roles(found: Findings) -> str:
 
 
 def _write_span(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} seconds"
     return f"{format_duration(seconds)} {'hours' if round(seconds) >= 3600 else 'minutes'}"

@@ -132,8 +132,9 @@ def _group(baselines: Sequence[_Baseline], grid: Collection[str]) -> Iterator[_G
     for architecture in dict.fromkeys(one.architecture for one in baselines):
         members = [one for one in baselines if one.architecture == architecture]
         if len(members) > 1:
-            yield _Group(key=f"inset-{architecture}", title=f"Schemes of {architecture}",
-                         members=members)  # fmt: skip
+            is_of_schemes = len({one.scheme for one in members}) > 1
+            title = f"{'Schemes' if is_of_schemes else 'Settings'} of {architecture}"
+            yield _Group(key=f"inset-{architecture}", title=title, members=members)
     for scheme in dict.fromkeys(one.scheme for one in baselines):
         members = [one for one in baselines if one.scheme == scheme]
         plain = [one for one in members if one.row.label in grid]

@@ -50,6 +50,8 @@ def _compare(found: Findings, first: Row, second: Row) -> str:
     metric, sign = found.board.metric, found.board.sign
     gains = [sign * (a - b) for a, b in zip(first.fold_values, second.fold_values, strict=True)]
     mean = statistics.fmean(gains)
+    if mean == 0:
+        return f"{first.title} and {second.title} have the same mean over {len(gains)} folds."
     ahead = sum(gain > 0 for gain in gains)
     direction = "ahead of" if mean >= 0 else "behind"
     text = (

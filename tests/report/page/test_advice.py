@@ -20,7 +20,12 @@ DEPTH = IntDistribution(1, 8)
 
 
 def advise(
-    tmp_path: Any, lr: float = 0.003, schemes: tuple[str, ...] = ("HF", "DT"), **changes: Any
+    tmp_path: Any,
+    lr: float = 0.003,
+    depth: int = 4,
+    dropout: float = 0.2,
+    schemes: tuple[str, ...] = ("HF", "DT"),
+    **changes: Any,
 ) -> str:
     """Return the advice on a study whose finalist #9 has a learning rate and a depth of 4."""
     base = {"fold_values": (0.7, 0.7, 0.7), "fold_epoch": 2, "epochs": 5}
@@ -31,7 +36,9 @@ def advise(
     records = [replace(one, **changes) for one in records]
     trials = [
         optuna.trial.create_trial(
-            values=[0.9], params={"lr": lr, "depth": 4}, distributions={"lr": LR, "depth": DEPTH}
+            values=[0.9],
+            params={"lr": lr, "depth": depth, "dropout": dropout},
+            distributions={"lr": LR, "depth": DEPTH, "dropout": FloatDistribution(0.0, 0.5)},
         )
         for _ in records
     ]
@@ -73,10 +80,16 @@ def test_what_made_trials_fail_comes_first(tmp_path: Any) -> None:
     text = advise(tmp_path, state="FAIL", error="RuntimeError: boom")
     assert text == (
         "Mend what made 2 of 2 trials fail. The most frequent cause is: RuntimeError: boom "
-        "(searchlab trial show toy 0)."
+        f"({RunFolder(tmp_path).command('trial', 'show')} 0)."
     )
 
 
 def test_a_study_that_gives_no_reason_for_a_change_says_so(tmp_path: Any) -> None:
     text = advise(tmp_path, schemes=("HF", "HT", "DT"), fold_epoch=4)
     assert text == "Nothing in the record asks for other ranges, epochs, trials or folds."
+
+
+def test_a_range_is_not_widened_beyond_what_there_can_be(tmp_path: Any) -> None:
+    assert "Widen" not in advise(tmp_path, depth=1, dropout=0.0)
+    assert "Widen dropout: the winner's 0.5 is at the upper end" in advise(tmp_path, dropout=0.5)
+    assert "Widen depth: the winner's 8 is at the upper end" in advise(tmp_path, depth=8)

@@ -52,6 +52,14 @@ def test_the_winner_stands_beside_the_best_baseline() -> None:
     ]
 
 
+def test_two_of_the_same_mean_are_not_ahead_of_each_other() -> None:
+    folds = (0.90, 0.91, 0.95)
+    records = [make_record(n, "baseline", label=f"b{n}", fold_values=folds) for n in (0, 1)]
+    section = make_folds(find(records))
+    assert section is not None
+    assert section.says == "#0 b0 and #1 b1 have the same mean over 3 folds."
+
+
 def test_points_and_interval_are_the_recorded_folds() -> None:
     section = make_folds(
         find([make_record(0, "baseline", label="a2/HF", fold_values=(0.90, 0.91, 0.95))])
