@@ -54,6 +54,11 @@ def test_a_recorded_study_still_has_its_figures(runs: Path) -> None:
     )
 
 
+def test_a_recorded_study_of_five_objectives_has_a_report(runs: Path, tmp_path: Path) -> None:
+    searchlab("study", "report", runs / "finished", "--to", tmp_path / "report.html")
+    assert "the first 3 of 5 objectives" in (tmp_path / "report.html").read_text()
+
+
 def test_a_recorded_study_still_has_its_best_and_its_status(runs: Path) -> None:
     assert read("best", runs / "finished")["trial"]["number"] == 8
     status = read("status", runs / "finished")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_history", "expect_best", "make_search", "was_ahead"]
 
+_MOST_AXES = 3  # of a Pareto front
+
 _MOST_DRAWN = 500  # curves or lines in one figure
 
 
@@ -224,13 +226,17 @@ def expect_best(values: Sequence[float]) -> list[float]:
 def _draw_front(found: Findings) -> Figure:
     import optuna
 
+    objectives = found.reading.spec.objective
+    drawn = objectives[:_MOST_AXES]
     figure = optuna.visualization.plot_pareto_front(
         copy_search(found, has_all_objectives=True),
-        target_names=[
-            name_with_unit(objective.metric) for objective in found.reading.spec.objective
-        ],
+        targets=lambda trial: trial.values[:_MOST_AXES],
+        target_names=[name_with_unit(objective.metric) for objective in drawn],
     )
-    return Figure(name="pareto", title="The Pareto front of the search", figure=dress(figure))
+    title = "The Pareto front of the search"
+    if len(drawn) < len(objectives):
+        title += f", the first {len(drawn)} of {len(objectives)} objectives"
+    return Figure(name="pareto", title=title, figure=dress(figure))
 
 
 def _show_pruning(
