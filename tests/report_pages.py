@@ -31,6 +31,13 @@ _UNDRAWN = """() => [...document.querySelectorAll('.plot')].filter(plot =>
   !plot.querySelector('.scatterlayer .trace path, .barlayer .point path, .contour path,'
     + ' .heatmaplayer image, .parcoords .axis')).map(plot => plot.id)"""
 
+# Small images that are not shown whole, or whose caption does not fit under them.
+_CUT_PICTURES = """() => [...document.querySelectorAll('.pictures li')].filter(one => {
+  const image = one.querySelector('img');
+  return !image.naturalWidth || image.getBoundingClientRect().right > innerWidth
+    || one.scrollWidth > one.clientWidth;
+}).map(one => one.innerText)"""
+
 
 @contextmanager
 def start_browser() -> Iterator[Browser]:
@@ -76,6 +83,7 @@ def check_page(browser: Browser, file: Path, *, width: int, scheme: Any) -> set[
         assert faults == []
         assert page.evaluate(_UNDRAWN) == []
         assert page.evaluate(_CUT_TEXTS) == []
+        assert page.evaluate(_CUT_PICTURES) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("h2").all_inner_texts()[0] == "Answer"
         names = "plots => plots.map(plot => plot.dataset.figure)"

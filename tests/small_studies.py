@@ -57,8 +57,9 @@ def write_study(folder: Path, **changes: Any) -> Path:
     """Write the tiny study with some sections updated; return its file."""
     data = dict(STUDY)
     for name, value in changes.items():
-        updates = name != "space" and isinstance(value, dict)
-        data[name] = {**data.get(name, {}), **value} if updates else value
+        before = data.get(name, {})
+        updates = name != "space" and isinstance(value, dict) and isinstance(before, dict)
+        data[name] = {**before, **value} if updates else value
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(data))

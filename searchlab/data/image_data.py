@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ class ImageData:
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
     read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the skipped
     files, which cannot be used; ``unread`` counts what else lies there and is not read. ``bits`` is
-    the depth at which files of 16 bits were read, None if there were none. Raises ``ValueError``
-    naming an array that breaks a rule.
+    the depth at which files of 16 bits were read, None if there were none. ``class_names`` are in
+    the order of the labels, empty if the classes have none. If folders hold the images,
+    ``train_files`` and ``test_files`` have each image's path below the dataset's root. Raises
+    ``ValueError`` naming an array that breaks a rule.
     """
 
     name: str
@@ -37,6 +39,9 @@ class ImageData:
     num_skipped: int = 0
     unread: tuple[Unread, ...] = ()
     bits: int | None = None
+    class_names: tuple[str, ...] = ()
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)
@@ -46,6 +51,20 @@ class ImageData:
                 f"{self.name}: train and test images must have one shape, "
                 f"got {self.train_images.shape[1:]} and {self.test_images.shape[1:]}"
             )
+
+        for files, labels in (
+            (self.train_files, self.train_labels),
+            (self.test_files, self.test_labels),
+        ):
+            if files and len(files) != len(labels):
+                raise ValueError(
+                    f"{self.name} must have a file for each image or none, "
+                    f"got {len(files)} for {len(labels)}"
+                )
+
+    def without_files(self) -> ImageData:
+        """Return the images without their files' names, which training does not need."""
+        return replace(self, train_files=(), test_files=())
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from searchlab.config.relative_paths import expand_user
@@ -14,7 +15,7 @@ from searchlab.data.files import fetch_command
 from searchlab.data.folder_listing import is_folder
 from searchlab.data.image_cache import load_decoded
 from searchlab.data.image_data import ImageData
-from searchlab.data.image_tree import ImageTree, scan_tree
+from searchlab.data.image_tree import ImageFile, ImageTree, scan_tree
 from searchlab.data.registry import Dataset, TreeSource, get_dataset
 from searchlab.data.request import DatasetFacts, DatasetRequest
 from searchlab.data.stale_entries import RemovedEntry, remove_stale_entries
@@ -182,7 +183,7 @@ def _load_fixed(dataset: Dataset, data_dir: Path) -> ImageData:
                 where=("dataset",),
                 found=found,
             )
-    return data
+    return data if dataset.facts is None else replace(data, class_names=dataset.facts.class_names)
 
 
 def _load_tree(
@@ -221,7 +222,15 @@ def _load_tree(
         num_skipped=len(skipped),
         unread=unread,
         bits=decoded.bits,
+        class_names=tree.classes,
+        train_files=_list_read(tree.train, decoded.skipped),
+        test_files=_list_read(tree.test, decoded.skipped),
     )
+
+
+def _list_read(files: Sequence[ImageFile], skipped: Sequence[str]) -> tuple[str, ...]:
+    not_read = set(skipped)
+    return tuple(file.path for file in files if file.path not in not_read)
 
 
 def _find_unread(

@@ -37,7 +37,10 @@ def limit_training(data: ImageData, limit: int) -> ImageData:
     ]
     indices = np.sort(np.concatenate(chosen))
     return replace(
-        data, train_images=data.train_images[indices], train_labels=data.train_labels[indices]
+        data,
+        train_images=data.train_images[indices],
+        train_labels=data.train_labels[indices],
+        train_files=tuple(data.train_files[index] for index in indices) if data.train_files else (),
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,25 @@ def test_a_fault_in_what_is_not_read_stops_nothing(
     Faulty(monkeypatch).fail_to_list(root / "extra", errno.EACCES)
     data = load_dataset(ask(root), tmp_path / "data")
     assert describe_unread(data.unread) == "1 file or folder that cannot be read (extra)"
+
+
+def test_each_image_knows_its_file(root: Path, tmp_path: Path) -> None:
+    link_an_image_to_itself(root)
+    broken = root / "ant" / "3.png"
+    broken.write_bytes(b"\x89PNG broken")
+    request = ask(root, skip_broken=True)
+    data = load_dataset(request, tmp_path)
+    assert data.class_names == ("ant", "bee", "cat")
+    everything = {*data.train_files, *data.test_files}
+    assert len(everything) == len(data.train_files) + len(data.test_files) == 14
+    assert "ant/3.png" not in everything
+    for part in ("train", "test"):
+        files, labels = getattr(data, f"{part}_files"), getattr(data, f"{part}_labels")
+        assert [data.class_names.index(file.split("/")[0]) for file in files] == labels.tolist()
+    reds = [int(file.split("/")[1][0]) for file in data.train_files if file.startswith("ant")]
+    ants = data.train_images[data.train_labels == 0]
+    assert ants[:, 0, 0, 0].tolist() == [200 + red for red in reds]
+    fewer = load_dataset(replace(request, limit=6), tmp_path)
+    for image, file in zip(fewer.train_images, fewer.train_files, strict=True):
+        assert (image == data.train_images[data.train_files.index(file)]).all()
+    assert fewer.without_files().train_files == ()

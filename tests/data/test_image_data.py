@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,10 @@ def test_image_shape_is_channels_height_width() -> None:
         ({"test_labels": np.zeros(6, dtype=np.int32)}, r"test labels must be int64 \[6\]"),
         ({"train_labels": np.full(12, 3)}, r"train labels must be in 0\.\.2, got 3\.\.3"),
         ({"test_labels": np.full(6, -1)}, r"test labels must be in 0\.\.2, got -1\.\.-1"),
+        ({"test_files": ("a.png",)}, "must have a file for each image or none, got 1 for 6"),
     ],
 )
-def test_inconsistent_arrays_are_refused_by_name(change: dict[str, np.ndarray], rule: str) -> None:
+def test_inconsistent_arrays_are_refused_by_name(change: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         replace(make_data(), **change)
 

@@ -66,7 +66,11 @@ def list_keys(run: RunFolder) -> list[str]:
     return sorted(path.stem for path in run.diagnostics.glob("*"))
 
 
+DATA_KEYS = ["copies", "labels-test", "labels-training"]
+
+
 def keys_of_errors(run: RunFolder) -> list[str]:
+    """Return the keys of the errors of the two models."""
     reading = read_study(run, None)
     best = choose_best(reading.spec, reading.records)
     assert set(best) == {"baseline", "finalist"}
@@ -81,10 +85,9 @@ def test_what_the_study_leaves_out_is_not_measured(run: RunFolder) -> None:
 def test_the_best_finalist_and_baseline_are_measured_once(run: RunFolder) -> None:
     said = resume_with(run, "[errors]")
     assert [line.split(":")[0] for line in said] == [
-        "for the report, 1 of 2",
-        "for the report, 2 of 2",
+        f"for the report, {number} of 5" for number in range(1, 6)
     ]
-    assert list_keys(run) == keys_of_errors(run)
+    assert list_keys(run) == sorted([*keys_of_errors(run), *DATA_KEYS])
     assert resume_with(run, "[errors]") == []
 
 
@@ -113,7 +116,7 @@ def test_lost_weights_are_warned_of_and_the_others_measured(
     model_path(run.models, int(lost.removeprefix("errors-"))).unlink()
     with caplog.at_level(logging.WARNING, logger="searchlab"):
         resume_with(run, "[errors]")
-    assert list_keys(run) == [kept]
+    assert list_keys(run) == ["copies", kept, "labels-training"], "without the test images' labels"
     assert "was not measured: InputError: " in caplog.text
     assert read_status(read_study(run, None)).state == "finished"
 
@@ -171,5 +174,5 @@ def test_a_stop_keeps_what_is_measured_and_the_rest_is_measured_by_a_resume(
             resume_with(run, "[errors]")
     assert len(list_keys(run)) == 1
     assert read_status(read_study(run, None)).state == "finished"
-    assert len(resume_with(run, "[errors]")) == 1
-    assert list_keys(run) == keys_of_errors(run)
+    assert len(resume_with(run, "[errors]")) == 4
+    assert list_keys(run) == sorted([*keys_of_errors(run), *DATA_KEYS])

@@ -5,20 +5,72 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from searchlab.analysis.calibration import Calibration, measure_calibration
+from searchlab.analysis.confusions import count_confusions, list_confusions
+from searchlab.analysis.temperature import apply_temperature, fit_temperature
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.pictures import ShownImage, list_classes, show_image
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.study.trial_record import TrialRecord
+from searchlab.training.held_out import is_held_out_kept
+from searchlab.training.kept_answers import TestAnswers, keep_answers
+from searchlab.training.metrics import Answers
 
-__all__ = ["ModelErrors", "errors_key", "plan_errors"]
+__all__ = ["Mistake", "ModelErrors", "Tempered", "Untempered", "errors_key", "plan_errors"]
+
+_NUM_PAIRS, _IMAGES_OF_PAIR = 4, 3
+_NUM_SUREST = 12
+_SURELY = 0.9
+
+Untempered = Literal["too large", "taken over", "not kept"]
+Confidences = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """A test image that a model takes for ``answer``, and the probability that it gives to that."""
+
+    image: ShownImage
+    answer: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tempered:
+    """How sure a model is at the temperature that suits so many held-out training images best."""
+
+    temperature: float
+    images: int
+    calibration: Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelErrors:
-    """How sure a trial's model is of its answers to the test images."""
+    """A trial's kept model on all test images: its answers, how sure it is, and its mistakes.
 
+    Of ``images`` it gets ``wrong`` wrong, ``sure_and_wrong`` of them with a confidence above
+    ``surely``. ``surest`` are the mistakes with the greatest confidence; ``confused`` are some of
+    each of the pairs of classes that it confuses most often. Without held-out predictions it is not
+    ``tempered``; ``untempered`` says why.
+    """
+
+    class_names: list[str]
+    answers: TestAnswers
+    images: int
+    wrong: int
+    surely: float
+    sure_and_wrong: int
     calibration: Calibration
+    tempered: Tempered | None
+    untempered: Untempered | None
+    confused: list[Mistake]
+    surest: list[Mistake]
 
 
 def errors_key(number: int) -> str:
@@ -38,7 +90,67 @@ def plan_errors(finished: FinishedStudy) -> Iterator[Task]:
 
 
 def _measure(finished: FinishedStudy, record: TrialRecord) -> ModelErrors:
-    logits = finished.model(record.number).logits(finished.data)
-    labels = finished.data.test_labels.cpu().numpy()
-    probabilities = logits.double().softmax(1).numpy()
-    return ModelErrors(calibration=measure_calibration(probabilities, labels))
+    logits = finished.test_logits(record.number)
+    images = finished.prepared.images
+    labels = images.test_labels
+    probabilities = apply_temperature(logits.numpy(), 1)
+    guesses, confidences = probabilities.argmax(1), probabilities.max(1)
+    wrong = np.flatnonzero(guesses != labels)
+    surest_first = wrong[np.argsort(-confidences[wrong], kind="stable")]
+
+    def show(index: int) -> Mistake:
+        return Mistake(
+            image=show_image(images, "test", index),
+            answer=int(guesses[index]),
+            confidence=float(confidences[index]),
+        )
+
+    tempered = _temper(finished, record, logits.numpy())
+    answers = Answers(labels=finished.data.test_labels.cpu(), batches=[logits])
+    return ModelErrors(
+        class_names=list_classes(images),
+        answers=keep_answers(answers, "accuracy"),
+        images=len(labels),
+        wrong=len(wrong),
+        surely=_SURELY,
+        sure_and_wrong=int((confidences[wrong] > _SURELY).sum()),
+        calibration=measure_calibration(probabilities, labels),
+        tempered=tempered,
+        untempered=None if tempered else _explain_untempered(finished, record),
+        confused=[show(index) for index in _choose_confused(guesses, labels, surest_first)],
+        surest=[show(int(index)) for index in surest_first[:_NUM_SUREST]],
+    )
+
+
+def _choose_confused(guesses: Classes, labels: Classes, wrong: Classes) -> Iterator[int]:
+    """Yield the first images in ``wrong`` of each of the most frequent confusions."""
+    num_classes = int(max(guesses.max(), labels.max())) + 1
+    counts = count_confusions(labels, guesses[None], num_classes)
+    for pair in list_confusions(counts, _NUM_PAIRS):
+        chosen = (labels[wrong] == pair.true) & (guesses[wrong] == pair.taken_for)
+        yield from wrong[chosen][:_IMAGES_OF_PAIR].tolist()
+
+
+def _temper(
+    finished: FinishedStudy, record: TrialRecord, logits: npt.NDArray[np.float32]
+) -> Tempered | None:
+    """Fit a temperature on images that no model was trained on, and apply it to the kept model."""
+    held_out = finished.held_out(record.number)
+    if held_out is None:
+        return None
+    images = finished.prepared.images
+    temperature = fit_temperature(held_out.log_probabilities, images.train_labels[held_out.indices])
+    probabilities = apply_temperature(logits, temperature)
+    return Tempered(
+        temperature=temperature,
+        images=len(held_out.indices),
+        calibration=measure_calibration(probabilities, images.test_labels),
+    )
+
+
+def _explain_untempered(finished: FinishedStudy, record: TrialRecord) -> Untempered:
+    validation, images = finished.spec.validation, finished.prepared.images
+    if record.role == "finalist" and validation.search_folds == validation.folds:
+        return "taken over"
+    is_kept = is_held_out_kept(len(images.train_labels), images.num_classes)
+    return "not kept" if is_kept else "too large"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+
+from torch import Tensor
 
 from searchlab.config.study import StudySpec
 from searchlab.engine.devices import choose_device
 from searchlab.engine.diagnostics.tasks import StoppedError
 from searchlab.engine.stopping import StopRequest
+from searchlab.errors import InputError
 from searchlab.study.plan import choose_best
 from searchlab.study.preparation.prepared_study import PreparedStudy
 from searchlab.study.run_folder import RunFolder
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.checkpoint import model_path
+from searchlab.training.held_out import HeldOut, held_out_path, read_held_out
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import SavedModel, load_model
 
 __all__ = ["FinishedStudy"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +41,7 @@ class FinishedStudy:
     stop: StopRequest
     show: Callable[[str], None] = lambda _: None
     _models: dict[int, SavedModel] = field(default_factory=dict, init=False)
+    _logits: dict[int, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def spec(self) -> StudySpec:
@@ -61,3 +69,25 @@ class FinishedStudy:
         if number not in self._models:
             self._models[number] = load_model(model_path(self.run.models, number), self.data)
         return self._models[number]
+
+    def test_logits(self, number: int) -> Tensor:
+        """Return that model's logits [N, C] on the test images, float32 on the CPU."""
+        if number not in self._logits:
+            self._logits[number] = self.model(number).logits(self.data)
+        return self._logits[number]
+
+    def held_out(self, number: int) -> HeldOut | None:
+        """Return a trial's predictions of the images that its folds held out, None without any.
+
+        A damaged file is warned of.
+        """
+        images = self.prepared.images
+        try:
+            return read_held_out(
+                held_out_path(self.run.models, number),
+                num_images=len(images.train_labels),
+                num_classes=images.num_classes,
+            )
+        except InputError as error:
+            logger.warning("%s", error)
+            return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from searchlab.config.diagnostics import DIAGNOSTICS, DiagnosticName
+from searchlab.engine.diagnostics.copies import plan_copies
 from searchlab.engine.diagnostics.ensemble import plan_ensemble
 from searchlab.engine.diagnostics.errors import plan_errors
 from searchlab.engine.diagnostics.files import DiagnosticFiles, Measured
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.labels import plan_labels
 from searchlab.engine.diagnostics.networks import plan_networks
 from searchlab.engine.diagnostics.robustness import plan_robustness
 from searchlab.engine.diagnostics.tasks import (
@@ -27,8 +29,16 @@ __all__ = ["diagnose"]
 
 logger = logging.getLogger(__name__)
 
+
+def _plan_errors(finished: FinishedStudy) -> Iterator[Task]:
+    """Look at the errors of the models, then at those of the data."""
+    yield from plan_errors(finished)
+    yield from plan_labels(finished)
+    yield from plan_copies(finished)
+
+
 _PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
-    "errors": plan_errors,
+    "errors": _plan_errors,
     "networks": plan_networks,
     "robustness": plan_robustness,
     "ensemble": plan_ensemble,

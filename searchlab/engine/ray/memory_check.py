@@ -97,7 +97,7 @@ def _try_there(
     task = ray.remote(num_cpus=prepared.spec.resources.cpus, num_gpus=num_gpus, max_retries=3)(
         probe
     )
-    images = ray.put(prepared.images)
+    images = ray.put(prepared.images.without_files())
     failure: Failure | None = None
     for splits in (_WHOLE_THEN_IN_PARTS, (BATCH_SPLIT,)):
         try:

@@ -121,7 +121,7 @@ def _run_experiment(
     prepared, stop = session.prepared, session.stop
     checkpoints = session.folders.checkpoints
     shared = {
-        "images": ray.put((prepared.images, prepared.folds)),
+        "images": ray.put((prepared.images.without_files(), prepared.folds)),
         # Plain data: unpickling a TrialFolders would import torch before the actor is up.
         "folders": asdict(session.folders),
         "plugins": loaded_sources(prepared.spec.plugins),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.config.documents import dump_yaml
 from searchlab.config.metrics import get_metric
+from searchlab.report.class_names import name_classes
 from searchlab.report.configuration_text import write_configuration
 from searchlab.report.dashboard.pictures import Line, Panel, draw_matrix, draw_panels
 from searchlab.report.formatting import name_with_unit
-from searchlab.report.kept_confusions import KeptConfusions, gather_confusions, name_classes
+from searchlab.report.kept_confusions import KeptConfusions, gather_confusions
 from searchlab.report.leaderboard import list_rows
 from searchlab.report.page.charts import COLORS, scale
 from searchlab.report.page.report import write_report
@@ -144,7 +145,7 @@ def _draw_kept(reading: StudyReading, kept: KeptConfusions | None, name: str) ->
         why = "no answers" if kept is None else f"{len(kept.counts)} classes, too many to draw"
         return draw_panels([Panel(title=f"{name}: {why}")])
     models = "1 model" if kept.num_models == 1 else f"mean of {kept.num_models} models"
-    names = name_classes(reading.spec, len(kept.counts))
+    names = name_classes(reading.spec.dataset.name, len(kept.counts))
     return draw_matrix(kept.counts, names, f"{name}: test images, {models}")
 
 

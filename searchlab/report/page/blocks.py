@@ -11,7 +11,17 @@ from searchlab.report.layout import Column
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Figure", "Items", "Lines", "Paragraph", "Section", "Table"]
+__all__ = [
+    "Block",
+    "Figure",
+    "Items",
+    "Lines",
+    "Paragraph",
+    "Picture",
+    "Pictures",
+    "Section",
+    "Table",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +48,37 @@ class Table:
     bold: frozenset[int] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A small image: a PNG in base64, its longest side in pixels, and a cell for each column."""
+
+    png: str
+    longest_side: int
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """A table with an image in each row; the page shows the images, and their cells under them.
+
+    ``name`` is unique in the report, among those of tables too. An empty cell is not shown.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    pictures: Sequence[Picture]
+
+    def to_table(self) -> Table:
+        """Return the cells without the images."""
+        return Table(
+            name=self.name,
+            title=self.title,
+            columns=[(column, "left") for column in self.columns],
+            rows=[picture.cells for picture in self.pictures],
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Paragraph:
     """A paragraph."""
@@ -62,7 +103,7 @@ class Lines:
     folded: bool = False
 
 
-Block = Figure | Table | Paragraph | Items | Lines
+Block = Figure | Table | Pictures | Paragraph | Items | Lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

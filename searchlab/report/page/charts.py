@@ -16,12 +16,14 @@ __all__ = [
     "add_line",
     "count_in_wholes",
     "dress",
+    "label_categories",
     "make_chart",
     "scale",
 ]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 _BAND = 0.15  # opacity
+_MOST_LETTERS = 20
 
 
 def scale(metric: str, value: float) -> float:
@@ -57,6 +59,15 @@ def dress(figure: go.Figure) -> go.Figure:
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(exponentformat="none", selector={"type": "log"})  # or else 0.0001 is 100µ
     return figure
+
+
+def label_categories(names: Sequence[str]) -> list[str]:
+    """Return names for a category axis: text, whatever is in them, not too long, each another."""
+    short = [name if len(name) <= _MOST_LETTERS else f"{name[:_MOST_LETTERS]}…" for name in names]
+    if len({*short}) < len(short):
+        short = [f"{index} {name}" for index, name in enumerate(short)]
+    # plotly takes some tags of HTML for formatting.
+    return [name.replace("&", "&amp;").replace("<", "&lt;") for name in short]
 
 
 def count_in_wholes(figure: go.Figure, most: int) -> None:

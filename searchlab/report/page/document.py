@@ -8,7 +8,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from searchlab.control_characters import escape_controls
-from searchlab.report.page.blocks import Figure, Items, Lines, Paragraph, Section, Table
+from searchlab.report.page.blocks import (
+    Figure,
+    Items,
+    Lines,
+    Paragraph,
+    Pictures,
+    Section,
+    Table,
+)
 
 if TYPE_CHECKING:
     from searchlab.report.page.blocks import Block
@@ -42,7 +50,10 @@ def _read(name: str) -> str:
 
 
 def _name_kind(block: Block) -> str:
-    kinds = {Figure: "figure", Table: "table", Paragraph: "text", Items: "items", Lines: "lines"}
+    kinds = {
+        Figure: "figure", Table: "table", Pictures: "pictures", Paragraph: "text", Items: "items",
+        Lines: "lines",
+    }  # fmt: skip
     return kinds[type(block)]
 
 

@@ -1,4 +1,8 @@
-"""The report's section on errors: which classes the two rivals take for which, on the test set."""
+"""The report's section on errors: which classes the two rivals take for which, on the test set.
+
+It counts the answers of the models that decide, the confirmations, or else those of the models that
+were kept.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.analysis.confusions import ClassFigures, Counts, list_confusions, measure_classes
+from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
+from searchlab.report.class_names import name_classes
 from searchlab.report.formatting import MISSING
-from searchlab.report.kept_confusions import gather_confusions, name_classes
+from searchlab.report.kept_confusions import KeptConfusions, count_answers, gather_confusions
 from searchlab.report.page.blocks import Block, Section, Table
 from searchlab.report.page.calibration import list_calibration
 from searchlab.report.page.matrix import draw_matrix
+from searchlab.report.page.mistakes import list_mistakes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from searchlab.report.leaderboard import Row
     from searchlab.report.page.findings import Findings
 
 __all__ = ["make_errors"]
 
+_TITLE = "Errors on the test set"
 _NUM_PAIRS = 10
 _MOST_CLASSES = 40  # in a table
 _MOST_CELLS = 200  # classes in a matrix
@@ -25,10 +35,10 @@ _MOST_CELLS = 200  # classes in a matrix
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answers:
-    """What the models that decide answered for one rival."""
+    """What the models of one rival answered; ``of`` says whose answers they are."""
 
     row: Row
-    num_models: int
+    of: str
     counts: Counts
 
     @property
@@ -38,11 +48,18 @@ class _Answers:
 
 
 def make_errors(found: Findings) -> Section | None:
-    """Show the errors of the rivals' models; None for a study that trained none to decide."""
-    rivals = _gather(found)
+    """Show the errors of the rivals' models; None for a study that has no such models."""
+    kept = {
+        record.number: measured.result
+        for record in found.subjects
+        if (measured := found.diagnostics.read(errors_key(record.number), ModelErrors))
+    }
+    known = next((one.class_names for one in kept.values()), [])
+    rivals = _gather_confirmations(found) or _gather_kept(found, kept)
     if not rivals:
-        return None
-    names = name_classes(found.reading.spec, len(rivals[0].counts))
+        return _explain(found) if found.subjects else None
+    num_classes = len(rivals[0].counts)
+    names = known[:num_classes] or name_classes(found.reading.spec.dataset.name, num_classes)
     blocks: list[Block] = [_list_pairs(rivals, names), _list_classes(rivals, names)]
     if len(names) <= _MOST_CELLS:
         blocks += [
@@ -54,19 +71,29 @@ def make_errors(found: Findings) -> Section | None:
             )
             for one in rivals
         ]
-    blocks += list_calibration(found)
-    return Section(
-        key="errors", title="Errors on the test set", says=_summarise(rivals, names), blocks=blocks
-    )
+    blocks += [*list_calibration(found), *list_mistakes(found)]
+    return Section(key="errors", title=_TITLE, says=_summarise(rivals, names), blocks=blocks)
 
 
-def _gather(found: Findings) -> list[_Answers]:
+def _explain(found: Findings) -> Section:
+    return Section(key="errors", title=_TITLE, says=found.explain_missing("errors"))
+
+
+def _gather_confirmations(found: Findings) -> list[_Answers]:
+    return _list(found, gather_confusions(found.reading.records), "the mean of {} models")
+
+
+def _gather_kept(found: Findings, kept: Mapping[int, ModelErrors]) -> list[_Answers]:
+    models = {number: [one.answers] for number, one in kept.items()}
+    return _list(found, count_answers(models), "its kept model")
+
+
+def _list(found: Findings, counted: Mapping[int, KeptConfusions], of: str) -> list[_Answers]:
     rows = {row.number: row for row in found.board.rows}
-    kept = gather_confusions(found.reading.records)
     return [
-        _Answers(row=row, num_models=kept[number].num_models, counts=kept[number].counts)
+        _Answers(row=row, of=of.format(one.num_models), counts=one.counts)
         for number, row in sorted(rows.items(), key=lambda item: item[1].rank or 0)
-        if number in kept
+        if (one := counted.get(number))
     ]
 
 
@@ -75,7 +102,7 @@ def _summarise(rivals: list[_Answers], names: list[str]) -> str:
     for one in rivals:
         text = (
             f"{one.row.title} answers {one.accuracy:.2%} of {one.counts.sum():,.0f} images right, "
-            f"the mean of {one.num_models} models"
+            f"{one.of}"
         )
         if pairs := list_confusions(one.counts, 1):
             [pair] = pairs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from searchlab.report.page.blocks import Figure
-from searchlab.report.page.charts import dress
+from searchlab.report.page.charts import dress, label_categories
 
 if TYPE_CHECKING:
     from searchlab.analysis.confusions import Counts
@@ -25,9 +25,10 @@ def draw_matrix(counts: Counts, names: Sequence[str], *, name: str, title: str) 
         [None if row == column else share for column, share in enumerate(line)]
         for row, line in enumerate(shares.tolist())
     ]
+    labels = label_categories(names)
     figure = go.Figure(
         go.Heatmap(
-            z=errors, x=list(names), y=list(names), colorscale="Oranges", zmin=0,
+            z=errors, x=labels, y=labels, colorscale="Oranges", zmin=0,
             colorbar={"title": "% of a class"},
             hovertemplate="%{y} taken for %{x}: %{z} %<extra></extra>",
         )

@@ -11,7 +11,16 @@ from typing import Any
 
 from searchlab.errors import InputError
 from searchlab.report.layout import markdown_table
-from searchlab.report.page.blocks import Block, Figure, Items, Lines, Paragraph, Section, Table
+from searchlab.report.page.blocks import (
+    Block,
+    Figure,
+    Items,
+    Lines,
+    Paragraph,
+    Pictures,
+    Section,
+    Table,
+)
 
 __all__ = ["draw_figures", "report_data", "report_markdown", "table_csvs"]
 
@@ -29,6 +38,8 @@ def report_markdown(title: str, sections: Sequence[Section]) -> str:
 
 
 def _to_markdown(block: Block) -> str:
+    if isinstance(block, Pictures):
+        block = block.to_table()
     if isinstance(block, Table):
         return f"### {block.title}\n\n{markdown_table(block.columns, block.rows)}"
     if isinstance(block, Items):
@@ -39,7 +50,10 @@ def _to_markdown(block: Block) -> str:
 
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:
-    """Return each section's sentence, lists and tables, the latter by name with text in cells."""
+    """Return each section's sentence, lists and tables, the latter by name with text in cells.
+
+    Pictures are tables that say which images they are.
+    """
     return {
         section.key: {
             "says": section.says,
@@ -51,8 +65,7 @@ def report_data(sections: Sequence[Section]) -> dict[str, Any]:
                     "columns": [name for name, _ in table.columns],
                     "rows": [list(row) for row in table.rows],
                 }
-                for table in section.blocks
-                if isinstance(table, Table)
+                for table in _list_tables(section)
             },
         }
         for section in sections
@@ -62,13 +75,20 @@ def report_data(sections: Sequence[Section]) -> dict[str, Any]:
 def table_csvs(sections: Sequence[Section]) -> Iterator[tuple[str, str]]:
     """Yield each table's name and its text as CSV."""
     for section in sections:
-        for block in section.blocks:
-            if isinstance(block, Table):
-                text = io.StringIO()
-                writer = csv.writer(text, lineterminator="\n")
-                writer.writerow([name for name, _ in block.columns])
-                writer.writerows(block.rows)
-                yield block.name, text.getvalue()
+        for table in _list_tables(section):
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow([name for name, _ in table.columns])
+            writer.writerows(table.rows)
+            yield table.name, text.getvalue()
+
+
+def _list_tables(section: Section) -> Iterator[Table]:
+    for block in section.blocks:
+        if isinstance(block, Pictures):
+            yield block.to_table()
+        elif isinstance(block, Table):
+            yield block
 
 
 def draw_figures(sections: Sequence[Section], folder: Path, image_format: str) -> list[Path]:

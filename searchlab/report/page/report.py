@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.report.page.answer import make_answer
 from searchlab.report.page.baselines import make_baselines
+from searchlab.report.page.data_faults import make_data_faults
 from searchlab.report.page.document import write_html
 from searchlab.report.page.ensemble import make_ensemble
 from searchlab.report.page.errors import make_errors
@@ -28,7 +29,8 @@ __all__ = ["make_report", "write_report"]
 
 _SECTIONS: tuple[Callable[[Findings], Section | None], ...] = (
     make_answer, make_ranking, make_search, make_baselines, make_factors, make_folds, make_errors,
-    make_networks, make_robustness, make_ensemble, make_published, make_provenance,
+    make_data_faults, make_networks, make_robustness, make_ensemble, make_published,
+    make_provenance,
 )  # fmt: skip
 
 

@@ -17,8 +17,11 @@ from small_studies import run_study
 from searchlab.config.diagnostics import DiagnosticName, ReportSpec
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.page.baselines import make_baselines
-from searchlab.report.page.blocks import Figure, Paragraph, Section, Table
+from searchlab.report.page.blocks import Figure, Paragraph, Picture, Pictures, Section, Table
+from searchlab.report.page.charts import label_categories
+from searchlab.report.page.data_faults import make_data_faults
 from searchlab.report.page.document import write_html
+from searchlab.report.page.errors import make_errors
 from searchlab.report.page.findings import Findings
 from searchlab.report.page.networks import make_networks
 from searchlab.report.page.outputs import report_data, report_markdown, table_csvs
@@ -82,7 +85,8 @@ def test_the_answer_comes_first_and_is_the_verdicts_sentence(
 ) -> None:
     keys = [section.key for section in sections]
     assert keys == [
-        "answer", "leaderboard", "search", "baselines", "folds", "errors", "networks", "robustness",
+        "answer", "leaderboard", "search", "baselines", "folds", "errors", "data", "networks",
+        "robustness",
         "provenance",
     ]  # fmt: skip
     board = build_leaderboard(reading.records, reading.spec)
@@ -97,9 +101,35 @@ def test_calibration_is_drawn_for_the_two_whose_models_were_looked_into(
     [errors] = [section for section in sections if section.key == "errors"]
     [figure] = [block for block in errors.blocks if getattr(block, "name", "") == "calibration"]
     assert isinstance(figure, Figure)
-    assert len(figure.figure.data) == 3, "the finalist, the baseline, and the line of equality"
-    [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
+    assert len(figure.figure.data) == 5, "each before and after, and the line of equality"
+    text = " ".join(block.text for block in errors.blocks if isinstance(block, Paragraph))
     assert text.count("expected calibration error") == 2
+    assert text.count("At a temperature of ") == 2
+
+
+def test_mistakes_are_shown_with_their_images(sections: list[Section]) -> None:
+    [errors] = [section for section in sections if section.key == "errors"]
+    shown = [block for block in errors.blocks if isinstance(block, Pictures)]
+    assert [one.name.split("-")[0] for one in shown] == ["confused", "mistakes"] * 2
+    for one in shown:
+        rows = one.to_table().rows
+        assert 0 < len(rows) <= 12
+        labels, answers = (
+            [row[one.columns.index(name)] for row in rows] for name in ("label", "answer")
+        )
+        assert all(label != answer for label, answer in zip(labels, answers, strict=True))
+    surest = [float(row[-1].rstrip("%")) for row in shown[1].to_table().rows]
+    assert surest == sorted(surest, reverse=True)
+
+
+def test_a_study_without_confirmations_shows_the_answers_of_its_kept_models(
+    reading: StudyReading,
+) -> None:
+    records = [record for record in reading.records if record.role != "confirmation"]
+    errors = make_errors(Findings(replace(reading, records=records)))
+    assert errors is not None
+    assert errors.says.count("its kept model") == 2
+    assert {"confusions", "classes"} <= {getattr(block, "name", "") for block in errors.blocks}
 
 
 def test_robustness_is_said_in_words_curves_and_a_table(sections: list[Section]) -> None:
@@ -128,10 +158,13 @@ def test_diagnostics_that_are_missing_are_said_in_their_place(
         spec=reading.spec.model_copy(update={"report": report}),
         run=_WithoutArtifacts(reading.run.path),
     )
-    [errors] = [section for section in make_report(bare) if section.key == "errors"]
+    errors, data = make_errors(Findings(bare)), make_data_faults(Findings(bare))
+    assert errors is not None
+    assert data is not None
     [text] = [block.text for block in errors.blocks if isinstance(block, Paragraph)]
-    assert words in text
-    assert "searchlab study resume" in text
+    for each in (text, data.says):
+        assert words in each
+        assert "searchlab study resume" in each
 
 
 def test_networks_are_shown_layer_by_layer_and_the_baselines_filters_beside_each_other(
@@ -183,7 +216,7 @@ def test_every_figure_has_a_name_of_its_own_and_something_drawn(sections: list[S
 def test_the_page_loads_nothing_and_holds_plotly_once(sections: list[Section]) -> None:
     text = write_html("tiny: report", sections)
     page = _Page(text)
-    assert page.loaded == []
+    assert all(place.startswith("data:image/png;base64,") for place in page.loaded)
     assert "url(" not in text.split("<script>")[0]
     assert page.tags.count("script") == 3
     assert len(text) < 8_000_000
@@ -191,11 +224,32 @@ def test_the_page_loads_nothing_and_holds_plotly_once(sections: list[Section]) -
 
 def test_names_are_shown_as_text() -> None:
     table = Table(name="t", title=HOSTILE, columns=[(HOSTILE, "left")], rows=[[HOSTILE]])
-    section = Section(key="answer", title=HOSTILE, says=HOSTILE, blocks=[table])
+    one = Picture(png='"><img src=x>', longest_side=8, cells=[HOSTILE, HOSTILE])
+    pictures = Pictures(name="p", title=HOSTILE, columns=["a", HOSTILE], pictures=[one])
+    section = Section(key="answer", title=HOSTILE, says=HOSTILE, blocks=[table, pictures])
     text = write_html(HOSTILE, [section])
-    assert "img" not in _Page(text).tags
+    page = _Page(text)
+    assert page.tags.count("img") == 1
+    assert page.loaded == ['data:image/png;base64,"><img src=x>']
     assert "\x1b" not in text
-    assert unescape(text).count("<img src=x onerror=alert(1)></script>") >= 5
+    assert unescape(text).count("<img src=x onerror=alert(1)></script>") >= 9
+
+
+def test_categories_are_text_of_which_each_is_another() -> None:
+    assert label_categories(["<i>cat", "a & b"]) == ["&lt;i>cat", "a &amp; b"]
+    long = ["x" * 30 + end for end in "ab"]
+    assert label_categories(long) == [f"{index} {'x' * 20}…" for index in (0, 1)]
+
+
+def test_pictures_are_tables_in_other_forms() -> None:
+    one = Picture(png="", longest_side=8, cells=["test 3", HOSTILE])
+    pictures = Pictures(name="p", title="t", columns=["image", "file"], pictures=[one])
+    section = Section(key="errors", title="Errors", says="s.", blocks=[pictures])
+    table = report_data([section])["errors"]["tables"]["p"]
+    assert table == {"columns": ["image", "file"], "rows": [["test 3", HOSTILE]]}
+    [(name, text)] = table_csvs([section])
+    assert (name, next(csv.reader(io.StringIO(text)))) == ("p", ["image", "file"])
+    assert "test 3" in report_markdown("r", [section])
 
 
 def test_figures_cannot_end_their_element(sections: list[Section]) -> None:

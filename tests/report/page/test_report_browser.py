@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from report_pages import VIEWS, check_page, open_page, start_browser
 from small_studies import NO_DATA, run_study
 
 from searchlab.config.loading import load_study
+from searchlab.data import ImageData
+from searchlab.engine.diagnostics.pictures import show_image
 from searchlab.engine.launch import RunOptions, begin_study
 from searchlab.errors import StudyFailedError
-from searchlab.report.page.blocks import Figure
+from searchlab.report.page.blocks import Figure, Pictures, Section
+from searchlab.report.page.document import write_html
 from searchlab.report.page.outputs import draw_figures
+from searchlab.report.page.pictures import picture
 from searchlab.report.page.report import make_report, write_report
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.study.run_folder import RunFolder
@@ -55,7 +60,8 @@ def _run(folder: Path, **changes: Any) -> StudyReading:
 
 
 def _finish(folder: Path) -> StudyReading:
-    return _run(folder, confirm={"top": 1, "repeats": 2})
+    report = {"diagnostics": ["errors"]}
+    return _run(folder, confirm={"top": 1, "repeats": 2}, report=report)
 
 
 def _several_objectives(folder: Path) -> StudyReading:
@@ -162,6 +168,33 @@ def test_every_figure_is_drawn_and_no_text_is_cut(
     browser: Browser, kind: Kind, report: Path, width: int, scheme: Any
 ) -> None:
     assert kind.figures <= check_page(browser, report, width=width, scheme=scheme)
+
+
+def test_small_images_are_shown_large_and_crisp(browser: Browser, tmp_path: Path) -> None:
+    tiny, photo = (show_image(_noise(side), "test", 0) for side in (8, 100))
+    name = "x" * 90  # which has no place to be broken at
+    pictures = Pictures(
+        name="p", title="t", columns=["image", "file", "label"],
+        pictures=[picture(one, [name]) for one in (tiny, photo)],
+    )  # fmt: skip
+    section = Section(key="answer", title="Answer", says="s.", blocks=[pictures])
+    file = tmp_path / "report.html"
+    file.write_text(write_html("r", [section]), encoding="utf-8")
+    check_page(browser, file, width=360, scheme="light")
+    with open_page(browser, file, width=360) as (page, _):
+        images = page.locator(".pictures img")
+        styles = images.evaluate_all("all => all.map(one => getComputedStyle(one).imageRendering)")
+        assert styles == ["pixelated", "auto"]
+        assert images.evaluate_all("all => all.map(one => one.clientWidth)") == [96, 96]
+
+
+def _noise(side: int) -> ImageData:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, side, side), dtype=np.uint8)
+    labels = np.array([0, 1])
+    return ImageData(
+        name="noise", train_images=pixels, train_labels=labels, test_images=pixels,
+        test_labels=labels, num_classes=2,
+    )  # fmt: skip
 
 
 def test_it_says_what_kind_of_study_it_is(browser: Browser, kind: Kind, report: Path) -> None:
