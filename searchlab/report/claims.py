@@ -62,7 +62,7 @@ def _check(
     holds = MISSING
     if len(shown) > 1 and not describe_changes(reading.spec):
         holds = _judge(shown, metric, reading.spec)
-    return CheckedClaim(claim=claim, ours=ours or "not repeated here", holds=holds)
+    return CheckedClaim(claim=claim, ours=ours or MISSING, holds=holds)
 
 
 def _list_shown(

@@ -82,8 +82,8 @@ def test_another_metric_is_judged_by_its_own_direction() -> None:
     assert (found.ours, found.holds) == ("a2/DT 0.2000, a2/HF 0.3000", "yes, by one model of each")
 
 
-def test_a_claim_without_trials_is_not_repeated_and_a_missing_trial_decides_nothing() -> None:
-    assert check(claim_spec()).ours == "not repeated here"
+def test_a_claim_without_trials_has_no_figure_and_a_missing_trial_decides_nothing() -> None:
+    assert check(claim_spec()).ours == "-"
     found = check(claim_spec("a2/DT", "a2/HF"), baseline("a2/DT", 0.9, 0.91, 0.92))
     assert (found.ours, found.holds) == ("a2/DT 91.00 %, a2/HF -", "-")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from optuna import create_study
+from small_studies import write_study
 from torch import nn
 
 from searchlab.config.loading import load_study
@@ -226,3 +227,13 @@ def test_decoding_is_told_how_far_it_is(tmp_path: Path) -> None:
         prepare_study(load_study(path), data_dir=tmp_path / "data", on_progress=note)
     assert steps[-1] == (10, 10)
     assert len(steps) == 2  # training set and test set, once
+
+
+def test_a_published_confusion_of_an_unknown_class_is_refused(tmp_path: Path) -> None:
+    row = {"table": "figure 18", "name": "n", "trial": "a2/DT", "figures": {"images": 132}}
+    published = {"source": "a report", "rows": [{**row, "confusion": ["7", "shirt"]}]}
+    file = load_study(write_study(tmp_path, published=published))
+    with pytest.raises(InputError) as refused:
+        check_study(file, data_dir=NO_DATA)
+    message = str(refused.value)
+    assert "published.rows.0.confusion must be a class of digits, got 'shirt'" in message
