@@ -20,8 +20,8 @@ from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.engine.diagnostics.filters import FirstFilters, filters_key
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.layers import ProbedTraining, choose_epochs, layers_key
+from searchlab.engine.diagnostics.layers_cost import LARGEST_SHARE, share_of_study
 from searchlab.engine.diagnostics.neurons import Neurons, choose_compared, neurons_key
-from searchlab.engine.diagnostics.retraining import LARGEST_SHARE, share_of_study
 from searchlab.engine.diagnostics.tasks import Skipped, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError
@@ -188,15 +188,20 @@ def test_the_cost_is_that_of_the_confirmations_or_of_a_models_share(
     baseline = replace(best["baseline"], seconds=30.0, epochs=10, fold_epoch=10)
     others = replace(finalist, number=90, role="search", seconds=950.0)
     records = [finalist, baseline, others]
-    expected = 1.3 * (20 / 2 * 5 / 10 + 30 / 3) / 1000
-    assert share_of_study(reading.spec, [finalist, baseline], records) == pytest.approx(expected)
-    assert expected < LARGEST_SHARE
+    subjects = [finalist, baseline]
+    many = 10**9  # images, beside which a look at 512 costs nothing
+    share = share_of_study(reading.spec, subjects, records, num_images=many)
+    assert share == pytest.approx((20 / 2 * 5 / 10 + 30 / 3) / 1000)
+    assert share < LARGEST_SHARE
+    few = share_of_study(reading.spec, subjects, records, num_images=512)
+    assert few == pytest.approx(
+        (20 / 2 * 5 / 10 * (1 + 1.5 * 6 / 5) + 30 / 3 * (1 + 1.5 * 11 / 10)) / 1000
+    ), "six looks at five epochs of 512 images, and eleven at ten"
     confirmed = replace(
         finalist, number=91, role="confirmation", confirmation_of=finalist.number, seconds=100.0
     )
-    expected = 1.3 * (100 + 10) / 1100
-    share = share_of_study(reading.spec, [finalist, baseline], [*records, confirmed])
-    assert share == pytest.approx(expected)
+    share = share_of_study(reading.spec, subjects, [*records, confirmed], num_images=many)
+    assert share == pytest.approx((100 + 10) / 1100)
 
 
 def test_a_stop_ends_the_training_at_an_epoch_and_a_resume_begins_it_again(

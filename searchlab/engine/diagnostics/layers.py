@@ -21,9 +21,13 @@ from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.machine import describe_machine
 
-__all__ = ["ProbedEpoch", "ProbedTraining", "layers_key", "plan_layers"]
+__all__ = [
+    "NUM_IMAGES", "ProbedEpoch", "ProbedTraining", "choose_epochs", "layers_key", "plan_layers",
+]  # fmt: skip
 
-_NUM_IMAGES = 512
+NUM_IMAGES = 512
+"""The most training images on which layers are seen."""
+
 _MOST_PROBES = 31
 
 
@@ -109,7 +113,7 @@ class _ProbedImages:
     def __post_init__(self) -> None:
         drawing = torch.Generator().manual_seed(derive_seed(self.config.seed, "probe"))
         order = torch.randperm(len(self.data.train_labels), generator=drawing)
-        object.__setattr__(self, "indices", order[:_NUM_IMAGES].to(self.data.device))
+        object.__setattr__(self, "indices", order[:NUM_IMAGES].to(self.data.device))
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         normalize = self.data.normalizer(None, self.config.normalize)

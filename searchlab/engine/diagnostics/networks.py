@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from searchlab.engine.diagnostics.filters import plan_filters
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.layers import plan_layers
+from searchlab.engine.diagnostics.layers_cost import LARGEST_SHARE, share_of_study
 from searchlab.engine.diagnostics.neurons import plan_neurons
-from searchlab.engine.diagnostics.retraining import LARGEST_SHARE, share_of_study
 from searchlab.engine.diagnostics.tasks import Task, TooCostlyError
 
 __all__ = ["plan_networks"]
@@ -23,7 +23,12 @@ def plan_networks(finished: FinishedStudy) -> Iterator[Task]:
     yield from plan_filters(finished)
     yield from plan_neurons(finished)
     is_asked_for = finished.spec.report.diagnostics is not None
-    share = share_of_study(finished.spec, finished.subjects, finished.records)
+    share = share_of_study(
+        finished.spec,
+        finished.subjects,
+        finished.records,
+        num_images=len(finished.prepared.images.train_labels),
+    )
     if not is_asked_for and share > LARGEST_SHARE:
         raise TooCostlyError(
             "To see layers while they train, both models must be trained again, which takes some "

@@ -1,54 +1,21 @@
-"""Training a kept model again, to look into it on the way, and what that costs a study."""
+"""Training a kept model again, to look into it on the way."""
 
 from __future__ import annotations
 
-import math
-import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from searchlab.config.study import StudySpec
-from searchlab.engine.diagnostics.costs import sum_training_seconds
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.process import repeatable
 
-__all__ = ["LARGEST_SHARE", "are_equal", "kept_epoch", "retrain", "share_of_study"]
+__all__ = ["are_equal", "kept_epoch", "retrain"]
 
-LARGEST_SHARE = 0.06
-"""Of a study's seconds of training: what training its subjects again may cost unasked."""
-
-_WITH_PROBES = 1.3  # times the training alone
 _SECONDS_SHOWN = 10.0  # between two epochs that are shown
-
-
-def share_of_study(
-    spec: StudySpec, subjects: Sequence[TrialRecord], records: Iterable[TrialRecord]
-) -> float:
-    """Return what training the subjects' models again costs, of the seconds of all trials."""
-    known = [*records]
-    total = sum_training_seconds(known)
-    again = _WITH_PROBES * sum(_expect_seconds(spec, record, known) for record in subjects)
-    return again / total if total > 0 else math.inf
-
-
-def _expect_seconds(spec: StudySpec, record: TrialRecord, known: Iterable[TrialRecord]) -> float:
-    """Return the seconds of a confirmation, which trains just that, or else the model's share."""
-    same = [
-        one.seconds
-        for one in known
-        if one.confirmation_of == record.number and one.state == "COMPLETE"
-    ]
-    if same:
-        return statistics.fmean(same)
-    num_models = spec.validation.folds + 1
-    if record.role == "finalist":  # which may have taken the search folds over
-        num_models -= spec.validation.search_folds
-    return record.seconds / num_models * kept_epoch(record) / max(1, record.epochs)
 
 
 def retrain(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -184,6 +185,21 @@ def test_networks_are_shown_layer_by_layer_and_the_baselines_filters_beside_each
     assert moved["HF"] == "0"
     assert float(moved["DT"]) > 0.01
     assert "filters-baselines-0" in [getattr(one, "name", "") for one in by_key["baselines"].blocks]
+
+
+def test_networks_trained_again_to_other_bits_are_said_to_be_others(
+    reading: StudyReading, tmp_path: Path
+) -> None:
+    shutil.copytree(reading.run.diagnostics, tmp_path / "lost")
+    for file in (tmp_path / "lost").glob("layers-*"):
+        file.write_text(file.read_text().replace('"is_same":true', '"is_same":false'))
+    run = _WithoutArtifacts(tmp_path)
+    section = make_networks(Findings(replace(reading, run=run)))
+    assert section is not None
+    assert isinstance(section.blocks[0], Paragraph)
+    text = section.blocks[0].text
+    assert "are to the bit" not in text
+    assert text.count("are not to the bit those that the study keeps: it was trained on") == 2
 
 
 def test_networks_that_were_not_measured_are_said_in_their_place(reading: StudyReading) -> None:
