@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -13,9 +14,11 @@ from searchlab.control_characters import escape_controls, escape_line
 if TYPE_CHECKING:
     from rich.console import Console, OverflowMethod
 
-__all__ = ["Column", "make_table", "markdown_table", "plain_text", "say"]
+__all__ = ["Column", "escape_tags", "make_table", "markdown_table", "plain_text", "say"]
 
 Column = tuple[str, Literal["left", "right"]]
+
+_TAG = re.compile("<(?=[A-Za-z/!?])")
 
 _NAME_COLUMNS = ("model", "kind", "study", "best", "baselines compared", "meaning")
 
@@ -64,4 +67,10 @@ def markdown_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> 
 
 
 def _escape(cell: str) -> str:
-    return escape_line(cell).replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
+    text = escape_line(cell).replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
+    return escape_tags(text)
+
+
+def escape_tags(text: str) -> str:
+    """Return text for Markdown in which nothing is a tag of HTML."""
+    return _TAG.sub(r"\\<", text)

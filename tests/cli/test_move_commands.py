@@ -116,6 +116,9 @@ def test_delete_takes_its_study_alone_from_a_shared_storage(
     shared: RunFolder, tmp_path: Path
 ) -> None:
     url = sqlite_url(tmp_path / "shared.db")
+    shared.diagnostics.mkdir(parents=True)
+    (shared.diagnostics / "errors-1.json").touch()
+    (shared.models / "trial-00001-held-out.safetensors").touch()
     gone = invoke("study", "delete", "toy", "--yes", "--json")
     assert json.loads(gone.stdout) == {"study": "toy", "storage": url, "left": []}
     assert names_in(url) == ["theirs"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from searchlab.errors import InputError
-from searchlab.report.layout import markdown_table
+from searchlab.report.layout import escape_tags, markdown_table
 from searchlab.report.page.blocks import (
     Block,
     Figure,
@@ -30,23 +30,26 @@ _PAPER = {"paper_bgcolor": "white", "plot_bgcolor": "white"}  # the page's figur
 
 def report_markdown(title: str, sections: Sequence[Section]) -> str:
     """Return all sentences and tables as Markdown. Figures are named where they stand."""
-    parts = [f"# {title}"]
+    parts = [f"# {escape_tags(title)}"]
     for section in sections:
-        parts += [f"## {section.title}", section.says]
+        parts += [f"## {escape_tags(section.title)}", escape_tags(section.says)]
         parts += [_to_markdown(block) for block in section.blocks]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _to_markdown(block: Block) -> str:
+    if isinstance(block, Paragraph):
+        return escape_tags(block.text)
+    title = escape_tags(block.title)
     if isinstance(block, Pictures):
         block = block.to_table()
     if isinstance(block, Table):
-        return f"### {block.title}\n\n{markdown_table(block.columns, block.rows)}"
+        return f"### {title}\n\n{markdown_table(block.columns, block.rows)}"
     if isinstance(block, Items):
-        return f"### {block.title}\n\n" + "\n".join(f"- {item}" for item in block.items)
+        return f"### {title}\n\n" + "\n".join(f"- {escape_tags(item)}" for item in block.items)
     if isinstance(block, Lines):
-        return f"### {block.title}\n\n```\n{block.text.rstrip()}\n```"
-    return block.text if isinstance(block, Paragraph) else f"(figure: {block.title})"
+        return f"### {title}\n\n```\n{block.text.rstrip()}\n```"
+    return f"(figure: {title})"
 
 
 def report_data(sections: Sequence[Section]) -> dict[str, Any]:

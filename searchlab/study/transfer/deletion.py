@@ -37,8 +37,11 @@ _FILES = (
     "study.yaml.tmp",
     "study.yaml",
 )
-_FOLDERS = (Path("checkpoints"), Path("artifacts") / "models")
-_TRIAL_FILES = "trial-*"
+_FILES_OF_FOLDERS = {
+    Path("checkpoints"): "trial-*",
+    Path("artifacts") / "models": "trial-*",
+    Path("artifacts") / "diagnostics": "*.json",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +132,10 @@ def _delete_recorded(run: RunFolder, storage: RetryingStorage, name: str) -> boo
 
 
 def _delete_files(run: RunFolder, *, with_database: bool) -> None:
-    for folder in _FOLDERS:
+    for folder, pattern in _FILES_OF_FOLDERS.items():
         if _is_linked(run, folder):
             continue
-        for path in (run.path / folder).glob(_TRIAL_FILES):
+        for path in (run.path / folder).glob(pattern):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -152,7 +155,7 @@ def _is_linked(run: RunFolder, folder: Path) -> bool:
 
 def _delete_empty(run: RunFolder) -> None:
     """Delete the folders that are empty now, the inner ones first."""
-    for folder in (*_FOLDERS, Path("artifacts"), Path()):
+    for folder in (*_FILES_OF_FOLDERS, Path("artifacts"), Path()):
         with suppress(OSError):  # not there, not empty, or a link to a folder elsewhere
             (run.path / folder).rmdir()
 

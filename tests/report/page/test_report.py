@@ -265,7 +265,9 @@ def test_pictures_are_tables_in_other_forms() -> None:
     assert table == {"columns": ["image", "file"], "rows": [["test 3", HOSTILE]]}
     [(name, text)] = table_csvs([section])
     assert (name, next(csv.reader(io.StringIO(text)))) == ("p", ["image", "file"])
-    assert "test 3" in report_markdown("r", [section])
+    markdown = report_markdown("r", [section])
+    assert "| test 3 | \\<img src=x" in markdown
+    assert re.search(r"(?<!\\)<[a-z/]", markdown) is None
 
 
 def test_figures_cannot_end_their_element(sections: list[Section]) -> None:
