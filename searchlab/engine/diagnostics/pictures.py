@@ -15,8 +15,8 @@ from searchlab.data import ImageData
 
 __all__ = ["Part", "Place", "ShownImage", "find_place", "list_classes", "show_image"]
 
-_MOST_PIXELS = 64  # a side
-_MOST_LOSSLESS = 32  # a side; larger ones get a palette, so that a photo takes 4 kB, not 12
+_MOST_PIXELS = 56  # a side
+_MOST_LOSSLESS = 32  # a side; larger ones get a palette: a photo takes 5 kB, not 12
 
 Part = Literal["training", "test"]
 
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownImage:
-    """An image to look at: a PNG in base64, at most 64 pixels a side."""
+    """An image to look at: a PNG in base64, at most 56 pixels a side."""
 
     place: Place
     width: int
