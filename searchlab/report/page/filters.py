@@ -83,10 +83,12 @@ def _tabulate(numbers: dict[int, str], moved: dict[int, MovedFilters], name: str
 
 
 def _write(one: MovedFilters) -> list[str]:
+    if one.distance == 0:
+        return [one.layer, str(one.num_filters), f"{one.norm:.4g}", "0", "0"]
     share = f"{one.distance / one.norm:.1%}" if one.norm > 0 else MISSING
     return [
         one.layer, str(one.num_filters), f"{one.norm:.4g}",
-        "0" if one.distance == 0 else f"{one.distance:.4g}", share,
+        f"{one.distance:.4g}", share,
     ]  # fmt: skip
 
 

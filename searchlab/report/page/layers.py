@@ -148,7 +148,7 @@ def _draw_gradients(number: int, name: str, probed: ProbedTraining) -> Iterator[
     """Draw the size of the gradient from the first layer to the last, at a few epochs."""
     if len(_with_gradient(probed.epochs[-1].layers)) < 2:
         return
-    figure = make_chart("layer, from the images to the answer", "root mean square of the gradient")
+    figure = make_chart("layer, from first to last", "root mean square of the gradient")
     places = dict.fromkeys((0, (len(probed.epochs) - 1) // 2, len(probed.epochs) - 1))
     for index, place in enumerate(places):
         one = probed.epochs[place]
