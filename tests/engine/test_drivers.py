@@ -66,7 +66,7 @@ def _kill(folder: Path, engine: Engine, moment: str, command: str = "run") -> No
 
 # One killed in mid-search is tested below, together with a second driver.
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["ask:1", "tell:5", "ask:8", "tell:15"])
+@pytest.mark.parametrize("moment", ["ask:1", "tell:5", "tell:15"])
 def test_a_driver_killed_and_resumed_ends_with_the_same_trials(
     folder: Path, serial_run: RunFolder, moment: str
 ) -> None:
@@ -149,13 +149,13 @@ def test_ctrl_c_stops_a_study_which_resumes_to_the_same_trials(
     _assert_can_be_resumed(tmp_path, serial_run)
 
 
+# SIGINT is handled by the same handler: above in this process, and below on Ray.
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_stops_the_serial_engine_and_the_study_resumes(
-    folder: Path, serial_run: RunFolder, name: str, code: int
+    folder: Path, serial_run: RunFolder
 ) -> None:
-    found, out, err = _finish(_start(folder, "serial", name, IN_MID_SEARCH))
-    assert found == code, err
+    code, out, err = _finish(_start(folder, "serial", "SIGTERM", IN_MID_SEARCH))
+    assert code == 143, err
     assert f"searchlab study resume {_run_of(folder).path}" in err
     assert "Traceback" not in err
     assert out == ""  # no leaderboard of half a study
@@ -163,12 +163,9 @@ def test_a_signal_stops_the_serial_engine_and_the_study_resumes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_stops_ray_and_the_study_resumes(
-    folder: Path, serial_run: RunFolder, name: str, code: int
-) -> None:
-    found, _, err = _finish(_start(folder, "tune", name, IN_MID_SEARCH))
-    assert found == code, err
+def test_a_signal_stops_ray_and_the_study_resumes(folder: Path, serial_run: RunFolder) -> None:
+    code, _, err = _finish(_start(folder, "tune", "SIGTERM", IN_MID_SEARCH))
+    assert code == 143, err
     assert f"searchlab study resume {_run_of(folder).path}" in err
     assert "Traceback" not in err
     _assert_can_be_resumed(folder, serial_run)
@@ -179,17 +176,18 @@ def test_ctrl_c_does_not_wait_for_trials_to_end(tmp_path: Path) -> None:
     write_study(tmp_path, training=ENDLESS, search={"pruner": "none"})
     code, _, err = _finish(_start(tmp_path, "tune", "SIGINT", "report:3"))
     assert code == 130, err
+    assert f"searchlab study resume {_run_of(tmp_path).path}" in err
+    assert "Traceback" not in err
     [trial] = read_trials(_run_of(tmp_path))
     assert trial.state.name == "RUNNING"
     assert list(_run_of(tmp_path).checkpoints.glob("trial-00000.*-*.safetensors"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["serial", "tune"])
 def test_ctrl_c_twice_stops_at_once_and_the_study_resumes(
-    folder: Path, serial_run: RunFolder, engine: Engine
+    folder: Path, serial_run: RunFolder
 ) -> None:
-    code, _, err = _finish(_start(folder, engine, "SIGINT+SIGINT", IN_MID_SEARCH))
+    code, _, err = _finish(_start(folder, "tune", "SIGINT+SIGINT", IN_MID_SEARCH))
     assert code == 130, err
     assert "can be resumed" in err
     assert "Traceback" not in err
