@@ -131,10 +131,10 @@ def test_adversarial_training_differs_and_withstands_the_attack_better(
             adversarial=adversarial,
             epsilon=0.08,
             attack_steps=3,
-            epochs=8,
+            epochs=5,
             batch_size=64,
         )
-        for epoch in range(1, 9):
+        for epoch in range(1, 6):
             member.train_epoch(epoch)
         figures.append(member.validate()[0])
     plain, hardened = (figure["robust_accuracy"] for figure in figures)

@@ -13,7 +13,7 @@ from trial_configs import load_digits, make_trial
 
 from searchlab.config.metrics import Figures
 from searchlab.config.settings import TrainingSettings
-from searchlab.config.trial import ModelConfig, TrialConfig
+from searchlab.config.trial import FoldPlan, ModelConfig, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models.build import build_model
 from searchlab.training.checkpoint import model_path, save_model
@@ -45,7 +45,8 @@ def train_and_save(trial: TrialConfig, digits: TrainingData, folder: Path) -> tu
 def test_the_logits_give_the_figures_that_were_recorded(
     digits: TrainingData, tmp_path: Path, precision: str, normalize: str
 ) -> None:
-    trial = make_trial(model=MODEL, epochs=2, precision=precision, normalize=normalize)
+    plan = FoldPlan(num_folds=5, folds=(0,), search_folds=1, test=True)
+    trial = make_trial(model=MODEL, epochs=2, precision=precision, normalize=normalize, folds=plan)
     path, recorded = train_and_save(trial, digits, tmp_path)
     model = load_model(path, digits)
     assert model.config == trial
