@@ -59,7 +59,7 @@ class StudySampler(BaseSampler):
         self._trials = SearchedTrials(narrowed)
         self._name = name
         self._is_needless = is_needless
-        self._joint: tuple[int, Study, BaseSampler] | None = None
+        self._joint: tuple[tuple[str, int], Study, BaseSampler] | None = None
         self.needlessly_alone: dict[str, list[int]] = {}
 
     def infer_relative_search_space(
@@ -67,17 +67,14 @@ class StudySampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """See optuna: the parameters that are sampled together."""
         searched, joint = self._trials.of(study), self._derive(trial.number)
-        self._joint = (trial.number, searched, joint)
+        self._joint = ((study.study_name, trial.number), searched, joint)
         return self._trials.to_recorded(joint.infer_relative_search_space(searched, trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """See optuna: sample them. Called right after ``infer_relative_search_space``."""
-        if self._joint is None or self._joint[0] != trial.number:
-            self.infer_relative_search_space(study, trial)
-        assert self._joint is not None
-        _, searched, joint = self._joint
+        searched, joint = self._begun(study, trial)
         drawn = joint.sample_relative(searched, trial, self._trials.to_searched(search_space))
         return {name: as_written(value, search_space[name]) for name, value in drawn.items()}
 
@@ -92,11 +89,22 @@ class StudySampler(BaseSampler):
         node = self._trials.to_searched({param_name: param_distribution})[param_name]
         if isinstance(node, CategoricalDistribution) and node.single():
             return node.choices[0]
-        searched = self._trials.of(study)
+        searched, _ = self._begun(study, trial)
         if self._is_needless is not None and self._is_needless(searched, param_name):
             self._note_alone(study, trial, param_name)
         sampler = self._derive(trial.number, param_name)
         return as_written(sampler.sample_independent(searched, trial, param_name, node), node)
+
+    def _begun(self, study: Study, trial: FrozenTrial) -> tuple[Study, BaseSampler]:
+        """Return the study as it was when the trial was asked for, and the trial's sampler.
+
+        Reading the trials for each parameter would take longer than sampling it.
+        """
+        if self._joint is None or self._joint[0] != (study.study_name, trial.number):
+            self.infer_relative_search_space(study, trial)
+        assert self._joint is not None
+        _, searched, joint = self._joint
+        return searched, joint
 
     def _note_alone(self, study: Study, trial: FrozenTrial, param_name: str) -> None:
         if param_name not in self.needlessly_alone:
