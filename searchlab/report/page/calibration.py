@@ -46,8 +46,8 @@ def _describe(one: Calibration) -> str:
 _WHY_UNTEMPERED: dict[Untempered, str] = {
     "too large": "the predictions of its held-out images are too large to be kept",
     "taken over": "it took all its folds over from its search trial, so it has no models of them",
-    "not kept": "the run has no predictions of the images that its folds held out, which a trial "
-    "of this version leaves",
+    "not kept": "the run has no predictions of the images that its folds held out: it is of an "
+    "earlier version, or has lost them",
 }
 
 

@@ -35,11 +35,11 @@ def make_data_faults(found: Findings) -> Section | None:
         *(_describe_labels(part, one) for part, one in labels.items()),
         *([_describe_copies(copies)] if copies else []),
     ]
-    missing = [f"the labels of the {part} images" for part in _PARTS if part not in labels]
+    missing = [f"wrong labels among the {part} images" for part in _PARTS if part not in labels]
     if copies is None:
         missing.append("copies")
     if missing:
-        says.append(f"Not known are {' and '.join(missing)}. {found.explain_missing('errors')}")
+        says.append(f"Not looked for: {', '.join(missing)}. {found.explain_missing('errors')}")
     blocks: list[Block] = [_show_suspects(part, one) for part, one in labels.items() if one.shown]
     if copies and copies.shown:
         blocks.append(_show_copies(copies))
@@ -52,8 +52,10 @@ _PARTS: tuple[Part, ...] = ("training", "test")
 def _describe_labels(part: Part, one: SuspectLabels) -> str:
     asked = f"{len(one.asked)} trials that {'did not learn' if part == 'training' else 'met'} them"
     if not one.images:
-        text = f"Of the {part} images no label can be doubted, because that takes the answers of "
-        text += f"two models to the same images, and {_count(len(one.asked), 'trial')} gave any"
+        text = (
+            f"Wrong labels among the {part} images cannot be told, because that takes the answers "
+        )
+        text += f"of two trials to the same images, and {_count(len(one.asked), 'trial')} gave any"
     elif not one.count:
         text = f"No label of {one.images:,} {part} images looks wrong: on none do the models of "
         text += f"{asked} all give the same other class"
