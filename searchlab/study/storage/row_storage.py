@@ -64,10 +64,11 @@ class RowStorage(DatabaseStorage):
         """Return a study's trials after an id, and the earlier ones that are named."""
         earlier = sorted(known for known in included_trial_ids if known <= trial_id_greater_than)
         with create_scoped_session(self.scoped_session) as session:
-            models.StudyModel.find_or_raise_by_id(study_id, session)
             trials = load_trials(
                 session, *_choose(study_id, states, earlier, trial_id_greater_than)
             )
+            if not trials:
+                models.StudyModel.find_or_raise_by_id(study_id, session)
         return sorted(trials, key=trial_id_of)
 
     def read_states(
