@@ -91,6 +91,7 @@ def test_a_recorded_study_can_still_be_examined_and_exported(runs: Path, tmp_pat
     assert again["trials"] == read("leaderboard", runs / "finished")["trials"]
 
 
+@pytest.mark.slow
 def test_a_recorded_study_that_was_interrupted_is_resumed(runs: Path) -> None:
     run = runs / "interrupted"
     status = read("status", run)

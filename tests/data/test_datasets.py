@@ -139,6 +139,7 @@ def test_real_fashion_mnist_is_balanced_and_has_the_known_mean_and_images(real_r
     check_against(data, FashionMNIST(real_root, train=False))
 
 
+@pytest.mark.slow
 def test_real_usps_has_its_known_class_counts_full_range_and_images(real_root: Path) -> None:
     from torchvision.datasets import USPS
 

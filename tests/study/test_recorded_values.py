@@ -34,7 +34,10 @@ def _spec(sampler: str, **search: Any) -> Any:
     return search_spec(sampler, 24, space=SPACE, training=training, search=search)
 
 
-@pytest.mark.parametrize("sampler", ASKED)
+@pytest.mark.parametrize(
+    "sampler",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in ASKED],
+)
 def test_every_sampler_records_the_values_that_people_write(sampler: str) -> None:
     drawn = {trial.params["dropout"] for trial in run_study(_spec(sampler)).trials}
     assert drawn <= set(WRITTEN)

@@ -82,7 +82,10 @@ def test_two_objectives_are_weighed_against_each_other(sampler: str) -> None:
     assert volume(sampler) > 1.05 * volume("random")
 
 
-@pytest.mark.parametrize(("sampler", "num_trials"), [("gp", 20), ("evolution", 40), ("nsga2", 40)])
+@pytest.mark.parametrize(
+    ("sampler", "num_trials"),
+    [pytest.param("gp", 20, marks=pytest.mark.slow), ("evolution", 40), ("nsga2", 40)],
+)
 def test_no_configuration_is_asked_for_twice_while_others_are_left(
     sampler: str, num_trials: int
 ) -> None:

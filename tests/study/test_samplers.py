@@ -156,8 +156,15 @@ def _needless(study: Study, alone: list[tuple[int, str]]) -> list[tuple[int, str
     ]
 
 
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
-@pytest.mark.parametrize("sampler", JOINT)
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [
+        pytest.param(sampler, pruner, marks=[pytest.mark.slow] if is_slow else [])
+        for sampler in JOINT
+        for pruner in ("none", "median", "hyperband")
+        for is_slow in [sampler == "gp" and pruner != "hyperband"]
+    ],
+)
 def test_whole_space_samplers_never_sample_a_parameter_alone(sampler: str, pruner: str) -> None:
     study, alone = _spy_on(sampler, pruner=pruner)
     assert alone == []
@@ -228,7 +235,9 @@ def test_samplers_of_one_objective_refuse_several(sampler: str) -> None:
         check_sampler(sampler, 2)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random", "qmc"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "nsga2", "random", "qmc", pytest.param("gp", marks=pytest.mark.slow)]
+)
 def test_other_samplers_take_several_objectives(sampler: str) -> None:
     check_sampler(sampler, 3)
     objectives = [{"metric": "loss"}, {"metric": "parameters"}]

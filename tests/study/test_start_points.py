@@ -84,8 +84,9 @@ def test_reference_points_are_tried_first_and_count_as_search_trials(sampler: st
     assert [trial.params["lr"] for trial in search[:2]] == [1e-3, 1e-3]
 
 
-@pytest.mark.parametrize("sampler", ["gp", "nsga2", "qmc"])  # tests/study/test_restart.py: others
+@pytest.mark.parametrize("sampler", ["nsga2", "qmc", pytest.param("gp", marks=pytest.mark.slow)])
 def test_a_study_stopped_in_its_start_goes_on_to_the_same_trials(sampler: str) -> None:
+    # The other samplers are in tests/study/test_restart.py.
     spec = _spec(sampler, 12)
     whole = open_study(spec)
     run_to_end(open_ledger(spec, whole))
