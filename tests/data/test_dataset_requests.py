@@ -141,6 +141,7 @@ class TestLimit:
             load_dataset(DatasetRequest(name="digits", limit=9), tmp_path)
 
 
+@pytest.mark.slow
 def test_real_imagenette_is_what_torchvision_gives(real_root: Path, tmp_path: Path) -> None:
     from torchvision.datasets import Imagenette
     from torchvision.transforms import CenterCrop, Compose, Resize
