@@ -122,12 +122,21 @@ def _tables_are_made_once() -> Iterator[None]:
             return
         with closing(engine.raw_connection()) as connection:
             found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            if not found:
+            if not found and is_intact(engine.url.database):
                 with closing(sqlite3.connect(":memory:")) as empty:
                     empty.deserialize(serialize_empty())
                     empty.backup(connection.driver_connection)
-        if found and not found.issuperset(tables.tables):
+                return
+        if not found.issuperset(tables.tables):
             make(tables, engine)
+
+    def is_intact(file: str) -> bool:
+        """Return whether a database without tables is not a damaged one, which would raise."""
+        path = Path(file)
+        if not path.is_file():  # a URL of the form file:...
+            return False
+        with path.open("rb") as stream:
+            return stream.read(16) in (b"", b"SQLite format 3\0")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MetaData, "create_all", make_once)
