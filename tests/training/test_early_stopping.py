@@ -16,6 +16,7 @@ from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.member import DivergedError, Member
+from searchlab.training.metrics import Answers
 from searchlab.training.results import EpochResult
 
 NONE = float("nan")
@@ -41,10 +42,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> dict[int, list[float]]:
             raise DivergedError
         return {"loss": 1.0, "accuracy": 0.5}
 
-    def validate(member: Member) -> dict[str, float]:
+    def validate(member: Member) -> tuple[dict[str, float], Answers]:
         assert member.fold is not None
         value = curves[member.fold][epochs[id(member)] - 1]
-        return {"loss": 1 - value, "accuracy": value}
+        figures = {"loss": 1 - value, "accuracy": value}
+        return figures, Answers(labels=torch.zeros(2), batches=[torch.zeros(2, 10)])
 
     monkeypatch.setattr(Member, "train_epoch", train_epoch)
     monkeypatch.setattr(Member, "validate", validate)
