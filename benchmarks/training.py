@@ -124,7 +124,7 @@ def make_member_epoch(model: str, case: Case, data: ImageData) -> Epoch:
         folds=FoldPlan(num_folds=1, folds=(0,), search_folds=1, test=True),
     )
     member = Member(config, TrainingData.from_images(data, [], torch.device("cpu")), None)
-    return lambda number: member.train_epoch(number)[0]
+    return lambda number: member.train_epoch(number)["loss"]
 
 
 # What you would write instead

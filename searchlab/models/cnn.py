@@ -60,10 +60,11 @@ def cnn(
 ) -> nn.Module:
     """Convolution blocks with 2x2 max-pooling, then fully connected layers.
 
-    A block is convolution (padded to keep the size), optional batch norm, activation, pooling. It
-    pools only while the smaller side of its feature map is at least 2, so any depth accepts any
-    image. The fully connected layers are hidden and hidden2, if they have units, and the
-    classifier. Norm and dropout are placed as in report 001.
+    A block is convolution (padded to keep the size), optional batch norm, activation, pooling; with
+    ReLU the pooling comes first, which changes no value but takes less time. It pools only while
+    the smaller side of its feature map is at least 2, so any depth accepts any image. The fully
+    connected layers are hidden and hidden2, if they have units, and the classifier. Norm and
+    dropout are placed as in report 001.
     """
     from torch import nn
 
@@ -118,6 +119,9 @@ def _add_blocks(
         if pools[number - 1] == 2 and min(height, width) >= 2:
             layers[f"pool{number}"] = nn.MaxPool2d(2)
             height, width = height // 2, width // 2
+            if parameters.activation == "relu":
+                # The same values and gradients to the bit, on a quarter of the pixels.
+                layers.move_to_end(f"activation{number}")
         if parameters.block_dropout:
             layers[f"block_dropout{number}"] = SeededDropout(parameters.block_dropout)
         channels = num_filters

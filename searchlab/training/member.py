@@ -21,6 +21,7 @@ from searchlab.training.augment import Augmenter
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
+from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.optimizers import make_optimizer
 from searchlab.training.schedules import Schedule
@@ -63,8 +64,8 @@ class Member:
         self._training, self._validation = data.split(fold)
         self._normalize = data.normalizer(fold, config.normalize)
         self._normalize_pixels = data.normalizer(fold, config.normalize, unit=True)
-        initial = build_initial(config, data, self._key)
-        self.model = initial.to(data.device).to(memory_format=torch.channels_last)
+        self.model = build_initial(config, data, self._key).to(data.device)
+        keep_channels_last(self.model)
         self.optimizer = make_optimizer(self._settings, self.model)
         self._augment = Augmenter(self._settings)
         self._num_steps = len(_split(self._training, self._settings.batch_size))

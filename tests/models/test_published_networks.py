@@ -85,7 +85,7 @@ def test_report_001_has_norm_and_dropout_only_where_asked_for() -> None:
     plain = layers_of("cnn_report001")
     assert not any("norm" in layer or "dropout" in layer for layer in plain if layer != "dropout2")
     combined = layers_of("cnn_report001", batch_norm=True, block_dropout=0.25)
-    block = ["conv{}", "norm{}", "activation{}", "pool{}", "block_dropout{}"]
+    block = ["conv{}", "norm{}", "pool{}", "activation{}", "block_dropout{}"]
     assert combined == [
         *(layer.format(number) for number in (1, 2, 3) for layer in block),
         *["flatten", "fc1", "norm4", "activation4", "dropout2", "fc2"],
