@@ -66,11 +66,13 @@ def write_study(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def run_study(folder: Path, engine: Engine, **changes: Any) -> RunFolder:
+def run_study(
+    folder: Path, engine: Engine, *, data_dir: Path = NO_DATA, **changes: Any
+) -> RunFolder:
     """Run the tiny study in this process, from its first trial to its end."""
     run = RunFolder(folder / "runs" / "tiny")
     file = load_study(write_study(folder, **changes))
-    begin_study(file, run, RunOptions(data_dir=NO_DATA, engine=engine))
+    begin_study(file, run, RunOptions(data_dir=data_dir, engine=engine))
     return run
 
 

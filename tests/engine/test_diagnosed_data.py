@@ -175,6 +175,7 @@ def test_a_study_of_files_says_which_they_are(digits: ImageData, tmp_path: Path)
     run = run_study(
         tmp_path,
         "serial",
+        data_dir=tmp_path / "data-dir",
         dataset={"name": "folder", "root": str(write_folder(digits, tmp_path / "data")), "size": 8},
         search={"trials": 1, "sampler": "random"},
         training={"epochs": 60, "batch_size": 256, "lr": 0.01},
