@@ -14,7 +14,7 @@ from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.errors import InputError
 from searchlab.study.trial_record import TrialRecord
-from searchlab.training.held_out import HeldOut, held_out_path, read_held_out
+from searchlab.training.held_out import HeldOut
 from searchlab.training.metrics import Answers, measure_answers
 
 __all__ = ["Ensembles", "WeightedEnsemble", "ensemble_key", "list_members", "plan_ensemble"]
@@ -73,7 +73,7 @@ def plan_ensemble(finished: FinishedStudy) -> Iterator[Task]:
 def _measure(finished: FinishedStudy, members: list[int]) -> Ensembles:
     data = finished.data
     labels = data.test_labels.cpu()
-    logits = [finished.model(number).logits(data) for number in members]
+    logits = [finished.test_logits(number) for number in members]
     equal = [1 / len(members)] * len(members)
     num_images, greedy, reason = 0, None, ""
     try:
@@ -103,11 +103,7 @@ def _read_held_out(finished: FinishedStudy, members: list[int]) -> tuple[np.ndar
     """
     predictions: list[HeldOut] = []
     for number in members:
-        found = read_held_out(
-            held_out_path(finished.run.models, number),
-            num_images=len(finished.data.train_labels),
-            num_classes=finished.data.num_classes,
-        )
+        found = finished.held_out(number)
         if found is None:
             raise InputError("has no held-out predictions", where=f"trial #{number}")
         predictions.append(found)
