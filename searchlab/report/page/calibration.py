@@ -68,7 +68,7 @@ def _draw(measured: Mapping[str, ModelErrors]) -> Figure:
     for (name, one), color in zip(measured.items(), COLORS, strict=False):
         _add_curve(figure, name, one.calibration, {"color": color})
         if one.tempered is not None:
-            tempered = f"{name}, at its temperature"
+            tempered = f"{name}<br>at its temperature"  # or else a phone cuts it
             _add_curve(figure, tempered, one.tempered.calibration, {"color": color, "dash": "dash"})
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="as sure as right",

@@ -72,7 +72,7 @@ def _draw(measured: Mapping[str, ModelRobustness]) -> Figure:
                 x=curve.epsilons,
                 y=curve.accuracies,
                 mode="lines+markers",
-                name=f"{name}, {_name_attack(curve)}",
+                name=f"{name}<br>{_name_attack(curve)}",  # or else a phone cuts it
                 line={"color": color, "dash": dash},
             )
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
