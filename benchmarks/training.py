@@ -1,11 +1,12 @@
-"""What an epoch of training costs: searchlab's member against a data loader and a plain loop.
+"""What an epoch of training costs: searchlab's member against a data loader, and a bare loop.
 
-Both train the same networks with Adam in batches of 128, on the same images in memory, on one
+All train the same networks with Adam in batches of 128, on the same images in memory, on one
 thread and without further processes. The alternative is what you would write: a data loader that
-passes PIL images through torchvision's transforms one by one, and the usual loop in float32. Each
-side has its own process, because the worker's allocator is a setting of the whole process. The two
-are timed in turn, in CPU seconds, so that other programs on the machine disturb both as little as
-possible.
+passes PIL images through torchvision's transforms one by one, and the usual loop in float32. The
+bare loop is the limit: batches cut from one tensor, in the member's layout of memory, and nothing
+that is not needed to learn. The loader has a process of its own, because the worker's allocator is
+a setting of the whole process. All are timed in turn, in CPU seconds, so that other programs on the
+machine disturb them as little as possible.
 
     python benchmarks/training.py
     python benchmarks/training.py --data-dir ~/datasets --images 12800 --repeats 7 --json
@@ -28,12 +29,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -44,8 +45,10 @@ from searchlab.data import ImageData, load_dataset
 from searchlab.data.subset import limit_training
 from searchlab.errors import InputError
 from searchlab.models.build import build_model
-from searchlab.training.images import TrainingData
+from searchlab.training.images import Normalizer, TrainingData
+from searchlab.training.inference import predict
 from searchlab.training.member import Member
+from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.process import prepare_process
 
 BATCH = 128
@@ -61,18 +64,20 @@ MODELS = {"a2": "report 000", "2conv1fc": "report 003"}
 class Case:
     """One way to train; its speed is divided by that of the case ``reference``."""
 
-    searchlab: bool
+    loop: Literal["member", "bare", "loader"]
     precision: Precision = "float32"
     augmented: bool = False
     reference: str
 
 
 CASES = {
-    "loader": Case(searchlab=False, reference="loader"),
-    "float32": Case(searchlab=True, reference="loader"),
-    "bfloat16": Case(searchlab=True, precision="bfloat16", reference="loader"),
-    "loader flip+crop": Case(searchlab=False, augmented=True, reference="loader flip+crop"),
-    "float32 flip+crop": Case(searchlab=True, augmented=True, reference="loader flip+crop"),
+    "loader": Case(loop="loader", reference="loader"),
+    "bare": Case(loop="bare", reference="loader"),
+    "float32": Case(loop="member", reference="loader"),
+    "bare bfloat16": Case(loop="bare", precision="bfloat16", reference="loader"),
+    "bfloat16": Case(loop="member", precision="bfloat16", reference="loader"),
+    "loader flip+crop": Case(loop="loader", augmented=True, reference="loader flip+crop"),
+    "float32 flip+crop": Case(loop="member", augmented=True, reference="loader flip+crop"),
 }
 
 Epoch = Callable[[int], float]
@@ -127,6 +132,44 @@ def make_member_epoch(model: str, case: Case, data: ImageData) -> Epoch:
     return lambda number: member.train_epoch(number)["loss"]
 
 
+# The limit
+
+
+def make_bare_epoch(model: str, case: Case, data: ImageData) -> Epoch:
+    """Return an epoch of a loop that does nothing but learn."""
+    device = torch.device("cpu")
+    network = make_network(model)
+    keep_channels_last(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR)
+    images, labels = torch.from_numpy(data.train_images), torch.from_numpy(data.train_labels)
+    normalize = Normalizer.of([MEAN], [STD], device=device)
+
+    def train(_: int) -> float:
+        network.train()
+        loss_sum = torch.zeros(())
+        for batch in torch.split(torch.randperm(len(labels)), BATCH):
+            optimizer.zero_grad()
+            logits = predict(network, normalize(images[batch]), case.precision)
+            loss = cross_entropy(logits, labels[batch])
+            torch.autograd.backward(loss)
+            optimizer.step()
+            loss_sum += loss.detach() * len(batch)
+        return loss_sum.item() / len(labels)
+
+    return train
+
+
+def make_network(model: str) -> nn.Module:
+    """Return a network of the family ``model``, with the initial weights of torch."""
+    return build_model(
+        ModelConfig(family=model),
+        TrainingSettings(),
+        image_shape=SHAPE,
+        num_classes=NUM_CLASSES,
+        key=(0,),
+    )
+
+
 # What you would write instead
 
 
@@ -158,13 +201,7 @@ def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
         [*chosen, transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))]
     )
     loader = DataLoader(Pictures(data, transform), batch_size=BATCH, shuffle=True)
-    network = build_model(
-        ModelConfig(family=model),
-        TrainingSettings(),
-        image_shape=SHAPE,
-        num_classes=NUM_CLASSES,
-        key=(0,),
-    )
+    network = make_network(model)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
 
     def train(_: int) -> float:
@@ -190,7 +227,10 @@ def make_loader_epoch(model: str, case: Case, data: ImageData) -> Epoch:
 def make_epoch(model: str, name: str, data_dir: Path | None, num_images: int) -> Epoch:
     """Return a case's epoch in this process; its network and images stay between calls."""
     case, data = CASES[name], load_images(data_dir, num_images)
-    return (make_member_epoch if case.searchlab else make_loader_epoch)(model, case, data)
+    return _MAKE[case.loop](model, case, data)
+
+
+_MAKE = {"member": make_member_epoch, "bare": make_bare_epoch, "loader": make_loader_epoch}
 
 
 def measure_epoch(
@@ -208,9 +248,9 @@ def measure_epoch(
     return rate
 
 
-def start_process(searchlab: bool) -> ProcessPoolExecutor:
+def start_process(*, as_worker: bool) -> ProcessPoolExecutor:
     """Return a process to train in: with a worker's settings, or only with one thread."""
-    prepare, argument = (prepare_process, 1) if searchlab else (torch.set_num_threads, 1)
+    prepare, argument = (prepare_process, 1) if as_worker else (torch.set_num_threads, 1)
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=prepare, initargs=(argument,))
 
@@ -222,10 +262,10 @@ def compare(
     rates: dict[tuple[str, str], list[float]] = {
         (model, name): [] for model in models for name in CASES
     }
-    with start_process(searchlab=True) as ours, start_process(searchlab=False) as theirs:
+    with start_process(as_worker=True) as ours, start_process(as_worker=False) as theirs:
         for number in range(1, repeats + 2):
             for (model, name), taken in rates.items():
-                process = ours if CASES[name].searchlab else theirs
+                process = theirs if CASES[name].loop == "loader" else ours
                 arguments = (model, name, data_dir, num_images, number)
                 rate = process.submit(measure_epoch, *arguments).result()
                 if number > 1:
