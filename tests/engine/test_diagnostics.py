@@ -122,7 +122,12 @@ def test_lost_weights_are_warned_of_and_the_others_measured(
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), ValueError("no images")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        ValueError("no images"),
+        TypeError("a plugin's"),
+    ],
 )
 def test_what_cannot_be_measured_is_warned_of_and_does_not_end_the_study(
     run: RunFolder,

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from searchlab.config.study import StudySpec
 from searchlab.study.trial_record import TrialRecord
 
-__all__ = ["seconds_per_image", "sum_training_seconds"]
+__all__ = ["count_models", "seconds_per_image", "sum_training_seconds"]
+
+
+def count_models(spec: StudySpec, record: TrialRecord) -> int:
+    """Return the least number of models that a baseline or finalist may have trained."""
+    num_models = spec.validation.folds + 1
+    if record.role == "finalist":  # which may have taken the search folds over
+        num_models -= spec.validation.search_folds
+    return num_models
 
 
 def sum_training_seconds(records: Iterable[TrialRecord]) -> float:

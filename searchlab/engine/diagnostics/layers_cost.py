@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from searchlab.config.study import StudySpec
-from searchlab.engine.diagnostics.costs import sum_training_seconds
+from searchlab.engine.diagnostics.costs import count_models, sum_training_seconds
 from searchlab.engine.diagnostics.layers import NUM_IMAGES, choose_epochs
 from searchlab.engine.diagnostics.retraining import kept_epoch
 from searchlab.study.trial_record import TrialRecord
@@ -55,7 +55,4 @@ def _expect_seconds(spec: StudySpec, record: TrialRecord, known: Sequence[TrialR
     ]
     if same:
         return statistics.fmean(same)
-    num_models = spec.validation.folds + 1
-    if record.role == "finalist":  # which may have taken the search folds over
-        num_models -= spec.validation.search_folds
-    return record.seconds / num_models * kept_epoch(record) / max(1, record.epochs)
+    return record.seconds / count_models(spec, record) * kept_epoch(record) / max(1, record.epochs)

@@ -11,7 +11,11 @@ import torch
 from searchlab.analysis.robustness import measure_robustness
 from searchlab.config.attacks import AttackName, AttackSpec
 from searchlab.config.seeds import derive_seed
-from searchlab.engine.diagnostics.costs import seconds_per_image, sum_training_seconds
+from searchlab.engine.diagnostics.costs import (
+    count_models,
+    seconds_per_image,
+    sum_training_seconds,
+)
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task, TooCostlyError
 from searchlab.study.trial_record import TrialRecord
@@ -80,7 +84,7 @@ def _count_images(finished: FinishedStudy) -> int:
         steps
         * seconds_per_image(
             record,
-            num_models=finished.spec.validation.folds + 1,
+            num_models=count_models(finished.spec, record),
             num_images=len(images.train_labels),
         )
         for record in finished.subjects

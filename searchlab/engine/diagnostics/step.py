@@ -73,7 +73,9 @@ def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
             result = task.measure()
         except StoppedError:
             return
-        except (ValueError, RuntimeError, MemoryError) as error:  # an InputError is a ValueError
+        # A plugin's network is somebody else's code, and the study has its answer already.
+        except Exception as error:
+            logger.debug("%s failed", task.doing, exc_info=True)
             logger.warning("%s was not measured: %s", task.doing, describe_failure(error).message)
         else:
             files.write(task.key, Measured(seconds=time.perf_counter() - start, result=result))
