@@ -18,7 +18,7 @@ from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.machine import describe_machine
 from searchlab.training.member import DivergedError, Member
-from searchlab.training.metrics import MeasuredModel, measure_model
+from searchlab.training.metrics import Answers, MeasuredModel, measure_model
 from searchlab.training.results import EpochResult
 
 __all__ = ["Cohort"]
@@ -75,9 +75,10 @@ class Cohort:
         self.batch_splits.append(self.batch_split)
         if self.full is not None and self._is_kept(epoch):
             self.best_weights = self.full.snapshot()
-            self.best_predictions = {
-                metrics.fold: predicted for metrics, predicted in trained if predicted is not None
-            }
+            if self._keeps_predictions:
+                self.best_predictions = {
+                    metrics.fold: to_compact_logits(answers) for metrics, answers in trained
+                }
         return self._result(epoch, folds, self.seconds[-1])
 
     def replay(self) -> Iterator[EpochResult]:
@@ -100,20 +101,20 @@ class Cohort:
     def _has_folds(self) -> bool:
         return bool(self.config.folds.folds)
 
-    def _run_fold(self, member: Member, epoch: int) -> tuple[FoldMetrics, Tensor | None]:
-        """Return an epoch's metrics, and its logits of the held-out images, compact, to keep."""
+    def _run_fold(self, member: Member, epoch: int) -> tuple[FoldMetrics, Answers]:
+        """Return an epoch's metrics, and its answers on the held-out images."""
         assert member.fold is not None
         training = member.train_epoch(epoch)
         validation, answers = member.validate()
         if not math.isfinite(validation["loss"]):
             raise DivergedError
         metrics = FoldMetrics(fold=member.fold, training=training, validation=validation)
-        return metrics, to_compact_logits(answers) if self._keeps_predictions else None
+        return metrics, answers
 
     @property
     def _keeps_predictions(self) -> bool:
         num_images = sum(len(self.data.folds[fold]) for fold in self.config.folds_to_train)
-        return self.full is not None and is_held_out_kept(num_images, self.data.num_classes)
+        return is_held_out_kept(num_images, self.data.num_classes)
 
     def _is_kept(self, epoch: int) -> bool:
         """Return whether the full member's weights after ``epoch``, the latest, are the best."""

@@ -12,8 +12,8 @@ def keep_channels_last(model: nn.Module) -> None:
     """Lay a network's weights out channels last, and the gradients that reach its ``nn.Flatten``.
 
     Flatten hands back a gradient that is contiguous by channel, and the layers before it then work
-    on two layouts at once: ReLU's backward took 29 % of a2's step (benchmarks/README.md). No value
-    changes, only its place.
+    on two layouts at once, which takes ReLU's backward much longer. No value changes, only its
+    place.
     """
     model.to(memory_format=torch.channels_last)
     for module in model.modules():

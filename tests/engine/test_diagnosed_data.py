@@ -74,7 +74,7 @@ def predict(images: ImageData, neighbours: int) -> torch.Tensor:
 
 def look_at_training(finished: FinishedStudy) -> SuspectLabels:
     training, _ = plan_labels(finished)
-    assert training.key == labels_key("training")
+    assert training.key == labels_key("training", finished.records)
     found = training.measure()
     assert isinstance(found, SuspectLabels)
     return found
@@ -183,7 +183,7 @@ def test_a_study_of_files_says_which_they_are(digits: ImageData, tmp_path: Path)
         report={"diagnostics": ["errors"]},
     )
     files = DiagnosticFiles(run.diagnostics)
-    labels = files.read(labels_key("training"), SuspectLabels)
+    labels = files.read(labels_key("training", read_study(run, None).records), SuspectLabels)
     assert labels is not None
     assert labels.result.asked == [0, 1]
     shown = [one.image.place.file for one in labels.result.shown]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from searchlab.analysis.label_faults import Suspect, find_suspects
+from searchlab.config.seeds import derive_seed
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.pictures import Part, ShownImage, list_classes, show_image
 from searchlab.engine.diagnostics.tasks import Task
+from searchlab.study.trial_record import TrialRecord
 from searchlab.training.held_out import HeldOut
 
 __all__ = ["SuspectImage", "SuspectLabels", "labels_key", "plan_labels"]
@@ -50,22 +52,27 @@ class SuspectLabels:
     shown: list[SuspectImage]
 
 
-def labels_key(part: Part) -> str:
-    """Return the key of a set's suspect labels."""
-    return f"labels-{part}"
+def labels_key(part: Part, records: Iterable[TrialRecord]) -> str:
+    """Return the key of a set's suspect labels: a study that is extended asks more models."""
+    kept = (
+        record.number
+        for record in records
+        if record.role != "search" and record.state == "COMPLETE"
+    )
+    return f"labels-{part}-{derive_seed(*kept):x}"
 
 
 def plan_labels(finished: FinishedStudy) -> Iterator[Task]:
     """Look for wrong labels among the training images, then among the test images."""
     if finished.subjects:
         yield Task(
-            key=labels_key("training"),
+            key=labels_key("training", finished.records),
             kind=SuspectLabels,
             doing="labels of the training images",
             measure=partial(_look_at_training, finished),
         )
         yield Task(
-            key=labels_key("test"),
+            key=labels_key("test", finished.records),
             kind=SuspectLabels,
             doing="labels of the test images",
             measure=partial(_look_at_test, finished),

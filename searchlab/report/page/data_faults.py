@@ -27,7 +27,11 @@ def make_data_faults(found: Findings) -> Section | None:
     labels = {
         part: suspects.result
         for part in _PARTS
-        if (suspects := found.diagnostics.read(labels_key(part), SuspectLabels))
+        if (
+            suspects := found.diagnostics.read(
+                labels_key(part, found.reading.records), SuspectLabels
+            )
+        )
     }
     measured = found.diagnostics.read(COPIES_KEY, CopiedImages)
     copies = None if measured is None else measured.result
