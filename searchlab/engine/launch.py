@@ -281,8 +281,7 @@ def _run(held: _HeldStudy, study: Study) -> None:
                     records=ledger.records,
                     stop=stop,
                     show=held.options.callback.begin_phase,
-                ),
-                held.options.callback,
+                )
             )
             _check_ended(session, run)
     except InfrastructureError as error:

@@ -15,7 +15,7 @@ from searchlab.report.record_comparison import Difference, TrialComparison
 from searchlab.study.preparation.prepared_study import open_space, read_images
 from searchlab.study.study_access import check_images, check_plugins
 from searchlab.study.trial_config import recorded_config
-from searchlab.study.trial_record import BATCH_SPLIT, VERSION, TrialRecord
+from searchlab.study.trial_record import VERSION, TrialRecord
 from searchlab.training.checkpoint import model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure
@@ -98,7 +98,7 @@ def rerun_trial(
         device = choose_device("auto" if resources.gpus else 0)
         machine = describe_machine(device)
         data = TrainingData.from_images(images, folds, device)
-        batch_split = int(trial.user_attrs.get(BATCH_SPLIT, 1))
+        batch_split = record.batch_split
         try:
             cohort = Cohort(config, data, batch_split=batch_split)
             difference = _compare(cohort, comparison, record, on_epoch)

@@ -12,9 +12,12 @@ import torch
 from small_studies import NO_DATA, run_study
 
 from searchlab.engine.diagnostics import step
+from searchlab.engine.diagnostics.copies import COPIES_KEY
 from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
 from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.labels import labels_key
+from searchlab.engine.diagnostics.pictures import Part
 from searchlab.engine.diagnostics.tasks import Skipped, Task, TooCostlyError, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError
@@ -66,7 +69,9 @@ def list_keys(run: RunFolder) -> list[str]:
     return sorted(path.stem for path in run.diagnostics.glob("*"))
 
 
-DATA_KEYS = ["copies", "labels-test", "labels-training"]
+def keys_of_data(run: RunFolder, *parts: Part) -> list[str]:
+    records = read_study(run, None).records
+    return [COPIES_KEY, *(labels_key(part, records) for part in parts)]
 
 
 def keys_of_errors(run: RunFolder) -> list[str]:
@@ -87,7 +92,7 @@ def test_the_best_finalist_and_baseline_are_measured_once(run: RunFolder) -> Non
     assert [line.split(":")[0] for line in said] == [
         f"for the report, {number} of 5" for number in range(1, 6)
     ]
-    assert list_keys(run) == sorted([*keys_of_errors(run), *DATA_KEYS])
+    assert list_keys(run) == sorted([*keys_of_errors(run), *keys_of_data(run, "training", "test")])
     assert resume_with(run, "[errors]") == []
 
 
@@ -116,7 +121,7 @@ def test_lost_weights_are_warned_of_and_the_others_measured(
     model_path(run.models, int(lost.removeprefix("errors-"))).unlink()
     with caplog.at_level(logging.WARNING, logger="searchlab"):
         resume_with(run, "[errors]")
-    assert list_keys(run) == ["copies", kept, "labels-training"], "without the test images' labels"
+    assert list_keys(run) == sorted([kept, *keys_of_data(run, "training")]), "not the test's labels"
     assert "was not measured: InputError: " in caplog.text
     assert read_status(read_study(run, None)).state == "finished"
 
@@ -180,4 +185,4 @@ def test_a_stop_keeps_what_is_measured_and_the_rest_is_measured_by_a_resume(
     assert len(list_keys(run)) == 1
     assert read_status(read_study(run, None)).state == "finished"
     assert len(resume_with(run, "[errors]")) == 4
-    assert list_keys(run) == sorted([*keys_of_errors(run), *DATA_KEYS])
+    assert list_keys(run) == sorted([*keys_of_errors(run), *keys_of_data(run, "training", "test")])

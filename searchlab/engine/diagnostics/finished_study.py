@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 class FinishedStudy:
     """What diagnostics are measured on. Each model is loaded once.
 
-    ``show`` is told how far a long task is.
+    ``show`` is told what is measured, and how far a long task is.
     """
 
     run: RunFolder

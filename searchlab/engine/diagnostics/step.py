@@ -22,7 +22,6 @@ from searchlab.engine.diagnostics.tasks import (
     TooCostlyError,
     skipped_key,
 )
-from searchlab.study.callbacks import StudyCallback
 from searchlab.training.failures import describe_failure
 
 __all__ = ["diagnose"]
@@ -48,7 +47,7 @@ _PLANS: dict[DiagnosticName, Callable[[FinishedStudy], Iterable[Task]]] = {
 The tasks that it yielded before are measured."""
 
 
-def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
+def diagnose(finished: FinishedStudy) -> None:
     """Measure and keep what the study asks for, except what is kept already.
 
     A task that cannot be measured is skipped with a warning, because no trial is still to come.
@@ -67,7 +66,7 @@ def diagnose(finished: FinishedStudy, callback: StudyCallback) -> None:
     for index, task in enumerate(tasks, start=1):
         if finished.stop.is_made:
             return
-        callback.begin_phase(f"for the report, {index} of {len(tasks)}: {task.doing}")
+        finished.show(f"for the report, {index} of {len(tasks)}: {task.doing}")
         start = time.perf_counter()
         try:
             result = task.measure()
