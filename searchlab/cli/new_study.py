@@ -80,6 +80,7 @@ def new(
                 value = _choose_space(value, path)
             section, _, last = place.rpartition(".")
             (data.setdefault(section, {}) if section else data)[last] = value
+    data.setdefault("training", {})["precision"] = "auto"
     _publish(data, fields or [], path, force=force)
 
 

@@ -30,7 +30,7 @@ Init = Literal[
 ]
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
 
 AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
 """Random changes of training images, in the order in which they are applied."""
@@ -135,7 +135,9 @@ class TrainingSettings(Spec):
         None, ge=1, description="end a trial after this many epochs without a better one"
     )
     precision: Precision = Field(
-        "float32", description="arithmetic of the layers; bfloat16 is faster if the CPU has it"
+        "float32",
+        description="arithmetic of the layers: float32, bfloat16, or auto: bfloat16 if the "
+        "machine's processor computes in it",
     )
 
     @model_validator(mode="before")

@@ -22,6 +22,7 @@ from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.step import diagnose
 from searchlab.engine.evaluations import evaluate_finished
 from searchlab.engine.new_run import delete_if_unused, holds_study, new_run_folder
+from searchlab.engine.precision import settle_precision
 from searchlab.engine.run_watch import watch_run
 from searchlab.engine.session import RunSession
 from searchlab.engine.stopping import StopRequest, stop_on_signals
@@ -111,7 +112,9 @@ def begin_study(
         _check_new(run)
     load_plugins(file.spec.plugins)
     file, options = _turn_on_trackers(file, run, options)
-    prepared = _prepare(file, options)
+    is_alone = options.address is None and not options.join
+    spec = settle_precision(file.spec, is_alone=is_alone, announce=options.callback.announce)
+    prepared = _prepare(dataclasses.replace(file, spec=spec), options)
     if replace and run.exists():
         delete_run(run, storage_option=None if run.is_embedded() else options.storage_url)
     with new_run_folder(run), _files_named(run), _held(run, prepared, options) as held:

@@ -20,6 +20,7 @@ from searchlab.deployment.description import ModelDescription, ModelFormat
 from searchlab.deployment.model_files import FILE_NAMES
 from searchlab.deployment.model_folder import NewModel, check_free, write_model_folder
 from searchlab.engine.devices import choose_device
+from searchlab.engine.precision import choose_precision
 from searchlab.errors import InfrastructureError, InputError, SearchlabError, did_you_mean
 from searchlab.report.model_card import describe_trained_model
 from searchlab.report.model_export import pack_plugins
@@ -91,6 +92,9 @@ def train_configuration(
     check_free(to)
     request = request_data(dataset)
     images = load_dataset(request, data_dir, on_progress=on_decoding)
+    if configuration.training.precision == "auto":
+        training = configuration.training.changed({"precision": choose_precision()})
+        configuration = configuration.model_copy(update={"training": training})
     config = configuration.to_trial(dataset)
     ended, weights = _train(config, images, on_epoch)
     assert ended.test is not None

@@ -24,6 +24,7 @@ def evaluation_batch(image_shape: tuple[int, int, int], *, with_gradients: bool 
 
 def predict(model: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
     """Return float32 logits [B, classes] from layers computed in ``precision``."""
+    assert precision != "auto", "is settled before anything is trained (engine/precision.py)"
     if precision == "float32":
         logits: Tensor = model(inputs)
         return logits

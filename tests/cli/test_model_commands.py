@@ -23,6 +23,7 @@ from sklearn.datasets import load_digits
 
 from searchlab.config import plugins
 from searchlab.deployment.loaded_models import load_exported
+from searchlab.engine.precision import choose_precision
 from searchlab.models import registry as families
 from searchlab.training.member import DivergedError, Member
 
@@ -256,6 +257,15 @@ def test_train_makes_the_model_that_the_study_made(
     assert ours.config.settings == theirs.config.settings
     assert (ours.config.model, ours.input) == (theirs.config.model, theirs.input)
     assert "It was trained from one configuration" in (tmp_path / "to" / "README.md").read_text()
+
+
+def test_train_says_in_its_description_which_precision_auto_was(best: Path, tmp_path: Path) -> None:
+    data = yaml.safe_load(best.read_text())
+    data["training"]["precision"] = "auto"
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({**data, "last_epoch": 1}))
+    assert run_searchlab("train", tmp_path / "one.yaml", "--to", tmp_path / "to").code == 0
+    settings = load_exported(tmp_path / "to").description.config.settings
+    assert settings.precision == choose_precision()
 
 
 def test_train_ends_with_the_epoch_that_the_folds_chose(best: Path, tmp_path: Path) -> None:

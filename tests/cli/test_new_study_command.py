@@ -59,6 +59,17 @@ def test_what_no_flag_says_keeps_its_default(tmp_path: Path) -> None:
     assert spec.confirm.top == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"), [((), "auto"), (("--set", "training.precision=float32"), "float32")]
+)
+def test_the_precision_is_left_to_the_machine_unless_it_is_named(
+    options: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "x.yaml"
+    assert run_searchlab("study", "new", "x", *GOOD, "--out", out, *options).code == 0
+    assert load_study(out).spec.training.precision == expected
+
+
 def test_trials_that_only_repeat_a_configuration_are_named_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
