@@ -69,10 +69,21 @@ def _change(images: Tensor, amounts: dict[str, Tensor], kinds: Tensor) -> Tensor
         changed += _target(_grey(images), shares)
     changed.clamp_(0, 1)
     if "hue" in amounts:
-        # Hue costs the most, so only the images that need it.
-        indices = chosen["hue"].nonzero().squeeze(1)
-        changed[indices] = adjust_hue(changed[indices], amounts["hue"][indices])
+        shift_hues = _shift_chosen if images.device.type == "cpu" else _shift_all
+        changed = shift_hues(changed, amounts["hue"], chosen["hue"])
     return changed
+
+
+def _shift_chosen(images: Tensor, shifts: Tensor, chosen: Tensor) -> Tensor:
+    """Shift the hues of the chosen images only, because hue costs the most."""
+    indices = chosen.nonzero().squeeze(1)
+    images[indices] = adjust_hue(images[indices], shifts[indices])
+    return images
+
+
+def _shift_all(images: Tensor, shifts: Tensor, chosen: Tensor) -> Tensor:
+    """Do the same on a GPU, which would have to be waited for to know which are chosen."""
+    return torch.where(_per_image(chosen), adjust_hue(images, shifts), images)
 
 
 def _target(grey: Tensor, shares: dict[str, Tensor]) -> Tensor:

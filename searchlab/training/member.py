@@ -23,8 +23,9 @@ from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
 from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
-from searchlab.training.optimizers import make_optimizer
+from searchlab.training.optimizers import make_optimizer, make_rate, read_rate_from
 from searchlab.training.schedules import Schedule
+from searchlab.training.trained_batches import TrainedBatches
 
 __all__ = ["DivergedError", "Member"]
 
@@ -70,7 +71,10 @@ class Member:
         self._augment = Augmenter(self._settings)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
+        self._rate = make_rate(data.device)
         self._dropout = torch.Generator(device=data.device)
+        self._augmenting = torch.Generator(device=data.device)
+        self._attacking = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
 
     @property
@@ -88,49 +92,68 @@ class Member:
 
         Raises DivergedError if the loss is not finite; then the weights are useless.
         """
+        self.begin_epoch(epoch, most_batches=most_batches)
+        while self.advance():
+            pass
+        return self.end_epoch()
+
+    def begin_epoch(self, epoch: int, *, most_batches: int | None = None) -> None:
+        """Prepare an epoch, or its first batches; ``advance`` then trains on one after another."""
         self.model.train()
-        self._dropout.manual_seed(self._seed("dropout", epoch))
-        augmenting = self._generator("augment", epoch)
-        attacking = self._generator("attack", epoch)
+        for purpose, generator in (
+            ("dropout", self._dropout),
+            ("augment", self._augmenting),
+            ("attack", self._attacking),
+        ):
+            generator.manual_seed(self._seed(purpose, epoch))
         order = torch.Generator().manual_seed(self._seed("order", epoch))
         shuffle = torch.randperm(len(self._training), generator=order).to(self.device)
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device, dtype=torch.int64)
-        count = 0
         batches = _split(self._training[shuffle], self._settings.batch_size)[:most_batches]
-        for step, batch in enumerate(batches, start=(epoch - 1) * self._num_steps):
-            self._schedule.apply(self.optimizer, step)
-            self.optimizer.zero_grad(set_to_none=True)
-            for inputs, targets in self._training_parts(batch, augmenting, attacking):
-                logits = self._predict(inputs)
-                loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
-                # Summed on the device, because reading a number each step would wait for it.
-                loss_sum += loss * len(targets)
-                correct += (logits.detach().argmax(1) == targets).sum()
-            self._update()
-            count += len(batch)
-        mean_loss = loss_sum.item() / count
-        if not math.isfinite(mean_loss):
-            raise DivergedError
-        return {"loss": mean_loss, "accuracy": int(correct.item()) / count}
+        if self._rate is not None:  # again, because loading a checkpoint copies the tensor
+            read_rate_from(self.optimizer, self._rate)
+        self._batches = enumerate(batches, start=(epoch - 1) * self._num_steps)
+        self._trained = TrainedBatches()
 
-    def _training_parts(
-        self, batch: Tensor, augmenting: torch.Generator, attacking: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def advance(self) -> bool:
+        """Train on the next batch; return whether there was one. It waits for no result."""
+        step, batch = next(self._batches, (None, None))
+        if step is None or batch is None:
+            return False
+        self._schedule.apply(self.optimizer, step)
+        self._train_on(batch, self._trained)
+        return True
+
+    def end_epoch(self) -> dict[str, float]:
+        """Return the mean loss and accuracy of the epoch. Raises DivergedError."""
+        figures = self._trained.measure()
+        if not math.isfinite(figures["loss"]):
+            raise DivergedError
+        return figures
+
+    def _train_on(self, batch: Tensor, trained: TrainedBatches) -> None:
+        """Take one step of the optimizer, and add what the model said of the batch before it."""
+        self.optimizer.zero_grad(set_to_none=True)
+        for inputs, targets in self._training_parts(batch):
+            logits = self._predict(inputs)
+            loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
+            trained.add(loss, logits.detach(), targets)
+        self._update()
+
+    def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch."""
         targets, images = self._data.train_labels[batch], self._data.train_images[batch]
         attack = self._settings.attack
         is_changed = self._augment.is_active or attack is not None
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
         # Augmented before the split, because its draws must be those of the whole batch.
-        pixels = self._augment(images, augmenting) if is_changed else images
+        pixels = self._augment(images, self._augmenting) if is_changed else images
         for part, labels in zip(
             torch.tensor_split(pixels, num_parts),
             torch.tensor_split(targets, num_parts),
             strict=True,
         ):
             if attack is not None:
-                perturbed = self._perturb(part, labels, attack, attacking)
+                perturbed = self._perturb(part, labels, attack, self._attacking)
                 yield self._normalize_pixels(perturbed), labels
             elif is_changed:
                 yield self._normalize_pixels(part), labels

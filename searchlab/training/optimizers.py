@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from searchlab.config.settings import OptimizerName, TrainingSettings
 
-__all__ = ["OPTIMIZERS", "make_optimizer"]
+__all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "read_rate_from"]
 
 # Fused kernels, if torch has them: one call per step instead of one per tensor and operation, on
 # both CPU and GPU.
@@ -44,3 +46,25 @@ def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
     """Return an optimizer for the model's trainable parameters; frozen layers have none."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return OPTIMIZERS[settings.optimizer](parameters, settings)
+
+
+def make_rate(device: torch.device) -> Tensor | None:
+    """Return the tensor for ``read_rate_from``; None on the CPU, where the rate is a number.
+
+    On a GPU a step then takes nothing from the host, so that a CUDA graph can record it. It is
+    float32, as the fused kernels read it: Adam's last bit differs from a number's.
+    """
+    return None if device.type == "cpu" else torch.zeros((), device=device)
+
+
+def read_rate_from(optimizer: Optimizer, rate: Tensor) -> None:
+    """Let an optimizer read its learning rate from a tensor on its device, without waiting.
+
+    ``Optimizer.load_state_dict`` replaces the tensor by a copy, so call it again then.
+    """
+    # torch says so once for each optimizer whose steps no graph has recorded yet.
+    warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+        if "capturable" in group:  # not SGD's, whose steps have no number
+            group["capturable"] = True

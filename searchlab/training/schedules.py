@@ -88,10 +88,13 @@ class Schedule:
         )
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Set the optimizer's learning rate to that of ``step``."""
+        """Set the optimizer's learning rate, a number or a tensor, to that of ``step``."""
         lr = self.lr_at(step)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
 
 
 def _anneal(start: float, end: float, share: float) -> float:

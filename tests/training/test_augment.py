@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as reference
 
 from searchlab.config.settings import AUGMENTATIONS, TrainingSettings
-from searchlab.training import augment
+from searchlab.training import augment, colour
 from searchlab.training.augment import Augmenter
 from searchlab.training.colour import JITTERS, adjust_hue, jitter
 from searchlab.training.geometry import blank, flip, rotate, shift
@@ -97,6 +99,17 @@ def test_jitter_changes_each_image_in_its_own_order(
     before = images.clone()
     assert_close(jitter(images, amounts, order), torch.stack(expected), atol=5e-6)
     assert torch.equal(images, before)
+
+
+def test_hues_are_shifted_on_a_gpu_as_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = make_floats((3, 5, 7))
+    amounts = {"contrast": draw(0.2, 1.8), "hue": draw(-0.5, 0.5)}
+    order = torch.rand((NUM_IMAGES, 2), generator=make_generator(2)).argsort(1)
+    expected = jitter(images, amounts, order)
+    shifted = Mock(wraps=colour._shift_all)
+    monkeypatch.setattr(colour, "_shift_chosen", shifted)
+    assert torch.equal(jitter(images, amounts, order), expected)
+    assert shifted.call_count == 2
 
 
 @pytest.mark.parametrize("shape", SHAPES)
