@@ -83,8 +83,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduli
 def _migrations_are_read_once() -> Iterator[None]:
     """Keep what Optuna's migration scripts say.
 
-    Optuna runs all ten of them whenever it opens a database, and thrice for a new one. That took a
-    sixth of the suite's time.
+    Optuna runs all ten of them thrice for a new database. That took a sixth of the suite's time.
     """
     read = ScriptDirectory.from_config
     kept: dict[str | None, ScriptDirectory] = {}

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from searchlab.analysis.student_t import quantile, upper_tail
+
 __all__ = ["FEWEST_FOLDS", "Bounds", "Comparison", "compare_folds"]
 
 Bounds = tuple[float, float]
@@ -56,9 +58,7 @@ class Comparison:
         distance = margin - abs(self.difference)
         if self.error == 0:
             return 0.0 if distance > 0 else 1.0
-        from scipy.stats import t
-
-        return float(t.sf(distance / self.error, self.num_compared - 1))
+        return upper_tail(distance / self.error, self.num_compared - 1)
 
 
 def compare_folds(
@@ -90,14 +90,12 @@ def compare_folds(
     if math.sqrt(variance) <= _ZERO * max(1.0, abs(mean)):
         return _compare_without_spread(mean, num_pairs)
     error = math.sqrt(variance * (1 / num_pairs + 1 / (num_folds - 1)))
-    from scipy.stats import t  # 0.5 s, paid only by a study that has something to compare
-
-    margin = float(t.ppf(0.975, num_pairs - 1)) * error
+    margin = quantile(0.975, num_pairs - 1) * error
     least, most = _find_possible(challenger, incumbent, bounds)
     return Comparison(
         difference=mean,
         interval=(max(mean - margin, least), min(mean + margin, most)),
-        p_value=2 * float(t.sf(abs(mean) / error, num_pairs - 1)),
+        p_value=2 * upper_tail(abs(mean) / error, num_pairs - 1),
         num_compared=num_pairs,
         error=error,
     )

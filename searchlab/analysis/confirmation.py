@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchlab.analysis.comparison import Bounds
+from searchlab.analysis.student_t import quantile, upper_tail
 
 __all__ = ["ConfirmedDifference", "Needed", "compare_counts", "compare_scores", "estimate_mean"]
 
@@ -73,7 +74,7 @@ class ConfirmedDifference:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval, as far as the metric's bounds allow."""
-        reach = _quantile(0.975, self.degrees_of_freedom) * self.error
+        reach = quantile(0.975, self.degrees_of_freedom) * self.error
         low, high = self.difference - reach, self.difference + reach
         return max(low, self.least), min(high, self.most)
 
@@ -89,9 +90,7 @@ class ConfirmedDifference:
     def _tail(self, distance: float) -> float:
         if self.error == 0:
             return 0.0 if distance > 0 else 1.0
-        from scipy.stats import t  # 0.5 s, paid only by a study that has something to compare
-
-        return float(t.sf(distance / self.error, self.degrees_of_freedom))
+        return upper_tail(distance / self.error, self.degrees_of_freedom)
 
     def find_needed(self, margin: float) -> Needed | None:
         """Estimate what would show a difference as large as this one, or that there is hardly any.
@@ -272,9 +271,3 @@ def _check(challenger: npt.NDArray[np.generic], incumbent: npt.NDArray[np.generi
     shapes = challenger.shape, incumbent.shape
     if min(*shapes[0], *shapes[1]) < 2 or shapes[0][1] != shapes[1][1]:
         raise ValueError(f"must be two or more models on the same two or more images, got {shapes}")
-
-
-def _quantile(share: float, degrees_of_freedom: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(share, degrees_of_freedom))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from searchlab.doctor.findings import Evidence, Finding, list_trials
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
+from searchlab.training.trial_files import model_path
 
 __all__ = ["find_stale_files"]
 
@@ -24,8 +25,6 @@ def _find_checkpoints(evidence: Evidence) -> Iterator[Finding]:
     folder = evidence.reading.run.checkpoints
     if not folder.is_dir():
         return
-    from searchlab.training.checkpoint import model_path  # torch
-
     # However many files a checkpoint is made of, their names begin as the model's does.
     ended = {
         model_path(folder, record.number).stem: record.number
@@ -53,8 +52,6 @@ def _find_missing_models(evidence: Evidence) -> Iterator[Finding]:
     ]
     if not ended:
         return
-    from searchlab.training.checkpoint import model_path  # torch
-
     folder = evidence.reading.run.models
     present = {number for number in ended if model_path(folder, number).exists()}
     missing = {number for number in ended if number not in present}

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy
 from optuna.samplers import GPSampler, NSGAIISampler
 from optuna.storages import RDBStorage
 
@@ -23,6 +24,7 @@ from optuna.study import Study
 # What BaseStorage.get_all_studies returns.
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, Trial
+from sqlalchemy.orm import scoped_session, sessionmaker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from optuna.trial import TrialState
 
 __all__ = [
+    "TABLES_VERSION",
     "AdaptedGPSampler",
     "DatabaseStorage",
     "FrozenStudy",
@@ -159,12 +162,44 @@ class AdaptedGPSampler(GPSampler):
         return super()._optimize_acqf(self._adapt(acqf), best_params)
 
 
+# The version of the tables, as Optuna notes it in ``alembic_version``.
+TABLES_VERSION = "v3.2.0.a"
+
+
+def _has_tested_tables(engine: sqlalchemy.Engine) -> bool:
+    if not sqlalchemy.inspect(engine).has_table("alembic_version"):
+        return False
+    with engine.connect() as connection:
+        versions = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
+        return versions.scalars().all() == [TABLES_VERSION]
+
+
 class DatabaseStorage(RDBStorage):
     """Optuna's database storage, with the parts that ours replaces or calls under public names.
 
     A subclass replaces ``create_trial``, ``read_trials`` and ``write_param``: Optuna's cache over a
     database calls the private methods, not those of the storage's interface.
     """
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        """Open a database, and make its tables if it has none.
+
+        Optuna asks alembic whether the tables are of its version, and that takes longer to import
+        than the rest of what a command needs to read a study. So tables of the version that was
+        tested are opened without it.
+        """
+        options = engine_kwargs or {}
+        self._set_default_engine_kwargs_for_mysql(url, options)
+        engine = sqlalchemy.create_engine(url, **options)
+        if not _has_tested_tables(engine):
+            engine.dispose()
+            super().__init__(url, options)
+            return
+        self.url, self.engine_kwargs, self.skip_compatibility_check = url, options, False
+        self.heartbeat_interval = self.grace_period = None
+        self.heartbeat_stale_trial_callback = self.failed_trial_callback = None
+        self.engine = engine
+        self.scoped_session = scoped_session(sessionmaker(bind=engine))
 
     # Writes a trial's rows in an open session, and gives the trial its number.
     add_trial_rows = RDBStorage._get_prepared_new_trial

@@ -20,17 +20,13 @@ from torch import Tensor
 from searchlab.training.durable_files import replace_file, unique_word, write_bytes
 from searchlab.training.failures import describe_failure
 from searchlab.training.tensor_file import hash_file, write_tensors
+from searchlab.training.trial_files import file_stem, model_path
 
 __all__ = ["CheckpointFiles", "SavedState", "forget_checkpoints", "has_checkpoint", "model_path"]
 
 logger = logging.getLogger(__name__)
 
 _MANIFEST_FORMAT = 3
-
-
-def model_path(folder: Path, number: int) -> Path:
-    """Return the path of trial ``number``'s finished model."""
-    return folder / f"{_stem(number)}.safetensors"
 
 
 def has_checkpoint(folder: Path, number: int) -> bool:
@@ -44,7 +40,7 @@ def forget_checkpoints(folder: Path, number: int) -> None:
     This includes the note that it ran out of memory, but not a finished model.
     """
     _manifest_path(folder, number).unlink(missing_ok=True)
-    for path in folder.glob(f"{_stem(number)}.*"):
+    for path in folder.glob(f"{file_stem(number)}.*"):
         if path != model_path(folder, number):
             path.unlink(missing_ok=True)
 
@@ -84,7 +80,7 @@ class CheckpointFiles:
     def save(self, epoch: int, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
         """Write the state after ``epoch``. Raises OSError; then earlier checkpoints stay."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{_stem(self._number)}.{epoch}-{unique_word()}.safetensors"
+        path = self._folder / f"{file_stem(self._number)}.{epoch}-{unique_word()}.safetensors"
         with ExitStack() as undo:
             undo.callback(path.unlink, missing_ok=True)
             digest = write_tensors(path, tensors, metadata)
@@ -155,7 +151,7 @@ class CheckpointFiles:
         named = {entry.file for entry in entries}
         oldest = min((entry.epoch for entry in entries), default=0)
         unnamed = {entry.file for entry in old} - named
-        prefix = f"{_stem(self._number)}."
+        prefix = f"{file_stem(self._number)}."
         for path in self._folder.glob(f"{prefix}*-*.safetensors"):
             epoch = path.name.removeprefix(prefix).partition("-")[0]
             if path.name in unnamed or (epoch.isdecimal() and int(epoch) < oldest):
@@ -167,9 +163,5 @@ def _write_manifest(path: Path, entries: list[_Entry]) -> None:
     write_bytes(path, json.dumps(content).encode())
 
 
-def _stem(number: int) -> str:
-    return f"trial-{number:05d}"
-
-
 def _manifest_path(folder: Path, number: int) -> Path:
-    return folder / f"{_stem(number)}.json"
+    return folder / f"{file_stem(number)}.json"

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from searchlab.data.folds import Indices
 from searchlab.errors import InputError
-from searchlab.training.checkpoint_files import model_path
 from searchlab.training.durable_files import replace_file
 from searchlab.training.metrics import Answers
 from searchlab.training.tensor_file import write_tensors
+from searchlab.training.trial_files import model_path
 
 __all__ = [
     "HeldOut",

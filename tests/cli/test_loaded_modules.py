@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from command_line import unpack_recorded_runs
 
 ROOT = Path(__file__).parents[2]
 NEEDLESS = ("sklearn", "scipy", "pandas", "sympy", "ray", "torchvision", "optuna_dashboard")
@@ -23,7 +26,36 @@ COMMANDS = [
 ]
 
 
+# scipy.special is needed for a p-value; scipy.stats takes longer than all of the leaderboard.
+HEAVY = (
+    "torch", "torchvision", "ray", "sklearn", "scipy.stats", "pandas", "sympy", "matplotlib",
+    "plotly", "PIL", "alembic", "optuna_dashboard",
+)  # fmt: skip
+READING = [
+    ["study", "list"],
+    ["study", "status", "finished"],
+    ["study", "best", "finished"],
+    ["study", "leaderboard", "finished"],
+    ["trial", "show", "finished", "1"],
+    ["doctor", "finished"],
+    ["space", "show", str(SPACE)],
+    ["space", "check", str(SPACE)],
+    ["data", "list"],
+    ["storage", "copy", "--help"],
+    ["schema", "study"],
+]
+
+
 def test_short_commands_load_nothing_heavy_that_they_do_not_need(tmp_path: Path) -> None:
+    check_modules(COMMANDS, NEEDLESS, tmp_path)
+
+
+def test_commands_that_read_a_run_load_little_besides_optuna(tmp_path: Path) -> None:
+    unpack_recorded_runs(tmp_path / "runs")
+    check_modules(READING, HEAVY, tmp_path)
+
+
+def check_modules(commands: list[list[str]], needless: Sequence[str], folder: Path) -> None:
     code = (
         "import json, sys\n"
         "from searchlab.cli.main import main\n"
@@ -35,7 +67,7 @@ def test_short_commands_load_nothing_heavy_that_they_do_not_need(tmp_path: Path)
         "    assert not loaded, f'{command} has loaded {loaded}'\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps([COMMANDS, NEEDLESS])],
-        cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-c", code, json.dumps([commands, needless])],
+        cwd=folder, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

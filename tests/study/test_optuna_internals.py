@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -236,6 +239,26 @@ def test_no_table_was_added() -> None:
     """A copied or deleted study would leave its rows out."""
     base = find("optuna.storages._rdb.models:BaseModel")
     assert len(base.registry.mappers) == 12, CHANGED + "models"  # type: ignore[attr-defined]
+
+
+def test_tables_of_the_tested_version_are_opened_as_optuna_opens_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    made = internals.DatabaseStorage(url)  # by Optuna, with alembic
+    assert made.get_head_version() == internals.TABLES_VERSION, CHANGED + "TABLES_VERSION"
+    opened = internals.DatabaseStorage(url)
+    left_out = vars(made).keys() - vars(opened).keys()
+    assert left_out == {"_version_manager"}, CHANGED + "DatabaseStorage"
+    optuna.create_study(storage=opened, study_name="inside")
+    assert optuna.load_study(storage=made, study_name="inside").trials == []
+
+
+def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    internals.DatabaseStorage(url)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'v9'")
+    with pytest.raises(RuntimeError, match="no longer compatible"):
+        internals.DatabaseStorage(url)
 
 
 def test_studies_that_a_storage_lists_know_their_keys(study: Study) -> None:

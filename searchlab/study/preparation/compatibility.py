@@ -20,7 +20,6 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
 from searchlab.errors import InputError, Location
-from searchlab.models.build import check_model
 from searchlab.study.plan import StudyPlan
 from searchlab.study.space.points import Point, reference_point, walk
 from searchlab.study.space.study_space import SpecSpace
@@ -155,6 +154,8 @@ class _Check:
         key = repr((model.family, sorted(model.parameters.items()), model.scheme))
         if key in self._done:
             return None
+        from searchlab.models.build import check_model  # torch
+
         try:
             check_model(
                 model,
