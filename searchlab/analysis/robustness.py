@@ -36,7 +36,8 @@ def measure_robustness(
     def answer(pixels: Tensor) -> Tensor:
         return predict(model.model, normalize(pixels), precision)
 
-    batches = torch.split(indices, evaluation_batch(data.image_shape, with_gradients=True))
+    size = evaluation_batch(data.image_shape, data.device, with_gradients=True)
+    batches = torch.split(indices, size)
     accuracies = []
     for attack in attacks:
         seed = derive_seed(model.config.seed, "attack for the report")

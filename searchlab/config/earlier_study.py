@@ -17,6 +17,8 @@ _EARLIER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 def name_earlier_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded study's data with the defaults that it began with, named.
 
+    A trial that requested several GPUs and used one requests one.
+
     Only for what searchlab recorded itself: it now names each of these settings, if only as null,
     so one that is missing has the earlier default.
     """
@@ -25,4 +27,12 @@ def name_earlier_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
         given = recorded.get(section) or {}
         if isinstance(given, dict):  # the checks refuse anything else
             named[section] = {**defaults, **given}
+    resources = recorded.get("resources")
+    if isinstance(resources, dict) and _is_above_one(resources.get("gpus")):
+        named["resources"] = {**resources, "gpus": 1}
     return named
+
+
+def _is_above_one(gpus: object) -> bool:
+    """Return whether a trial requested GPUs that it did not use, which is refused now."""
+    return isinstance(gpus, (int, float)) and gpus > 1

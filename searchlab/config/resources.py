@@ -26,7 +26,7 @@ class ResourceSpec(Spec):
     """What each worker gets and how many there are; ``auto`` fills the machine."""
 
     cpus: Number = Field(1, description="CPU cores per worker")
-    gpus: AutoNumber = Field("auto", description="GPUs per worker; a fraction is possible below 1")
+    gpus: AutoNumber = Field("auto", description="GPUs per worker; below 1 they share one")
     workers: AutoNumber = Field("auto", description="number of trials that run at once")
     checkpoint_seconds: Number = Field(
         30, description="how often a trial saves its state, in seconds; a crash loses no more"
@@ -38,11 +38,12 @@ class ResourceSpec(Spec):
             raise InputError("must be > 0", where=("cpus",), found=self.cpus)
         if self.gpus != "auto" and self.gpus < 0:
             raise InputError("must be >= 0", where=("gpus",), found=self.gpus)
-        if self.gpus != "auto" and self.gpus > 1 and self.gpus != int(self.gpus):  # Ray's own rule
+        if self.gpus != "auto" and self.gpus > 1:
             raise InputError(
-                "must be a fraction of a GPU or a whole number of them",
+                "must be at most 1, because a trial trains on one GPU and a second would idle",
                 where=("gpus",),
                 found=self.gpus,
+                remedy="Set it to 1: as many trials run at once as there are GPUs",
             )
         if self.checkpoint_seconds < 0:
             raise InputError(

@@ -13,16 +13,19 @@ __all__ = ["FoldMetrics", "Machine", "TrainedFolds"]
 class Machine:
     """What an epoch was trained with: another device, torch or number of threads rounds otherwise.
 
-    ``device`` is the GPU's name, or ``cpu`` with its instruction set.
+    ``device`` is the GPU's name, or ``cpu`` with its instruction set. ``tf32`` says whether a GPU
+    multiplied float32 in TF32.
     """
 
     device: str
     torch: str
     num_threads: int
+    tf32: bool = False
 
     def __str__(self) -> str:
         threads = "1 thread" if self.num_threads == 1 else f"{self.num_threads} threads"
-        return f"{self.device} with {threads} of torch {self.torch}"
+        tf32 = " in TF32" if self.tf32 else ""
+        return f"{self.device}{tf32} with {threads} of torch {self.torch}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,9 +25,9 @@ _POLL_SECONDS = 1.0  # while other drivers' trials run
 def run_serially(session: RunSession) -> None:
     """Run a session's trials until the study is finished or a stop is requested."""
     prepared = session.prepared
-    with repeatable(max(1, int(prepared.spec.resources.cpus))):
-        # Unlike a worker, this process uses the CPU if there is no GPU, even if one is requested.
-        device = choose_device("auto" if prepared.spec.resources.gpus else 0)
+    # Unlike a worker, this process uses the CPU if there is no GPU, even if one is requested.
+    device = choose_device("auto" if prepared.spec.resources.gpus else 0)
+    with repeatable(max(1, int(prepared.spec.resources.cpus)), device):
         data = TrainingData.from_images(prepared.images, prepared.folds, device)
         _run_trials(session, data)
     if session.stop.is_made:

@@ -139,9 +139,10 @@ def _train(
 ) -> tuple[EpochResult, dict[str, torch.Tensor]]:
     """Train to the last epoch; return its result, and the weights on the CPU."""
     num_epochs = min(config.last_epoch or config.settings.epochs, config.settings.epochs)
-    with repeatable(torch.get_num_threads()):
+    device = choose_device("auto")
+    with repeatable(torch.get_num_threads(), device):
         try:
-            data = TrainingData.from_images(images, (), choose_device("auto"))
+            data = TrainingData.from_images(images, (), device)
             cohort = Cohort(config, data)
             result = _run_to_end(cohort, num_epochs, on_epoch)
         except (RuntimeError, MemoryError) as error:

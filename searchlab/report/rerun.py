@@ -94,8 +94,8 @@ def rerun_trial(
     num_threads = max(1, int(resources.cpus))
     if record.machines:
         num_threads = record.machines[-1].num_threads
-    with repeatable(num_threads):
-        device = choose_device("auto" if resources.gpus else 0)
+    device = choose_device("auto" if resources.gpus else 0)
+    with repeatable(num_threads, device):
         machine = describe_machine(device)
         data = TrainingData.from_images(images, folds, device)
         batch_split = record.batch_split

@@ -1,4 +1,4 @@
-"""TrainingData: a dataset and its folds on the models' device."""
+"""TrainingData: a dataset and its folds for models on one device."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from searchlab.data.folds import Indices, train_indices
 from searchlab.data.image_data import ImageData
 from searchlab.data.statistics import ChannelSums
 from searchlab.errors import InputError
+from searchlab.training.process import most_image_bytes
 
 __all__ = ["Normalizer", "TrainingData"]
 
@@ -60,11 +61,14 @@ class Normalizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingData:
-    """Images as uint8 tensors on one device, with the validation indices of every fold.
+    """Images as uint8 tensors for models on ``device``, with the validation indices of every fold.
 
-    A worker loads them once and shares them between its trials (docs/design.md, decision 8).
+    A worker loads them once and shares them between its trials (docs/design.md, decision 8). They
+    are on that device, but for training images that take too much of a GPU's memory: those stay on
+    the host, with their labels, and ``training`` fetches them.
     """
 
+    device: torch.device
     train_images: Tensor
     train_labels: Tensor
     test_images: Tensor
@@ -75,23 +79,31 @@ class TrainingData:
 
     @classmethod
     def from_images(
-        cls, data: ImageData, folds: Sequence[Indices], device: torch.device
+        cls,
+        data: ImageData,
+        folds: Sequence[Indices],
+        device: torch.device,
+        *,
+        share: float = 1.0,
     ) -> TrainingData:
-        """Move a dataset to a device; on the CPU the arrays are used without a copy."""
+        """Move a dataset to a device; on the CPU the arrays are used without a copy.
+
+        Training images stay on the host if they take more than half of this process's ``share`` of
+        a GPU.
+        """
+        is_small = data.train_images.nbytes <= most_image_bytes(device, share)
+        trained_from = device if is_small else torch.device("cpu")
+        test_images = _to_tensor(data.test_images, device)
         return cls(
-            train_images=_to_tensor(data.train_images, device),
-            train_labels=_to_tensor(data.train_labels, device),
-            test_images=_to_tensor(data.test_images, device),
+            device=test_images.device,  # with its number, which ``device`` may leave out
+            train_images=_to_tensor(data.train_images, trained_from),
+            train_labels=_to_tensor(data.train_labels, trained_from),
+            test_images=test_images,
             test_labels=_to_tensor(data.test_labels, device),
             folds=tuple(folds),
             sums=ChannelSums.from_images(data.train_images),
             num_classes=data.num_classes,
         )
-
-    @property
-    def device(self) -> torch.device:
-        """The images' device."""
-        return self.train_images.device
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -100,13 +112,38 @@ class TrainingData:
         return channels, height, width
 
     def split(self, fold: int | None) -> tuple[Tensor, Tensor]:
-        """Return a fold's training and validation indices; for None, everything is training."""
+        """Return a fold's training and validation indices; for None, everything is training.
+
+        They are where the training images are.
+        """
         training = train_indices(self.folds, fold, len(self.train_labels))
         validation = self.folds[fold] if fold is not None else np.empty(0, dtype=np.int64)
         return (
-            torch.from_numpy(training).to(self.device),
-            torch.from_numpy(validation.copy()).to(self.device),
+            torch.from_numpy(training).to(self.train_labels.device),
+            torch.from_numpy(validation.copy()).to(self.train_labels.device),
         )
+
+    def training(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the training images and labels at ``indices`` [B], on the device.
+
+        If they are on the host, a GPU fetches them while the host does something else: so the next
+        batch is on its way while the GPU still computes the one before.
+        """
+        if self.train_images.device == self.device:
+            return self.train_images[indices], self.train_labels[indices]
+        return self._send(self.train_images, indices), self._send(self.train_labels, indices)
+
+    def testing(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the test images and labels at ``indices`` [B], on the device."""
+        return self.test_images[indices], self.test_labels[indices]
+
+    def _send(self, values: Tensor, indices: Tensor) -> Tensor:
+        # Only from pinned memory can a GPU fetch alone. It is not given away before it has fetched.
+        pinned = self.device.type == "cuda"
+        shape = (len(indices), *values.shape[1:])
+        chosen = torch.empty(shape, dtype=values.dtype, pin_memory=pinned)
+        torch.index_select(values, 0, indices, out=chosen)
+        return chosen.to(self.device, non_blocking=True)
 
     def normalizer(
         self, fold: int | None, kind: Normalization, *, unit: bool = False

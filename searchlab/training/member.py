@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -28,6 +28,9 @@ from searchlab.training.schedules import Schedule
 from searchlab.training.trained_batches import TrainedBatches
 
 __all__ = ["DivergedError", "Member"]
+
+Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Returns the images and labels at indices [B]."""
 
 
 class DivergedError(Exception):
@@ -107,7 +110,7 @@ class Member:
         ):
             generator.manual_seed(self._seed(purpose, epoch))
         order = torch.Generator().manual_seed(self._seed("order", epoch))
-        shuffle = torch.randperm(len(self._training), generator=order).to(self.device)
+        shuffle = torch.randperm(len(self._training), generator=order).to(self._training.device)
         batches = _split(self._training[shuffle], self._settings.batch_size)[:most_batches]
         if self._rate is not None:  # again, because loading a checkpoint copies the tensor
             read_rate_from(self.optimizer, self._rate)
@@ -141,7 +144,7 @@ class Member:
 
     def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch."""
-        targets, images = self._data.train_labels[batch], self._data.train_images[batch]
+        images, targets = self._data.training(batch)
         attack = self._settings.attack
         is_changed = self._augment.is_active or attack is not None
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
@@ -188,46 +191,49 @@ class Member:
     def validate(self, *, most_images: int | None = None) -> tuple[dict[str, float], Answers]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
-        answers = self._answer(self._data.train_images, self._data.train_labels, indices)
+        answers = self._answer(self._data.training, indices)
         return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
         """Measure on the test set, once per trial, at its end (docs/design.md, decision 6)."""
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
-        answers = self._answer(self._data.test_images, self._data.test_labels, everything)
+        answers = self._answer(self._data.testing, everything)
         return measure_answers(answers, requested=self._config.measures), answers
 
-    def _answer(self, images: Tensor, labels: Tensor, indices: Tensor) -> Answers:
+    def _answer(self, fetch: Fetch, indices: Tensor) -> Answers:
         self.model.eval()
+        labels: list[Tensor] = []
+        logits: list[Tensor] = []
         with torch.inference_mode():
-            logits = [
-                self._predict(self._normalize(images[batch]))
-                for batch in torch.split(indices, self._evaluation_batch())
-            ]
+            for batch in torch.split(indices, self._evaluation_batch()):
+                images, targets = fetch(batch)
+                labels.append(targets)
+                logits.append(self._predict(self._normalize(images)))
         return Answers(
-            labels=labels[indices],
+            labels=torch.cat(labels),
             batches=logits,
-            attacked=self._answer_under_attack(images, labels, indices),
+            attacked=self._answer_under_attack(fetch, indices),
         )
 
-    def _answer_under_attack(
-        self, images: Tensor, labels: Tensor, indices: Tensor
-    ) -> Answers | None:
+    def _answer_under_attack(self, fetch: Fetch, indices: Tensor) -> Answers | None:
         attack = self._config.robustness
         if attack is None:
             return None
         drawing = self._generator("robustness")
+        labels: list[Tensor] = []
         logits: list[Tensor] = []
         for batch in torch.split(indices, self._evaluation_batch(with_gradients=True)):
-            pixels = images[batch].float() / 255
-            attacked = self._perturb(pixels, labels[batch], attack, drawing)
+            images, targets = fetch(batch)
+            attacked = self._perturb(images.float() / 255, targets, attack, drawing)
+            labels.append(targets)
             with torch.inference_mode():
                 logits.append(self._predict(self._normalize_pixels(attacked)))
-        return Answers(labels=labels[indices], batches=logits)
+        return Answers(labels=torch.cat(labels), batches=logits)
 
     def _evaluation_batch(self, *, with_gradients: bool = False) -> int:
-        whole = evaluation_batch(self._data.image_shape, with_gradients=with_gradients)
+        shape = self._data.image_shape
+        whole = evaluation_batch(shape, self.device, with_gradients=with_gradients)
         return max(1, whole // self._batch_split)
 
     def _generator(self, purpose: str, *more: int) -> torch.Generator:

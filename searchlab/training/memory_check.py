@@ -30,26 +30,27 @@ _FEW_IMAGES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """The memory and speed of one member of a trial.
+    """The memory and speed of ``num_members`` members of a trial.
 
-    ``peak_bytes`` is its peak in training and evaluation. On CUDA it is the peak of torch's
-    allocations, including each worker's copy of the images but not the CUDA context; on the CPU it
+    ``peak_bytes`` is their peak in training and evaluation. On CUDA it is the most that torch
+    reserved, including each worker's copy of the images but not the CUDA context; on the CPU it
     is the growth of the process, to which the shared images add nothing. ``images_per_second`` is
-    the training speed. ``bytes_per_member`` is the size of the weights, gradients and optimizer
-    state that stay while other members train. ``device_bytes`` is the GPU's memory. ``batch_split``
-    is the number of parts in which batches were trained.
+    the training speed of one. ``bytes_per_member`` is the size of its weights, gradients and
+    optimizer state, which stay while other members train. ``device_bytes`` is the GPU's memory.
+    ``batch_split`` is the number of parts in which batches were trained.
     """
 
     peak_bytes: int
     images_per_second: float
     num_parameters: int
     bytes_per_member: int
+    num_members: int = 1
     device_bytes: int | None = None
     batch_split: int = 1
 
     def cohort_bytes(self, num_members: int) -> int:
         """Return the peak of a cohort, whose members train in turn but stay in memory."""
-        return self.peak_bytes + (num_members - 1) * self.bytes_per_member
+        return self.peak_bytes + (num_members - self.num_members) * self.bytes_per_member
 
 
 def probe_training(
@@ -57,6 +58,7 @@ def probe_training(
 ) -> ProbeResult:
     """Measure one member training a few batches, after one to warm up, and evaluating one.
 
+    On CUDA all members of the trial do, because there they may train at the same time.
     ``batch_split`` is as for ``Member``. Nothing is changed or written. Raises
     torch.OutOfMemoryError, MemoryError or RuntimeError if memory runs out (``describe_failure``
     recognises them).
@@ -66,20 +68,25 @@ def probe_training(
     separate process.
     """
     assert num_batches > 0, num_batches
-    fold = config.folds.folds[0]
-    _load_kernels(config, data, fold)
+    folds: list[int | None] = [*config.folds.folds, *([None] if config.folds.test else [])]
+    if not _trains_together(data.device):
+        folds = folds[:1]
+    _load_kernels(config, data, config.folds.folds[0])
     peak = _PeakMemory(data.device)
-    member = Member(config, data, fold, batch_split=batch_split)
+    members = [Member(config, data, fold, batch_split=batch_split) for fold in folds]
+    member = members[0]
     best = member.snapshot() if config.folds.test else None  # which a cohort keeps for one member
-    with _whatever_the_loss():
-        member.train_epoch(1, most_batches=1)
+    for one in members:
+        with _whatever_the_loss():
+            one.train_epoch(1, most_batches=1)
     seconds = _time_batches(member, num_batches)
-    member.validate(most_images=evaluation_batch(data.image_shape))
+    member.validate(most_images=evaluation_batch(data.image_shape, data.device))
     result = ProbeResult(
         peak_bytes=peak.measure(),
         images_per_second=_count_images(member, config, num_batches) / seconds,
         num_parameters=count_parameters(member.model),
         bytes_per_member=_count_kept_bytes(member),
+        num_members=len(members),
         device_bytes=_device_bytes(data.device),
         batch_split=batch_split,
     )
@@ -94,6 +101,11 @@ def _load_kernels(config: TrialConfig, data: TrainingData, fold: int) -> None:
     with _whatever_the_loss():
         member.train_epoch(1, most_batches=1)
     member.validate(most_images=_FEW_IMAGES)
+
+
+def _trains_together(device: torch.device) -> bool:
+    """Return whether the members of a trial may train at the same time."""
+    return device.type == "cuda"
 
 
 @contextmanager
@@ -145,7 +157,7 @@ class _PeakMemory:
     def measure(self) -> int:
         """Return bytes."""
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
+            return torch.cuda.max_memory_reserved(self._device)
         peak = _read_status("VmHWM") if self._is_reset else _highest_ever()
         return max(0, peak - self._start)
 

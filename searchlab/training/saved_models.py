@@ -32,7 +32,7 @@ class SavedModel:
     def logits(self, data: TrainingData) -> Tensor:
         """Return logits [N, classes] on the test images, float32 on the CPU."""
         normalize = data.normalizer(None, self.config.normalize)
-        batches = torch.split(data.test_images, evaluation_batch(data.image_shape))
+        batches = torch.split(data.test_images, evaluation_batch(data.image_shape, data.device))
         precision = self.config.settings.precision
         return torch.cat(
             [predict(self.model, normalize(images), precision).cpu() for images in batches]

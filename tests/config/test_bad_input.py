@@ -371,8 +371,9 @@ STUDIES = [
     ("resources: {cpus: .inf}", f"resources.cpus {FINITE}, got inf"),
     ("resources: {gpus: -1}", "resources.gpus must be >= 0, got -1"),
     (
-        "resources: {gpus: 1.5}",
-        "resources.gpus must be a fraction of a GPU or a whole number of them, got 1.5",
+        "resources: {gpus: 2}",
+        "resources.gpus must be at most 1, because a trial trains on one GPU and a second would "
+        "idle, got 2. Set it to 1: as many trials run at once as there are GPUs",
     ),
     ("resources: {gpus: .nan}", "resources.gpus must be auto or a finite number, got nan"),
     ("resources: {gpus: all}", "resources.gpus must be auto or a finite number, got 'all'"),

@@ -85,7 +85,12 @@ def study_data() -> st.SearchStrategy[dict[str, Any]]:
             ),
             "confirm": st.fixed_dictionaries({"top": st.integers(0, 9)}),
             "resources": st.fixed_dictionaries(
-                {}, optional={"cpus": st.floats(0.1, 8), "gpus": auto, "workers": auto}
+                {},
+                optional={
+                    "cpus": st.floats(0.1, 8),
+                    "gpus": st.just("auto") | st.floats(0, 1),
+                    "workers": auto,
+                },
             ),
         },
     )
@@ -129,6 +134,16 @@ def test_what_neither_study_nor_row_names_follows_the_rows_optimizer(
     for spec in (study, StudySpec.model_validate(study.to_data())):
         settings = spec.baseline_training(spec.baselines.rows[0])
         assert (settings.lr, settings.momentum, settings.weight_decay) == expected
+
+
+def test_a_recorded_study_whose_trials_requested_several_gpus_requests_the_one_they_used(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "study.yaml"
+    recorded = {**make_study().to_data(), "resources": {"gpus": 2, "cpus": 3}}
+    file.write_text(dump_yaml(recorded))
+    resources = load_recorded_study(file).spec.resources
+    assert (resources.gpus, resources.cpus) == (1, 3)
 
 
 def test_a_recorded_study_that_names_no_optimizer_settings_keeps_the_earlier_defaults(

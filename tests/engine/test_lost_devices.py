@@ -15,6 +15,7 @@ from searchlab.engine.ray.worker import TrialActor
 from searchlab.engine.ray.worker_deaths import describe_death
 from searchlab.errors import InfrastructureError
 from searchlab.study.run_folder import RunFolder
+from searchlab.training import memory
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import DeviceLostError
 
@@ -103,6 +104,25 @@ def test_a_worker_whose_trial_failed_otherwise_stays(monkeypatch: pytest.MonkeyP
     assert actor.step() == {"error": "ValueError: its own", "kind": "error", "done": True}
     actor.cleanup()
     assert ended == []
+
+
+@pytest.mark.parametrize(("device", "is_freed"), [("cuda", True), ("cpu", False)])
+def test_a_trials_end_frees_the_memory_of_a_gpu_for_the_other_workers(
+    device: str, is_freed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Any:
+        raise ValueError("its own")
+
+    done = SimpleNamespace(done=True, to_dict=dict)
+    for step in (lambda: done, fail):
+        freed: list[bool] = []
+        monkeypatch.setattr(memory, "free_memory", lambda freed=freed: freed.append(True))
+        actor = make_actor(SimpleNamespace(step=step))
+        actor._data = SimpleNamespace(device=torch.device(device))
+        assert actor.step()["done"]
+        assert freed == [True] * is_freed
+        actor.reset_config({"trial": "{}"})  # a trial that was pruned ends like this
+        assert freed == [True] * 2 * is_freed
 
 
 def make_actor(run: Any) -> TrialActor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,6 +43,27 @@ def test_a_probe_says_what_a_member_takes(digits: TrainingData) -> None:
     assert result.peak_bytes > result.bytes_per_member
     assert result.cohort_bytes(1) == result.peak_bytes
     assert result.cohort_bytes(4) == result.peak_bytes + 3 * result.bytes_per_member
+
+
+def test_a_probe_on_a_gpu_trains_all_members_of_the_trial(
+    digits: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        probe_module, "_PeakMemory", lambda _: SimpleNamespace(measure=lambda: 1000)
+    )
+    monkeypatch.setattr(probe_module, "_trains_together", lambda _: True)
+    trained: list[int | None] = []
+
+    def note(member: Member, epoch: int, *, most_batches: int | None = None) -> dict[str, float]:
+        trained.append(member.fold)
+        return {}
+
+    monkeypatch.setattr(Member, "train_epoch", note)
+    result = probe_training(configure(), digits)
+    assert trained == [0, 0, 1, None, 0]  # the first loads kernels, the last is timed
+    assert result.num_members == 3
+    assert result.cohort_bytes(3) == 1000
+    assert result.cohort_bytes(5) == 1000 + 2 * result.bytes_per_member
 
 
 def test_a_probe_in_parts_trains_on_parts_and_takes_less(

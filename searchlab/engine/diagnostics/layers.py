@@ -113,10 +113,12 @@ class _ProbedImages:
     def __post_init__(self) -> None:
         drawing = torch.Generator().manual_seed(derive_seed(self.config.seed, "probe"))
         order = torch.randperm(len(self.data.train_labels), generator=drawing)
-        object.__setattr__(self, "indices", order[:NUM_IMAGES].to(self.data.device))
+        object.__setattr__(self, "indices", order[:NUM_IMAGES].to(self.data.train_labels.device))
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         normalize = self.data.normalizer(None, self.config.normalize)
-        size = evaluation_batch(self.data.image_shape, with_gradients=True)
+        shape = self.data.image_shape
+        size = evaluation_batch(shape, self.data.device, with_gradients=True)
         for batch in torch.split(self.indices, size):
-            yield normalize(self.data.train_images[batch]), self.data.train_labels[batch]
+            images, labels = self.data.training(batch)
+            yield normalize(images), labels

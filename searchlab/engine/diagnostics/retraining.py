@@ -35,7 +35,7 @@ def retrain(
     if record.machines:
         num_threads = record.machines[-1].num_threads
     shown_at = time.monotonic()
-    with repeatable(num_threads):
+    with repeatable(num_threads, finished.data.device):
         member = Member(config, finished.data, None, batch_split=record.batch_split)
         for epoch in range(num_epochs + 1):
             finished.check_stop()

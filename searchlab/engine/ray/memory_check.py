@@ -10,7 +10,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.engine.devices import choose_device
 from searchlab.engine.ray.node_facts import ClusterFacts
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.training.failures import Failure, describe_failure
+from searchlab.training.failures import DeviceLostError, Failure, describe_failure
 from searchlab.training.images import TrainingData
 from searchlab.training.memory import BATCH_SPLIT, free_memory, release_frames
 from searchlab.training.memory_check import ProbeResult, probe_training
@@ -62,10 +62,14 @@ def _try_here(
 ) -> ProbeResult | Failure:
     """Try one split after another until one fits into memory."""
     failure: Failure | None = None
-    with repeatable(num_threads):
+    try:
+        device = choose_device(num_gpus)
+    except DeviceLostError as error:
+        return describe_failure(error)
+    with repeatable(num_threads, device):
         for batch_split in splits:
             try:
-                data = TrainingData.from_images(images, folds, choose_device(num_gpus))
+                data = TrainingData.from_images(images, folds, device)
                 return probe_training(config, data, batch_split=batch_split)
             except Exception as error:  # a plugin's model may raise anything
                 logger.debug("the probe failed", exc_info=True)

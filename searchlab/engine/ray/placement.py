@@ -9,6 +9,7 @@ from searchlab.config.resources import ResourceSpec
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.ray.node_facts import ClusterFacts, NodeFacts
 from searchlab.training.memory_check import ProbeResult
+from searchlab.training.process import CONTEXT_BYTES
 
 __all__ = ["Placement", "least_request", "place_workers"]
 
@@ -16,8 +17,6 @@ __all__ = ["Placement", "least_request", "place_workers"]
 _WORKER_BYTES = 500e6
 # The system and Ray need the rest.
 _USABLE_SHARE = 0.8
-# The GPU memory that CUDA takes for each process: an estimate, as it varies with GPU and driver.
-_CONTEXT_BYTES = 500e6
 # With more trials on one GPU they wait for each other more than they fill its gaps.
 _MAX_PER_GPU = 4
 
@@ -89,7 +88,7 @@ def _count_on_device(probe: ProbeResult, need: int) -> int | None:
     """Return how many workers fit into the memory of one GPU; None if no GPU was probed."""
     if probe.device_bytes is None:
         return None
-    fitting = int(probe.device_bytes * _USABLE_SHARE // (need + _CONTEXT_BYTES))
+    fitting = int(probe.device_bytes * _USABLE_SHARE // (need + CONTEXT_BYTES))
     # A batch that didn't fit was measured in parts; other trials train theirs whole.
     return fitting if probe.batch_split == 1 else min(1, fitting)
 
@@ -111,7 +110,7 @@ def _count_fitting(node: NodeFacts, request: dict[str, float]) -> int:
     if not gpu:
         return by_cpus
     # Fractions of a GPU do not span two of them.
-    by_gpus = int(node.gpus) * _count_in(1, gpu) if gpu <= 1 else _count_in(node.gpus, gpu)
+    by_gpus = int(node.gpus) * _count_in(1, gpu)
     return min(by_cpus, by_gpus)
 
 

@@ -32,13 +32,14 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         """
         self._shared = shared
         self._data: Any = None
+        self._run: Any = None
         self._is_device_lost = False
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial; keep the images."""
         self._config_json: str = new_config["trial"]
-        self._run: Any = None
+        self._end_run()
         return True
 
     def step(self) -> dict[str, Any]:
@@ -53,15 +54,18 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
             result = self._run.step()
         except Exception as error:
             logger.exception("the trial failed")
-            self._run = None
             failure = describe_failure(error)
             if failure.kind == "device":
                 self._is_device_lost = True
                 # Ours, without its cause, whose type the driver may not have.
                 raise DeviceLostError(failure.message) from None
+            from searchlab.training.memory import release_frames
+
+            release_frames(error)  # which hold the models
+            self._end_run()
             return {"error": failure.message, "kind": failure.kind, "done": True}
         if result.done:
-            self._run = None  # frees the models while the actor waits for its next trial
+            self._end_run()  # not only when the actor gets its next trial
         # One string, because Tune flattens and copies every field of a nested result.
         return {"result": json.dumps(result.to_dict()), "done": result.done}
 
@@ -78,13 +82,23 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         from searchlab.config.plugins import load_sources
         from searchlab.engine.devices import choose_device
         from searchlab.training.images import TrainingData
-        from searchlab.training.process import prepare_process
+        from searchlab.training.process import limit_device_memory, prepare_process
 
-        prepare_process(self._shared["num_threads"])
+        share = self._shared["num_gpus"]
+        device = choose_device(share)
+        prepare_process(self._shared["num_threads"], device)
+        limit_device_memory(device, share)
         load_sources(self._shared["plugins"])
         images, folds = ray.get(self._shared["images"])
-        device = choose_device(self._shared["num_gpus"])
-        return TrainingData.from_images(images, folds, device)
+        return TrainingData.from_images(images, folds, device, share=share)
+
+    def _end_run(self) -> None:
+        """Free a trial's models; on a GPU also the memory that torch keeps, for its neighbours."""
+        self._run = None
+        if self._data is not None and self._data.device.type == "cuda":
+            from searchlab.training.memory import free_memory
+
+            free_memory()
 
     def cleanup(self) -> None:
         """Release everything; also called on a spare actor that never had a trial."""
