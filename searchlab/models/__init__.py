@@ -7,8 +7,12 @@ from searchlab.models import (  # noqa: F401 (each registers its families)
     plain,
     presets,
     resnet,
+    timm_networks,
+    torchvision_networks,
 )
+from searchlab.models.own_networks import register_network
 from searchlab.models.registry import (
+    FIRST_CONV,
     Family,
     ImageShape,
     get_family,
@@ -18,10 +22,12 @@ from searchlab.models.registry import (
 )
 
 __all__ = [
+    "FIRST_CONV",
     "Family",
     "ImageShape",
     "get_family",
     "list_families",
     "register_family",
+    "register_network",
     "register_preset",
 ]

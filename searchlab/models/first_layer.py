@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from searchlab.errors import InputError
-from searchlab.models.initialisation import apply_scheme
+from searchlab.models.initialisation import apply_scheme, layer_of_schemes
 from searchlab.models.registry import ImageShape, get_family, list_families
 from searchlab.models.uninitialised import allocate
 
@@ -35,8 +35,10 @@ def first_layer_kernels(name: str, *, image_shape: ImageShape = _ANY_SHAPE) -> T
         model = family.build(
             family.parameters(), image_shape=image_shape, num_classes=2, dropout=0.0
         )
-    conv = model.get_submodule(family.first_conv)
-    assert isinstance(conv, nn.Conv2d), f"{name}.{family.first_conv} is not a Conv2d"
+    layer = layer_of_schemes(model, family)
+    assert layer is not None
+    conv = model.get_submodule(layer)
+    assert isinstance(conv, nn.Conv2d), f"{name}.{layer} is not a Conv2d"
     allocate(conv)
     apply_scheme(model, family, "HF")
     return conv.weight.detach()[:, 0]  # every channel has the same kernel

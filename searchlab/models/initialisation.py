@@ -1,4 +1,4 @@
-"""Initial weights: each parameter from its own derived seed, and the schemes HF, HT and DT.
+"""Initial weights: each layer's from its own derived seed, and the schemes HF, HT and DT.
 
 A layer's seed depends on the study and on the layer's name and shape, not on other layers. So HF
 and HT start equal, DT differs only in the first layer, and a1 and a2 share conv1 (report 000).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +18,16 @@ from searchlab.config.settings import Init
 from searchlab.config.trial import SCHEMES, Scheme
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.kernels import hand_kernels
+from searchlab.models.registry import FIRST_CONV, Family
 
-if TYPE_CHECKING:
-    from searchlab.models.registry import Family
-
-__all__ = ["NORMAL_STD", "apply_scheme", "initialize"]
+__all__ = [
+    "NORMAL_STD",
+    "apply_scheme",
+    "first_convolution",
+    "holds_own_tensors",
+    "initialize",
+    "layer_of_schemes",
+]
 
 NORMAL_STD = 0.05
 """Standard deviation of the init ``normal``, for layers of any size."""
@@ -67,27 +72,38 @@ _CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.Gr
 
 
 def initialize(model: nn.Module, *, init: Init, key: tuple[str | int, ...]) -> None:
-    """Set every parameter and buffer of ``model`` in place, without the global random state.
+    """Set the weights of all known layers in place, without the global random state.
 
     For Conv2d, Linear and layers with a property ``fans``: ``default`` is torch's default for the
     first two (weight and bias uniform within 1 / sqrt(fan_in)); ``normal`` is N(0, 0.05^2);
     ``xavier_*`` have gain 1; ``kaiming_*`` have the gain of ReLU and use fan_in; all but
     ``default`` start biases at zero. Norm layers start as in torch. Draws are float32 on the CPU,
-    so all devices start equal. Raises TypeError if any other type of module has parameters or
-    buffers.
+    so all devices start equal. Other modules, such as class tokens, keep what they hold.
     """
     for name, module in model.named_modules():
-        tensors = _tensor_names(module)
-        if isinstance(module, _Layer) and tensors <= {"weight", "bias"}:
-            _initialize_layer(module, init, (*key, "weights", name))
-        elif isinstance(module, _CONSTANT):
+        if isinstance(module, _CONSTANT):
             module.reset_parameters()
-        elif tensors:
-            raise TypeError(
-                f"cannot initialise {name or 'the model itself'}: {type(module).__name__} has "
-                "parameters or buffers of its own; use Conv2d, Linear or a norm layer for them, or "
-                "give a layer with weight and bias a property fans"
-            )
+        elif _is_layer(module):
+            _initialize_layer(module, init, (*key, "weights", name))
+
+
+def holds_own_tensors(model: nn.Module) -> bool:
+    """Return whether a module that ``initialize`` leaves alone has parameters or buffers."""
+    return any(
+        _tensor_names(module) and not isinstance(module, _CONSTANT) and not _is_layer(module)
+        for module in model.modules()
+    )
+
+
+def first_convolution(model: nn.Module) -> str | None:
+    """Return the name of the network's first convolution; None if it has none."""
+    convolutions = (name for name, one in model.named_modules() if isinstance(one, nn.Conv2d))
+    return next(convolutions, None)
+
+
+def layer_of_schemes(model: nn.Module, family: Family) -> str | None:
+    """Return the name of the convolution that the schemes set by hand; None if there is none."""
+    return first_convolution(model) if family.first_conv == FIRST_CONV else family.first_conv
 
 
 def apply_scheme(model: nn.Module, family: Family, scheme: Scheme) -> None:
@@ -102,15 +118,13 @@ def apply_scheme(model: nn.Module, family: Family, scheme: Scheme) -> None:
         raise InputError("must be a known scheme", where="scheme", found=scheme, remedy=remedy)
     if scheme == "DT":
         return
-    if family.first_conv is None:
-        raise InputError(
-            f"cannot be {scheme} with the family {family.name}, which has no convolution to set "
-            "by hand",
-            where="scheme",
-            remedy="Use DT, or a family with a first conv layer",
-        )
-    conv = getattr(model, family.first_conv)
-    assert isinstance(conv, nn.Conv2d), f"{family.name}.{family.first_conv} is not a Conv2d"
+    name = layer_of_schemes(model, family)
+    if name is None:
+        raise _refuse(scheme, f"with the family {family.name}, which has no convolution")
+    conv = model.get_submodule(name)
+    assert isinstance(conv, nn.Conv2d), f"{family.name}.{name} is not a Conv2d"
+    if conv.kernel_size == conv.stride != (1, 1):
+        raise _refuse(scheme, f"because {name} cuts images into patches instead of filtering them")
     height, width = conv.kernel_size
     kernels = hand_kernels(conv.out_channels, (height, width))
     with torch.no_grad():
@@ -118,6 +132,21 @@ def apply_scheme(model: nn.Module, family: Family, scheme: Scheme) -> None:
         if conv.bias is not None:
             conv.bias.zero_()
     conv.requires_grad_(scheme != "HF")  # HT trains it even if the rest of the network is frozen
+
+
+def _refuse(scheme: Scheme, reason: str) -> InputError:
+    return InputError(
+        f"cannot be {scheme} {reason}",
+        where="scheme",
+        remedy="Use DT, or a network with a first conv layer",
+    )
+
+
+def _is_layer(module: nn.Module) -> TypeGuard[_Layer]:
+    # A layer whose weight is computed from others, as under weight_norm, has no weight of its own.
+    return isinstance(module, _Layer) and "weight" in (own := _tensor_names(module)) and own <= {
+        "weight", "bias"
+    }  # fmt: skip
 
 
 def _initialize_layer(layer: _Layer, init: Init, key: tuple[str | int, ...]) -> None:

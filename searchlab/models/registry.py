@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from searchlab.config.trial import SCHEMES, Scalar
 from searchlab.docstrings import docstring_of
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
+    "FIRST_CONV",
     "BuildFunction",
     "Family",
     "FinishFunction",
     "ImageShape",
+    "add_family",
     "get_family",
     "list_families",
     "register_family",
@@ -31,12 +33,15 @@ __all__ = [
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
 
+FIRST_CONV: Final = "*"
+"""As a family's ``first_conv``: the first convolution of whatever network it builds."""
+
 
 class BuildFunction(Protocol):
     """Makes a family's network; ``parameters`` is an instance of the family's own class.
 
-    The network takes images [B, *image_shape] and returns logits [B, num_classes]. The call runs
-    under the meta device, so it must not depend on tensor values; the weights are set afterwards.
+    The network takes images [B, *image_shape] and returns logits [B, num_classes]. If it can, the
+    call runs under the meta device, and the weights are set afterwards.
     """
 
     def __call__(
@@ -55,9 +60,10 @@ class Family:
     """A family of architectures.
 
     ``first_conv`` is the attribute of the first convolution, which the schemes HF and HT set by
-    hand; None if the family has none. ``summary`` is one line. ``finish`` runs on the initialised
-    network, for example to load weights. ``base`` is the family whose defaults a preset changes;
-    None for a family with its own build function.
+    hand; FIRST_CONV if it depends on the network, None if the family has none. ``summary`` is one
+    line. ``finish`` runs on the initialised network, for example to load weights. With
+    ``draws_own``, the init ``default`` keeps the weights that the build function draws. ``base`` is
+    the family whose defaults a preset changes; None for a family with its own build function.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Family:
     first_conv: str | None
     summary: str
     finish: FinishFunction | None = None
+    draws_own: bool = False
     base: str | None = None
 
     def value_schemas(self) -> dict[str, dict[str, Any]]:
@@ -90,30 +97,33 @@ _F = TypeVar("_F", bound="Callable[..., nn.Module]")
 
 
 def register_family(
-    *, first_conv: str | None, finish: FinishFunction | None = None
+    *, first_conv: str | None, finish: FinishFunction | None = None, draws_own: bool = False
 ) -> Callable[[_F], _F]:
     """Register a build function under its own name.
 
     The annotation of ``parameters`` gives the parameter class, the docstring's first line the
-    summary. Raises InputError if the name is taken, TypeError if either is missing.
+    summary; ``Family`` describes the rest. Raises InputError if the name is taken, TypeError if
+    either is missing.
     """
 
     def register(function: _F) -> _F:
         name = function.__name__
-        _require_free(name)
         parameters = _find_class(function)
         if not (isinstance(parameters, type) and issubclass(parameters, FamilyParameters)):
             raise TypeError(f"{name}: annotate `parameters` with a subclass of FamilyParameters")
         docstring = docstring_of(function)
         if not docstring and sys.flags.optimize < 2:  # a plugin's source may not be kept
             raise TypeError(f"{name}: write a docstring; its first line is the family's summary")
-        _FAMILIES[name] = Family(
-            name=name,
-            parameters=parameters,
-            build=function,
-            first_conv=first_conv,
-            summary=docstring.partition("\n")[0],
-            finish=finish,
+        add_family(
+            Family(
+                name=name,
+                parameters=parameters,
+                build=function,
+                first_conv=first_conv,
+                summary=docstring.partition("\n")[0],
+                finish=finish,
+                draws_own=draws_own,
+            )
         )
         return function
 
@@ -138,7 +148,6 @@ def register_preset(
     parameter can be searched. Raises InputError if the name is taken or has characters other than
     letters, digits and _, or if the family refuses a default.
     """
-    _require_free(name)
     base = get_family(family)
     preset = Family(
         name=name,
@@ -147,10 +156,17 @@ def register_preset(
         first_conv=base.first_conv,
         summary=summary,
         finish=base.finish,
+        draws_own=base.draws_own,
         base=family,
     )
-    _FAMILIES[name] = preset
+    add_family(preset)
     return preset
+
+
+def add_family(family: Family) -> None:
+    """Make a family known; InputError if its name is taken or has other characters."""
+    _require_free(family.name)
+    _FAMILIES[family.name] = family
 
 
 def get_family(name: str) -> Family:

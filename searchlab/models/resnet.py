@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.errors import InputError
 from searchlab.models.parameters import FamilyParameters
 from searchlab.models.registry import ImageShape, register_family
+from searchlab.models.weights_name import ImagenetWeights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 HEAD = "fc"
 LARGE_IMAGE = 64
 """From this side in pixels, stem auto is the large stem."""
-
-
-def _check_weights(value: str) -> str:
-    if value not in ("none", "imagenet") and not value.endswith(WEIGHT_SUFFIXES):
-        raise InputError(
-            f"must be none, imagenet, or the path of a file ending in {WEIGHT_SUFFIXES}"
-        )
-    return value
 
 
 class ResnetParameters(FamilyParameters):
@@ -38,7 +30,7 @@ class ResnetParameters(FamilyParameters):
         description="first layers: 3x3 without pooling (small), 7x7 at stride 2 with pooling "
         "(large); auto is small from scratch below 64 pixels",
     )
-    weights: Annotated[str, AfterValidator(_check_weights)] = Field(
+    weights: ImagenetWeights = Field(
         "none", description="initial weights: none, imagenet, or a .pth, .pt or .safetensors file"
     )
     trainable: Literal["head", "bn+head", "layer4+head", "all"] = Field(

@@ -25,6 +25,7 @@ from searchlab.data import describe_dataset
 from searchlab.errors import InputError, SearchlabError
 from searchlab.models import ImageShape, get_family
 from searchlab.models.build import build_model
+from searchlab.models.initialisation import layer_of_schemes
 from searchlab.models.saved_weights import (
     FULL,
     FoldKey,
@@ -147,11 +148,12 @@ class BaselineGrid:
 
     def _rebuild(self, cell: _Cell, member: FoldKey) -> InitialWeights:
         family = get_family(cell.row.architecture)
+        model = self._build(cell, member)
         return InitialWeights(
             architecture=cell.row.architecture,
             scheme=cell.row.scheme,
-            first_layer=family.first_conv,
-            weights=copy_weights(self._build(cell, member)),
+            first_layer=layer_of_schemes(model, family),
+            weights=copy_weights(model),
             loads_weights=family.finish is not None,
         )
 

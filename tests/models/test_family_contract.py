@@ -16,6 +16,7 @@ from searchlab.errors import InputError
 from searchlab.models import get_family, list_families
 from searchlab.models.activations import list_activations
 from searchlab.models.build import build_model, check_model, count_multiply_adds, count_parameters
+from searchlab.models.initialisation import layer_of_schemes
 from searchlab.models.locally_connected import LocallyConnected2d
 from searchlab.models.registry import ImageShape
 
@@ -57,7 +58,7 @@ def expected_count(model: nn.Module) -> int:
     total = 0
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            fan_in = module.in_channels * math.prod(module.kernel_size)
+            fan_in = module.in_channels // module.groups * math.prod(module.kernel_size)
             total += (fan_in + (module.bias is not None)) * module.out_channels
         elif isinstance(module, nn.Linear):
             total += (module.in_features + 1) * module.out_features
@@ -145,7 +146,7 @@ def test_multiply_adds_are_at_least_one_for_every_weight_of_a_layer(family: str)
 def test_first_conv_is_the_first_convolution(family: str) -> None:
     model = build(ModelConfig(family=family))
     convs = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    assert get_family(family).first_conv == (convs[0] if convs else None)
+    assert layer_of_schemes(model, get_family(family)) == (convs[0] if convs else None)
 
 
 @pytest.mark.parametrize("family", WITH_ACTIVATION)

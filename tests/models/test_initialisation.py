@@ -13,7 +13,7 @@ from searchlab.config.seeds import derive_seed
 from searchlab.config.settings import Init, TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.models.build import build_model
-from searchlab.models.initialisation import NORMAL_STD, initialize
+from searchlab.models.initialisation import NORMAL_STD, holds_own_tensors, initialize
 
 KEY = (3, 1, 0)
 
@@ -198,7 +198,12 @@ class Buffered(nn.Module):
 
 
 @pytest.mark.parametrize("module", [Scaled, ScaledLinear, Buffered])
-def test_module_that_cannot_be_initialised_is_named(module: type[nn.Module]) -> None:
+def test_what_no_init_knows_stays_as_it_is(module: type[nn.Module]) -> None:
     model = nn.Sequential(nn.Linear(2, 2), module())
-    with pytest.raises(TypeError, match=f"cannot initialise 1: {module.__name__}"):
-        initialize(model, init="default", key=KEY)
+    for tensor in model[1].state_dict().values():
+        torch.nn.init.constant_(tensor, 7.0)
+    initialize(model, init="kaiming_normal", key=KEY)
+    assert model[0].weight.abs().max() < 7
+    assert all(torch.all(tensor == 7) for tensor in model[1].state_dict().values())
+    assert holds_own_tensors(model)
+    assert not holds_own_tensors(model[:1])

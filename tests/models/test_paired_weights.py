@@ -13,6 +13,7 @@ from searchlab.config.trial import SCHEMES, ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import get_family, list_families
 from searchlab.models.build import build_model, check_model
+from searchlab.models.initialisation import layer_of_schemes
 from searchlab.models.kernels import hand_kernels
 
 WITH_CONV = [name for name in list_families() if get_family(name).first_conv]
@@ -45,7 +46,7 @@ def test_hf_and_ht_start_equal_and_dt_differs_in_the_first_layer_only(
         build(family, scheme, channels, init=init) for scheme in ("HF", "HT", "DT")
     )
     assert set(differences(hand_frozen, hand_trained).values()) == {0.0}
-    first = f"{get_family(family).first_conv}."
+    first = f"{layer_of_schemes(hand_frozen, get_family(family))}."
     for name, norm in differences(hand_trained, default_trained).items():
         # Outside `default`, the biases of DT are zero too, as those set by hand are.
         expect_equal = not name.startswith(first) or (name.endswith("bias") and init != "default")
@@ -54,9 +55,10 @@ def test_hf_and_ht_start_equal_and_dt_differs_in_the_first_layer_only(
 
 @pytest.mark.parametrize("family", WITH_CONV)
 def test_only_hf_freezes_and_only_the_first_layer(family: str) -> None:
-    first = f"{get_family(family).first_conv}."
     for scheme in SCHEMES:
-        for name, parameter in build(family, scheme).named_parameters():
+        model = build(family, scheme)
+        first = f"{layer_of_schemes(model, get_family(family))}."
+        for name, parameter in model.named_parameters():
             assert parameter.requires_grad != (scheme == "HF" and name.startswith(first)), name
 
 

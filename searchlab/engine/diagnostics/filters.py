@@ -9,9 +9,9 @@ from functools import partial
 from torch import nn
 
 from searchlab.analysis.filters import MovedFilters, compare_filters
-from searchlab.config.trial import TrialConfig
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task
+from searchlab.models.initialisation import first_convolution, layer_of_schemes
 from searchlab.models.registry import get_family
 from searchlab.models.saved_weights import FULL
 from searchlab.study.trial_record import TrialRecord
@@ -46,7 +46,8 @@ def plan_filters(finished: FinishedStudy) -> Iterator[Task]:
 
 def _measure(finished: FinishedStudy, record: TrialRecord) -> FirstFilters:
     kept = finished.model(record.number)
-    layer = _find_first_convolution(kept.config, kept.model)
+    family = get_family(kept.config.model.family)
+    layer = layer_of_schemes(kept.model, family) or first_convolution(kept.model)
     if layer is None:
         return FirstFilters(moved=None)
     initial = build_initial(kept.config, finished.data, FULL)
@@ -56,12 +57,3 @@ def _measure(finished: FinishedStudy, record: TrialRecord) -> FirstFilters:
     return FirstFilters(
         moved=compare_filters(layer, first.weight.detach(), last.weight.detach().cpu())
     )
-
-
-def _find_first_convolution(config: TrialConfig, model: nn.Module) -> str | None:
-    """Return the layer that the schemes set, or in families without one the first convolution."""
-    named = get_family(config.model.family).first_conv
-    if named is not None:
-        return named
-    convolutions = (name for name, one in model.named_modules() if isinstance(one, nn.Conv2d))
-    return next(convolutions, None)

@@ -1,0 +1,257 @@
+"""Networks of torchvision and timm: every kind builds, repeats itself and gives gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torchvision.models import get_model
+from torchvision.ops import StochasticDepth
+
+from searchlab.config.settings import TrainingSettings
+from searchlab.config.trial import ModelConfig
+from searchlab.errors import InputError, SearchlabError
+from searchlab.models.adaptation import Head, freeze_body, head_of
+from searchlab.models.build import (
+    build_model,
+    build_unset,
+    check_model,
+    count_multiply_adds,
+    count_parameters,
+)
+from searchlab.models.dropout import set_dropout_generator
+from searchlab.models.registry import ImageShape
+
+SHAPE = (3, 64, 64)
+NUM_CLASSES = 7
+
+# One of each kind in the default suite: attention with index buffers, patches with layer scales,
+# class tokens.
+FEW = [("torchvision", "swin_t"), ("torchvision", "vit_b_32"), ("timm", "convnext_atto")]
+MANY = {
+    "torchvision": [
+        "alexnet", "convnext_tiny", "convnext_small", "densenet121", "efficientnet_b0",
+        "efficientnet_v2_s", "googlenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
+        "mobilenet_v3_large", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50",
+        "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_v2_t", "vgg11", "vgg11_bn",
+        "vit_b_16", "wide_resnet50_2",
+    ],
+    "timm": [
+        "resnet10t", "mobilenetv3_small_050", "vit_tiny_patch16_224",
+        "swin_tiny_patch4_window7_224", "mixer_s32_224", "efficientnet_lite0", "resnetv2_50",
+        "edgenext_xx_small", "poolformer_s12",
+    ],
+}  # fmt: skip
+
+
+def configure(family: str, model: str, scheme: str = "DT", **parameters: Any) -> ModelConfig:
+    return ModelConfig(family=family, parameters={"model": model, **parameters}, scheme=scheme)
+
+
+def build(
+    config: ModelConfig, image_shape: ImageShape = SHAPE, key: int = 0, **settings: Any
+) -> nn.Module:
+    return build_model(
+        config,
+        TrainingSettings(**settings),
+        image_shape=image_shape,
+        num_classes=NUM_CLASSES,
+        key=(key, 0, 0),
+    )
+
+
+def check_kind(family: str, model: str) -> None:
+    config = configure(family, model)
+    check_model(config, image_shape=SHAPE, num_classes=NUM_CLASSES)
+    before = torch.get_rng_state()
+    one, again, other = build(config), build(config), build(config, key=1)
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), again.parameters(), strict=True))
+    assert not all(
+        torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True)
+    )
+    unset = build_unset(config, TrainingSettings(), image_shape=SHAPE, num_classes=NUM_CLASSES)
+    unset.load_state_dict(one.state_dict())
+    images = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(unset.eval()(images), one.eval()(images))
+    set_dropout_generator(one, torch.Generator())
+    loss = cross_entropy(one.train()(images), torch.arange(4))
+    loss.backward()
+    assert loss.isfinite()
+    assert all(parameter.grad is not None for parameter in one.parameters())
+    counted = count_parameters(config, image_shape=SHAPE, num_classes=NUM_CLASSES)
+    assert counted == sum(parameter.numel() for parameter in one.parameters())
+
+
+@pytest.mark.parametrize(("family", "model"), FEW)
+def test_kinds_of_networks_repeat_themselves_and_train(family: str, model: str) -> None:
+    check_kind(family, model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "model"), [(family, model) for family, models in MANY.items() for model in models]
+)
+def test_many_networks_repeat_themselves_and_train(family: str, model: str) -> None:
+    check_kind(family, model)
+
+
+@pytest.mark.parametrize(("family", "model"), [("torchvision", "resnet18"), ("timm", "resnet10t")])
+def test_default_init_is_the_librarys_own(family: str, model: str) -> None:
+    ours = build(configure(family, model))
+    torch.manual_seed(0)
+    make = get_model if family == "torchvision" else timm.create_model
+    theirs = make(model, num_classes=NUM_CLASSES)
+    stds = [
+        (a.std().item(), b.std().item())
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+        if a.numel() > 1000
+    ]
+    assert all(one == pytest.approx(other, rel=0.1) for one, other in stds)
+
+
+def test_another_init_is_drawn_for_the_layers_that_it_knows() -> None:
+    ours = build(configure("torchvision", "vit_b_32"), init="kaiming_normal")
+    default = build(configure("torchvision", "vit_b_32"))
+    weight = ours.get_parameter("encoder.layers.encoder_layer_0.mlp.0.weight")
+    assert weight.std().item() == pytest.approx((2 / weight.shape[1]) ** 0.5, rel=0.02)
+    for kept in ("class_token", "encoder.pos_embedding"):
+        assert torch.equal(ours.get_parameter(kept), default.get_parameter(kept))
+
+
+@pytest.mark.parametrize(
+    ("model", "layer"),
+    [("vit_b_32", "conv_proj"), ("convnext_tiny", "features.0.0"), ("swin_t", "features.0.0")],
+)
+def test_patches_are_not_set_by_hand(model: str, layer: str) -> None:
+    with pytest.raises(InputError, match=f"cannot be HF because {layer} cuts images into patches"):
+        build(configure("torchvision", model, "HF"))
+
+
+def test_schemes_start_equal_but_for_the_first_convolution() -> None:
+    frozen, default = (build(configure("timm", "resnet10t", scheme)) for scheme in ("HF", "DT"))
+    differing = {
+        name
+        for name, value in frozen.state_dict().items()
+        if not torch.equal(value, default.state_dict()[name])
+    }
+    assert differing == {"conv1.0.weight"}
+    assert not frozen.get_parameter("conv1.0.weight").requires_grad
+
+
+@pytest.mark.parametrize(
+    ("family", "model"), [("torchvision", "mobilenet_v3_small"), ("timm", "resnet10t")]
+)
+def test_dropout_precedes_the_head_alone(family: str, model: str) -> None:
+    network = build(configure(family, model), dropout=0.3)
+    head = network.get_submodule(head_of(network))
+    assert isinstance(head, Head)
+    assert head.dropout1.probability == 0.3
+    beside = network.get_submodule(head_of(network).rpartition(".")[0]).children()
+    assert all(one.p == 0 for one in beside if isinstance(one, nn.Dropout))
+
+
+def test_drop_path_rises_to_its_value_and_is_refused_without_blocks() -> None:
+    network = build(configure("torchvision", "convnext_tiny", drop_path=0.4))
+    depths = [one.p for one in network.modules() if isinstance(one, StochasticDepth)]
+    assert depths == sorted(depths)
+    assert depths[-1] == pytest.approx(0.4)
+    with pytest.raises(InputError, match="drop_path must be 0 for resnet18"):
+        build(configure("torchvision", "resnet18", drop_path=0.1))
+    with pytest.raises(InputError, match="cannot be vgg11 for these images and options"):
+        build(configure("timm", "vgg11", drop_path=0.1))
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "last"),
+    [
+        ("torchvision", "resnet18", "layer4."),
+        ("torchvision", "vit_b_32", "encoder.layers.encoder_layer_11."),
+        ("timm", "resnet10t", "layer4."),
+    ],
+)
+def test_what_is_not_trained_is_frozen_with_its_statistics(
+    family: str, model: str, last: str
+) -> None:
+    network = build(configure(family, model, trainable="last+head"))
+    places = (last, f"{head_of(network)}.")
+    trained = {name for name, one in network.named_parameters() if one.requires_grad}
+    assert trained == {name for name, _ in network.named_parameters() if name.startswith(places)}
+    before = {name: value.clone() for name, value in network.named_buffers()}
+    set_dropout_generator(network, torch.Generator())
+    network.train()(torch.randn(2, *SHAPE))
+    moved = {
+        name for name, value in network.named_buffers() if not torch.equal(value, before[name])
+    }
+    assert all(name.startswith(last) for name in moved)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize(("family", "model"), [("torchvision", "resnet18"), ("timm", "resnet10t")])
+def test_images_may_have_any_number_of_channels(family: str, model: str, channels: int) -> None:
+    network = build(configure(family, model), image_shape=(channels, 32, 32))
+    assert network.eval()(torch.zeros(1, channels, 32, 32)).shape == (1, NUM_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "rule"),
+    [
+        ("torchvision", "resnet19", "model must be a classifier of torchvision, got 'resnet19'"),
+        ("timm", "resnet10x", "model must be a model of timm, got 'resnet10x'"),
+        ("timm", "zzz", r"timm.list_models\(\) lists them"),
+        ("timm", "levit_128s", "must have one head"),
+        ("torchvision", "vit_b_16", "square images whose side is a multiple of 16"),
+        ("torchvision", "inception_v3", "does not fit images"),
+        ("torchvision", "maxvit_t", "cannot be maxvit_t for these images"),
+    ],
+)
+def test_what_cannot_be_built_is_one_clear_message(family: str, model: str, rule: str) -> None:
+    with pytest.raises(InputError, match=f"family {family}.*{rule}"):
+        check_model(configure(family, model), image_shape=(3, 40, 40), num_classes=NUM_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("family", "model"), [("torchvision", "vit_b_32"), ("timm", "vit_tiny_patch16_224")]
+)
+def test_attention_is_counted(family: str, model: str) -> None:
+    width, layers, patch = (768, 12, 32) if family == "torchvision" else (192, 12, 16)
+    counted = count_multiply_adds(
+        configure(family, model), image_shape=SHAPE, num_classes=NUM_CLASSES
+    )
+    patches = (64 // patch) ** 2
+    tokens = patches + 1
+    block = tokens * 12 * width**2 + 2 * tokens**2 * width
+    assert counted == layers * block + patches * 3 * patch**2 * width + width * NUM_CLASSES
+
+
+def test_weights_of_the_same_network_are_loaded_but_for_the_head(tmp_path: Any) -> None:
+    file = tmp_path / "weights.pth"
+    donor = get_model("resnet18", num_classes=3)
+    torch.save(donor.state_dict(), file)
+    network = build(configure("torchvision", "resnet18", weights=str(file)))
+    assert torch.equal(network.get_parameter("layer4.1.conv2.weight"), donor.layer4[1].conv2.weight)
+    with pytest.raises(InputError, match="does not fit the weights of"):
+        build(configure("torchvision", "resnet34", weights=str(file)))
+
+
+def test_the_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+        if pretrained:
+            raise OSError("no network")
+        return original(name, **options)
+
+    original = timm.create_model
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(SearchlabError, match="cannot fetch the weights of resnet10t: no network"):
+        build(configure("timm", "resnet10t", weights="hub"))
+
+
+def test_freezing_a_network_of_one_layer_keeps_it() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), Head(nn.Linear(2, 2), 0.0))
+    freeze_body(network, "last+head")
+    assert all(parameter.requires_grad for parameter in network.parameters())
