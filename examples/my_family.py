@@ -66,7 +66,6 @@ def separable(
         layers["average"] = nn.AdaptiveAvgPool2d(1)
         height = width = 1
     layers["flatten"] = nn.Flatten()
-    # searchlab's own dropout: torch's draws from the global generator and would not repeat.
     layers["dropout1"] = SeededDropout(dropout)
     layers["fc1"] = nn.Linear(channels * height * width, num_classes)
     return nn.Sequential(layers)

@@ -81,7 +81,7 @@ def timm(
         ) from error
     if not isinstance(model.get_classifier(), nn.Module):
         raise InputError(
-            "must have one head", where="model", found=parameters.model, remedy="Choose another"
+            "must have a model with one head", found=parameters.model, remedy="Choose another"
         )
     set_head(model, num_classes=num_classes, dropout=dropout)
     freeze_body(model, parameters.trainable)
@@ -109,7 +109,7 @@ def _find_options(name: str, image_shape: ImageShape) -> dict[str, Any]:
     if not library.is_model(name):
         alike = library.list_models(f"*{name[:4]}*")
         remedy = did_you_mean(name, alike) if alike else "timm.list_models() lists them"
-        raise InputError("must be a model of timm", where="model", found=name, remedy=remedy)
+        raise InputError("must have a model of timm as model", found=name, remedy=remedy)
     channels, height, width = image_shape
     described = library.get_pretrained_cfg(name)
     fixed = described is not None and described.fixed_input_size

@@ -101,8 +101,7 @@ def _require_known(name: str) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
         raise InputError(
-            "must be a classifier of torchvision",
-            where="model",
+            "must have a classifier of torchvision as model",
             found=name,
             remedy=did_you_mean(name, known),
         )
@@ -137,7 +136,6 @@ def _set_drop_path(model: nn.Module, parameters: TorchvisionParameters) -> None:
         block.p = parameters.drop_path * block.p / highest
     if parameters.drop_path > 0 and not blocks:
         raise InputError(
-            f"must be 0 for {parameters.model}, which has no stochastic depth",
-            where="drop_path",
+            f"must have a drop_path of 0 for {parameters.model}, which has no stochastic depth",
             found=parameters.drop_path,
         )

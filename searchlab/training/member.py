@@ -25,6 +25,7 @@ from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.optimizers import make_optimizer, make_rate, read_rate_from
 from searchlab.training.schedules import Schedule
+from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import TrainedBatches
 
 __all__ = ["DivergedError", "Member"]
@@ -123,7 +124,8 @@ class Member:
         if step is None or batch is None:
             return False
         self._schedule.apply(self.optimizer, step)
-        self._train_on(batch, self._trained)
+        with seeded_draws(self.device, self._seed("layers", step)):
+            self._train_on(batch, self._trained)
         return True
 
     def end_epoch(self) -> dict[str, float]:
