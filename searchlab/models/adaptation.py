@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from searchlab.errors import InputError
 from searchlab.models.dropout import SeededDropout
 
 __all__ = ["Head", "freeze_body", "head_of", "set_channels", "set_head"]
-
-_FREEZABLE = (nn.modules.batchnorm._BatchNorm,)
 
 
 class Head(nn.Sequential):
@@ -79,7 +78,7 @@ def freeze_body(model: nn.Module, trainable: str) -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(places))
     for name, module in model.named_modules():
-        if isinstance(module, _FREEZABLE) and not f"{name}.".startswith(places):
+        if isinstance(module, _BatchNorm) and not f"{name}.".startswith(places):
             module.register_forward_pre_hook(_keep_statistics)
 
 
