@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from searchlab.config.settings import OptimizerName, TrainingSettings
+from searchlab.training.plain_optimizers import SGD, Adam, AdamW, RMSprop
 
 __all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "read_rate_from"]
 

@@ -63,7 +63,9 @@ def repeatable(num_threads: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        if torch.are_deterministic_algorithms_enabled() != deterministic:
+            # Any call imports torch.compile, which takes as long as importing torch.
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
         _memory.fill_uninitialized_memory = fill

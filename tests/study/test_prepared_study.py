@@ -14,7 +14,7 @@ from searchlab.config.loading import load_study
 from searchlab.config.space import SpaceSpec
 from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
-from searchlab.models import registry
+from searchlab.models import build, registry
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import compatibility
@@ -149,7 +149,7 @@ def count_checks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ModelConfig, boo
     def check(model: ModelConfig, *, pass_images: bool, **_: object) -> None:
         checked.append((model, pass_images))
 
-    monkeypatch.setattr(compatibility, "check_model", check)
+    monkeypatch.setattr(build, "check_model", check)
     return checked
 
 

@@ -38,18 +38,24 @@ Change = Mapping[str, Scalar]
 
 def check_models_fit(file: StudyFile, plan: StudyPlan, facts: DatasetFacts) -> None:
     """Raise InputError, at the line of the parameter, for a model that the images do not suit."""
+    import torch
+
+    from searchlab.training.process import repeatable
+
     check = _Check(file, facts)
     space = plan.space
-    for row, planned in zip(file.spec.baseline_rows, plan.baselines, strict=True):
-        model = model_at(planned.point)
-        check.require(model, _baseline_place(file.spec, row))
-    if isinstance(space, SpecSpace):
-        families = [_FamilySpace(name, space.searched) for name in space.searched.families]
-        for family in families:
-            check.require_reference(family)
-        for num_changed in (1, 2):
+    # With a worker's threads: for two small images, more of them mostly wait for each other.
+    with repeatable(max(1, int(file.spec.resources.cpus)), torch.device("cpu")):
+        for row, planned in zip(file.spec.baseline_rows, plan.baselines, strict=True):
+            model = model_at(planned.point)
+            check.require(model, _baseline_place(file.spec, row))
+        if isinstance(space, SpecSpace):
+            families = [_FamilySpace(name, space.searched) for name in space.searched.families]
             for family in families:
-                check.require_changes(family, num_changed)
+                check.require_reference(family)
+            for num_changed in (1, 2):
+                for family in families:
+                    check.require_changes(family, num_changed)
 
 
 class _FamilySpace:
