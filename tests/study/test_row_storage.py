@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
@@ -150,4 +151,46 @@ def test_several_attributes_are_written_at_once_or_not_at_all(tmp_path: Path) ->
     with pytest.raises(KeyError):
         storage.set_trial_attributes(99, user={"b": 3}, system={})
     assert (study.trials[0].user_attrs, study.trials[0].system_attrs) == (user, system)
+    storage.engine.dispose()
+
+
+def test_parameters_and_values_are_written_as_optuna_writes_them(tmp_path: Path) -> None:
+    storages = [
+        kind(f"sqlite:///{tmp_path / kind.__name__}.db") for kind in (RowStorage, RDBStorage)
+    ]
+    for storage in storages:
+        study = optuna.create_study(storage=storage, sampler=RandomSampler(seed=0))
+        for _ in range(2):  # the second knows the first's distributions
+            trial = study.ask()
+            trial.suggest_float("lr", 1e-4, 0.1, log=True)
+            trial.suggest_categorical("family", ["cnn", "fcn"])
+            for step, value in enumerate([0.5, math.inf, -math.inf, math.nan, 0.25]):
+                storage.set_trial_intermediate_value(trial._trial_id, step, value)
+            storage.set_trial_intermediate_value(trial._trial_id, 1, 0.75)  # in place of infinity
+    written = [
+        [(trial.params, trial.distributions, trial.intermediate_values) for trial in trials]
+        for trials in (storage.get_all_trials(1) for storage in storages)
+    ]
+    assert repr(written[0]) == repr(written[1])
+    for storage in storages:
+        storage.engine.dispose()
+
+
+def test_what_may_not_be_written_is_refused_as_by_optuna(tmp_path: Path) -> None:
+    storage = RowStorage(f"sqlite:///{tmp_path / 'study.db'}")
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    trial.suggest_float("lr", 0.0, 1.0)
+    other, known = CategoricalDistribution(["a"]), FloatDistribution(0.0, 1.0)
+    with pytest.raises(ValueError, match="distribution"):
+        storage.write_param(trial._trial_id, "lr", 0.0, other, known)
+    storage.write_param(trial._trial_id, "lr", 0.0, known, known)  # there already, so it stays
+    study.tell(trial, 1.0)
+    for trial_id, error in ((trial._trial_id, UpdateFinishedTrialError), (99, KeyError)):
+        with pytest.raises(error):
+            storage.set_trial_intermediate_value(trial_id, 1, 0.5)
+        with pytest.raises(error):
+            storage.write_param(trial_id, "depth", 0.0, known, known)
+    assert study.trials[0].intermediate_values == {}
+    assert study.trials[0].params == trial.params
     storage.engine.dispose()
