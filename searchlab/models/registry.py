@@ -62,8 +62,10 @@ class Family:
     ``first_conv`` is the attribute of the first convolution, which the schemes HF and HT set by
     hand; FIRST_CONV if it depends on the network, None if the family has none. ``summary`` is one
     line. ``finish`` runs on the initialised network, for example to load weights. With
-    ``draws_own``, the init ``default`` keeps the weights that the build function draws. ``base`` is
-    the family whose defaults a preset changes; None for a family with its own build function.
+    ``draws_own``, the init ``default`` keeps the weights that the build function draws. ``head`` is
+    the attribute of the last layers, which alone get what all others make of an image; None for a
+    sequence, and if there are no such layers. ``base`` is the family whose defaults a preset
+    changes; None for a family with its own build function.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Family:
     summary: str
     finish: FinishFunction | None = None
     draws_own: bool = False
+    head: str | None = None
     base: str | None = None
 
     def value_schemas(self) -> dict[str, dict[str, Any]]:
@@ -97,7 +100,11 @@ _F = TypeVar("_F", bound="Callable[..., nn.Module]")
 
 
 def register_family(
-    *, first_conv: str | None, finish: FinishFunction | None = None, draws_own: bool = False
+    *,
+    first_conv: str | None,
+    finish: FinishFunction | None = None,
+    draws_own: bool = False,
+    head: str | None = None,
 ) -> Callable[[_F], _F]:
     """Register a build function under its own name.
 
@@ -123,6 +130,7 @@ def register_family(
                 summary=docstring.partition("\n")[0],
                 finish=finish,
                 draws_own=draws_own,
+                head=head,
             )
         )
         return function
@@ -157,6 +165,7 @@ def register_preset(
         summary=summary,
         finish=base.finish,
         draws_own=base.draws_own,
+        head=base.head,
         base=family,
     )
     add_family(preset)

@@ -50,7 +50,7 @@ def finish_resnet(model: nn.Module, parameters: ResnetParameters) -> None:
         load_body(model, tensors, head=HEAD, origin=parameters.weights)
 
 
-@register_family(first_conv="conv1", finish=finish_resnet)
+@register_family(first_conv="conv1", finish=finish_resnet, head=HEAD)
 def resnet(
     parameters: ResnetParameters, *, image_shape: ImageShape, num_classes: int, dropout: float
 ) -> nn.Module:

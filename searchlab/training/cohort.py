@@ -13,6 +13,7 @@ from torch import Tensor
 from searchlab.config.metrics import Figures
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
+from searchlab.training.frozen_layers import KeptFeatures
 from searchlab.training.held_out import is_held_out_kept, to_compact_logits
 from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
@@ -39,6 +40,7 @@ class Cohort:
         self.config = config
         self.batch_split = batch_split
         self.data = data
+        self._kept = KeptFeatures()
         self.members = [self._make_member(fold) for fold in config.folds_to_train]
         self.full = self._make_member(None) if config.folds.test else None
         self._properties = self._measure("model")
@@ -51,7 +53,7 @@ class Cohort:
         self.best_predictions: dict[int, Tensor] = {}  # by fold; beside the best weights only
 
     def _make_member(self, fold: int | None) -> Member:
-        return Member(self.config, self.data, fold, batch_split=self.batch_split)
+        return Member(self.config, self.data, fold, batch_split=self.batch_split, kept=self._kept)
 
     @property
     def epoch(self) -> int:

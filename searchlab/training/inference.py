@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from searchlab.config.settings import Precision
 
-__all__ = ["evaluation_batch", "predict"]
+__all__ = ["compute", "evaluation_batch", "predict"]
 
 # These bound an evaluation's memory; larger batches of small images were no faster.
 _MAX_IMAGES = 1024
@@ -33,10 +33,15 @@ def evaluation_batch(
 
 def predict(model: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
     """Return float32 logits [B, classes] from layers computed in ``precision``."""
+    return compute(model, inputs, precision).float()
+
+
+def compute(layers: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
+    """Return what layers make of their inputs in ``precision``, without rounding it up."""
     assert precision != "auto", "is settled before anything is trained (engine/precision.py)"
     if precision == "float32":
-        logits: Tensor = model(inputs)
-        return logits
+        outputs: Tensor = layers(inputs)
+        return outputs
     with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
-        reduced: Tensor = model(inputs)
-    return reduced.float()
+        reduced: Tensor = layers(inputs)
+    return reduced

@@ -15,9 +15,11 @@ from searchlab.config.attacks import AttackSpec
 from searchlab.config.seeds import derive_seed
 from searchlab.config.trial import TrialConfig
 from searchlab.models.dropout import set_dropout_generator
+from searchlab.models.registry import get_family
 from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
+from searchlab.training.frozen_layers import FrozenFeatures, KeptFeatures, split_frozen
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
@@ -50,6 +52,9 @@ class Member:
     augmented before the split. Apart from rounding, these differ: batch normalisation uses a part's
     statistics, and dropout (on CUDA also pgd's starts) draws in other shapes. A part has at least
     two images, because batch normalisation needs them.
+
+    If its first layers are frozen and training images are not changed, ``kept`` may hold what those
+    layers make of each image (``frozen_layers.py``), with the same bits.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Member:
         fold: int | None,
         *,
         batch_split: int = 1,
+        kept: KeptFeatures | None = None,
     ) -> None:
         self.fold = fold
         self._batch_split = batch_split
@@ -80,6 +86,26 @@ class Member:
         self._augmenting = torch.Generator(device=data.device)
         self._attacking = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
+        self._features: FrozenFeatures | None = None
+        self._layers = self.model  # what is left to compute
+        if kept is not None:
+            self._share_features(kept)
+
+    def _share_features(self, kept: KeptFeatures) -> None:
+        """Compute the outputs of frozen first layers once for all epochs, if that can be done."""
+        parts = split_frozen(self.model, head=get_family(self._config.model.family).head)
+        is_whole = self.device.type == "cpu" and self._batch_split == 1
+        if parts is None or not is_whole or self._changes_images:
+            return
+        first, rest = parts
+        precision = self._settings.precision
+        self._features = kept.share(first, self._normalize, self._data.train_images, precision)
+        if self._features is not None:
+            self._layers = rest
+
+    @property
+    def _changes_images(self) -> bool:
+        return self._augment.is_active or self._settings.attack is not None
 
     @property
     def device(self) -> torch.device:
@@ -139,16 +165,22 @@ class Member:
         """Take one step of the optimizer, and add what the model said of the batch before it."""
         self.optimizer.zero_grad(set_to_none=True)
         for inputs, targets in self._training_parts(batch):
-            logits = self._predict(inputs)
+            logits = predict(self._layers, inputs, self._settings.precision)
             loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
             trained.add(loss, logits.detach(), targets)
         self._update()
 
     def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch."""
+        """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch.
+
+        With frozen features, those of the whole batch are the inputs.
+        """
         images, targets = self._data.training(batch)
+        if self._features is not None:
+            yield self._features(batch), targets
+            return
         attack = self._settings.attack
-        is_changed = self._augment.is_active or attack is not None
+        is_changed = self._changes_images
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
         # Augmented before the split, because its draws must be those of the whole batch.
         pixels = self._augment(images, self._augmenting) if is_changed else images
@@ -193,7 +225,7 @@ class Member:
     def validate(self, *, most_images: int | None = None) -> tuple[dict[str, float], Answers]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
-        answers = self._answer(self._data.training, indices)
+        answers = self._answer(self._data.training, indices, self._features)
         return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
@@ -203,7 +235,9 @@ class Member:
         answers = self._answer(self._data.testing, everything)
         return measure_answers(answers, requested=self._config.measures), answers
 
-    def _answer(self, fetch: Fetch, indices: Tensor) -> Answers:
+    def _answer(
+        self, fetch: Fetch, indices: Tensor, features: FrozenFeatures | None = None
+    ) -> Answers:
         self.model.eval()
         labels: list[Tensor] = []
         logits: list[Tensor] = []
@@ -211,7 +245,10 @@ class Member:
             for batch in torch.split(indices, self._evaluation_batch()):
                 images, targets = fetch(batch)
                 labels.append(targets)
-                logits.append(self._predict(self._normalize(images)))
+                if features is None:
+                    logits.append(self._predict(self._normalize(images)))
+                else:
+                    logits.append(predict(self._layers, features(batch), self._settings.precision))
         return Answers(
             labels=torch.cat(labels),
             batches=logits,
