@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["epochs_frame", "leaderboard_frame", "trials_frame"]
 
-_WHOLE = ("rank", "finalist_of", *(m.stored_key for m in list_metrics() if m.unit is COUNT))
+_WHOLE = (
+    "rank",
+    "finalist_of",
+    "same_as",
+    *(m.stored_key for m in list_metrics() if m.unit is COUNT),
+)
 _MEASURED = {key for metric in list_metrics() for key in (metric.stored_key, metric.test_key)}
 
 

@@ -3,10 +3,10 @@
 Accuracies and losses are unrounded, accuracies in [0, 1]; what does not exist is null.
 
 - a trial: ``rank, number, role, label, name, state, value, cv_mean, cv_std, fold_values, epochs,
-  seconds, stop_reason, finalist_of, values, on_front, params``, and every metric by its key, those
-  of folds as means over the search folds and again as ``test_...`` on the test set: ``accuracy,
-  test_accuracy, num_parameters, ...``; ``values`` are in the order of the study's objectives, and
-  ``name`` is the label with the parameters that tell the trial from others
+  seconds, stop_reason, finalist_of, values, on_front, params, same_as``, and every metric by its
+  key, those of folds as means over the search folds and again as ``test_...`` on the test set:
+  ``accuracy, test_accuracy, num_parameters, ...``; ``values`` are in the order of the study's
+  objectives, and ``name`` is the label with the parameters that tell the trial from others
 - ``leaderboard``: ``study, metric, metrics, num_folds, search_folds, quick_look, trials: [trial],
   num_hidden, comparisons: [{question, first, second, difference, interval, p_value, p_adjusted,
   p_unequal, p_unequal_adjusted, outcome}], published: {source, why, differs, figures: [{table,

@@ -63,6 +63,7 @@ class Row:
     on_front: bool = False
     params: dict[str, Scalar] = field(default_factory=dict)
     fold_values: tuple[float, ...] = ()
+    same_as: int | None = None
 
     @property
     def title(self) -> str:
@@ -100,7 +101,8 @@ def build_leaderboard(
 ) -> Leaderboard:
     """Rank a study's trials; show only the best few of the search, unless ``show_all``.
 
-    Those few are without the trials that a ranked finalist repeats. Confirmations have no row,
+    Those few are without the trials that a ranked finalist repeats, and without those that have the
+    result of another trial. Confirmations have no row,
     because they are repeats of trials that have one.
     """
     records = [record for record in records if record.role != "confirmation"]
@@ -138,7 +140,7 @@ def build_leaderboard(
 
 def _choose_few(search: Iterable[Row], *, repeated: Collection[int | None]) -> list[Row]:
     """Return the best few of the search, the whole Pareto front at least, without the repeated."""
-    complete = _complete(search)
+    complete = [row for row in _complete(search) if row.same_as is None]
     front = [row for row in complete if row.on_front]
     rest = [row for row in complete if not row.on_front]
     best = [*front, *rest[: max(0, NUM_SEARCH_ROWS - len(front))]]
@@ -231,6 +233,7 @@ def _to_row(record: TrialRecord, spec: StudySpec) -> Row:
         values=values,
         params=record.params,
         fold_values=folds,
+        same_as=record.same_as,
     )
 
 

@@ -103,6 +103,8 @@ def _describe_origin(reading: StudyReading, record: TrialRecord, trial: FrozenTr
         )
     if record.finalist_of is not None:
         return f"search trial #{record.finalist_of}, trained on all folds"
+    if record.same_as is not None:
+        return f"the configuration of search trial #{record.same_as}, whose result it has untrained"
     sampler = reading.spec.search.sampler
     plan = record.plan or ""
     if plan.startswith("start/"):

@@ -53,7 +53,8 @@ class TrialBegin:
     """A trial that begins, or begins again: then its epochs come again from the first.
 
     ``params`` has what Optuna has: ``lr``, ``family``, ``cnn.depth``. ``repeats`` is the number of
-    the trial that a finalist trains on all folds, or that a confirmation trains again.
+    the trial that a finalist trains on all folds, that a confirmation trains again, or whose result
+    a search trial of the same configuration has.
     """
 
     number: int

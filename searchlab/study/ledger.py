@@ -8,7 +8,8 @@ TrialQueue), which trials are pruned, and in which state each trial ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,13 @@ from searchlab.study.progress import StudyProgress
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
-from searchlab.study.trial_events import describe_begin, describe_end, describe_epoch, read_ended
+from searchlab.study.trial_events import (
+    describe_begin,
+    describe_end,
+    describe_epoch,
+    describe_epochs,
+    read_ended,
+)
 from searchlab.study.trial_queue import TrialQueue, owner_of
 from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult
@@ -105,6 +112,7 @@ class Ledger:
         frozen = frozen_of(trial)  # suggesting adds to it
         known = dict(frozen.user_attrs)
         was_begun = bool(frozen.params)
+        was_trained = attr.last_epoch_of(frozen) > 0
         interruptions = read_interruptions(frozen, driver=self._lock.driver)
         if interruptions.restarts_without_progress > _MAX_RESTARTS_WITHOUT_PROGRESS:
             times = _MAX_RESTARTS_WITHOUT_PROGRESS
@@ -132,9 +140,40 @@ class Ledger:
         live.record_begin(known)
         self._live[trial.number] = live
         self._announce_taken_over(live, owner_of(frozen.system_attrs.get(CREATED_BY)))
-        self._callback.begin_trial(describe_begin(TrialRecord.from_trial(frozen)))
+        record = TrialRecord.from_trial(frozen)
+        known_as = self._find_result(record) if attr.SAME_AS in known or not was_trained else None
+        self._callback.begin_trial(describe_begin(replace(record, same_as=known_as)))
         self._callback.advance(self.snapshot())
-        return config
+        if known_as is None:
+            return config
+        self._answer_from_record(live, known_as)
+        return None
+
+    def _find_result(self, record: TrialRecord) -> int | None:
+        """Return the search trial that has trained what this one is to train.
+
+        The same configuration has the same draws, and so the same result (docs/design.md, decision
+        7), whatever the number of the trial.
+        """
+        return None if record.role != "search" else self._queue.finished.find_result(record.params)
+
+    def _answer_from_record(self, live: LiveTrial, number: int) -> None:
+        """End a trial with the result of an earlier one of the same configuration."""
+        [earlier] = (one for one in self._study.get_trials(deepcopy=False) if one.number == number)
+        self._callback.announce(
+            f"#{live.config.number} {live.label}: has the configuration of #{number}, and so its "
+            "result; it is not trained again"
+        )
+        for epoch in describe_epochs(earlier, self.spec):
+            self._callback.end_epoch(replace(epoch, number=live.config.number, seconds=0.0))
+        is_complete = earlier.state == TrialState.COMPLETE
+        outcome = TrialOutcome(
+            state="COMPLETE" if is_complete else "PRUNED",
+            reason=earlier.user_attrs.get(attr.STOP_REASON),
+        )
+        self._live.pop(live.config.number)
+        values = earlier.values if is_complete else None
+        self._finish(live, outcome, values, lambda: live.record_result_of(earlier))
 
     def _announce_taken_over(self, live: LiveTrial, owner: str | None) -> None:
         """Say what becomes of a trial that another of several drivers had begun."""
@@ -240,18 +279,27 @@ class Ledger:
         if live is None:
             return
         outcome, values = live.decide_end(self.spec.objective, failure)
+        self._finish(live, outcome, values, lambda: live.record_end(outcome, node=node))
+
+    def _finish(
+        self,
+        live: LiveTrial,
+        outcome: TrialOutcome,
+        values: list[float] | None,
+        record_end: Callable[[], None],
+    ) -> None:
         with self._lock.deciding():
             if not live.is_owned_by(self._lock.driver):
                 self._let_go(live)
                 return
             try:
-                live.record_end(outcome, node=node)
+                record_end()
                 record = self._end(live.trial, outcome, values)
             except UpdateFinishedTrialError:
                 self._let_go(live)
                 return
         self._progress.forecaster.count_end()
-        self._delete_checkpoint(number)
+        self._delete_checkpoint(record.number)
         self._callback.end_trial(describe_end(record, self.spec), self.snapshot())
         self._failure_limit.note(record)
 

@@ -150,6 +150,24 @@ class LiveTrial:
             system[attr.ANSWERS] = asdict(self.last.answers)
         self._write(user=attributes, system=system | self._describe_interruptions())
 
+    def record_result_of(self, earlier: FrozenTrial) -> None:
+        """Write all that an earlier trial of the same configuration came to but state and values.
+
+        It took no time, and what interrupted the earlier one did not interrupt this one.
+        """
+        own = (attr.ROLE, attr.LABEL, attr.SCHEME, attr.PLAN, attr.RETRY_OF, attr.NODE)
+        user = {name: value for name, value in earlier.user_attrs.items() if name not in own}
+        names = (attr.CURVES, attr.MACHINES, attr.EPOCH)
+        system = {
+            name: earlier.system_attrs[name] for name in names if name in earlier.system_attrs
+        }
+        if curves := system.get(attr.CURVES):
+            system[attr.CURVES] = {**curves, "seconds": [0.0] * len(curves.get("seconds", ()))}
+        self._write(user={**user, attr.SAME_AS: earlier.number, attr.SECONDS: 0.0}, system=system)
+        for epoch, value in sorted(earlier.intermediate_values.items()):
+            if epoch > self.last_known_step:  # a driver may have been killed here
+                self.trial.report(value, step=epoch)
+
     def _write(
         self, *, user: Mapping[str, object] | None = None, system: Mapping[str, Any]
     ) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import ROLES, Role
+from searchlab.config.trial import ROLES, Role, Scalar
 from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
 from searchlab.study.forecast import Forecaster
 from searchlab.study.trial_record import TrialRecord
@@ -33,6 +33,7 @@ class FinishedTrials:
         self._records: dict[int, TrialRecord] = {}
         self._num_ended: Counter[tuple[Role, str]] = Counter()
         self._best: dict[Role, BestTrial] = {}
+        self._results: dict[frozenset[tuple[str, Scalar]], int] = {}
         self.recent: Mapping[Role, deque[TrialRecord]] = {
             role: deque(maxlen=_NUM_RECENT if role == "search" else None) for role in ROLES
         }
@@ -49,6 +50,8 @@ class FinishedTrials:
         """Take in a trial that ended, here or with another driver."""
         assert record.number not in self._records, record.number
         self._records[record.number] = record
+        if record.role == "search" and record.state != "FAIL" and record.same_as is None:
+            self._results.setdefault(frozenset(record.params.items()), record.number)
         if record.is_replaced:
             return
         self.recent[record.role].append(record)
@@ -60,6 +63,10 @@ class FinishedTrials:
             self._best[record.role] = BestTrial(
                 number=record.number, label=record.label, value=record.value
             )
+
+    def find_result(self, params: Mapping[str, Scalar]) -> int | None:
+        """Return the search trial that was trained with these parameters and did not fail."""
+        return self._results.get(frozenset(params.items()))
 
     def best(self, role: Role) -> BestTrial | None:
         """Return the best complete trial of a role, of equal ones the first that was added."""

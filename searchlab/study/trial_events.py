@@ -15,12 +15,13 @@ from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
     from searchlab.training.results import EpochResult
 
-__all__ = ["describe_begin", "describe_end", "describe_epoch", "read_ended"]
+__all__ = ["describe_begin", "describe_end", "describe_epoch", "describe_epochs", "read_ended"]
 
 
 def describe_begin(record: TrialRecord) -> TrialBegin:
@@ -30,8 +31,13 @@ def describe_begin(record: TrialRecord) -> TrialBegin:
         role=record.role,
         label=record.label,
         params=record.params,
-        repeats=record.confirmation_of if record.finalist_of is None else record.finalist_of,
+        repeats=_find_repeated(record),
     )
+
+
+def _find_repeated(record: TrialRecord) -> int | None:
+    numbers = (record.finalist_of, record.confirmation_of, record.same_as)
+    return next((number for number in numbers if number is not None), None)
 
 
 def describe_epoch(role: Role, result: EpochResult, *, search_folds: int) -> EpochEnd:
@@ -64,13 +70,17 @@ def read_ended(study: Study, spec: StudySpec) -> Iterator[EndedTrial]:
         if not trial.state.is_finished():
             continue
         record = TrialRecord.from_trial(trial)
-        curves = trial.system_attrs.get(attr.CURVES, {})
-        epochs = _read_epochs(
-            record.number, record.role, curves, search_folds=spec.validation.search_folds
-        )
+        epochs = tuple(describe_epochs(trial, spec))
         yield EndedTrial(
-            begin=describe_begin(record), epochs=tuple(epochs), end=describe_end(record, spec)
+            begin=describe_begin(record), epochs=epochs, end=describe_end(record, spec)
         )
+
+
+def describe_epochs(trial: FrozenTrial, spec: StudySpec) -> Iterator[EpochEnd]:
+    """Yield what a callback is told of each epoch that a trial recorded."""
+    role: Role = trial.user_attrs.get(attr.ROLE, "search")
+    curves = trial.system_attrs.get(attr.CURVES, {})
+    return _read_epochs(trial.number, role, curves, search_folds=spec.validation.search_folds)
 
 
 def _read_epochs(

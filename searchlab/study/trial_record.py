@@ -48,6 +48,7 @@ __all__ = [
     "REPEATS",
     "RETRY_OF",
     "ROLE",
+    "SAME_AS",
     "SCHEME",
     "SECONDS",
     "SPEC",
@@ -67,6 +68,7 @@ LABEL = "label"  # a2/DT, cnn
 SCHEME = "scheme"  # HF | HT | DT
 PLAN = "plan"  # which entry of a fixed list this trial is, so that none runs twice
 FINALIST_OF = "finalist_of"  # the search trial that a finalist repeats on every fold
+SAME_AS = "same_as"  # the search trial of the same configuration whose result a search trial has
 CONFIRMATION_OF = "confirmation_of"  # the finalist or baseline that a confirmation trains again
 CONFIRMED_PLAN = "confirmed_plan"  # which entry of a fixed list that one is
 REPEAT = "repeat"  # of a confirmation: 1, 2, ...
@@ -165,7 +167,8 @@ class TrialRecord:
     in its last epoch; ``full_train_loss`` is that of the model on all training images, None if the
     trial has no such model or its losses were not kept. ``first_train_losses`` and
     ``first_full_train_loss`` are those of the first epoch. ``fold_epoch`` is the epoch that all its
-    folds chose together; ``answers`` are those of a confirmation to the test images.
+    folds chose together; ``answers`` are those of a confirmation to the test images. ``same_as`` is
+    the trial whose result one has that was not trained.
     """
 
     number: int
@@ -199,6 +202,7 @@ class TrialRecord:
     interruptions: Interruptions | None = None
     machines: tuple[Machine, ...] = ()
     batch_split: int = 1
+    same_as: int | None = None
 
     @property
     def is_replaced(self) -> bool:
@@ -243,6 +247,7 @@ class TrialRecord:
             interruptions=_read_interruptions(trial),
             machines=tuple(Machine(**one) for one in trial.system_attrs.get(MACHINES, ())),
             batch_split=attrs.get(BATCH_SPLIT, 1),
+            same_as=attrs.get(SAME_AS),
         )
 
 

@@ -13,7 +13,9 @@ from small_studies import ONE_TRIAL, describe_trials, read_trials, resume, run_s
 
 from searchlab.engine.ray.adapters import LedgerScheduler
 from searchlab.errors import InfrastructureError, StudyFailedError
+from searchlab.study import trial_record as attr
 from searchlab.study.ledger import Ledger
+from searchlab.study.progress import FinishedTrials
 from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialRun
@@ -253,3 +255,22 @@ def test_a_study_of_which_every_search_trial_failed_says_so(
         run_study(tmp_path, "serial", **{**ONE_TRIAL, "search": search})
     assert "RuntimeError: no memory" in str(error.value)
     assert "story" not in str(error.value)
+
+
+def test_a_configuration_that_is_asked_for_again_has_the_bits_of_training_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_point = {"parameters": {"lr": 0.01, "family": {"fcn": {"depth": 1, "width": 8}}}}
+    changes: dict[str, Any] = {
+        "space": one_point, "search": {"trials": 3}, "training": {"epochs": 2},
+        "baselines": {"architectures": []}, "confirm": {"top": 0},
+    }  # fmt: skip
+    answered = run_study(tmp_path / "answered", "serial", **changes)
+    monkeypatch.setattr(FinishedTrials, "find_result", lambda *_: None)
+    trained = run_study(tmp_path / "trained", "serial", **changes)
+    ours, theirs = (read_trials(run) for run in (answered, trained))
+    assert [trial.user_attrs.get(attr.SAME_AS) for trial in ours] == [None, 0, 0]
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one.values, one.intermediate_values) == (other.values, other.intermediate_values)
+        curves, expected = one.system_attrs[attr.CURVES], other.system_attrs[attr.CURVES]
+        assert {**curves, "seconds": None} == {**expected, "seconds": None}

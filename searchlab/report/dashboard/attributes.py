@@ -23,7 +23,7 @@ _OF_TRIAL = frozenset(
         attr.ROLE, attr.LABEL, attr.SCHEME, attr.PLAN, attr.FINALIST_OF, attr.CONFIRMATION_OF,
         attr.CONFIRMED_PLAN, attr.REPEAT, attr.LAST_EPOCH, attr.FOLD_EPOCH, attr.FOLD_VALUES,
         attr.EPOCHS, attr.SECONDS, attr.STOP_REASON, attr.RETRY_OF, attr.BATCH_SPLIT, attr.NODE,
-        attr.ERROR, attr.TRAIN_LOSS, attr.FIGURES, *attr.OWN_ATTRIBUTES,
+        attr.ERROR, attr.TRAIN_LOSS, attr.FIGURES, attr.SAME_AS, *attr.OWN_ATTRIBUTES,
     }
 )  # fmt: skip
 _OF_STUDY = frozenset(
@@ -48,6 +48,7 @@ def list_trial_attributes(
         "ended": describe_end(record),
         "scheme": record.scheme,
         "repeats trial": record.finalist_of or record.confirmation_of,
+        "has the result of trial": record.same_as,
         "repeat": record.repeat or None,
         "runs again trial": record.retry_of,
         "batches split into": stored.get(attr.BATCH_SPLIT),

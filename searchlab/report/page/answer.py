@@ -150,7 +150,7 @@ def _list_costs(found: Findings) -> list[str]:
     training = sum(record.seconds for record in records)
     costs = [
         f"{len(records)} trials{_count_roles(found)}, "
-        f"{sum(record.epochs for record in records):,} epochs, "
+        f"{sum(record.epochs for record in records if record.same_as is None):,} epochs, "
         f"{_write_span(training)} of training on the workers"
     ]
     if begun and ended:

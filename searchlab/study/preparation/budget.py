@@ -29,7 +29,8 @@ def budget_warnings(plan: StudyPlan) -> Iterator[str]:
         yield (
             f"search.trials is {search.trials}, but the space has only {num_configurations:,} "
             f"{noun}: the other {search.trials - num_configurations} or more trials repeat "
-            "earlier ones and their results. Ask for fewer trials, or search more parameters"
+            "earlier ones and have their results, untrained. Ask for fewer trials, or search more "
+            "parameters"
         )
     elif 0 < search.trials <= (num_drawn := count_random_draws(plan.spec)):
         yield (

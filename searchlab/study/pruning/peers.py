@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.study.optuna_internals import storage_of, study_id_of, trial_id_of
 from searchlab.study.storage.retrying_storage import RetryingStorage
-from searchlab.study.trial_record import ROLE
+from searchlab.study.trial_record import ROLE, SAME_AS
 
 __all__ = ["PeerValues"]
 
@@ -27,9 +27,9 @@ _UNFINISHED = tuple(state for state in TrialState if not state.is_finished())
 class PeerValues(Generic[_K]):
     """The values of one study's search trials that have ended, by a key of the pruner's.
 
-    Baselines and finalists are nobody's peers. Among a dozen hand-picked baselines, which run
-    first and are never pruned, a median would let no search trial live: 24 of 24 were pruned in a
-    random search beside 13 of them.
+    Baselines and finalists are nobody's peers, nor are trials that have another one's result. Among
+    a dozen hand-picked baselines, which run first and are never pruned, a median would let no
+    search trial live: 24 of 24 were pruned in a random search beside 13 of them.
 
     ``values_of`` returns the keys and values of a trial, which is given to it once.
     """
@@ -53,7 +53,8 @@ class PeerValues(Generic[_K]):
         self._unfinished = {key for key, state in states.items() if not state.is_finished()}
         for trial_id in sorted(states.keys() - self._unfinished):
             trial = storage_of(study).get_trial(trial_id)
-            if trial.user_attrs.get(ROLE, "search") == "search":
+            attributes = trial.user_attrs
+            if attributes.get(ROLE, "search") == "search" and SAME_AS not in attributes:
                 for key, value in self._values_of(study, trial):
                     insort(self._values[key], value)
 

@@ -105,6 +105,7 @@ _TRIAL: _Schema = {
     attr.SCHEME: TypeAdapter(Scheme),
     attr.PLAN: TypeAdapter(str),
     attr.FINALIST_OF: TypeAdapter(_Count),
+    attr.SAME_AS: TypeAdapter(_Count),
     attr.CONFIRMATION_OF: TypeAdapter(_Count),
     attr.CONFIRMED_PLAN: TypeAdapter(str),
     attr.REPEAT: TypeAdapter(_Count),
@@ -182,7 +183,7 @@ def _check_trial(trial: FrozenTrial, *, num_trials: int, num_values: int) -> Non
     _check_times(trial, where)
     _check_attributes(trial.user_attrs, _COMPLETE_TRIAL if is_complete else _ENDED_TRIAL, where)
     _check_attributes(trial.system_attrs, _TRIAL_SYSTEM, where)
-    for key in (attr.FINALIST_OF, attr.CONFIRMATION_OF, attr.RETRY_OF):
+    for key in (attr.FINALIST_OF, attr.CONFIRMATION_OF, attr.RETRY_OF, attr.SAME_AS):
         if trial.user_attrs.get(key, 0) >= num_trials:
             raise InputError("must be a trial", where=where + key, found=trial.user_attrs[key])
     for name, value in trial.params.items():
