@@ -11,6 +11,8 @@ machine disturb them as little as possible.
     python benchmarks/training.py
     python benchmarks/training.py --data-dir ~/datasets --images 12800 --repeats 7 --json
     python benchmarks/training.py --models a2 --profile
+
+bfloat16 is measured only on a processor that computes in it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from searchlab.config.settings import Precision, TrainingSettings
 from searchlab.config.trial import FoldPlan, ModelConfig, ObjectiveConfig, TrialConfig
 from searchlab.data import ImageData, load_dataset
 from searchlab.data.subset import limit_training
+from searchlab.engine.precision import choose_precision
 from searchlab.errors import InputError
 from searchlab.models.build import build_model
 from searchlab.training.images import Normalizer, TrainingData
@@ -256,11 +259,11 @@ def start_process(*, as_worker: bool) -> ProcessPoolExecutor:
 
 
 def compare(
-    models: list[str], data_dir: Path | None, num_images: int, repeats: int
+    models: list[str], names: list[str], data_dir: Path | None, num_images: int, repeats: int
 ) -> list[dict[str, Any]]:
-    """Measure every case in turn, ``repeats`` times after one run that does not count."""
+    """Measure the cases in turn, ``repeats`` times after one run that does not count."""
     rates: dict[tuple[str, str], list[float]] = {
-        (model, name): [] for model in models for name in CASES
+        (model, name): [] for model in models for name in names
     }
     with start_process(as_worker=True) as ours, start_process(as_worker=False) as theirs:
         for number in range(1, repeats + 2):
@@ -317,6 +320,9 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=5, help="take the median of this many epochs"
     )
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="measure it even if this processor emulates it"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--profile", action="store_true", help="profile the first model instead")
     options = parser.parse_args()
@@ -325,8 +331,10 @@ def main() -> None:
     if options.profile:
         profile(options.models[0], options.data_dir, options.images)
         return
+    has_bfloat16 = options.bfloat16 or choose_precision(num_gpus=0) == "bfloat16"
+    names = [name for name in CASES if has_bfloat16 or CASES[name].precision == "float32"]
     try:
-        rows = compare(options.models, options.data_dir, options.images, options.repeats)
+        rows = compare(options.models, names, options.data_dir, options.images, options.repeats)
     except InputError as error:  # errors of the data folder
         parser.error(str(error))
     if options.json:
