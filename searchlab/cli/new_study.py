@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from searchlab.cli.files import check_writable, write_file
-from searchlab.cli.options import ForceOption, PluginOption, examples
+from searchlab.cli.options import ForceOption, PluginOption, RunsDirOption, examples
 from searchlab.cli.spec_flags import Flag, flag_of_field, read_value
+from searchlab.cli.warm_start import WarmStartOption, warm_started
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -54,6 +56,8 @@ def new(
             help="Any other field: training.weight_decay=1e-4; may be repeated.",
         ),
     ] = None,
+    warm_start: WarmStartOption = None,
+    runs_dir: RunsDirOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write.", show_default="studies/NAME.yaml")
     ] = None,
@@ -81,7 +85,7 @@ def new(
             section, _, last = place.rpartition(".")
             (data.setdefault(section, {}) if section else data)[last] = value
     data.setdefault("training", {})["precision"] = "auto"
-    _publish(data, fields or [], path, force=force)
+    _publish(data, fields or [], path, force=force, earlier=(warm_start or [], runs_dir))
 
 
 def make_flags() -> Iterator[Flag]:
@@ -125,8 +129,15 @@ def _beside(given: str, path: Path) -> str:
     return Path(os.path.relpath(given, path.parent)).as_posix()
 
 
-def _publish(data: dict[str, Any], fields: list[str], path: Path, *, force: bool) -> None:
-    """Check the study as a run would, then write it."""
+def _publish(
+    data: dict[str, Any],
+    fields: list[str],
+    path: Path,
+    *,
+    force: bool,
+    earlier: tuple[list[str], Path | None],
+) -> None:
+    """Check the study as a run would, then write it; ``earlier`` has the runs that warm it."""
     from searchlab.config.documents import Document, dump_yaml
     from searchlab.config.loading import make_study
     from searchlab.config.plugins import load_plugins
@@ -134,10 +145,28 @@ def _publish(data: dict[str, Any], fields: list[str], path: Path, *, force: bool
     from searchlab.study.preparation.prepared_study import check_study
 
     document = Document(source="study new", data=data).with_overrides(fields)
+    _choose_pruner(document.data)
     # What --set says goes into the file as it is, so its paths start where the file's do.
     file = make_study(document, folder=path.parent, option_folder=path.parent)
+    if earlier[0]:
+        spec = warm_started(file.spec, *earlier)
+        points = [dict(point) for point in spec.search.warm_start]
+        document.data.setdefault("search", {})["warm_start"] = points
+        file = replace(file, spec=spec)
     load_plugins(file.spec.plugins)
     check_study(file, data_dir=resolve_data_dir(None))
     check_writable(path, force=force)
     write_file(path, dump_yaml(document.data))
     typer.echo(f"Wrote {path}. Run it with: searchlab study run {path}", err=True)
+
+
+def _choose_pruner(data: dict[str, Any]) -> None:
+    """Stop trials that fall behind, unless the flags say otherwise or each trial is planned."""
+    from searchlab.config.samplers import SAMPLERS
+
+    objective, search = data.get("objective"), data.setdefault("search", {})
+    if (isinstance(objective, list) and len(objective) > 1) or not isinstance(search, dict):
+        return  # no pruner weighs several objectives
+    sampler = SAMPLERS.get(search.get("sampler", "auto"))
+    if sampler is not None and not sampler.planned:
+        search.setdefault("pruner", "halving")

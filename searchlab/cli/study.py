@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,7 @@ from searchlab.cli.options import (
 )
 from searchlab.cli.study_read import print_board, register
 from searchlab.cli.study_report import write_report_beside
+from searchlab.cli.warm_start import WarmStartOption, warm_started
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
     epilog=examples(
         "searchlab study run quickstart",
         "searchlab study run quickstart --track tensorboard",
+        "searchlab study run studies/usps.yaml --warm-start runs/quickstart",
         "searchlab study run studies/quickstart.yaml --set search.trials=5",
         "searchlab study run studies/report-004.yaml --quick",
         "searchlab study run studies/quickstart.yaml --address auto --runs-dir /nfs",
@@ -113,6 +116,7 @@ def run(
     quick: QuickOption = False,
     plugins: PluginOption = None,
     track: TrackOption = None,
+    warm_start: WarmStartOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -147,6 +151,9 @@ def run(
     preset = "quick" if quick else preset
     path = find_study(study)
     file = load_study(path, overrides or (), preset=preset, plugins=plugins or ())
+    if warm_start:
+        spec = warm_started(file.spec, warm_start, runs_dir)
+        file = dataclasses.replace(file, spec=spec)
     folder = RunFolder(default_runs_dir(runs_dir) / file.spec.name)
     if replace and folder.exists():
         check_deletable(folder)

@@ -11,6 +11,7 @@ _EARLIER_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     # The same for every optimizer.
     "training": {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0},
     "confirm": {"repeats": 0},
+    "search": {"sampler": "tpe"},
 }
 
 

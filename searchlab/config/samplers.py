@@ -31,6 +31,7 @@ class SamplerTraits:
 
 
 SAMPLERS = {
+    "auto": SamplerTraits(),
     "tpe": SamplerTraits(),
     "random": SamplerTraits(has_reference_start=False),
     "gp": SamplerTraits(whole_space=True),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from searchlab.config.samplers import SAMPLERS, SamplerName
-from searchlab.config.validation import Number, Spec, Value
+from searchlab.config.validation import Number, Spec, Value, to_tuple
 from searchlab.errors import InputError
 
 __all__ = ["SearchSpec"]
@@ -16,14 +16,20 @@ __all__ = ["SearchSpec"]
 class SearchSpec(Spec):
     """How the space is searched, and for how long."""
 
-    sampler: SamplerName = Field("tpe", description="what chooses the next trial")
+    sampler: SamplerName = Field("auto", description="what chooses the next trial")
     start: Literal["reference", "random"] = Field(
         "reference",
         description="what the search tries before its sampler draws: for each family, the values "
         "of `training` and the family's defaults; or nothing. random, grid, one_at_a_time: nothing",
     )
-    pruner: Literal["none", "median", "successive_halving", "hyperband"] = Field(
-        "none", description="what ends unpromising trials early"
+    warm_start: Annotated[tuple[dict[str, Value], ...], BeforeValidator(to_tuple)] = Field(
+        (),
+        description="points to try next, by parameter name (family: cnn, cnn.depth: 2, lr: 0.003); "
+        "other parameters are as in the reference point. `study run --warm-start` fills it in",
+    )
+    pruner: Literal["none", "median", "halving", "successive_halving", "hyperband"] = Field(
+        "none",
+        description="what ends unpromising trials early; `study new` chooses halving",
     )
     trials: int | None = Field(
         None,
@@ -55,5 +61,11 @@ class SearchSpec(Spec):
         if self.reference and self.sampler != "one_at_a_time":
             raise InputError(
                 f"is used only by sampler one_at_a_time, not {self.sampler}", where=("reference",)
+            )
+        if self.warm_start and SAMPLERS[self.sampler].planned:
+            raise InputError(
+                f"has no effect with sampler {self.sampler}, which knows all its trials",
+                where=("warm_start",),
+                remedy="Leave it out, or choose another sampler",
             )
         return self

@@ -275,8 +275,8 @@ class StudySpec(Spec):
     def to_data(self) -> dict[str, Any]:
         """Return plain data that reads back as an equal study, its space inline.
 
-        Each of ``OPTIMIZER_SETTINGS`` is named, if only as null, and so is ``confirm.repeats``:
-        ``config/earlier_study.py``.
+        Each of ``OPTIMIZER_SETTINGS`` is named, if only as null, and so are ``confirm.repeats`` and
+        ``search.sampler``: ``config/earlier_study.py``.
         """
         given = self.model_dump(mode="json", exclude_unset=True)
         given["training"] = {
@@ -288,6 +288,7 @@ class StudySpec(Spec):
             },
         }
         given["confirm"] = {**given.get("confirm", {}), "repeats": self.confirm.repeats}
+        given["search"] = {"sampler": self.search.sampler, **given.get("search", {})}
         data: dict[str, Any] = {
             name: given[name] for name in StudySpec.model_fields if name in given
         }

@@ -14,6 +14,7 @@ from searchlab.errors import InputError
 from searchlab.report.json_output import row_data
 from searchlab.report.leaderboard import Row, list_rows
 from searchlab.study import trial_record as attr
+from searchlab.study.plan import REFERENCE, WARM
 from searchlab.study.space.study_space import SpecSpace
 from searchlab.study.trial_config import recorded_config
 from searchlab.study.trial_record import TrialRecord
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from searchlab.config.trial import TrialConfig
     from searchlab.report.reading import StudyReading
 
-__all__ = ["Curve", "TrialView", "trial_data", "view_trial"]
+__all__ = ["Curve", "TrialView", "read_config", "trial_data", "view_trial"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,7 @@ def view_trial(reading: StudyReading, number: int) -> TrialView:
     return TrialView(
         row=list_rows(reading.records, reading.spec)[position],
         record=record,
-        config=_read_config(reading.spec, trial),
+        config=read_config(reading.spec, trial),
         found=_describe_origin(reading, record, trial),
         curves=tuple(_read_curves(reading.spec, trial)),
         node=trial.user_attrs.get(attr.NODE),
@@ -82,7 +83,8 @@ def _local(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone()
 
 
-def _read_config(spec: StudySpec, trial: FrozenTrial) -> TrialConfig | None:
+def read_config(spec: StudySpec, trial: FrozenTrial) -> TrialConfig | None:
+    """Return what a trial trained, if that is known without running code that the study names."""
     if not isinstance(spec.space, SpaceSpec):  # its function is the study's own code
         return None
     try:
@@ -107,8 +109,10 @@ def _describe_origin(reading: StudyReading, record: TrialRecord, trial: FrozenTr
         return f"the configuration of search trial #{record.same_as}, whose result it has untrained"
     sampler = reading.spec.search.sampler
     plan = record.plan or ""
-    if plan.startswith("start/"):
+    if plan.startswith(REFERENCE):
         return "a reference point of the search: the study's training values, family's defaults"
+    if plan.startswith(WARM):
+        return "given to the search as a point to try first: search.warm_start"
     if plan.startswith("search/"):
         return f"point {int(plan.partition('/')[2]) + 1} of the plan of {sampler}"
     begun = trial.datetime_start

@@ -31,8 +31,9 @@ from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.locks.drivers import SoleDriver, StudyLock
 from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
-from searchlab.study.plan import PlannedTrial, StudyPlan
+from searchlab.study.plan import REFERENCE, PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
+from searchlab.study.samplers.registry import describe_sampler
 from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
@@ -88,6 +89,8 @@ class Ledger:
         self._callback.begin_study(begin, self.snapshot())
         if start := self._queue.start:
             self._callback.announce(_describe_start(start))
+        if spec.search.sampler == "auto" and not self._queue.is_search_over:
+            self._callback.announce(f"the search's sampler is {describe_sampler(spec)}")
 
     # What comes next
 
@@ -371,9 +374,18 @@ class Ledger:
 
 
 def _describe_start(start: Sequence[PlannedTrial]) -> str:
-    families = ", ".join(str(planned.point["family"]) for planned in start)
-    points = "a reference point" if len(start) == 1 else f"{len(start)} reference points"
-    return (
-        f"the search starts from {points} ({families}): the study's training values and the "
-        "family's defaults. search.start=random draws from the start instead"
-    )
+    reference = [str(one.point["family"]) for one in start if one.key.startswith(REFERENCE)]
+    num_warm = len(start) - len(reference)
+    points = [
+        f"{_count(len(reference), 'reference point')} ({', '.join(reference)}): the study's "
+        "training values and the family's defaults"
+        if reference
+        else "",
+        f"{_count(num_warm, 'point')} of search.warm_start" if num_warm else "",
+    ]
+    remedy = ". search.start=random draws from the start instead" if reference else ""
+    return f"the search starts from {'; then '.join(filter(None, points))}{remedy}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"a {noun}" if number == 1 else f"{number} {noun}s"

@@ -148,18 +148,18 @@ def generation_key(sampler: NSGAIISampler) -> str:
 
 
 class AdaptedGPSampler(GPSampler):
-    """Optuna's Gaussian process sampler, looking for the best of another acquisition function.
+    """Optuna's Gaussian process sampler, with another search for the best point.
 
-    ``adapt`` takes Optuna's, which has ``eval_acqf``, ``eval_acqf_no_grad``, ``length_scales`` and
-    ``search_space``, and returns an object that has them too. Optuna offers no choice of it.
+    ``search`` takes the acquisition function, which has ``eval_acqf_no_grad`` and ``search_space``,
+    and returns the normalised parameters. Optuna lets a subclass choose it, without a promise.
     """
 
-    def __init__(self, adapt: Callable[[Any], Any], *, seed: int) -> None:
+    def __init__(self, search: Callable[[Any], Any], *, seed: int) -> None:
         super().__init__(seed=seed, n_startup_trials=0)
-        self._adapt = adapt
+        self._search = search
 
     def _optimize_acqf(self, acqf: Any, best_params: Any) -> Any:
-        return super()._optimize_acqf(self._adapt(acqf), best_params)
+        return self._search(acqf)
 
 
 # The version of the tables, as Optuna notes it in ``alembic_version``.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +15,20 @@ from searchlab.analysis.pareto import find_front
 from searchlab.config.baselines import BaselineRow
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.samplers import SAMPLERS
+from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
-from searchlab.config.trial import Role
+from searchlab.config.trial import Role, Scalar
+from searchlab.errors import InputError, did_you_mean
 from searchlab.study import trial_record as attr
 from searchlab.study.space.points import Point, grid, one_at_a_time
-from searchlab.study.space.start_points import start_points
+from searchlab.study.space.start_points import given_point, start_points
 from searchlab.study.space.study_space import StudySpace
 from searchlab.study.trial_record import TrialRecord
 
 __all__ = [
+    "REFERENCE",
+    "WARM",
     "PlannedTrial",
     "Rivals",
     "StudyPlan",
@@ -43,6 +47,10 @@ __all__ = [
     "plan_study",
     "rank_candidates",
 ]
+
+
+REFERENCE, WARM = "start/", "warm/"
+"""With these begin the keys of the trials with which a search starts: ``plan_start``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,15 +157,47 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
 
 
 def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
-    """Return the reference points with which the search starts, one a family, if it has any."""
+    """Return the trials with which the search starts.
+
+    They are the reference points, one a family, then the points of ``search.warm_start``. Raises
+    InputError for one of these that is not a point of the space.
+    """
     search = spec.search
-    if search.start == "random" or not SAMPLERS[search.sampler].has_reference_start:
-        return []
     training = spec.with_fixed_optimizer(spec.training)
-    points = start_points(space, training)[: search.trials]
-    return [
-        PlannedTrial(key=f"start/{point['family']}", role="search", point=point) for point in points
-    ]
+    planned = []
+    if search.start == "reference" and SAMPLERS[search.sampler].has_reference_start:
+        planned = [
+            PlannedTrial(key=f"{REFERENCE}{point['family']}", role="search", point=point)
+            for point in start_points(space, training)
+        ]
+    for index, values in enumerate(search.warm_start):
+        point = _warm_point(space, training, values, index)
+        if all(point != known.point for known in planned):
+            planned.append(PlannedTrial(key=f"{WARM}{index}", role="search", point=point))
+    return planned[: search.trials]
+
+
+def _warm_point(
+    space: StudySpace, training: TrainingSettings, values: Mapping[str, Scalar], index: int
+) -> Point:
+    place = ("search", "warm_start", index)
+    try:
+        point = given_point(space, training, values)
+    except InputError as error:
+        within = error.where if isinstance(error.where, tuple) else ()
+        raise error.at((*place, *within)) from None
+    for name, value in values.items():
+        if name not in point:
+            rule = f"is not a parameter that the space has beside family: {point['family']}"
+            raise InputError(rule, where=(*place, name), remedy=did_you_mean(name, point))
+        if point[name] != value:
+            raise InputError(
+                f"must be {point[name]!r}, as the space fixes it",
+                where=(*place, name),
+                found=value,
+                remedy="Leave it out",
+            )
+    return point
 
 
 def choose_finalists(spec: StudySpec, records: Iterable[TrialRecord]) -> list[PlannedTrial]:

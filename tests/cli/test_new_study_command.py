@@ -70,6 +70,28 @@ def test_the_precision_is_left_to_the_machine_unless_it_is_named(
     assert load_study(out).spec.training.precision == expected
 
 
+@pytest.mark.parametrize(
+    ("flags", "pruner"),
+    [
+        ("", "halving"),
+        ("--pruner none", "none"),
+        ("--sampler grid", "none"),
+        ("--objective accuracy,parameters", "none"),
+        ("--set search.pruner=median", "median"),
+    ],
+)
+def test_trials_that_fall_behind_are_stopped_if_a_pruner_can_weigh_them(
+    tmp_path: Path, flags: str, pruner: str
+) -> None:
+    out = tmp_path / "x.yaml"
+    space = tmp_path / "space.yaml"
+    space.write_text("parameters: {lr: [0.001, 0.01], family: {fcn: {depth: 1, width: [8, 16]}}}")
+    given = ["--dataset", "digits", "--space", space, "--trials", 3, *flags.split(), "--out", out]
+    outcome = run_searchlab("study", "new", "x", *given)
+    assert outcome.code == 0, outcome.err
+    assert load_study(out).spec.search.pruner == pruner
+
+
 def test_trials_that_only_repeat_a_configuration_are_named_at_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -107,7 +129,7 @@ def test_objectives_robustness_and_other_fields(tmp_path: Path) -> None:
 def test_help_has_the_choices_and_defaults_of_the_studys_fields() -> None:
     text = " ".join(run_searchlab("study", "new", "--help").out.split())
     assert f"list: {', '.join(list_objectives())}. [default: accuracy]" in text
-    assert f"trial: {', '.join(get_args(SamplerName))}. [default: tpe]" in text
+    assert f"trial: {', '.join(get_args(SamplerName))}. [default: auto]" in text
     training = TrainingSettings()
     assert f"Images per training step. [default: {training.batch_size}]" in text
     assert "[default: HF,HT,DT]" in text

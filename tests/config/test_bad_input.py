@@ -278,7 +278,7 @@ STUDIES = [
         "objective.direction must be maximize for accuracy, got 'minimize'",
     ),
     ("objective: {at: final}", "objective.at must be 'best' or 'last', got 'final'. Known: b"),
-    ("search: {}", "search.trials is required with sampler tpe. Add it"),
+    ("search: {}", "search.trials is required with sampler auto. Add it"),
     ("search: {sampler: random}", "search.trials is required with sampler random. Add it"),
     ("search: {trials: -3}", "search.trials must be greater than or equal to 0, got -3"),
     ("search: {trials: 1.5}", "search.trials must be a whole number, got 1.5"),
@@ -290,12 +290,12 @@ STUDIES = [
     ),
     (
         "search: {trials: 3, sampler: tpee}",
-        "search.sampler must be 'tpe', 'random', 'gp'",
+        "search.sampler must be 'auto', 'tpe', 'random', 'gp'",
     ),
     (
         "search: {trials: 3, pruner: hyperbnd}",
-        "search.pruner must be 'none', 'median', 'successive_halving' or 'hyperband', "
-        "got 'hyperbnd'. Did you mean hyperband? Known: hyperband, median, none, succ",
+        "search.pruner must be 'none', 'median', 'halving', 'successive_halving' or 'hyperband', "
+        "got 'hyperbnd'. Did you mean hyperband? Known: halving, hyperband, median, none, succ",
     ),
     ("search: {trials: 3, timeout: 0}", "search.timeout must be > 0 seconds, got 0"),
     ("search: {trials: 3, timeout: .nan}", f"search.timeout {FINITE}, got nan"),
@@ -309,7 +309,7 @@ STUDIES = [
     ("search: {trials: 3, points: 1}", "search.points must be greater than or equal to 2, got 1"),
     (
         "search: {trials: 3, reference: {lr: 0.1}}",
-        "search.reference is used only by sampler one_at_a_time, not tpe",
+        "search.reference is used only by sampler one_at_a_time, not auto",
     ),
     (
         "search: {sampler: one_at_a_time, reference: {lr: .nan}}",

@@ -164,6 +164,15 @@ def test_a_recorded_study_that_names_no_optimizer_settings_keeps_the_earlier_def
     assert load_recorded_study(file).spec.training.changed({"optimizer": "rmsprop"}).momentum == 0.9
 
 
+def test_a_recorded_study_that_names_no_sampler_keeps_the_earlier_default(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    recorded = make_study(search={"trials": 3}).to_data()
+    assert recorded["search"]["sampler"] == "auto"
+    del recorded["search"]["sampler"]
+    file.write_text(dump_yaml(recorded))
+    assert load_recorded_study(file).spec.search.sampler == "tpe"
+
+
 def test_nesterov_without_momentum_is_refused_unless_the_space_searches_it() -> None:
     training = {"optimizer": "sgd", "nesterov": True}
     with pytest.raises(ValidationError, match="needs momentum, which is 0 unless it is named"):

@@ -137,30 +137,22 @@ def test_nsga2_takes_its_generations_from_the_attribute(study: Study) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_the_gp_sampler_looks_by_the_adapted_acquisition_function(study: Study) -> None:
-    asked: list[Any] = []
+def test_the_gp_sampler_looks_by_the_search_that_it_is_given(study: Study) -> None:
+    values: list[float] = []
 
-    class Adapted:
-        def __init__(self, acqf: Any) -> None:
-            self.acqf = acqf
-            self.search_space, self.length_scales = acqf.search_space, acqf.length_scales
+    def search(acqf: Any) -> Any:
+        rows = acqf.search_space.get_normalized_params([None] * 2, [{"lr": 0.25}, {"lr": 0.75}])
+        values.extend(acqf.eval_acqf_no_grad(rows))
+        return rows[1]
 
-        def eval_acqf(self, x: Any) -> Any:
-            asked.append(x)
-            return self.acqf.eval_acqf(x)
-
-        def eval_acqf_no_grad(self, x: Any) -> Any:
-            asked.append(x)
-            return self.acqf.eval_acqf_no_grad(x)
-
-    study.sampler = internals.AdaptedGPSampler(Adapted, seed=0)
+    study.sampler = internals.AdaptedGPSampler(search, seed=0)
     space = {"lr": FloatDistribution(0.0, 1.0)}
     for value in (0.1, 0.9, 0.5):
         study.add_trial(
             optuna.create_trial(params={"lr": value}, distributions=dict(space), value=value)
         )
-    study.ask(dict(space))
-    assert asked, CHANGED + "AdaptedGPSampler"
+    assert study.ask(dict(space)).params == {"lr": 0.75}, CHANGED + "AdaptedGPSampler"
+    assert len(values) == 2
 
 
 # Storages

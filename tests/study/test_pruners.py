@@ -27,6 +27,7 @@ from searchlab.study.pruning.registry import PRUNERS, make_pruner
 EPOCHS = 9
 OPTUNAS: dict[str, BasePruner] = {
     "median": MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+    "halving": SuccessiveHalvingPruner(min_resource=2, reduction_factor=2),
     "successive_halving": SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
     "hyperband": HyperbandPruner(min_resource=1, max_resource=EPOCHS, reduction_factor=3),
 }

@@ -13,16 +13,22 @@ from ledger_driving import (
     make_result,
     make_spec,
     open_ledger,
+    open_space,
     open_study,
     run_to_end,
     train,
 )
 from optuna.storages import InMemoryStorage
+from pydantic import ValidationError
 
 from searchlab.config.nodes import Choice, Range
+from searchlab.config.study import StudySpec
 from searchlab.config.trial import Scalar
+from searchlab.errors import InputError
 from searchlab.study.callbacks import StudyCallback
 from searchlab.study.ledger import Ledger
+from searchlab.study.space.start_points import config_values, given_point
+from searchlab.study.trial_config import make_config
 from searchlab.study.trial_record import PLAN
 
 LEARNING = ("tpe", "gp", "cmaes", "nsga2", "qmc", "evolution")
@@ -142,6 +148,71 @@ def test_a_search_that_drew_already_goes_on_drawing() -> None:
     run_to_end(open_ledger(_spec(), study))
     keys = [trial.user_attrs.get(PLAN) for trial in study.trials]
     assert not [key for key in keys if key and key.startswith("start/")]
+
+
+WARM = {"family": "fcn", "lr": 0.02, "fcn.width": 16}
+
+
+@pytest.mark.parametrize("start", ["reference", "random"])
+def test_given_points_follow_the_reference_points(start: str) -> None:
+    spec = _spec(search={"start": start, "warm_start": [WARM, WARM]})
+    num_reference = 2 if start == "reference" else 0
+    planned = make_plan(spec).start
+    assert [one.key for one in planned[num_reference:]] == ["warm/0"]  # each once
+    assert planned[-1].point.items() >= WARM.items()
+    assert planned[-1].point["dropout"] == 0.0  # the rest is as in the reference point
+    study = open_study(spec)
+    run_to_end(open_ledger(spec, study))
+    keys = [t.user_attrs.get(PLAN) for t in study.trials if t.user_attrs["role"] == "search"]
+    assert keys == [*(one.key for one in planned), *[None] * (6 - len(planned))]
+
+
+def test_a_search_stopped_before_a_given_point_tries_it_once() -> None:
+    spec = _spec(search={"warm_start": [WARM]})
+    storage = InMemoryStorage()
+    ledger = open_ledger(spec, open_study(spec, storage))
+    for _ in range(3):  # two baselines and a reference point
+        config = ledger.ask()
+        assert config is not None
+        train(ledger, config)
+    study = open_study(StudySpec.model_validate(spec.to_data()), storage)
+    run_to_end(open_ledger(spec, study))
+    keys = [trial.user_attrs.get(PLAN) for trial in study.trials]
+    assert keys.count("warm/0") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "where", "rule"),
+    [
+        ({"lr": 0.01}, "family", "must be a family of the space (cnn, fcn)"),
+        ({**WARM, "lr": 1.0}, "lr", "must lie in the space's lr (0.0001 to 0.1, log)"),
+        ({**WARM, "fcn.width": 17}, "fcn.width", "must lie in the space's fcn.width"),
+        ({**WARM, "cnn.depth": 1}, "cnn.depth", "is not a parameter that the space has beside"),
+        ({**WARM, "optimizer": "sgd"}, "optimizer", "must be 'adam', as the space fixes it"),
+    ],
+)
+def test_a_given_point_outside_the_space_is_refused(
+    values: dict[str, Any], where: str, rule: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        make_plan(_spec(search={"warm_start": [WARM, values]}))
+    assert rule in caught.value.rule
+    assert caught.value.where == ("search", "warm_start", 1, where)
+
+
+def test_a_planned_search_takes_no_given_points() -> None:
+    with pytest.raises(ValidationError, match="has no effect with sampler grid"):
+        make_spec(search={"sampler": "grid", "warm_start": [WARM]})
+
+
+def test_a_configuration_is_a_point_of_the_space_that_it_came_from() -> None:
+    spec = _spec()
+    space = open_space(spec)
+    for config in run_to_end(open_ledger(spec)):
+        if config.role == "search":
+            point = given_point(space, spec.training, config_values(config))
+            again = make_config(spec, point, number=config.number, known={})
+            assert again == config
 
 
 class _Listener(StudyCallback):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchlab.config.space import SpaceSpec
-from searchlab.study.plan import StudyPlan
+from searchlab.study.plan import REFERENCE, StudyPlan
 from searchlab.study.samplers.registry import count_random_draws
 
 __all__ = ["budget_warnings"]
@@ -50,11 +50,11 @@ def _count_configurations(plan: StudyPlan) -> int | None:
 def _without_learning(plan: StudyPlan) -> str:
     if not plan.start:
         return "this is a random search"
+    given = [one for one in plan.start if not one.key.startswith(REFERENCE)]
+    noun = "start point" if given else "reference point"
     if len(plan.start) == plan.spec.search.trials:
-        return "this search tries reference points only"
-    points = (
-        "its reference point" if len(plan.start) == 1 else f"{len(plan.start)} reference points"
-    )
+        return f"this search tries {noun}s only"
+    points = f"its {noun}" if len(plan.start) == 1 else f"{len(plan.start)} {noun}s"
     return f"after {points}, this is a random search"
 
 

@@ -1,7 +1,8 @@
 """Asynchronous successive halving (Li et al. 2020) and Hyperband, as Optuna applies them.
 
-A trial reaches rung r of bracket b at epoch 3**(b + r). Its value there is a system attribute of
-the trial, under Optuna's name, so that other drivers and later runs of the study see it.
+A trial reaches rung r of bracket b at epoch first * factor**(b + r). Its value there is a system
+attribute of the trial, under Optuna's name, so that other drivers and later runs of the study see
+it.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ from searchlab.study.pruning.peers import PeerValues
 
 __all__ = ["HyperbandPruner", "SuccessiveHalvingPruner"]
 
-_FACTOR = 3  # the best third of a rung's trials go on
 _RUNG = "completed_rung_"  # Optuna's prefix
 
 
 class SuccessiveHalvingPruner(BasePruner):
-    """Stops a trial that is not in the best third of its peers at a rung.
+    """Stops a trial that is not in the best third (or other ``factor``) of its peers at a rung.
 
-    Peers are the search trials of the same bracket that have reached the rung, running or not.
+    Peers are the search trials of the same bracket that have reached the rung, running or not. The
+    first rung is at ``first_epoch``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, factor: int = 3, first_epoch: int = 1) -> None:
+        self._factor = factor
+        self._first_epoch = first_epoch
         self._peers: PeerValues[tuple[int, str]] = PeerValues(self._values_of)
 
     def bracket_of(self, study: Study, number: int) -> int:
@@ -51,7 +54,7 @@ class SuccessiveHalvingPruner(BasePruner):
             return False
         bracket = self.bracket_of(study, trial.number)
         value = trial.intermediate_values[trial.last_step]
-        for rung in _rungs_reached(trial, bracket):
+        for rung in self._rungs_reached(trial, bracket):
             if math.isnan(value) or not self._is_promoted(study, trial, bracket, rung, value):
                 return True
         return False
@@ -77,18 +80,17 @@ class SuccessiveHalvingPruner(BasePruner):
             num_better += sum(other > value for other in running)
         else:
             num_better = bisect_left(ended, value) + sum(other < value for other in running)
-        # The first trials at a rung, too few for a third of them to be one, must be the best.
-        return num_better < max(1, (len(ended) + len(running) + 1) // _FACTOR)
+        # The first trials at a rung, too few for one of them to go on, must be the best.
+        return num_better < max(1, (len(ended) + len(running) + 1) // self._factor)
 
-
-def _rungs_reached(trial: FrozenTrial, bracket: int) -> Iterator[int]:
-    """Yield the rungs that the trial reached with its last report."""
-    *earlier, last = sorted(trial.intermediate_values)
-    rung = 0
-    while (step := _FACTOR ** (bracket + rung)) <= last:
-        if step > max(earlier, default=0):
-            yield rung
-        rung += 1
+    def _rungs_reached(self, trial: FrozenTrial, bracket: int) -> Iterator[int]:
+        """Yield the rungs that the trial reached with its last report."""
+        *earlier, last = sorted(trial.intermediate_values)
+        rung = 0
+        while (step := self._first_epoch * self._factor ** (bracket + rung)) <= last:
+            if step > max(earlier, default=0):
+                yield rung
+            rung += 1
 
 
 class HyperbandPruner(SuccessiveHalvingPruner):
@@ -99,10 +101,10 @@ class HyperbandPruner(SuccessiveHalvingPruner):
 
     def __init__(self, *, epochs: int) -> None:
         super().__init__()
-        num_brackets = math.floor(math.log(epochs, _FACTOR)) + 1
+        num_brackets = math.floor(math.log(epochs, self._factor)) + 1
         # The share of the trials that each bracket gets.
         self._budgets = [
-            math.ceil(num_brackets * _FACTOR ** (left - 1) / left)
+            math.ceil(num_brackets * self._factor ** (left - 1) / left)
             for left in range(num_brackets, 0, -1)
         ]
 

@@ -16,6 +16,9 @@ PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "none": lambda epochs: NopPruner(),
     # The first fifth of the epochs says little, and so does a median of fewer than five trials.
     "median": lambda epochs: MedianPruner(startup_trials=5, warmup_epochs=max(1, epochs // 5)),
+    # Rungs at a sixth, a third and two thirds of the epochs, with the better half going on: with
+    # rungs from epoch 1 and a third of the trials, slow starters never live (benchmarks/README.md).
+    "halving": lambda epochs: SuccessiveHalvingPruner(factor=2, first_epoch=-(-epochs // 6)),
     "successive_halving": lambda epochs: SuccessiveHalvingPruner(),
     "hyperband": lambda epochs: HyperbandPruner(epochs=epochs),
 }
