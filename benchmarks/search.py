@@ -1,0 +1,261 @@
+"""Replay searches in milliseconds a trial, to compare samplers, pruners and starts.
+
+The package's own samplers, pruners and start points drive an Optuna study in memory. Nothing is
+trained: epochs come from a stand-in (``stand_in.py``) fitted to the tables of ``search_tables.py``.
+Workers take trials as they become free, in simulated time. A search ends when it has used as many
+epochs as random search has in 100 full trials, or earlier, once it has found a configuration that
+is worth what random search has found by then.
+
+    python benchmarks/search.py --samplers tpe,gp --pruners none,median --seeds 20
+    python benchmarks/search.py --small-budgets --seeds 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import heapq
+import itertools
+import multiprocessing
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import TrialState
+from search_tables import EPOCHS, LIMITS, SPACE, TABLE, read_table
+from stand_in import FLAT, StandIn
+
+from searchlab.config.study import StudySpec
+from searchlab.study.plan import plan_start
+from searchlab.study.pruning.registry import PRUNERS, make_pruner
+from searchlab.study.samplers.registry import make_sampler
+from searchlab.study.space.points import Point
+from searchlab.study.space.study_space import SpecSpace
+
+FULL_TRIALS = 100
+BUDGET = FULL_TRIALS * EPOCHS  # epochs that random search has
+MOST_TRIALS = 4 * FULL_TRIALS  # if most are pruned
+SMALL_BUDGETS = (5, 10, 20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One way to search."""
+
+    sampler: str = "tpe"
+    pruner: str = "none"
+    start: str = "reference"
+    workers: int = 1
+    trials: int = MOST_TRIALS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a search found: after each trial, the epochs used and the worth of the best."""
+
+    epochs: list[int]
+    worth: list[float]
+    seconds: float  # of CPU time
+
+    def epochs_to(self, threshold: float) -> float:
+        """Return the epochs after which the best was worth the threshold; infinity if never."""
+        pairs = zip(self.epochs, self.worth, strict=True)
+        return next((float(epochs) for epochs, worth in pairs if worth >= threshold), np.inf)
+
+    def worth_after(self, trials: int) -> float:
+        """Return what the best of the first trials to end is worth."""
+        return self.worth[min(trials, len(self.worth)) - 1]
+
+
+@cache
+def stand_in(dataset: str, table: Path) -> StandIn:
+    """Return the stand-in of a dataset."""
+    return StandIn([row for row in read_table(table) if row.dataset == dataset])
+
+
+def make_spec(setting: Setting, seed: int) -> StudySpec:
+    """Return the study that a user would write."""
+    return StudySpec.model_validate(
+        {
+            "name": f"replay-{seed}",
+            "dataset": {"name": "digits"},
+            "space": SPACE.model_dump(),
+            "search": {
+                "sampler": setting.sampler,
+                "pruner": setting.pruner,
+                "start": setting.start,
+                "trials": setting.trials,
+                "seed": seed,
+            },
+            "training": {"epochs": EPOCHS},
+        }
+    )
+
+
+def replay(setting: Setting, trained: StandIn, seed: int, *, stop_at: float = np.inf) -> Replay:
+    """Search once, in the order in which a ledger and workers of equal speed would."""
+    spec = make_spec(setting, seed)
+    space = SpecSpace(spec)
+    storage = InMemoryStorage()
+    study = optuna.create_study(
+        storage=storage,
+        study_name=spec.name,
+        direction="maximize",
+        sampler=make_sampler(spec, space),
+        pruner=make_pruner(spec.search.pruner, epochs=EPOCHS),
+    )
+    start = [planned.point for planned in plan_start(spec, space)]
+    begun = time.process_time()
+    used, best, best_worth = 0, -np.inf, 0.0
+    found = Replay(epochs=[], worth=[], seconds=0.0)
+    asked = itertools.count()
+    running: list[tuple[float, int, optuna.trial.Trial, Point, int]] = []
+
+    def ask(now: float) -> None:
+        if next(asked) >= setting.trials:
+            return
+        if start:
+            study.enqueue_trial(start.pop(0))
+        trial = study.ask()
+        point = FLAT.active(space.suggest(trial))
+        heapq.heappush(running, (now + trained.seconds(point), trial.number, trial, point, 1))
+
+    for _ in range(setting.workers):
+        ask(0.0)
+    while running and used < BUDGET:
+        now, number, trial, point, epoch = heapq.heappop(running)
+        used += 1
+        curve = trained.curve(point, seed)
+        trial.report(float(curve[epoch - 1]), step=epoch)
+        is_pruned = epoch < EPOCHS and trial.should_prune()
+        if epoch < EPOCHS and not is_pruned:
+            heapq.heappush(running, (now + trained.seconds(point), number, trial, point, epoch + 1))
+            continue
+        if is_pruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            value = float(curve.max())
+            study.tell(trial, value)
+            if value > best:
+                best, best_worth = value, trained.worth(point)
+        found.epochs.append(used)
+        found.worth.append(best_worth)
+        if best_worth >= stop_at:
+            break
+        ask(now)
+    return Replay(epochs=found.epochs, worth=found.worth, seconds=time.process_time() - begun)
+
+
+def search_randomly(dataset: str, table: Path, num_seeds: int) -> list[Replay]:
+    """Return random searches of full trials, without reference points."""
+    setting = Setting(sampler="random", start="random", trials=FULL_TRIALS)
+    return [replay(setting, stand_in(dataset, table), seed) for seed in range(num_seeds)]
+
+
+def run(job: tuple[Setting, str, int, float, Path]) -> Replay:
+    """Replay one search in a process of its own."""
+    setting, dataset, seed, stop_at, table = job
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return replay(setting, stand_in(dataset, table), seed, stop_at=stop_at)
+
+
+def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> None:
+    """Print the epochs that each way to search needs to find what random search finds."""
+    print(f"Epochs, of {BUDGET}, to what random search finds in {FULL_TRIALS} full trials.\n")
+    print("| dataset | workers | sampler | pruner | median | 80 % by | reached % | ms a trial |")
+    print("|---|---:|---|---|---:|---:|---:|---:|")
+    for dataset in options.datasets:
+        found = search_randomly(dataset, options.table, options.seeds)
+        threshold = statistics.fmean(one.worth[-1] for one in found)
+        for setting in settings:
+            jobs = [(setting, dataset, seed, threshold) for seed in range(options.seeds)]
+            results = options.map(run, [(*job, options.table) for job in jobs])
+            epochs = sorted(one.epochs_to(threshold) for one in results)
+            reached = sum(map(np.isfinite, epochs)) / len(epochs)
+            seconds = sum(one.seconds for one in results)
+            cost = 1e3 * seconds / sum(len(one.epochs) for one in results)
+            print(
+                f"| {dataset} | {setting.workers} | {setting.sampler} | {setting.pruner} "
+                f"| {_show(epochs[len(epochs) // 2])} | {_show(epochs[len(epochs) * 4 // 5])} "
+                f"| {100 * reached:.0f} | {cost:.0f} |",
+                flush=True,
+            )
+
+
+def _show(epochs: float) -> str:
+    return f"{epochs:.0f}" if np.isfinite(epochs) else f"> {BUDGET}"
+
+
+def measure_small_budgets(settings: Sequence[Setting], options: argparse.Namespace) -> None:
+    """Print what the best of the first few trials is worth."""
+    print("Worth (%) of the best after so many trials, and in how many studies (%) it is at least")
+    print("that of the best family default (D) and of random search of as many trials (R).\n")
+    head = " | ".join(f"{trials} | D | R" for trials in SMALL_BUDGETS)
+    print(f"| dataset | sampler | pruner | start | {head} |")
+    print("|---|---|---|---" + "|---:" * 3 * len(SMALL_BUDGETS) + "|")
+    for dataset in options.datasets:
+        trained = stand_in(dataset, options.table)
+        spec = make_spec(Setting(), 0)
+        starts = [FLAT.active(planned.point) for planned in plan_start(spec, SpecSpace(spec))]
+        default = max(map(trained.worth, starts))
+        at_random = search_randomly(dataset, options.table, options.seeds)
+        for setting in settings:
+            few = dataclasses.replace(setting, trials=max(SMALL_BUDGETS))
+            jobs = [(few, dataset, seed, np.inf, options.table) for seed in range(options.seeds)]
+            results = options.map(run, jobs)
+            cells = []
+            for trials in SMALL_BUDGETS:
+                worth = np.array([one.worth_after(trials) for one in results])
+                rival = np.array([one.worth_after(trials) for one in at_random])
+                shares = 100 * np.mean(worth >= default), 100 * np.mean(worth >= rival)
+                cells.append(f"{100 * worth.mean():.2f} | {shares[0]:.0f} | {shares[1]:.0f}")
+            print(
+                f"| {dataset} | {setting.sampler} | {setting.pruner} | {setting.start} "
+                f"| {' | '.join(cells)} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--datasets", default=",".join(LIMITS), help="comma-separated, like the rest"
+    )
+    parser.add_argument("--samplers", default="random,qmc,cmaes,evolution,tpe,gp,auto")
+    parser.add_argument("--pruners", default=",".join(PRUNERS))
+    parser.add_argument("--workers", default="1,4,16")
+    parser.add_argument("--starts", default="reference")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--small-budgets", action="store_true")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    options = parser.parse_args()
+    for name in ("datasets", "samplers", "pruners", "workers", "starts"):
+        setattr(options, name, getattr(options, name).split(","))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    settings = [
+        Setting(sampler=sampler, pruner=pruner, start=start, workers=int(workers))
+        for workers in options.workers
+        for sampler in options.samplers
+        for pruner in options.pruners
+        for start in options.starts
+    ]
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+        options.map = pool.map
+        if options.small_budgets:
+            measure_small_budgets(settings, options)
+        else:
+            measure_epochs(settings, options)
+
+
+if __name__ == "__main__":
+    main()
