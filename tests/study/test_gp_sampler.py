@@ -11,7 +11,12 @@ from optuna._gp.search_space import SearchSpace
 from sampler_driving import finish, flat_space, loss_of, run_study, search_of, search_spec
 
 from searchlab.study.samplers import gaussian_process
-from searchlab.study.samplers.gaussian_process import GaussianProcessSampler, _AcquisitionSearch
+from searchlab.study.samplers.gaussian_process import (
+    GaussianProcessSampler,
+    _AcquisitionSearch,
+    _warp,
+)
+from searchlab.study.samplers.observations import Observation
 from searchlab.study.space.points import Point
 
 FLAT = flat_space()
@@ -44,6 +49,21 @@ def test_the_best_point_is_found_among_points_of_the_space() -> None:
     assert loss_of(found) < min(drawn)
     # The model learnt from the same fixed values of what is inactive.
     assert all(flat == pytest.approx(FLAT.impute(FLAT.active(flat))) for flat in gain.seen)
+
+
+def test_the_model_tells_good_trials_apart_beside_bad_ones() -> None:
+    accuracies = [0.1, 0.3, 0.6, 0.9, 0.97, 0.98]
+    trials = [
+        Observation(number=number, point={}, losses=(-value,))
+        for number, value in enumerate(accuracies)
+    ]
+    warped = [loss for (loss,) in _warp(trials)]
+    assert warped == sorted(warped, reverse=True)
+    assert warped[4] - warped[5] > warped[0] - warped[1]
+    equal = [Observation(number=number, point={}, losses=(-0.5,)) for number in range(3)]
+    assert _warp(equal) == [(0.0,)] * 3
+    several = [Observation(number=0, point={}, losses=(-0.5, 3.0))]
+    assert _warp(several) == [(-0.5, 3.0)]
 
 
 def test_points_of_the_study_are_not_asked_for_again() -> None:

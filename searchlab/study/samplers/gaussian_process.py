@@ -12,7 +12,12 @@ from searchlab.study.optuna_internals import AdaptedGPSampler, frozen_of
 from searchlab.study.samplers.evolution import mutate
 from searchlab.study.samplers.flat_space import FlatSpace, WholeSpaceSampler
 from searchlab.study.samplers.inner_study import make_inner_study
-from searchlab.study.samplers.observations import known_points, observe, running_points
+from searchlab.study.samplers.observations import (
+    Observation,
+    known_points,
+    observe,
+    running_points,
+)
 from searchlab.study.space.points import Point
 
 if TYPE_CHECKING:
@@ -49,10 +54,8 @@ class GaussianProcessSampler(WholeSpaceSampler):
             return drawn
         space = self.flat.distributions()
         learnt = [
-            create_trial(
-                values=item.losses, params=self.flat.impute(item.point), distributions=space
-            )
-            for item in observations
+            create_trial(values=losses, params=self.flat.impute(item.point), distributions=space)
+            for item, losses in zip(observations, _warp(observations), strict=True)
         ]
         running = [
             create_trial(
@@ -70,6 +73,21 @@ class GaussianProcessSampler(WholeSpaceSampler):
         )
         sampler = AdaptedGPSampler(search, seed=self.seed)
         return {**drawn, **sampler.sample_relative(inner, frozen_of(inner.ask()), space)}
+
+
+def _warp(observations: list[Observation]) -> list[tuple[float, ...]]:
+    """Return losses on a scale that tells good ones apart, if there is one objective.
+
+    Most of a search's spread lies between bad trials: 20 % and 60 % of accuracy. In the logarithm
+    of the distance to the best, 97 % and 98 % differ as much (benchmarks/README.md).
+    """
+    losses = [item.losses for item in observations]
+    if len(losses[0]) > 1:
+        return losses
+    known = np.array(losses)[:, 0]
+    distances = known - known.min()
+    unit = float(np.median(distances)) / 10 or 1.0
+    return [(float(value),) for value in np.log(distances / unit + 1.0)]
 
 
 class _AcquisitionSearch:
