@@ -31,7 +31,7 @@ STUDY: dict[str, Any] = {
 }
 TRIAL_KEYS = {
     "rank", "number", "role", "label", "name", "state", "value", "cv_mean", "cv_std", "fold_values",
-    "epochs", "seconds", "stop_reason", "finalist_of", "values", "on_front", "params",
+    "epochs", "seconds", "stop_reason", "finalist_of", "values", "on_front", "params", "same_as",
     "num_parameters", "multiply_adds", "latency_ms",
     "accuracy", "loss", "balanced_accuracy", "macro_f1", "robust_accuracy",
     "test_accuracy", "test_loss", "test_balanced_accuracy", "test_macro_f1",
