@@ -10,6 +10,7 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import optuna
 import sqlalchemy
 from optuna.samplers import GPSampler, NSGAIISampler
 from optuna.storages import RDBStorage
@@ -167,11 +168,35 @@ TABLES_VERSION = "v3.2.0.a"
 
 
 def _has_tested_tables(engine: sqlalchemy.Engine) -> bool:
-    if not sqlalchemy.inspect(engine).has_table("alembic_version"):
+    """Return whether a database's tables are of that version; one without any gets them."""
+    names = sqlalchemy.inspect(engine).get_table_names()
+    if not names and engine.dialect.name == "sqlite":
+        _make_tables(engine)
+        return True
+    if "alembic_version" not in names:
         return False
     with engine.connect() as connection:
         versions = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
         return versions.scalars().all() == [TABLES_VERSION]
+
+
+def _make_tables(engine: sqlalchemy.Engine) -> None:
+    """Make what Optuna makes in a new database, whatever another driver makes at the same time."""
+    models.BaseModel.metadata.create_all(engine)
+    alembic = sqlalchemy.Table(
+        "alembic_version",
+        sqlalchemy.MetaData(),
+        sqlalchemy.Column("version_num", sqlalchemy.String(32), nullable=False),
+        sqlalchemy.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+    )
+    alembic.create(engine, checkfirst=True)
+    version = {"schema_version": models.SCHEMA_VERSION, "library_version": optuna.__version__}
+    with engine.begin() as connection:
+        for table, row in (
+            (models.VersionInfoModel.__table__, version),
+            (alembic, {"version_num": TABLES_VERSION}),
+        ):
+            connection.execute(sqlalchemy.insert(table).prefix_with("OR IGNORE").values(row))
 
 
 class DatabaseStorage(RDBStorage):
@@ -186,7 +211,7 @@ class DatabaseStorage(RDBStorage):
 
         Optuna asks alembic whether the tables are of its version, and that takes longer to import
         than the rest of what a command needs to read a study. So tables of the version that was
-        tested are opened without it.
+        tested are opened without it, and those of SQLite made.
         """
         options = engine_kwargs or {}
         self._set_default_engine_kwargs_for_mysql(url, options)

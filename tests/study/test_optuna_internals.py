@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 from optuna.distributions import FloatDistribution
 from optuna.samplers import NSGAIISampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage
+from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -233,15 +233,23 @@ def test_no_table_was_added() -> None:
     assert len(base.registry.mappers) == 12, CHANGED + "models"  # type: ignore[attr-defined]
 
 
-def test_tables_of_the_tested_version_are_opened_as_optuna_opens_them(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'study.db'}"
-    made = internals.DatabaseStorage(url)  # by Optuna, with alembic
-    assert made.get_head_version() == internals.TABLES_VERSION, CHANGED + "TABLES_VERSION"
-    opened = internals.DatabaseStorage(url)
-    left_out = vars(made).keys() - vars(opened).keys()
+def test_a_new_database_is_the_one_that_optuna_makes() -> None:
+    # In memory, because the tests' other databases are copies of one that Optuna made.
+    made, theirs = internals.DatabaseStorage("sqlite://"), RDBStorage("sqlite://")
+    assert theirs.get_head_version() == internals.TABLES_VERSION, CHANGED + "TABLES_VERSION"
+    dumps = []
+    for storage in (made, theirs):
+        with closing(storage.engine.raw_connection()) as connection:
+            dumps.append(list(connection.driver_connection.iterdump()))
+    assert dumps[0] == dumps[1], CHANGED + "_make_tables"
+    left_out = vars(theirs).keys() - vars(made).keys()
     assert left_out == {"_version_manager"}, CHANGED + "DatabaseStorage"
-    optuna.create_study(storage=opened, study_name="inside")
-    assert optuna.load_study(storage=made, study_name="inside").trials == []
+
+
+def test_a_database_that_optuna_made_is_opened_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.create_study(storage=RDBStorage(url), study_name="inside")
+    assert optuna.load_study(storage=internals.DatabaseStorage(url), study_name="inside")
 
 
 def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:

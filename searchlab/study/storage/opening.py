@@ -114,7 +114,7 @@ def _open(url: str) -> IdempotentStorage:
 
 def _connect(url: str) -> IdempotentStorage:
     """Open a database; try again if another driver makes its tables at the same moment."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, IntegrityError
 
     from searchlab.study.storage.idempotent_storage import IdempotentStorage
 
@@ -126,6 +126,7 @@ def _connect(url: str) -> IdempotentStorage:
         except DBAPIError as error:
             state = getattr(error.orig, "sqlstate", None)
             is_made = state in _MADE_MEANWHILE or "already exists" in str(error.orig)
+            is_made = is_made or isinstance(error, IntegrityError)  # SQLite: a row
             if not is_made or num_tries == _MAX_TRIES:
                 raise
             time.sleep(_BETWEEN_TRIES_SECONDS)
