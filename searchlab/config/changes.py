@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["describe_changes", "describe_quick_look", "find_changes"]
 
 # What decides where images lie and how fast they are trained on, not what comes out.
-_WITHOUT_EFFECT = ("root", "skip_broken", "precision")
+_WITHOUT_EFFECT = ("root", "skip_broken", "precision", "cuda_graphs")
 
 # Less of these is less training or less measuring. An absent limit or size is all there is.
 _AMOUNTS = ("epochs", "limit", "size", "folds", "search_folds")

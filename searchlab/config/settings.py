@@ -139,6 +139,10 @@ class TrainingSettings(Spec):
         description="arithmetic of the layers: float32, bfloat16, or auto: bfloat16 if the "
         "machine's processor computes in it",
     )
+    cuda_graphs: bool = Field(
+        False,
+        description="on a GPU: launch each step at once, and train folds side by side (unproven)",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -172,7 +176,7 @@ class TrainingSettings(Spec):
 SHARED_PARAMETERS: tuple[str, ...] = tuple(
     name
     for name in TrainingSettings.model_fields
-    if name not in ("epochs", "patience", "precision")
+    if name not in ("epochs", "patience", "precision", "cuda_graphs")
 )
 """The settings allowed at the top of a space, beside ``family``."""
 

@@ -18,7 +18,7 @@ from searchlab.training.held_out import is_held_out_kept, to_compact_logits
 from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.machine import describe_machine
-from searchlab.training.member import DivergedError, Member
+from searchlab.training.member import DivergedError, Member, train_together
 from searchlab.training.metrics import Answers, MeasuredModel, measure_model
 from searchlab.training.results import EpochResult
 
@@ -33,12 +33,21 @@ class Cohort:
     them after the last epoch; from the same epoch, each fold's predictions of the images that it
     holds out are kept. Without folds its epochs have no value, and the last one's weights are kept.
     Folds that another trial has trained (``TrialConfig.trained``) have no member here; their epochs
-    count as if they had. ``Member`` describes ``batch_split``.
+    count as if they had. ``Member`` describes ``batch_split`` and ``graphed``; members train side
+    by side if they are graphed.
     """
 
-    def __init__(self, config: TrialConfig, data: TrainingData, *, batch_split: int = 1) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrainingData,
+        *,
+        batch_split: int = 1,
+        graphed: bool = False,
+    ) -> None:
         self.config = config
         self.batch_split = batch_split
+        self._graphed = graphed
         self.data = data
         self._kept = KeptFeatures()
         self.members = [self._make_member(fold) for fold in config.folds_to_train]
@@ -53,7 +62,14 @@ class Cohort:
         self.best_predictions: dict[int, Tensor] = {}  # by fold; beside the best weights only
 
     def _make_member(self, fold: int | None) -> Member:
-        return Member(self.config, self.data, fold, batch_split=self.batch_split, kept=self._kept)
+        return Member(
+            self.config,
+            self.data,
+            fold,
+            batch_split=self.batch_split,
+            kept=self._kept,
+            graphed=self._graphed,
+        )
 
     @property
     def epoch(self) -> int:
@@ -66,8 +82,12 @@ class Cohort:
         start = time.perf_counter()
         epoch = self.epoch + 1
         try:
-            trained = [self._run_fold(member, epoch) for member in self.members]
-            full = None if self.full is None else self.full.train_epoch(epoch)
+            training = self._train(epoch)
+            trained = [
+                self._validate(member, figures)
+                for member, figures in zip(self.members, training, strict=False)
+            ]
+            full = next(training, None)
         except DivergedError:
             return self._result(epoch, (), time.perf_counter() - start, diverged=True)
         folds = (*self._take_over(epoch), *(metrics for metrics, _ in trained))
@@ -103,10 +123,16 @@ class Cohort:
     def _has_folds(self) -> bool:
         return bool(self.config.folds.folds)
 
-    def _run_fold(self, member: Member, epoch: int) -> tuple[FoldMetrics, Answers]:
+    def _train(self, epoch: int) -> Iterator[Figures]:
+        """Yield the training metrics of each fold's member, then of the full one."""
+        members = [*self.members, *([] if self.full is None else [self.full])]
+        if not self._graphed:  # one after the other, the next one once it is asked for
+            return (member.train_epoch(epoch) for member in members)
+        return iter(train_together(members, epoch))
+
+    def _validate(self, member: Member, training: Figures) -> tuple[FoldMetrics, Answers]:
         """Return an epoch's metrics, and its answers on the held-out images."""
         assert member.fold is not None
-        training = member.train_epoch(epoch)
         validation, answers = member.validate()
         if not math.isfinite(validation["loss"]):
             raise DivergedError

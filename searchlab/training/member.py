@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -20,6 +20,7 @@ from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
 from searchlab.training.frozen_layers import FrozenFeatures, KeptFeatures, split_frozen
+from searchlab.training.graphed_steps import GraphedSteps
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
@@ -28,9 +29,9 @@ from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.optimizers import make_optimizer, make_rate, read_rate_from
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
-from searchlab.training.trained_batches import TrainedBatches
+from searchlab.training.trained_batches import Tally, TrainedBatches
 
-__all__ = ["DivergedError", "Member"]
+__all__ = ["DivergedError", "Member", "train_together"]
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Returns the images and labels at indices [B]."""
@@ -55,6 +56,8 @@ class Member:
 
     If its first layers are frozen and training images are not changed, ``kept`` may hold what those
     layers make of each image (``frozen_layers.py``), with the same bits.
+
+    If ``graphed``, a GPU trains it by CUDA graphs, with the same result (``GraphedSteps``).
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Member:
         *,
         batch_split: int = 1,
         kept: KeptFeatures | None = None,
+        graphed: bool = False,
     ) -> None:
         self.fold = fold
         self._batch_split = batch_split
@@ -90,6 +94,7 @@ class Member:
         self._layers = self.model  # what is left to compute
         if kept is not None:
             self._share_features(kept)
+        self._graphed = self._make_graphed() if graphed else None
 
     def _share_features(self, kept: KeptFeatures) -> None:
         """Compute the outputs of frozen first layers once for all epochs, if that can be done."""
@@ -106,6 +111,17 @@ class Member:
     @property
     def _changes_images(self) -> bool:
         return self._augment.is_active or self._settings.attack is not None
+
+    def _make_graphed(self) -> GraphedSteps:
+        return GraphedSteps(
+            self._train_on,
+            self.optimizer,
+            (self._dropout, self._augmenting, self._attacking),
+            num_images=len(self._training),
+            num_steps=self._num_steps,
+            largest_batch=self._settings.batch_size + 1,
+            device=self.device,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -139,16 +155,23 @@ class Member:
         order = torch.Generator().manual_seed(self._seed("order", epoch))
         shuffle = torch.randperm(len(self._training), generator=order).to(self._training.device)
         batches = _split(self._training[shuffle], self._settings.batch_size)[:most_batches]
-        if self._rate is not None:  # again, because loading a checkpoint copies the tensor
-            read_rate_from(self.optimizer, self._rate)
-        self._batches = enumerate(batches, start=(epoch - 1) * self._num_steps)
+        first = (epoch - 1) * self._num_steps
+        self._batches = enumerate(batches, start=first)
         self._trained = TrainedBatches()
+        if self._graphed is not None:
+            steps = range(first, first + len(batches))
+            self._graphed.begin(torch.cat(batches), [self._schedule.lr_at(step) for step in steps])
+        elif self._rate is not None:  # again, because loading a checkpoint copies the tensor
+            read_rate_from(self.optimizer, self._rate)
 
     def advance(self) -> bool:
         """Train on the next batch; return whether there was one. It waits for no result."""
         step, batch = next(self._batches, (None, None))
         if step is None or batch is None:
             return False
+        if self._graphed is not None:
+            self._graphed.step(len(batch))
+            return True
         self._schedule.apply(self.optimizer, step)
         with seeded_draws(self.device, self._seed("layers", step)):
             self._train_on(batch, self._trained)
@@ -156,12 +179,12 @@ class Member:
 
     def end_epoch(self) -> dict[str, float]:
         """Return the mean loss and accuracy of the epoch. Raises DivergedError."""
-        figures = self._trained.measure()
+        figures = (self._graphed or self._trained).measure()
         if not math.isfinite(figures["loss"]):
             raise DivergedError
         return figures
 
-    def _train_on(self, batch: Tensor, trained: TrainedBatches) -> None:
+    def _train_on(self, batch: Tensor, trained: Tally) -> None:
         """Take one step of the optimizer, and add what the model said of the batch before it."""
         self.optimizer.zero_grad(set_to_none=True)
         for inputs, targets in self._training_parts(batch):
@@ -285,6 +308,21 @@ class Member:
     def snapshot(self) -> dict[str, Tensor]:
         """Return a copy of the model's weights and buffers."""
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+
+
+def train_together(
+    members: Sequence[Member], epoch: int, *, most_batches: int | None = None
+) -> list[dict[str, float]]:
+    """Train an epoch of several members, a step of each in turn; return what each reports.
+
+    If they are graphed, their steps run at the same time on a GPU.
+    """
+    for member in members:
+        member.begin_epoch(epoch, most_batches=most_batches)
+    waiting = list(members)
+    while waiting:
+        waiting = [member for member in waiting if member.advance()]
+    return [member.end_epoch() for member in members]
 
 
 def _split(indices: Tensor, batch_size: int) -> list[Tensor]:

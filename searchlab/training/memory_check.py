@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from searchlab.config.trial import TrialConfig
+from searchlab.training.graphed_steps import RecordingError, can_graph
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.member import DivergedError, Member
@@ -68,17 +69,29 @@ def probe_training(
     separate process.
     """
     assert num_batches > 0, num_batches
+    graphed = batch_split == 1 and can_graph(config, data)
+    try:
+        return _probe(config, data, num_batches, batch_split, graphed=graphed)
+    except RecordingError:  # a worker goes on without graphs, too
+        return _probe(config, data, num_batches, batch_split, graphed=False)
+
+
+def _probe(
+    config: TrialConfig, data: TrainingData, num_batches: int, batch_split: int, *, graphed: bool
+) -> ProbeResult:
     folds: list[int | None] = [*config.folds.folds, *([None] if config.folds.test else [])]
     if not _trains_together(data.device):
         folds = folds[:1]
     _load_kernels(config, data, config.folds.folds[0])
     peak = _PeakMemory(data.device)
-    members = [Member(config, data, fold, batch_split=batch_split) for fold in folds]
+    members = [
+        Member(config, data, fold, batch_split=batch_split, graphed=graphed) for fold in folds
+    ]
     member = members[0]
     best = member.snapshot() if config.folds.test else None  # which a cohort keeps for one member
     for one in members:
         with _whatever_the_loss():
-            one.train_epoch(1, most_batches=1)
+            one.train_epoch(1, most_batches=2 if graphed else 1)  # the second is recorded
     seconds = _time_batches(member, num_batches)
     member.validate(most_images=evaluation_batch(data.image_shape, data.device))
     result = ProbeResult(

@@ -68,4 +68,4 @@ def read_rate_from(optimizer: Optimizer, rate: Tensor) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
         if "capturable" in group:  # not SGD's, whose steps have no number
-            group["capturable"] = True
+            group["capturable"] = rate.device.type != "cpu"

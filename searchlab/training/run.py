@@ -23,6 +23,7 @@ from searchlab.training.checkpoint import (
 from searchlab.training.checkpoint_files import CheckpointFiles
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure, run_files_named
+from searchlab.training.graphed_steps import RecordingError, can_graph
 from searchlab.training.images import TrainingData
 from searchlab.training.machine import describe_machine
 from searchlab.training.memory import (
@@ -62,6 +63,8 @@ class TrialRun:
     (``Member``); epochs since then are trained and returned again. Raises MemoryError if a second
     attempt ran out of memory on another worker.
 
+    Steps that cannot be recorded as a CUDA graph are trained without, from the last checkpoint.
+
     Folds that the trial may take over (``TrialConfig.trained``) are trained here like the others if
     they would have other bits: with split batches, or on another kind of machine.
     """
@@ -75,6 +78,7 @@ class TrialRun:
         self._files = CheckpointFiles(folders.checkpoints, config.number)
         self._cohort: Cohort | None = None
         self._replay: Iterator[EpochResult] = iter(())
+        self._may_graph = True
         self._returned_epoch = 0
         self._saved_epoch = 0
         self._saved_at = time.monotonic()
@@ -83,6 +87,11 @@ class TrialRun:
         """Train or replay one epoch and return its result; save checkpoints and the final model."""
         try:
             return self._step()
+        except RecordingError as error:
+            logger.warning("trial %d goes on without CUDA graphs: %s", self._config.number, error)
+            self._may_graph = False
+            self._cohort, self._replay = None, iter(())
+            return self.step()
         except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
             if describe_failure(error).kind != "oom":
                 raise
@@ -119,7 +128,8 @@ class TrialRun:
 
     def _begin(self) -> Cohort:
         config = self._config if self._may_take_over() else replace(self._config, trained=None)
-        cohort = Cohort(config, self._data, batch_split=self._batch_split)
+        graphed = self._may_graph and can_graph(config, self._data) and self._batch_split == 1
+        cohort = Cohort(config, self._data, batch_split=self._batch_split, graphed=graphed)
         with run_files_named():
             is_loaded = load_checkpoint(cohort, self._files)
         if is_loaded:

@@ -308,6 +308,7 @@ def test_every_shared_parameter_is_a_training_setting() -> None:
         "epochs",
         "patience",
         "precision",
+        "cuda_graphs",
     }
 
 
