@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -55,12 +56,16 @@ class GraphedSteps:
         num_steps: int,
         largest_batch: int,
         device: torch.device,
+        number: int,
     ) -> None:
-        """Take the step, and all that it draws from. A batch is indices [B] on the device."""
+        """Take the step, and all that it draws from. A batch is indices [B] on the device.
+
+        Members of one trial need different numbers, so that each has a stream of its own.
+        """
         self._train_on = train_on
         self._optimizer = optimizer
         self._generators = generators
-        self._stream = _make_stream(device) if device.type == "cuda" else None
+        self._stream = _stream(device, number) if device.type == "cuda" else None
         self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
         # On the CPU a rate is a float, which has 64 bits.
@@ -78,14 +83,13 @@ class GraphedSteps:
         """Prepare an epoch's steps: all its images [N] in order, and the learning rate of each."""
         self._num_images = len(order)
         read_rate_from(self._optimizer, self._rate)  # again: loading a checkpoint copies it
-        if self._stream is not None:  # for the weights, which the epoch before left there
+        self._order[: len(order)].copy_(order)
+        self._rates[: len(rates)].copy_(torch.tensor(rates, dtype=self._rates.dtype))
+        self._num_trained.zero_()
+        self._num_steps.zero_()
+        self._sums.clear()
+        if self._stream is not None:  # which is to find all this, and the weights
             self._stream.wait_stream(torch.cuda.current_stream())
-        with self._on_stream():
-            self._order[: len(order)].copy_(order)
-            self._rates[: len(rates)].copy_(torch.tensor(rates, dtype=self._rates.dtype))
-            self._num_trained.zero_()
-            self._num_steps.zero_()
-            self._sums.clear()
 
     def step(self, size: int) -> None:
         """Train on the next ``size`` images. Raises RecordingError."""
@@ -101,10 +105,17 @@ class GraphedSteps:
             self._graphs[size] = graph
             graph.replay()
 
-    def measure(self) -> dict[str, float]:
-        """Wait for the epoch's steps; return the mean loss and accuracy over its images."""
+    def end(self) -> None:
+        """Let the GPU do nothing else before these steps are done, even if they were broken off.
+
+        Otherwise it could give away memory in which they still write.
+        """
         if self._stream is not None:
             torch.cuda.current_stream().wait_stream(self._stream)
+
+    def measure(self) -> dict[str, float]:
+        """Return the mean loss and accuracy over the epoch's images, once its steps are done."""
+        self.end()
         return self._sums.measure(self._num_images)
 
     def _run_first(self, size: int) -> None:
@@ -157,5 +168,7 @@ def _differ(one: Tensor, other: Tensor) -> bool:
     return not torch.equal(one, other)
 
 
-def _make_stream(device: torch.device) -> torch.cuda.Stream:
+@cache
+def _stream(device: torch.device, number: int) -> torch.cuda.Stream:
+    """Return the same stream for the same number, as cuBLAS keeps 32 MB for each for ever."""
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -121,6 +121,7 @@ class Member:
             num_steps=self._num_steps,
             largest_batch=self._settings.batch_size + 1,
             device=self.device,
+            number=0 if self.fold is None else self.fold + 1,
         )
 
     @property
@@ -176,6 +177,11 @@ class Member:
         with seeded_draws(self.device, self._seed("layers", step)):
             self._train_on(batch, self._trained)
         return True
+
+    def end_steps(self) -> None:
+        """Make whatever a GPU does next wait for the epoch's steps, also after an error."""
+        if self._graphed is not None:
+            self._graphed.end()
 
     def end_epoch(self) -> dict[str, float]:
         """Return the mean loss and accuracy of the epoch. Raises DivergedError."""
@@ -319,9 +325,13 @@ def train_together(
     """
     for member in members:
         member.begin_epoch(epoch, most_batches=most_batches)
-    waiting = list(members)
-    while waiting:
-        waiting = [member for member in waiting if member.advance()]
+    try:
+        waiting = list(members)
+        while waiting:
+            waiting = [member for member in waiting if member.advance()]
+    finally:
+        for member in members:
+            member.end_steps()
     return [member.end_epoch() for member in members]
 
 

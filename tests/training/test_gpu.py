@@ -11,26 +11,30 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-from trial_configs import make_trial, untimed
+from gpu_trials import DEVICE, NUM_CLASSES, PLAN, SETTINGS, configure, draw_data, run_all
+from trial_configs import untimed
 
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.settings import AUGMENTATIONS, OptimizerName, TrainingSettings
 from searchlab.config.trial import FoldPlan, ModelConfig, Normalization, TrialConfig
 from searchlab.data import ImageData, stratified_folds
 from searchlab.models import list_families
+from searchlab.training import images as images_module
 from searchlab.training.augment import Augmenter
 from searchlab.training.checkpoint_files import forget_checkpoints, model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
+from searchlab.training.machine import describe_machine
 from searchlab.training.memory import free_memory, release_frames
 from searchlab.training.memory_check import probe_training
 from searchlab.training.optimizers import OPTIMIZERS
+from searchlab.training.process import limit_device_memory, repeatable
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialFolders, TrialRun
 from searchlab.training.saved_models import load_model
@@ -40,35 +44,6 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-DEVICE = torch.device("cuda")
-NUM_CLASSES = 4
-PLAN = FoldPlan(num_folds=4, folds=(0,), search_folds=1, test=True)
-# Batch normalisation and dropout, but no pooling, whose gradient CUDA sums in any order.
-MOODY = ModelConfig(family="cnn", parameters={"width": 8, "pool": 1, "batch_norm": True})
-SETTINGS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "every augmentation": {
-        "augment": "+".join(AUGMENTATIONS),
-        "jitter_hue": 0.2,
-        "crop_padding": 2,
-        "cutout_size": 4,
-    },
-    "fgsm": {"adversarial": "fgsm", "robustness": AttackSpec()},
-    "pgd": {
-        "adversarial": "pgd",
-        "attack_steps": 2,
-        "robustness": AttackSpec(attack="pgd", steps=2),
-    },
-    "bfloat16": {"precision": "bfloat16", "robustness": AttackSpec()},
-    "smoothing and clipping": {
-        "label_smoothing": 0.1,
-        "optimizer": "sgd",
-        "lr": 0.05,
-        "momentum": 0.9,
-        "clip_norm": 0.1,
-    },
-}
-
 
 @pytest.fixture(autouse=True)
 def same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,39 +52,9 @@ def same_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
-def draw_data(device: torch.device) -> TrainingData:
-    """Noise with a bright quarter that tells the class: [80, 3, 16, 16]."""
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 128, (80, 3, 16, 16), dtype=np.uint8)
-    labels = np.arange(80) % NUM_CLASSES
-    for image, label in zip(images, labels, strict=True):
-        top, left = 8 * (label // 2), 8 * (label % 2)
-        image[:, top : top + 8, left : left + 8] += 100
-    data = ImageData(
-        name="drawn", train_images=images[:64], train_labels=labels[:64], test_images=images[64:],
-        test_labels=labels[64:], num_classes=NUM_CLASSES,
-    )  # fmt: skip
-    folds = stratified_folds(labels[:64], num_folds=PLAN.num_folds, seed=0)
-    return TrainingData.from_images(data, folds, device)
-
-
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
     return draw_data(DEVICE)
-
-
-def configure(**changes: Any) -> TrialConfig:
-    changes = {"model": MOODY, "epochs": 3, "batch_size": 16, "folds": PLAN, **changes}
-    # Only the moody model drops activations: other tests compare bits that a draw would change.
-    dropout = 0.3 if changes["model"] is MOODY else 0.0
-    return make_trial(**{"dropout": dropout, **changes})
-
-
-def run_all(cohort: Cohort) -> list[EpochResult]:
-    results = [cohort.run_epoch()]
-    while not results[-1].done:
-        results.append(cohort.run_epoch())
-    return [untimed(result) for result in results]
 
 
 @pytest.mark.parametrize("family", list_families())
@@ -350,13 +295,46 @@ def test_a_broken_context_is_told_from_other_errors() -> None:
     ], done.stderr
 
 
-def test_a_probe_there_predicts_the_peak_of_a_trial() -> None:
+def test_a_probe_there_predicts_what_a_trial_reserves(data: TrainingData) -> None:
     trial, large = make_large()
+    trial = replace(trial, folds=PLAN)
     result = probe_training(trial, large)
-    gc.collect()
+    assert result.num_members == PLAN.num_members
+    free_memory()
     torch.cuda.reset_peak_memory_stats(DEVICE)
-    cohort = Cohort(replace(trial, folds=PLAN), large)
+    cohort = Cohort(trial, large)
     cohort.run_epoch()
-    peak = torch.cuda.max_memory_allocated(DEVICE)
+    peak = torch.cuda.max_memory_reserved(DEVICE)
     assert result.cohort_bytes(PLAN.num_members) == pytest.approx(peak, rel=0.1)
     assert result.images_per_second > 0
+
+
+def test_a_share_of_the_device_is_all_that_a_process_gets() -> None:
+    try:
+        limit_device_memory(DEVICE, 0.1)
+        total = torch.cuda.get_device_properties(DEVICE).total_memory
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.empty(int(0.15 * total), dtype=torch.uint8, device=DEVICE)
+        torch.empty(int(0.02 * total), dtype=torch.uint8, device=DEVICE)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, DEVICE)
+
+
+def test_images_that_are_fetched_from_the_host_give_the_same_bits(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images_module, "most_image_bytes", lambda *_: 0)
+    fetched = draw_data(DEVICE)
+    assert fetched.train_images.device.type == "cpu"
+    trial = configure(augment="flip+crop", robustness=AttackSpec())
+    assert run_all(Cohort(trial, fetched)) == run_all(Cohort(trial, data))
+
+
+def test_tf32_is_recorded_and_rounds_matrix_products() -> None:
+    values = torch.rand((256, 256), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    plain = values @ values
+    with repeatable(1, DEVICE):
+        assert describe_machine(DEVICE).tf32
+        assert not torch.equal(values @ values, plain)
+    assert not describe_machine(DEVICE).tf32
+    assert torch.equal(values @ values, plain)
