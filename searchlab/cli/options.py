@@ -60,7 +60,9 @@ DataDirOption = Annotated[
 RootOption = Annotated[
     Path | None,
     typer.Option(
-        help="For dataset folder: the folder that contains the class folders.", show_default=False
+        help="For dataset folder: the folder that contains the class folders; for table and "
+        "arrays: the file.",
+        show_default=False,
     ),
 ]
 RunsDirOption = Annotated[

@@ -7,7 +7,22 @@ from pydantic import Field
 from searchlab.config.trial import Normalization
 from searchlab.config.validation import Spec
 
-__all__ = ["DatasetSpec"]
+__all__ = ["ColumnsSpec", "DatasetSpec"]
+
+
+class ColumnsSpec(Spec):
+    """The columns of dataset ``table``. Images of one group never lie on both sides of a split."""
+
+    path: str = Field("path", min_length=1, description="column of the image files")
+    label: str = Field("label", min_length=1, description="column of the classes")
+    split: str = Field(
+        "split",
+        min_length=1,
+        description="column with train or test, if the table has it; else a fifth is the test set",
+    )
+    group: str | None = Field(
+        None, min_length=1, description="column of what images have in common, such as a patient"
+    )
 
 
 class DatasetSpec(Spec):
@@ -21,10 +36,15 @@ class DatasetSpec(Spec):
     name: str = Field(description="a registered dataset; see `searchlab data list`")
     normalize: Normalization = Field("standard", description="how pixels are scaled")
     root: str | None = Field(
-        None, description="for dataset folder: the folder that contains the class folders"
+        None,
+        description="for dataset folder: the folder that contains the class folders; for table and "
+        "arrays: the file",
     )
     size: int | None = Field(
         None, ge=8, le=1024, description="side of the images in pixels, for datasets of image files"
+    )
+    columns: ColumnsSpec = Field(
+        default_factory=ColumnsSpec, description="for dataset table: what its columns are called"
     )
     skip_broken: bool = Field(False, description="skip and count broken image files")
     limit: int | None = Field(

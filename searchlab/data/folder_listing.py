@@ -13,7 +13,7 @@ from typing import Literal
 
 from searchlab.errors import InputError
 
-__all__ = ["FolderEntry", "exists", "is_folder", "list_folder"]
+__all__ = ["FolderEntry", "exists", "is_file", "is_folder", "list_folder"]
 
 _JUNK = (
     # macOS
@@ -97,6 +97,11 @@ def _look_at(entry: os.DirEntry[str]) -> FolderEntry:
 def is_folder(path: Path) -> bool:
     """Return whether a folder is there. Raises ``InputError`` if that cannot be told."""
     return exists(path) and stat.S_ISDIR(path.stat().st_mode)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there. Raises ``InputError`` if that cannot be told."""
+    return exists(path) and stat.S_ISREG(path.stat().st_mode)
 
 
 def exists(path: Path) -> bool:

@@ -1,9 +1,10 @@
-"""The datasets made of image files: Imagenette, and a user's own folder."""
+"""The datasets made of image files: Imagenette, and a user's own folder or table."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from searchlab.data.image_table import TABLE
 from searchlab.data.registry import TreeSource, register_image_tree
 
 __all__: list[str] = []
@@ -33,4 +34,12 @@ register_image_tree(
     name="folder",
     summary="your own image files, one folder per class; give the root folder and a size",
     tree=TreeSource(folder=None, default_size=None),
+    root_is="the folder that contains one folder per class",
+)
+
+register_image_tree(
+    name="table",
+    summary="your own image files, listed with their classes in a table; give the file and a size",
+    tree=TreeSource(folder=None, default_size=None, reader=TABLE),
+    root_is="the CSV, TSV or Parquet file that lists the images",
 )

@@ -26,8 +26,9 @@ class ImageData:
     files, which cannot be used; ``unread`` counts what else lies there and is not read. ``bits`` is
     the depth at which files of 16 bits were read, None if there were none. ``class_names`` are in
     the order of the labels, empty if the classes have none. If folders hold the images,
-    ``train_files`` and ``test_files`` have each image's path below the dataset's root. Raises
-    ``ValueError`` naming an array that breaks a rule.
+    ``train_files`` and ``test_files`` have each image's path below the dataset's root.
+    ``train_groups`` numbers what training images have in common, None if nothing is known of it.
+    Raises ``ValueError`` naming an array that breaks a rule.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ImageData:
     class_names: tuple[str, ...] = ()
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    train_groups: Labels | None = None
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)
@@ -87,6 +89,8 @@ class ImageData:
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(f"|{array.dtype.name}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
+        if self.train_groups is not None:  # they decide the folds
+            digest.update(b"|groups" + np.ascontiguousarray(self.train_groups).tobytes())
         return digest.hexdigest()
 
 

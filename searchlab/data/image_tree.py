@@ -27,12 +27,16 @@ _TEST_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file: ``path`` is relative to the tree's root, with ``/`` between its parts."""
+    """One file: ``path`` is relative to the tree's root, with ``/`` between its parts.
+
+    ``group`` is what it has in common with others, None if nothing is known of it.
+    """
 
     path: str
     label: int
     num_bytes: int
     mtime_ns: int
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

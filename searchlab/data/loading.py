@@ -6,21 +6,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from searchlab.config.relative_paths import expand_user
 from searchlab.config.text_files import near_paths
 from searchlab.control_characters import escape_line
 from searchlab.data.decoding import Progress
 from searchlab.data.files import fetch_command
-from searchlab.data.folder_listing import is_folder
+from searchlab.data.folder_listing import is_file, is_folder
 from searchlab.data.image_cache import load_decoded
-from searchlab.data.image_data import ImageData
-from searchlab.data.image_tree import ImageFile, ImageTree, scan_tree
+from searchlab.data.image_data import ImageData, Labels
+from searchlab.data.image_tree import ImageFile, ImageTree
 from searchlab.data.registry import Dataset, TreeSource, get_dataset
 from searchlab.data.request import DatasetFacts, DatasetRequest
 from searchlab.data.stale_entries import RemovedEntry, remove_stale_entries
 from searchlab.data.subset import limit_training
-from searchlab.data.tree_layout import find_layout
 from searchlab.data.unread_files import Reason, Unread, describe_unread
 from searchlab.errors import InputError
 
@@ -47,6 +49,8 @@ def load_dataset(
     _check_present(dataset, data_dir)
     if dataset.tree is not None:
         data = _load_tree(dataset, dataset.tree, request, data_dir, on_progress)
+    elif dataset.arrays is not None:
+        data = dataset.arrays.load(_resolve_root(request, "file"))
     else:
         data = _load_fixed(dataset, data_dir)
     return data if request.limit is None else limit_training(data, request.limit)
@@ -63,8 +67,7 @@ def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, 
     _check_present(dataset, data_dir)
     if dataset.tree is None:
         return ()
-    root = _tree_root(dataset.tree, request, data_dir)
-    tree = scan_tree(root, skip_broken=request.skip_broken)
+    tree = _scan(dataset.tree, request, data_dir)
     return remove_stale_entries(tree, size=_size(dataset.tree, request), data_dir=data_dir)
 
 
@@ -77,6 +80,8 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
     request = _as_request(request)
     dataset = get_dataset(request.name)
     _check_request(dataset, request)
+    if dataset.arrays is not None:
+        return dataset.arrays.describe(_resolve_root(request, "file"))
     if dataset.tree is None:
         assert dataset.facts is not None, f"{dataset.name} was registered with them"
         return dataset.facts
@@ -84,7 +89,7 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
     if dataset.facts is not None:
         return DatasetFacts(image_shape=(3, size, size), num_classes=dataset.facts.num_classes)
     root = _tree_root(dataset.tree, request, data_dir)
-    classes = find_layout(root, skip_broken=request.skip_broken).classes
+    classes = dataset.tree.reader.find_classes(root, request)
     return DatasetFacts(image_shape=(3, size, size), num_classes=len(classes), class_names=classes)
 
 
@@ -94,7 +99,7 @@ def count_images(name: str, data_dir: Path) -> tuple[int | None, int | None]:
     if dataset.tree is None or dataset.tree.folder is None:
         return dataset.num_train, dataset.num_test
     try:
-        tree = scan_tree(data_dir / dataset.tree.folder)
+        tree = dataset.tree.reader.scan(data_dir / dataset.tree.folder, DatasetRequest(name=name))
     except InputError:  # missing or invalid; loading it raises the error
         return None, None
     return len(tree.train), len(tree.test)
@@ -108,17 +113,17 @@ def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
     """Raise InputError if a choice does not suit the dataset or a required one is missing."""
     if request.limit is not None and request.limit < 1:
         raise InputError("must be at least 1", where=("dataset", "limit"), found=request.limit)
-    if dataset.tree is None:
-        _refuse_choices(dataset, request)
-        return
-    if dataset.tree.folder is None and request.root is None:
+    if dataset.root_is and request.root is None:
         raise InputError(
             f"is required with dataset {dataset.name}",
             where=("dataset", "root"),
-            remedy="Give the folder that contains one folder per class",
+            remedy=f"Give {dataset.root_is}",
         )
-    if dataset.tree.folder is not None:
+    if not dataset.root_is:
         _refuse_root(dataset, request)
+    if dataset.tree is None:
+        _refuse_choices(dataset, request)
+        return
     if request.size is None and dataset.tree.default_size is None:
         raise InputError(
             f"is required with dataset {dataset.name}",
@@ -132,11 +137,10 @@ def _check_request(dataset: Dataset, request: DatasetRequest) -> None:
 
 
 def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
-    _refuse_root(dataset, request)
     if request.size is not None:
-        _, height, width = dataset.image_shape
+        sizes = "have a size" if dataset.facts is None else _write_size(dataset.facts)
         raise InputError(
-            f"cannot be chosen for {dataset.name}, whose images are {height}x{width}",
+            f"cannot be chosen for {dataset.name}, whose images {sizes}",
             where=("dataset", "size"),
             found=request.size,
             remedy="Omit it",
@@ -149,10 +153,15 @@ def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
         )
 
 
+def _write_size(facts: DatasetFacts) -> str:
+    _, height, width = facts.image_shape
+    return f"are {height}x{width}"
+
+
 def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
     if request.root is not None:
         raise InputError(
-            f"is only for dataset folder; {dataset.name} is read from the data folder",
+            f"is only for your own images (folder, table, arrays); {dataset.name} is read from the data folder",
             where=("dataset", "root"),
             found=str(request.root),
             remedy="Omit it, and set the data folder with --data-dir",
@@ -193,7 +202,7 @@ def _load_tree(
     data_dir: Path,
     on_progress: Progress | None,
 ) -> ImageData:
-    tree = scan_tree(_tree_root(source, request, data_dir), skip_broken=request.skip_broken)
+    tree = _scan(source, request, data_dir)
     if dataset.facts is not None and len(tree.classes) != dataset.num_classes:
         raise InputError(
             f"must have {dataset.num_classes} class folders",
@@ -223,14 +232,24 @@ def _load_tree(
         unread=unread,
         bits=decoded.bits,
         class_names=tree.classes,
-        train_files=_list_read(tree.train, decoded.skipped),
-        test_files=_list_read(tree.test, decoded.skipped),
+        train_files=tuple(file.path for file in _list_read(tree.train, decoded.skipped)),
+        test_files=tuple(file.path for file in _list_read(tree.test, decoded.skipped)),
+        train_groups=_number_groups(_list_read(tree.train, decoded.skipped)),
     )
 
 
-def _list_read(files: Sequence[ImageFile], skipped: Sequence[str]) -> tuple[str, ...]:
+def _list_read(files: Sequence[ImageFile], skipped: Sequence[str]) -> list[ImageFile]:
     not_read = set(skipped)
-    return tuple(file.path for file in files if file.path not in not_read)
+    return [file for file in files if file.path not in not_read]
+
+
+def _number_groups(files: Sequence[ImageFile]) -> Labels | None:
+    """Return each file's group as a number, in the order in which they come; None without any."""
+    numbers: dict[str, int] = {}
+    groups = [
+        numbers.setdefault(file.group, len(numbers)) for file in files if file.group is not None
+    ]
+    return np.array(groups, dtype=np.int64) if groups else None
 
 
 def _find_unread(
@@ -251,17 +270,25 @@ def _size(source: TreeSource, request: DatasetRequest) -> int:
     return size
 
 
+def _scan(source: TreeSource, request: DatasetRequest, data_dir: Path) -> ImageTree:
+    return source.reader.scan(_tree_root(source, request, data_dir), request)
+
+
 def _tree_root(source: TreeSource, request: DatasetRequest, data_dir: Path) -> Path:
     if source.folder is not None:
         return data_dir / source.folder
+    return _resolve_root(request, source.reader.takes)
+
+
+def _resolve_root(request: DatasetRequest, takes: Literal["folder", "file"]) -> Path:
     assert request.root is not None, "the request was checked"
     root = expand_user(request.root).absolute()
-    if not is_folder(root):
+    if not (is_folder(root) if takes == "folder" else is_file(root)):
         raise InputError(
-            "must be an existing folder",
+            f"must be an existing {takes}",
             where=("dataset", "root"),
             found=str(root),
-            remedy=near_paths(root, folders=True),
+            remedy=near_paths(root, folders=takes == "folder"),
         )
     return root
 

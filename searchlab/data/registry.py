@@ -6,19 +6,26 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from searchlab.config.relative_paths import expand_user
 from searchlab.data.files import fetch_files
 from searchlab.data.folder_listing import exists
 from searchlab.data.image_data import ImageData
-from searchlab.data.request import DatasetFacts
+from searchlab.data.image_tree import ImageTree, scan_tree
+from searchlab.data.request import DatasetFacts, DatasetRequest
+from searchlab.data.tree_layout import find_layout
 from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
+    "CLASS_FOLDERS",
+    "ArraySource",
     "Dataset",
+    "TreeReader",
     "TreeSource",
     "get_dataset",
     "list_datasets",
+    "register_arrays",
     "register_dataset",
     "register_image_tree",
     "resolve_data_dir",
@@ -26,6 +33,26 @@ __all__ = [
 
 Loader = Callable[[Path], ImageData]
 _DATASETS: dict[str, Dataset] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeReader:
+    """How to find the images of a root: ``takes`` says whether that is a folder or a file.
+
+    ``find_classes`` opens no image; ``scan`` lists all of them.
+    """
+
+    takes: Literal["folder", "file"]
+    find_classes: Callable[[Path, DatasetRequest], tuple[str, ...]]
+    scan: Callable[[Path, DatasetRequest], ImageTree]
+
+
+CLASS_FOLDERS = TreeReader(
+    takes="folder",
+    find_classes=lambda root, request: find_layout(root, skip_broken=request.skip_broken).classes,
+    scan=lambda root, request: scan_tree(root, skip_broken=request.skip_broken),
+)
+"""A folder with a folder for each class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +64,25 @@ class TreeSource:
 
     folder: str | None
     default_size: int | None
+    reader: TreeReader = CLASS_FOLDERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArraySource:
+    """How to read images that lie decoded in the file that a request names as its root."""
+
+    describe: Callable[[Path], DatasetFacts]
+    load: Callable[[Path], ImageData]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """What is known about a dataset without loading it, and how to load and fetch it.
 
-    Its content comes from ``load``, given the data folder, or from ``tree``. ``facts`` is None if
-    they follow from the request. ``files`` (or folders) are what loading needs, relative to the
+    Its content comes from ``load``, given the data folder, from ``tree`` or ``arrays``. ``facts``
+    is None if they follow from the request. ``root_is`` says what root a request must give; empty
+    for none.
+    ``files`` (or folders) are what loading needs, relative to the
     data folder; a dataset without any comes with an installed package or from the request's root.
     ``download`` fills an empty folder with the files, from ``source``; ``archives`` are what it
     downloads and unpacks, if they differ from the files.
@@ -55,6 +93,8 @@ class Dataset:
     facts: DatasetFacts | None
     load: Loader | None = None
     tree: TreeSource | None = None
+    arrays: ArraySource | None = None
+    root_is: str = ""
     num_train: int | None = None
     num_test: int | None = None
     files: tuple[str, ...] = ()
@@ -63,7 +103,8 @@ class Dataset:
     download: Callable[[Path], None] | None = None
 
     def __post_init__(self) -> None:
-        assert (self.load is None) != (self.tree is None), f"{self.name}: one content, not two"
+        contents = (self.load, self.tree, self.arrays)
+        assert sum(one is not None for one in contents) == 1, f"{self.name}: one content"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -162,6 +203,7 @@ def register_image_tree(
     name: str,
     summary: str,
     tree: TreeSource,
+    root_is: str = "",
     num_classes: int | None = None,
     files: tuple[str, ...] = (),
     archives: tuple[str, ...] = (),
@@ -183,12 +225,18 @@ def register_image_tree(
             summary=summary,
             facts=facts,
             tree=tree,
+            root_is=root_is,
             files=files,
             archives=archives,
             source=source,
             download=download,
         )
     )
+
+
+def register_arrays(*, name: str, summary: str, arrays: ArraySource, root_is: str) -> None:
+    """Register decoded images in a file as dataset ``name``; ``InputError`` if it is taken."""
+    _add(Dataset(name=name, summary=summary, facts=None, arrays=arrays, root_is=root_is))
 
 
 def _add(dataset: Dataset) -> None:

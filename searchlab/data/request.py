@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from searchlab.config.dataset import ColumnsSpec
 from searchlab.errors import InputError
 
 __all__ = ["DatasetFacts", "DatasetRequest", "UnusableFileError", "unusable_file"]
@@ -31,7 +32,8 @@ def unusable_file(rule: str, path: Path) -> UnusableFileError:
 class DatasetRequest:
     """A dataset by name, with the user's choices; checked when it is used.
 
-    ``root`` is the image folder of dataset ``folder``. ``size`` is the side in pixels to which
+    ``root`` is the image folder of dataset ``folder``, or the file of ``table`` (whose columns
+    ``columns`` names) and ``arrays``. ``size`` is the side in pixels to which
     image files are resized. ``skip_broken`` skips files that cannot be decoded, and broken links.
     ``limit`` keeps at most that many training images, stratified by class; the test set is not
     reduced.
@@ -39,6 +41,7 @@ class DatasetRequest:
 
     name: str
     root: Path | None = None
+    columns: ColumnsSpec = field(default_factory=ColumnsSpec)
     size: int | None = None
     skip_broken: bool = False
     limit: int | None = None

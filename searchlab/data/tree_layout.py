@@ -10,11 +10,11 @@ from searchlab.data.folder_listing import FolderEntry, list_folder
 from searchlab.data.request import unusable_file
 from searchlab.errors import InputError
 
-__all__ = ["TreeLayout", "broken_link_error", "find_layout"]
+__all__ = ["TEST", "TRAIN", "VALIDATION", "TreeLayout", "broken_link_error", "find_layout"]
 
-_TRAIN = frozenset({"train", "training"})
-_TEST = frozenset({"test", "testing"})
-_VALIDATION = frozenset({"val", "valid", "validation"})
+TRAIN = frozenset({"train", "training"})
+TEST = frozenset({"test", "testing"})
+VALIDATION = frozenset({"val", "valid", "validation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +33,13 @@ def find_layout(root: Path, *, skip_broken: bool = False) -> TreeLayout:
     if one is a link that leads nowhere, unless ``skip_broken``.
     """
     folders = _list_folders(root, skip_broken)
-    train = _find_part(folders, _TRAIN)
+    train = _find_part(folders, TRAIN)
     # A folder `train` that holds only images is a class: trains, beside planes and ships.
     if train is None or not (names := _list_folders(train, skip_broken)):
         _refuse_split_without_classes(folders)
         return TreeLayout(train=root, test=None, classes=_check_classes(root, folders))
     or_split = f", or give {train} as the root; a fifth of each class then becomes the test set"
-    test = _find_part(folders, _TEST) or _find_part(folders, _VALIDATION)
+    test = _find_part(folders, TEST) or _find_part(folders, VALIDATION)
     if test is None:
         raise InputError(
             f"must have a test or val folder beside {train.name}",
@@ -87,7 +87,7 @@ def _find_part(folders: Sequence[Path], names: Collection[str]) -> Path | None:
 
 def _refuse_split_without_classes(folders: Sequence[Path]) -> None:
     """Refuse training and test folders that hold images: they are no classes."""
-    train, *others = (_find_part(folders, names) for names in (_TRAIN, _TEST, _VALIDATION))
+    train, *others = (_find_part(folders, names) for names in (TRAIN, TEST, VALIDATION))
     if train is not None and any(others):
         raise InputError(
             "must have one folder per class",

@@ -18,6 +18,7 @@ class Reason(Enum):
     SUBFOLDER = ("image in a subfolder of a class", "images in subfolders of a class")
     OUTSIDE = ("image outside the class folders", "images outside the class folders")
     UNUSED = ("image in a folder that is not used", "images in folders that are not used")
+    UNUSED_SPLIT = ("row of a split that is not used", "rows of a split that is not used")
     FRAMES = ("image's further frames", "images' further frames")
     OTHER_FORMAT = ("image of a format that is not read", "images of formats that are not read")
     HIDDEN = ("hidden file or folder", "hidden files or folders")

@@ -85,7 +85,10 @@ def deal_folds(spec: StudySpec, data_dir: Path) -> StudyFolds | str:
     try:
         images = load_dataset(request_data(spec.dataset), data_dir)
         folds = stratified_folds(
-            images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
+            images.train_labels,
+            num_folds=spec.validation.folds,
+            seed=spec.search.seed,
+            groups=images.train_groups,
         )
     except SearchlabError as error:
         return f"dataset {name} cannot be read: {error}"

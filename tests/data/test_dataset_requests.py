@@ -21,13 +21,13 @@ IMAGENETTE = DatasetRequest(name="imagenette")
     ("request_", "message"),
     [
         (replace(USPS, size=32), r"dataset\.size cannot be chosen for usps, .* 16x16, got 32\. Om"),
-        (replace(USPS, root=Path("x")), r"dataset\.root is only for dataset folder; usps .* 'x'"),
+        (replace(USPS, root=Path("x")), r"dataset\.root is only for your own images .*; usps .* 'x'"),
         (
             replace(USPS, skip_broken=True),
             r"dataset\.skip_broken is only for datasets of image files",
         ),
         (replace(USPS, limit=0), r"dataset\.limit must be at least 1, got 0"),
-        (replace(IMAGENETTE, root=Path("x")), r"dataset\.root is only for dataset folder"),
+        (replace(IMAGENETTE, root=Path("x")), r"dataset\.root is only for your own images"),
         (replace(IMAGENETTE, size=7), r"dataset\.size must be in 8\.\.1024, got 7"),
         (replace(FOLDER, root=None), r"dataset\.root is required with dataset folder\. Give"),
         (replace(FOLDER, size=None), r"dataset\.size is required with dataset folder\. Give"),

@@ -109,7 +109,10 @@ def read_images(
     with _located(file):
         images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
         folds = stratified_folds(
-            images.train_labels, num_folds=spec.validation.folds, seed=spec.search.seed
+            images.train_labels,
+            num_folds=spec.validation.folds,
+            seed=spec.search.seed,
+            groups=images.train_groups,
         )
     return images, folds
 
@@ -119,6 +122,7 @@ def request_data(dataset: DatasetSpec) -> DatasetRequest:
     return DatasetRequest(
         name=dataset.name,
         root=None if dataset.root is None else Path(dataset.root),
+        columns=dataset.columns,
         size=dataset.size,
         skip_broken=dataset.skip_broken,
         limit=dataset.limit,

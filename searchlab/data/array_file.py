@@ -1,0 +1,195 @@
+"""Images that lie decoded in a NumPy archive: ``.npz`` with images and labels.
+
+The arrays are ``train_images`` and ``train_labels`` with ``test_images`` and ``test_labels``;
+Keras' names ``x_train``, ``y_train``, ``x_test``, ``y_test``; or ``images`` and ``labels``, of
+which a fifth becomes the test set. Images are [N, H, W], [N, H, W, C] or [N, C, H, W].
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from searchlab.config.seeds import derive_seed
+from searchlab.data.folds import stratified_folds
+from searchlab.data.image_data import ImageData, Images
+from searchlab.data.registry import ArraySource, register_arrays
+from searchlab.data.request import DatasetFacts
+from searchlab.errors import InputError
+
+__all__ = ["describe_arrays", "load_arrays"]
+
+_SPLIT = (
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
+_WHOLE = ("images", "labels")
+_MAX_CHANNELS = 32
+_NUM_PARTS = 5
+"""One of so many parts is the test set, if the archive has none."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def describe_arrays(file: Path) -> DatasetFacts:
+    """Return shape and classes of an archive. Raises ``InputError`` as ``load_arrays`` does."""
+    data = load_arrays(file)
+    return DatasetFacts(
+        image_shape=data.image_shape, num_classes=data.num_classes, class_names=data.class_names
+    )
+
+
+def load_arrays(file: Path) -> ImageData:
+    """Read an archive: images of any number of channels, labels of any kind.
+
+    uint8 images are kept; other integers and floats are scaled to 0..255 by one range, that of the
+    training images, except floats within [0, 1], whose range that is. Classes are the labels'
+    different values, in order. Raises ``InputError`` if the file is no archive of arrays, has not
+    the arrays, or they do not fit together.
+    """
+    arrays = _read(file)
+    names = _find_names(file, arrays)
+    train_images = _to_channels_first(file, names[0], arrays[names[0]])
+    labels, classes = _number_labels(file, arrays, names[1::2])
+    if len(names) == 2:
+        kept, held = _split_off(file, labels[0], len(train_images))
+        images, (train, test) = (train_images[kept], train_images[held]), (
+            labels[0][kept], labels[0][held]
+        )  # fmt: skip
+    else:
+        images = train_images, _to_channels_first(file, names[2], arrays[names[2]])
+        train, test = labels
+    low, high = _find_range(images[0])
+    try:
+        return ImageData(
+            name="arrays",
+            train_images=_to_bytes(images[0], low, high),
+            train_labels=train,
+            test_images=_to_bytes(images[1], low, high),
+            test_labels=test,
+            num_classes=len(classes),
+            class_names=classes,
+        )
+    except ValueError as error:
+        raise InputError(
+            f"must hold images and labels that fit: {error}", where=str(file)
+        ) from None
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"cannot be read as an archive of arrays: {error}",
+            where=str(file),
+            remedy="Write it with numpy.savez(file, train_images=..., train_labels=..., "
+            "test_images=..., test_labels=...)",
+        ) from error
+
+
+def _find_names(file: Path, arrays: Arrays) -> tuple[str, ...]:
+    for names in (*_SPLIT, _WHOLE):
+        if all(name in arrays for name in names):
+            return names
+    raise InputError(
+        "must hold train_images, train_labels, test_images and test_labels, or images and labels",
+        where=str(file),
+        found=sorted(arrays),
+    )
+
+
+def _to_channels_first(file: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
+    if images.ndim == 3:
+        return images[:, None]
+    where = f"{file}: {name}"
+    if images.ndim != 4 or not np.issubdtype(images.dtype, np.number):
+        raise InputError(
+            "must be numbers of shape [N, H, W], [N, H, W, C] or [N, C, H, W]",
+            where=where,
+            found=f"{images.dtype} {images.shape}",
+        )
+    _, first, _, last = images.shape
+    if min(first, last) > _MAX_CHANNELS:
+        raise InputError(
+            f"must have at most {_MAX_CHANNELS} channels, in the second or the last place",
+            where=where,
+            found=images.shape,
+        )
+    return images if first < last else images.transpose(0, 3, 1, 2)
+
+
+def _number_labels(
+    file: Path, arrays: Arrays, names: tuple[str, ...]
+) -> tuple[list[NDArray[np.int64]], tuple[str, ...]]:
+    found = [np.squeeze(arrays[name]) for name in names]
+    for name, labels in zip(names, found, strict=True):
+        if labels.ndim != 1 or np.issubdtype(labels.dtype, np.floating):
+            raise InputError(
+                "must be one class for each image, a number or a text",
+                where=f"{file}: {name}",
+                found=f"{labels.dtype} {arrays[name].shape}",
+            )
+    values = np.unique(found[0])
+    for name, labels in zip(names, found, strict=True):
+        unknown = np.setdiff1d(labels, values)
+        if len(unknown):
+            raise InputError(
+                "must have classes of the training images only",
+                where=f"{file}: {name}",
+                found=unknown[:3].tolist(),
+            )
+    if len(values) < 2:
+        raise InputError("must have two or more classes", where=str(file), found=values.tolist())
+    numbered = [np.searchsorted(values, labels).astype(np.int64) for labels in found]
+    return numbered, tuple(map(str, values.tolist()))
+
+
+def _split_off(
+    file: Path, labels: NDArray[np.int64], num_images: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if len(labels) != num_images:
+        raise InputError(
+            "must hold a label for each image",
+            where=str(file),
+            found=f"{len(labels)} labels for {num_images} images",
+        )
+    least = int(np.bincount(labels).min())
+    if least < 2:
+        raise InputError("must hold two or more images of each class", where=str(file), found=least)
+    seed = derive_seed("test split of arrays") % 2**32
+    (test, *_) = stratified_folds(labels, num_folds=min(_NUM_PARTS, least), seed=seed)
+    return np.setdiff1d(np.arange(num_images), test), test
+
+
+def _find_range(images: NDArray[Any]) -> tuple[float, float]:
+    """Return what becomes 0 and 255."""
+    if images.dtype == np.uint8 or images.dtype == np.bool_:
+        return 0.0, 255.0
+    low, high = float(images.min()), float(images.max())
+    if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, max(high, low + 1)
+
+
+def _to_bytes(images: NDArray[Any], low: float, high: float) -> Images:
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    scaled = (images.astype(np.float64) - low) * (255 / (high - low))
+    return np.ascontiguousarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
+
+
+register_arrays(
+    name="arrays",
+    summary="your own images in a NumPy archive, of any number of channels; give the .npz file",
+    arrays=ArraySource(describe=describe_arrays, load=load_arrays),
+    root_is="the .npz file that holds images and labels",
+)
