@@ -161,7 +161,8 @@ def _write_size(facts: DatasetFacts) -> str:
 def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
     if request.root is not None:
         raise InputError(
-            f"is only for your own images (folder, table, arrays); {dataset.name} is read from the data folder",
+            f"is only for your own images (folder, table, arrays); {dataset.name} is read from the "
+            "data folder",
             where=("dataset", "root"),
             found=str(request.root),
             remedy="Omit it, and set the data folder with --data-dir",

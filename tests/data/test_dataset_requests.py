@@ -21,7 +21,7 @@ IMAGENETTE = DatasetRequest(name="imagenette")
     ("request_", "message"),
     [
         (replace(USPS, size=32), r"dataset\.size cannot be chosen for usps, .* 16x16, got 32\. Om"),
-        (replace(USPS, root=Path("x")), r"dataset\.root is only for your own images .*; usps .* 'x'"),
+        (replace(USPS, root=Path("x")), r"dataset\.root is only for your own .*; usps .* 'x'"),
         (
             replace(USPS, skip_broken=True),
             r"dataset\.skip_broken is only for datasets of image files",
