@@ -24,6 +24,7 @@ __all__ = ["EXAMPLES", "predict"]
 EXAMPLES = examples(
     "searchlab predict digits-model photos/",
     "searchlab predict digits-model a.png b.jpg --top 1",
+    "searchlab predict digits-model images.npy",
     "searchlab predict digits-model photos/ --csv > answers.csv",
 )
 
@@ -33,7 +34,10 @@ def predict(
         Path, typer.Argument(metavar="MODEL_DIR", help="Folder that `searchlab export` wrote.")
     ],
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES...", help="Image files, or folders of them.")
+        list[Path],
+        typer.Argument(
+            metavar="IMAGES...", help="Image files, folders of them, or .npy files of images."
+        ),
     ],
     *,
     top: Annotated[int, typer.Option(min=1, help="Likeliest classes to show.")] = 3,
@@ -47,8 +51,8 @@ def predict(
     """Classify images with an exported model.
 
     Folders are searched at any depth. Files are decoded, resized and cropped as the training images
-    were. An image that cannot be read is named on stderr, the others go on, and the exit code is
-    then 1.
+    were; arrays are uint8, or else scaled as the training images were. An image that cannot be
+    read is named on stderr, the others go on, and the exit code is then 1.
     """
     if as_csv and as_json:
         raise InputError(
@@ -59,21 +63,26 @@ def predict(
     from searchlab.data.single_images import find_images
     from searchlab.data.unread_files import describe_unread
     from searchlab.deployment.loaded_models import load_exported
-    from searchlab.deployment.prediction import check_takes_files, classify_files
+    from searchlab.deployment.prediction import (
+        check_takes_files,
+        classify_array,
+        classify_files,
+    )
 
     loaded = load_exported(model)
-    check_takes_files(loaded.description.input, where=str(model))
-    found = find_images(images)
-    if not found.paths:
+    arrays = [place for place in images if place.suffix == ".npy"]
+    if len(arrays) < len(images):
+        check_takes_files(loaded.description.input, where=str(model))
+    found = find_images(place for place in images if place not in arrays)
+    if not found.paths and not arrays:
         raise InputError(
             "must contain an image",
             where=", ".join(map(str, images)),
             remedy=f"They hold {describe_unread(found.unread)}" if found.unread else None,
         )
     top = min(top, len(loaded.description.classes))
-    answers = list(
-        classify_files(loaded, found.paths, top=top, on_progress=make_classifying_progress())
-    )
+    answers = [one for place in arrays for one in classify_array(loaded, place, top=top)]
+    answers += classify_files(loaded, found.paths, top=top, on_progress=make_classifying_progress())
     if as_json:
         _print_json(loaded.description.title, answers)
     elif as_csv:

@@ -22,7 +22,7 @@ from searchlab.data.registry import ArraySource, register_arrays
 from searchlab.data.request import DatasetFacts
 from searchlab.errors import InputError
 
-__all__ = ["describe_arrays", "load_arrays"]
+__all__ = ["describe_arrays", "load_arrays", "read_array_images"]
 
 _SPLIT = (
     ("train_images", "train_labels", "test_images", "test_labels"),
@@ -34,6 +34,7 @@ _NUM_PARTS = 5
 """One of so many parts is the test set, if the archive has none."""
 
 Arrays = Mapping[str, NDArray[Any]]
+Range = tuple[float, float]
 
 
 def describe_arrays(file: Path) -> DatasetFacts:
@@ -64,21 +65,42 @@ def load_arrays(file: Path) -> ImageData:
     else:
         images = train_images, _to_channels_first(file, names[2], arrays[names[2]])
         train, test = labels
-    low, high = _find_range(images[0])
+    value_range = _find_range(images[0])
     try:
         return ImageData(
             name="arrays",
-            train_images=_to_bytes(images[0], low, high),
+            train_images=_to_bytes(images[0], value_range),
             train_labels=train,
-            test_images=_to_bytes(images[1], low, high),
+            test_images=_to_bytes(images[1], value_range),
             test_labels=test,
             num_classes=len(classes),
             class_names=classes,
+            value_range=value_range,
         )
     except ValueError as error:
         raise InputError(
             f"must hold images and labels that fit: {error}", where=str(file)
         ) from None
+
+
+def read_array_images(
+    file: Path, *, shape: tuple[int, int, int], value_range: Range | None
+) -> Images:
+    """Return the images of a ``.npy`` file as those of a training set: uint8 [N, *shape].
+
+    Raises ``InputError`` if it holds no such images, or other values than bytes for a model of
+    bytes.
+    """
+    try:
+        images = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot be read as an array: {error}", where=str(file)) from error
+    images = _to_channels_first(file, "it", images)
+    if images.shape[1:] != shape:
+        raise InputError(f"must hold images of shape {shape}", where=str(file), found=images.shape)
+    if value_range is None and images.dtype != np.uint8:
+        raise InputError("must hold uint8 images", where=str(file), found=str(images.dtype))
+    return _to_bytes(images, value_range)
 
 
 def _read(file: Path) -> dict[str, NDArray[Any]]:
@@ -170,19 +192,20 @@ def _split_off(
     return np.setdiff1d(np.arange(num_images), test), test
 
 
-def _find_range(images: NDArray[Any]) -> tuple[float, float]:
-    """Return what becomes 0 and 255."""
-    if images.dtype == np.uint8 or images.dtype == np.bool_:
-        return 0.0, 255.0
+def _find_range(images: NDArray[Any]) -> Range | None:
+    """Return what becomes 0 and 255; None for bytes, which stay as they are."""
+    if images.dtype == np.uint8:
+        return None
     low, high = float(images.min()), float(images.max())
     if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
         return 0.0, 1.0
     return low, max(high, low + 1)
 
 
-def _to_bytes(images: NDArray[Any], low: float, high: float) -> Images:
-    if images.dtype == np.uint8:
-        return np.ascontiguousarray(images)
+def _to_bytes(images: NDArray[Any], value_range: Range | None) -> Images:
+    if value_range is None:
+        return np.ascontiguousarray(images.astype(np.uint8))
+    low, high = value_range
     scaled = (images.astype(np.float64) - low) * (255 / (high - low))
     return np.ascontiguousarray(np.rint(scaled.clip(0, 255)).astype(np.uint8))
 

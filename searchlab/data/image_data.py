@@ -27,6 +27,7 @@ class ImageData:
     the depth at which files of 16 bits were read, None if there were none. ``class_names`` are in
     the order of the labels, empty if the classes have none. If folders hold the images,
     ``train_files`` and ``test_files`` have each image's path below the dataset's root.
+    ``value_range`` is what became 0 and 255 in images that were given as other numbers.
     ``train_groups`` numbers what training images have in common, None if nothing is known of it.
     Raises ``ValueError`` naming an array that breaks a rule.
     """
@@ -43,6 +44,7 @@ class ImageData:
     class_names: tuple[str, ...] = ()
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()
+    value_range: tuple[float, float] | None = None
     train_groups: Labels | None = None
 
     def __post_init__(self) -> None:

@@ -41,7 +41,8 @@ class ImageInput:
     """The images that a model takes: uint8 [channels, height, width], as they are in its dataset.
 
     ``mean`` and ``std`` [channels] scale pixels in [0, 1] before the first layer, which the model
-    does itself. ``bits`` is the depth at which files of 16 bits were read, None if there were none.
+    does itself. ``bits`` is the depth at which files of 16 bits were read, None if there were none;
+    ``value_range`` is what became 0 and 255 in arrays of other numbers.
     """
 
     channels: int
@@ -51,6 +52,7 @@ class ImageInput:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bits: int | None = None
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         is_right = (

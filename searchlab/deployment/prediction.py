@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from searchlab.data.array_file import read_array_images
 from searchlab.data.decoding import Progress
 from searchlab.data.image_data import Images
 from searchlab.data.single_images import Unreadable, read_images
@@ -16,7 +17,7 @@ from searchlab.deployment.description import ImageInput
 from searchlab.deployment.loaded_models import LoadedModel, Logits
 from searchlab.errors import InputError
 
-__all__ = ["Prediction", "check_takes_files", "classify_files"]
+__all__ = ["Prediction", "check_takes_files", "classify_array", "classify_files"]
 
 _GREY, _RGB = 1, 3
 
@@ -39,14 +40,27 @@ def check_takes_files(taken: ImageInput, *, where: str) -> None:
         raise InputError(
             f"takes images of {taken.channels} channels, and image files give 1 (grey) or 3",
             where=where,
-            remedy="Call the model itself with arrays; its card, README.md, shows how",
+            remedy="Give them as an array: a .npy file of shape [N, C, H, W]",
         )
     if taken.height != taken.width:
         raise InputError(
             f"takes images of {taken.height}x{taken.width}, and files are made square",
             where=where,
-            remedy="Call the model itself with arrays; its card, README.md, shows how",
+            remedy="Give them as an array: a .npy file of shape [N, C, H, W]",
         )
+
+
+def classify_array(model: LoadedModel, file: Path, *, top: int) -> Iterator[Prediction]:
+    """Classify the images of a ``.npy`` file; yield the ``top`` classes of each, in order.
+
+    Raises InputError if it does not hold images that the model takes.
+    """
+    taken, step = model.description.input, model.batch_size
+    images = read_array_images(file, shape=taken.shape, value_range=taken.value_range)
+    for start in range(0, len(images), step):
+        ranked = _rank(model, model.answer(images[start : start + step]), top)
+        for number, answer in enumerate(ranked, start=start):
+            yield Prediction(path=Path(f"{file}[{number}]"), ranked=answer)
 
 
 def classify_files(

@@ -175,6 +175,9 @@ def _explain_input(description: ModelDescription) -> str:
     ]
     if taken.bits is not None:
         lines.insert(2, f"- Files of 16 bits are read at a depth of {taken.bits} bits.")
+    if taken.value_range is not None:
+        low, high = taken.value_range
+        lines.insert(2, f"- Arrays of other numbers: {low:g} is scaled to 0, and {high:g} to 255.")
     return "## Input and output\n\n" + "\n".join(lines)
 
 

@@ -93,6 +93,7 @@ def describe_input(images: ImageData, config: TrialConfig) -> ImageInput:
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         bits=images.bits,
+        value_range=images.value_range,
     )
 
 

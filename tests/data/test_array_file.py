@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from searchlab.data import DatasetRequest, describe_dataset, load_dataset
+from searchlab.data.array_file import read_array_images
 from searchlab.data.image_data import ImageData
 from searchlab.errors import InputError
 
@@ -124,6 +125,23 @@ def test_arrays_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=rule):
         load(tmp_path, **(split(IMAGES) | changes))
+
+
+def test_images_to_predict_are_scaled_as_the_training_images_were(tmp_path: Path) -> None:
+    images = draw(20, 8, 8, dtype="uint16", high=4096)
+    data = load(tmp_path, **split(images))
+    np.save(tmp_path / "new.npy", images[:16, :, :, None])
+    found = read_array_images(
+        tmp_path / "new.npy", shape=data.image_shape, value_range=data.value_range
+    )
+    assert np.array_equal(found, data.train_images)
+    with pytest.raises(InputError, match=r"must hold images of shape \(3, 8, 8\)"):
+        read_array_images(tmp_path / "new.npy", shape=(3, 8, 8), value_range=None)
+    with pytest.raises(InputError, match="must hold uint8 images, got 'uint16'"):
+        read_array_images(tmp_path / "new.npy", shape=data.image_shape, value_range=None)
+    (tmp_path / "new.npy").write_bytes(b"none")
+    with pytest.raises(InputError, match="cannot be read as an array"):
+        read_array_images(tmp_path / "new.npy", shape=data.image_shape, value_range=None)
 
 
 def test_what_is_no_archive_of_arrays_is_refused(tmp_path: Path) -> None:
