@@ -17,8 +17,8 @@ from searchlab.errors import InputError
 
 def test_the_datasets_are_listed_in_order() -> None:
     assert list_datasets() == (
-        "cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenette", "kmnist", "mnist",
-        "usps",
+        "arrays", "cifar10", "cifar100", "digits", "fashion_mnist", "folder", "imagenette",
+        "kmnist", "mnist", "table", "usps",
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_every_dataset_has_a_summary_of_one_line_and_a_source(name: str) -> None
     dataset = get_dataset(name)
     assert dataset.summary
     assert "\n" not in dataset.summary
-    assert dataset.source or name == "folder"
+    assert dataset.source or dataset.root_is
     assert dataset.downloadable == bool(dataset.files)
 
 
