@@ -53,6 +53,7 @@ class Setting:
     start: str = "reference"
     workers: int = 1
     trials: int = MOST_TRIALS
+    warm: str = "none"  # what warms it: the best of the other dataset, or misleading points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,19 @@ def stand_in(dataset: str, table: Path) -> StandIn:
     return StandIn([row for row in read_table(table) if row.dataset == dataset])
 
 
-def make_spec(setting: Setting, seed: int) -> StudySpec:
+@cache
+def warm_points(warm: str, dataset: str, table: Path) -> list[Point]:
+    """Return the three points that a study on another dataset gives, or three that mislead."""
+    if warm == "none":
+        return []
+    is_misleading = warm == "misleading"
+    rows = [row for row in read_table(table) if (row.dataset == dataset) == is_misleading]
+    rows.sort(key=lambda row: -row.curves.mean(0).max())
+    start = len(rows) // 2 if is_misleading else 0
+    return [row.point for row in rows[start : start + 3]]
+
+
+def make_spec(setting: Setting, seed: int, warm: Sequence[Point] = ()) -> StudySpec:
     """Return the study that a user would write."""
     return StudySpec.model_validate(
         {
@@ -91,6 +104,7 @@ def make_spec(setting: Setting, seed: int) -> StudySpec:
                 "pruner": setting.pruner,
                 "start": setting.start,
                 "trials": setting.trials,
+                "warm_start": list(warm),
                 "seed": seed,
             },
             "training": {"epochs": EPOCHS},
@@ -98,9 +112,16 @@ def make_spec(setting: Setting, seed: int) -> StudySpec:
     )
 
 
-def replay(setting: Setting, trained: StandIn, seed: int, *, stop_at: float = np.inf) -> Replay:
+def replay(
+    setting: Setting,
+    trained: StandIn,
+    seed: int,
+    *,
+    stop_at: float = np.inf,
+    warm: Sequence[Point] = (),
+) -> Replay:
     """Search once, in the order in which a ledger and workers of equal speed would."""
-    spec = make_spec(setting, seed)
+    spec = make_spec(setting, seed, warm)
     space = SpecSpace(spec)
     storage = InMemoryStorage()
     study = optuna.create_study(
@@ -162,14 +183,16 @@ def run(job: tuple[Setting, str, int, float, Path]) -> Replay:
     """Replay one search in a process of its own."""
     setting, dataset, seed, stop_at, table = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return replay(setting, stand_in(dataset, table), seed, stop_at=stop_at)
+    warm = warm_points(setting.warm, dataset, table)
+    return replay(setting, stand_in(dataset, table), seed, stop_at=stop_at, warm=warm)
 
 
 def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the epochs that each way to search needs to find what random search finds."""
     print(f"Epochs, of {BUDGET}, to what random search finds in {FULL_TRIALS} full trials.\n")
-    print("| dataset | workers | sampler | pruner | median | 80 % by | reached % | ms a trial |")
-    print("|---|---:|---|---|---:|---:|---:|---:|")
+    columns = "dataset", "workers", "sampler", "pruner", "warm start"
+    print(f"| {' | '.join(columns)} | median | 80 % by | reached % | ms a trial |")
+    print("|---|---:|---|---|---|---:|---:|---:|---:|")
     for dataset in options.datasets:
         found = search_randomly(dataset, options.table, options.seeds)
         threshold = statistics.fmean(one.worth[-1] for one in found)
@@ -180,9 +203,10 @@ def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> 
             reached = sum(map(np.isfinite, epochs)) / len(epochs)
             seconds = sum(one.seconds for one in results)
             cost = 1e3 * seconds / sum(len(one.epochs) for one in results)
+            middle, late = epochs[len(epochs) // 2], epochs[len(epochs) * 4 // 5]
             print(
                 f"| {dataset} | {setting.workers} | {setting.sampler} | {setting.pruner} "
-                f"| {_show(epochs[len(epochs) // 2])} | {_show(epochs[len(epochs) * 4 // 5])} "
+                f"| {setting.warm} | {_show(middle)} | {_show(late)} "
                 f"| {100 * reached:.0f} | {cost:.0f} |",
                 flush=True,
             )
@@ -234,20 +258,22 @@ def main() -> None:
     parser.add_argument("--pruners", default=",".join(PRUNERS))
     parser.add_argument("--workers", default="1,4,16")
     parser.add_argument("--starts", default="reference")
+    parser.add_argument("--warm-starts", default="none", help="none, other or misleading")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--small-budgets", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
-    for name in ("datasets", "samplers", "pruners", "workers", "starts"):
+    for name in ("datasets", "samplers", "pruners", "workers", "starts", "warm_starts"):
         setattr(options, name, getattr(options, name).split(","))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     settings = [
-        Setting(sampler=sampler, pruner=pruner, start=start, workers=int(workers))
+        Setting(sampler=sampler, pruner=pruner, start=start, workers=int(workers), warm=warm)
         for workers in options.workers
         for sampler in options.samplers
         for pruner in options.pruners
         for start in options.starts
+        for warm in options.warm_starts
     ]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         options.map = pool.map
