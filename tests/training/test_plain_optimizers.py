@@ -42,17 +42,19 @@ def test_a_plain_optimizer_has_torchs_bits_also_after_its_state_was_loaded(name:
         plain.load_state_dict(copy.deepcopy(wrapped.state_dict()))
 
 
-def test_plain_optimizers_do_not_import_what_torch_compile_needs() -> None:
+def test_neither_they_nor_repeatable_import_what_torch_compile_needs() -> None:
     code = f"""
 import sys, torch
 from searchlab.training import plain_optimizers
-for name in {NAMES}:
-    weights = torch.zeros(2, requires_grad=True)
-    optimizer = getattr(plain_optimizers, name)([weights], lr=0.1)
-    optimizer.zero_grad()
-    torch.autograd.backward(weights.sum())
-    optimizer.step()
-    optimizer.load_state_dict(optimizer.state_dict())
+from searchlab.training.process import repeatable
+with repeatable(1, torch.device("cpu")):
+    for name in {NAMES}:
+        weights = torch.zeros(2, requires_grad=True)
+        optimizer = getattr(plain_optimizers, name)([weights], lr=0.1)
+        optimizer.zero_grad()
+        torch.autograd.backward(weights.sum())
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
 assert not sys.modules.keys() & {{"torch._dynamo", "sympy"}}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
