@@ -30,6 +30,7 @@ Init = Literal[
 ]
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
+LossName = Literal["cross_entropy", "focal", "bce"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
 AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
@@ -113,6 +114,13 @@ class TrainingSettings(Spec):
         "default",
         description="initial weights (default: as torch draws them)",
     )
+    loss: LossName = Field("cross_entropy", description="loss of training")
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="loss focal: how little images count that are easy"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: all classes count the same, whatever their number of images"
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
     )
@@ -126,6 +134,12 @@ class TrainingSettings(Spec):
     jitter_hue: float = Field(0.0, ge=0, le=0.5, description="jitter: shift of the hue, in turns")
     crop_padding: int = Field(4, ge=0, le=512, description="crop: pixels added on each side")
     cutout_size: int = Field(8, ge=1, le=1024, description="cutout: side of the square, in pixels")
+    mixup: float = Field(
+        0.0, ge=0, le=10, description="blend images in pairs, by shares of Beta(this, this); 0: no"
+    )
+    cutmix: float = Field(
+        0.0, ge=0, le=10, description="paste a part of another image, by Beta(this, this); 0: no"
+    )
     adversarial: Literal["none", AttackName] = Field(
         "none", description="attack on training images"
     )

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
 
 from searchlab.config.attacks import AttackSpec
@@ -24,8 +23,10 @@ from searchlab.training.graphed_steps import GraphedSteps
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
+from searchlab.training.losses import Targets, TrainingLoss
 from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
+from searchlab.training.mixing import Mixer
 from searchlab.training.optimizers import make_optimizer, make_rate, read_rate_from
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
@@ -83,6 +84,9 @@ class Member:
         keep_channels_last(self.model)
         self.optimizer = make_optimizer(self._settings, self.model)
         self._augment = Augmenter(self._settings)
+        self._mix = Mixer(self._settings)
+        labels = data.train_labels[self._training]
+        self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
         self._rate = make_rate(data.device)
@@ -110,7 +114,8 @@ class Member:
 
     @property
     def _changes_images(self) -> bool:
-        return self._augment.is_active or self._settings.attack is not None
+        is_mixed = self._augment.is_active or self._mix.is_active
+        return is_mixed or self._settings.attack is not None
 
     def _make_graphed(self) -> GraphedSteps:
         return GraphedSteps(
@@ -170,12 +175,12 @@ class Member:
         step, batch = next(self._batches, (None, None))
         if step is None or batch is None:
             return False
-        if self._graphed is not None:
-            self._graphed.step(len(batch))
-            return True
-        self._schedule.apply(self.optimizer, step)
         with seeded_draws(self.device, self._seed("layers", step)):
-            self._train_on(batch, self._trained)
+            if self._graphed is not None:
+                self._graphed.step(len(batch))
+            else:
+                self._schedule.apply(self.optimizer, step)
+                self._train_on(batch, self._trained)
         return True
 
     def end_steps(self) -> None:
@@ -195,40 +200,42 @@ class Member:
         self.optimizer.zero_grad(set_to_none=True)
         for inputs, targets in self._training_parts(batch):
             logits = predict(self._layers, inputs, self._settings.precision)
-            loss = self._backpropagate(logits, targets, share=len(targets) / len(batch))
-            trained.add(loss, logits.detach(), targets)
+            count = len(targets.labels)
+            loss = self._backpropagate(logits, targets, share=count / len(batch))
+            trained.add(loss, logits.detach(), targets.labels)
         self._update()
 
-    def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the inputs [B, C, H, W] and labels [B] of each part of a batch.
+    def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Targets]]:
+        """Yield the inputs [B, C, H, W] and targets of each part of a batch.
 
         With frozen features, those of the whole batch are the inputs.
         """
-        images, targets = self._data.training(batch)
+        images, labels = self._data.training(batch)
+        targets = Targets(labels)
         if self._features is not None:
             yield self._features(batch), targets
             return
         attack = self._settings.attack
         is_changed = self._changes_images
         num_parts = min(self._batch_split, max(1, len(batch) // 2))
-        # Augmented before the split, because its draws must be those of the whole batch.
+        # Changed before the split, because the draws must be those of the whole batch.
         pixels = self._augment(images, self._augmenting) if is_changed else images
-        for part, labels in zip(
-            torch.tensor_split(pixels, num_parts),
-            torch.tensor_split(targets, num_parts),
-            strict=True,
+        if self._mix.is_active:
+            pixels, targets = self._mix(pixels, labels)
+        for part, wanted in zip(
+            torch.tensor_split(pixels, num_parts), targets.split(num_parts), strict=True
         ):
             if attack is not None:
-                perturbed = self._perturb(part, labels, attack, self._attacking)
-                yield self._normalize_pixels(perturbed), labels
+                perturbed = self._perturb(part, wanted.labels, attack, self._attacking)
+                yield self._normalize_pixels(perturbed), wanted
             elif is_changed:
-                yield self._normalize_pixels(part), labels
+                yield self._normalize_pixels(part), wanted
             else:
-                yield self._normalize(part), labels
+                yield self._normalize(part), wanted
 
-    def _backpropagate(self, logits: Tensor, targets: Tensor, *, share: float) -> Tensor:
+    def _backpropagate(self, logits: Tensor, targets: Targets, *, share: float) -> Tensor:
         """Add a part's gradient, weighted by its share of the batch; return its mean loss."""
-        loss = cross_entropy(logits, targets, label_smoothing=self._settings.label_smoothing)
+        loss = self._loss(logits, targets)
         torch.autograd.backward(loss if share == 1 else loss * share)
         return loss.detach()
 

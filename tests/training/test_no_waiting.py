@@ -111,6 +111,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
         "schedule": "one_cycle",
     },
+    "mixed images and weighted classes": {
+        "mixup": 0.2,
+        "cutmix": 1.0,
+        "class_weights": "balanced",
+        "loss": "focal",
+    },
     **{f"{name} with decay": {"optimizer": name, "weight_decay": 0.01} for name in OPTIMIZERS},
 }
 
