@@ -84,7 +84,7 @@ class Member:
         keep_channels_last(self.model)
         self.optimizer = make_optimizer(self._settings, self.model)
         self._augment = Augmenter(self._settings)
-        self._mix = Mixer(self._settings)
+        self._mix = Mixer(self._settings, data.device)
         labels = data.train_labels[self._training]
         self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
@@ -93,6 +93,7 @@ class Member:
         self._dropout = torch.Generator(device=data.device)
         self._augmenting = torch.Generator(device=data.device)
         self._attacking = torch.Generator(device=data.device)
+        self._mixing = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
         self._features: FrozenFeatures | None = None
         self._layers = self.model  # what is left to compute
@@ -121,7 +122,7 @@ class Member:
         return GraphedSteps(
             self._train_on,
             self.optimizer,
-            (self._dropout, self._augmenting, self._attacking),
+            (self._dropout, self._augmenting, self._attacking, self._mixing),
             num_images=len(self._training),
             num_steps=self._num_steps,
             largest_batch=self._settings.batch_size + 1,
@@ -156,6 +157,7 @@ class Member:
             ("dropout", self._dropout),
             ("augment", self._augmenting),
             ("attack", self._attacking),
+            ("mix", self._mixing),
         ):
             generator.manual_seed(self._seed(purpose, epoch))
         order = torch.Generator().manual_seed(self._seed("order", epoch))
@@ -175,12 +177,12 @@ class Member:
         step, batch = next(self._batches, (None, None))
         if step is None or batch is None:
             return False
+        if self._graphed is not None:
+            self._graphed.step(len(batch))
+            return True
+        self._schedule.apply(self.optimizer, step)
         with seeded_draws(self.device, self._seed("layers", step)):
-            if self._graphed is not None:
-                self._graphed.step(len(batch))
-            else:
-                self._schedule.apply(self.optimizer, step)
-                self._train_on(batch, self._trained)
+            self._train_on(batch, self._trained)
         return True
 
     def end_steps(self) -> None:
@@ -221,7 +223,7 @@ class Member:
         # Changed before the split, because the draws must be those of the whole batch.
         pixels = self._augment(images, self._augmenting) if is_changed else images
         if self._mix.is_active:
-            pixels, targets = self._mix(pixels, labels)
+            pixels, targets = self._mix(pixels, labels, self._mixing)
         for part, wanted in zip(
             torch.tensor_split(pixels, num_parts), targets.split(num_parts), strict=True
         ):

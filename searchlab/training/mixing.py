@@ -1,71 +1,86 @@
 """Images mixed in pairs: mixup (Zhang et al. 2018) and cutmix (Yun et al. 2019).
 
-Each image has a share of its own, drawn from torch's generator, which a step seeds
-(``seeded_draws``). Its partner is the image before it in the batch.
+Each image has a share of its own. Its partner is the image before it in the batch.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.distributions import Beta
 
 from searchlab.config.settings import TrainingSettings
 from searchlab.training.losses import Targets
 
 __all__ = ["Mixer"]
 
+_NUM_QUANTILES = 4096
+
 
 class Mixer:
     """Mixes a batch as ``TrainingSettings`` says; of mixup and cutmix, each image has one."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._mixup = settings.mixup
-        self._cutmix = settings.cutmix
+    def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
+        self._mixup = _read_quantiles(settings.mixup, device)
+        self._cutmix = _read_quantiles(settings.cutmix, device)
 
     @property
     def is_active(self) -> bool:
         """Whether it changes images."""
-        return self._mixup > 0 or self._cutmix > 0
+        return self._mixup is not None or self._cutmix is not None
 
-    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Targets]:
-        """Return images [B, C, H, W], float32 as they come, and what they are mixed of."""
-        count, device = len(labels), images.device
-        mask = torch.empty((count, 1, *images.shape[2:]), device=device)
-        is_blended = torch.full((count,), self._mixup > 0, device=device)
-        if self._mixup > 0 and self._cutmix > 0:
-            is_blended = torch.rand(count, device=device) < 0.5
-        mask[:] = 1.0
-        if self._mixup > 0:
-            share = _draw_shares(self._mixup, count, device)
-            mask = torch.where(_per_image(is_blended), _per_image(share), mask)
-        if self._cutmix > 0:
-            pasted = _draw_boxes(_draw_shares(self._cutmix, count, device), images)
-            mask = torch.where(_per_image(is_blended), mask, (~pasted).float())
-        partners = images.roll(1, 0)
-        mixed = images * mask + partners * (1 - mask)
-        return mixed, Targets(labels, labels.roll(1, 0), mask.mean((1, 2, 3)))
+    def __call__(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Targets]:
+        """Return images [B, C, H, W], float32 as they come, and what they are mixed of.
 
-
-def _draw_shares(alpha: float, count: int, device: torch.device) -> Tensor:
-    ends = torch.full((count,), alpha, device=device)
-    # Validation would wait for the device.
-    return Beta(ends, ends, validate_args=False).sample()
+        All randomness comes from the generator, which must be on the images' device.
+        """
+        own = torch.ones_like(images[:, :1])
+        if self._cutmix is not None:
+            share = _draw_shares(self._cutmix, images, generator)
+            own = (~_draw_boxes(share, images, generator)).float()
+        if self._mixup is not None:
+            blended = torch.ones_like(own) * _draw_shares(self._mixup, images, generator)
+            is_blended = _draw(images, generator) < (1.0 if self._cutmix is None else 0.5)
+            own = torch.where(is_blended, blended, own)
+        mixed = images * own + images.roll(1, 0) * (1 - own)
+        return mixed, Targets(labels, labels.roll(1, 0), own.mean((1, 2, 3)))
 
 
-def _draw_boxes(share: Tensor, images: Tensor) -> Tensor:
+def _read_quantiles(alpha: float, device: torch.device) -> Tensor | None:
+    """Return the quantiles of Beta(alpha, alpha) at equal steps from 0 to 1; None for alpha 0.
+
+    A uniform draw between them is a draw from Beta, which torch draws from no generator of ours.
+    """
+    if alpha == 0:
+        return None
+    from scipy.special import betaincinv  # which a bare GPU box may lack
+
+    quantiles = betaincinv(alpha, alpha, np.linspace(0, 1, _NUM_QUANTILES + 1))
+    return torch.from_numpy(quantiles).to(device, torch.float32)
+
+
+def _draw_shares(quantiles: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
+    position = _draw(images, generator) * _NUM_QUANTILES
+    below = position.long()
+    return torch.lerp(quantiles[below], quantiles[below + 1], position - below)
+
+
+def _draw_boxes(share: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
     """Return where each image is pasted over [B, 1, H, W]: a box of 1 - share of its area, cut."""
-    inside = torch.ones((len(share), 1, 1, 1), dtype=torch.bool, device=images.device)
+    inside = torch.ones_like(images[:, :1], dtype=torch.bool)
     for axis in (2, 3):
         size = images.shape[axis]
-        half = _per_image((1 - share).sqrt() * size / 2)
-        centre = _per_image(torch.rand(len(share), device=images.device) * size)
-        shape = [1, 1, 1, 1]
-        shape[axis] = size
-        places = torch.arange(size, device=images.device).reshape(shape) + 0.5
-        inside = inside & ((places - centre).abs() < half)
+        half = (1 - share).sqrt() * size / 2
+        centre = _draw(images, generator) * size
+        places = torch.arange(size, device=images.device).reshape(
+            [1, 1, size, 1] if axis == 2 else [1, 1, 1, size]
+        )
+        inside = inside & ((places + 0.5 - centre).abs() < half)
     return inside
 
 
-def _per_image(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
+def _draw(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a uniform draw for each image [B, 1, 1, 1]."""
+    return torch.rand((len(images), 1, 1, 1), generator=generator, device=images.device)

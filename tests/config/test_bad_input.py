@@ -199,7 +199,7 @@ STUDIES = [
     (
         "dataset: {name: digits, nromalize: unit}",
         "dataset.nromalize is not a known field. Did you mean normalize? "
-        "Known: limit, name, normalize, root, size, skip_broken",
+        "Known: columns, limit, name, normalize, root, size, skip_broken",
     ),
     (
         "dataset: {name: digits, normalize: none}",

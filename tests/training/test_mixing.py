@@ -16,19 +16,19 @@ LABELS = torch.arange(COUNT)
 
 def mix(**settings: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mixed images, and the share of the first image of each."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        images, targets = Mixer(TrainingSettings(**settings))(IMAGES, LABELS)
+    mixer = Mixer(TrainingSettings(**settings), torch.device("cpu"))
+    images, targets = mixer(IMAGES, LABELS, torch.Generator().manual_seed(0))
     assert torch.equal(targets.labels, LABELS)
     assert torch.equal(targets.others, LABELS.roll(1))
     return images, targets.share
 
 
-def test_mixup_blends_each_image_with_the_one_before() -> None:
-    images, share = mix(mixup=0.7)
+@pytest.mark.parametrize("alpha", [0.1, 0.7, 3.0])
+def test_mixup_blends_each_image_with_the_one_before(alpha: float) -> None:
+    images, share = mix(mixup=alpha)
     part = share[:, None, None, None]
     assert torch.allclose(images, part * IMAGES + (1 - part) * IMAGES.roll(1, 0), atol=1e-6)
-    assert kstest(share.numpy(), "beta", args=(0.7, 0.7)).pvalue > 0.001
+    assert kstest(share.numpy(), "beta", args=(alpha, alpha)).pvalue > 0.001
 
 
 def test_cutmix_pastes_one_box_of_the_image_before() -> None:
@@ -59,4 +59,4 @@ def test_with_both_each_image_has_one_of_them() -> None:
 
 @pytest.mark.parametrize("settings", [{}, {"mixup": 0.1}, {"cutmix": 0.1}])
 def test_it_is_active_if_a_setting_asks_for_it(settings: dict[str, float]) -> None:
-    assert Mixer(TrainingSettings(**settings)).is_active == bool(settings)
+    assert Mixer(TrainingSettings(**settings), torch.device("cpu")).is_active == bool(settings)
