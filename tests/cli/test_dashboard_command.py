@@ -101,7 +101,7 @@ def test_a_taken_port_is_named(runs: Path) -> None:
 
 def test_a_run_that_cannot_be_opened_is_refused_if_it_is_named(runs: Path) -> None:
     outcome = run_searchlab("dashboard", "broken", "--runs-dir", runs, "--port", 0)
-    assert_refused(outcome, "broken", "search is required")
+    assert_refused(outcome, "broken", "search.trials is required")
 
 
 def test_runs_of_which_none_can_be_opened_are_refused(runs: Path) -> None:

@@ -7,6 +7,7 @@ import pickle
 from functools import cache
 from typing import Any
 
+import ledger_driving
 import optuna
 import pytest
 from ledger_driving import (
@@ -262,7 +263,9 @@ def test_a_new_sampler_is_a_class_and_an_entry_in_two_tables(
     monkeypatch.setitem(WHOLE_SPACE_SAMPLERS, "middle", _MiddleSampler)
     spec = search_spec("random", 2, search={"start": "random"}, confirm={"top": 0})
     search = spec.search.model_copy(update={"sampler": "middle"})
-    configs = run_to_end(open_ledger(spec.model_copy(update={"search": search})))
-    searched = [config for config in configs if config.role == "search"]
-    assert [config.settings.batch_size for config in searched] == [64, 64]
-    assert [config.settings.dropout for config in searched] == pytest.approx([0.25, 0.25])
+    spec = spec.model_copy(update={"search": search})
+    study = ledger_driving.open_study(spec)
+    run_to_end(open_ledger(spec, study))
+    searched = [trial for trial in study.trials if trial.user_attrs["role"] == "search"]
+    assert [trial.params["batch_size"] for trial in searched] == [64, 64]
+    assert [trial.params["dropout"] for trial in searched] == pytest.approx([0.25, 0.25])
