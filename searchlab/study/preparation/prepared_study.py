@@ -12,6 +12,7 @@ from searchlab.config.dataset import DatasetSpec
 from searchlab.config.loading import StudyFile
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
+from searchlab.control_characters import escape_line
 from searchlab.data import (
     DatasetFacts,
     DatasetRequest,
@@ -28,6 +29,7 @@ from searchlab.models import get_family, list_families
 from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.preparation.budget import budget_warnings
 from searchlab.study.preparation.compatibility import check_models_fit
+from searchlab.study.preparation.image_warnings import image_warnings
 from searchlab.study.preparation.verdict_outlook import verdict_warnings
 from searchlab.study.space.callable_space import CallableSpace
 from searchlab.study.space.space_check import check_space
@@ -93,10 +95,14 @@ def prepare_study(
 ) -> PreparedStudy:
     """Check a study as ``check_study`` does, then read its images and split them into folds.
 
+    Warns of classes that have far fewer images than others.
+
     ``on_progress`` is told how many image files are decoded.
     """
     plan = check_study(file, data_dir=data_dir)
     images, folds = read_images(file, data_dir=data_dir, on_progress=on_progress)
+    for warning in image_warnings(file.spec, images):
+        logger.warning(escape_line(warning))
     return PreparedStudy(plan=plan, images=images, folds=folds)
 
 

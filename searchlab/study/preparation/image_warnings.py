@@ -1,0 +1,37 @@
+"""What a study says of its images beforehand: classes of which there are few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from searchlab.config.study import StudySpec
+from searchlab.data import ImageData
+
+__all__ = ["image_warnings"]
+
+_LARGEST_RATIO = 10
+"""Of the images of the largest class to those of the smallest, without a warning."""
+
+_FAIR_METRICS = ("balanced_accuracy", "macro_f1")
+
+
+def image_warnings(spec: StudySpec, images: ImageData) -> Iterator[str]:
+    """Yield why accuracy says little, if a class has far fewer training images than another."""
+    counts = np.bincount(images.train_labels, minlength=images.num_classes)
+    smallest, largest = int(counts.argmin()), int(counts.argmax())
+    if counts[largest] <= _LARGEST_RATIO * counts[smallest]:
+        return
+    if spec.primary.metric in _FAIR_METRICS:
+        return
+    yield (
+        f"class {_name(images, largest)} has {counts[largest]:,} training images and class "
+        f"{_name(images, smallest)} {counts[smallest]:,}, so {spec.primary.metric} hardly shows "
+        "how well a model knows the rare ones: consider objective.metric=balanced_accuracy, and "
+        "training.class_weights=balanced"
+    )
+
+
+def _name(images: ImageData, label: int) -> str:
+    return images.class_names[label] if images.class_names else str(label)
