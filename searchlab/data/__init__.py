@@ -1,6 +1,13 @@
 """The data layer: registered datasets, their images in memory, folds, statistics."""
 
-from searchlab.data import array_file, cifar, digits, folders, mnist, usps  # noqa: F401 (they register)
+from searchlab.data import (  # noqa: F401 (each registers its datasets)
+    array_file,
+    cifar,
+    digits,
+    folders,
+    mnist,
+    usps,
+)
 from searchlab.data.folds import stratified_folds, train_indices
 from searchlab.data.image_data import ImageData
 from searchlab.data.loading import count_images, describe_dataset, load_dataset, prune_cache
