@@ -103,6 +103,9 @@ class TrainingSettings(Spec):
     weight_decay: Annotated[float, Field(ge=0)] = _as_torch(
         "weight_decay", "L2 penalty; adamw: decoupled decay"
     )
+    decay_norms: bool = Field(
+        True, description="weight decay of biases and norm layers too, as torch's optimizers do"
+    )
     clip_norm: float = Field(0.0, ge=0, description="bound of the gradients' norm; 0 for none")
     schedule: ScheduleName = Field("constant", description="how lr moves")
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")

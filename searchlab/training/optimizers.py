@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,13 @@ from searchlab.training.plain_optimizers import SGD, Adam, AdamW, RMSprop
 
 __all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "read_rate_from"]
 
+Groups = list[dict[str, Any]]
+
 # Fused kernels, if torch has them: one call per step instead of one per tensor and operation, on
 # both CPU and GPU.
-OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], TrainingSettings], Optimizer]] = {
-    "sgd": lambda parameters, settings: SGD(
-        parameters,
+OPTIMIZERS: dict[OptimizerName, Callable[[Groups, TrainingSettings], Optimizer]] = {
+    "sgd": lambda groups, settings: SGD(
+        groups,
         lr=settings.lr,
         momentum=settings.momentum,
         # torch refuses Nesterov without momentum, which a search may draw
@@ -26,27 +29,37 @@ OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], TrainingSettings],
         weight_decay=settings.weight_decay,
         fused=True,
     ),
-    "adam": lambda parameters, settings: Adam(
-        parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+    "adam": lambda groups, settings: Adam(
+        groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
     ),
-    "adamw": lambda parameters, settings: AdamW(
-        parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+    "adamw": lambda groups, settings: AdamW(
+        groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
     ),
-    "rmsprop": lambda parameters, settings: RMSprop(  # has no fused kernel
-        parameters,
+    "rmsprop": lambda groups, settings: RMSprop(  # has no fused kernel
+        groups,
         lr=settings.lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         foreach=True,
     ),
 }
-"""Each optimizer as a function of the trainable parameters and the settings."""
+"""Each optimizer as a function of groups of trainable parameters and the settings."""
 
 
 def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
-    """Return an optimizer for the model's trainable parameters; frozen layers have none."""
+    """Return an optimizer for the model's trainable parameters; frozen layers have none.
+
+    Without ``decay_norms``, parameters of one dimension have no weight decay: biases, and what norm
+    layers scale by.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return OPTIMIZERS[settings.optimizer](parameters, settings)
+    groups: Groups = [{"params": parameters}]
+    if not settings.decay_norms:
+        groups = [
+            {"params": [one for one in parameters if one.ndim > 1]},
+            {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
+        ]
+    return OPTIMIZERS[settings.optimizer](groups, settings)
 
 
 def make_rate(device: torch.device) -> Tensor | None:

@@ -49,6 +49,28 @@ def test_optimizer_steps_as_torchs_plain_one_with_the_same_settings(name: Optimi
     )
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_without_decay_of_norms_only_matrices_decay(name: OptimizerName) -> None:
+    def step(**settings: bool) -> tuple[Tensor, Tensor]:
+        model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.5)
+        optimizer = make_optimizer(
+            TrainingSettings(optimizer=name, lr=0.05, weight_decay=0.1, **settings), model
+        )
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        vectors = [model[0].bias, model[1].weight, model[1].bias]
+        return model[0].weight.detach(), torch.cat(vectors).detach()
+
+    assert all((values < 0.5).all() for values in step())
+    matrix, vectors = step(decay_norms=False)
+    assert (matrix < 0.5).all()
+    assert (vectors == 0.5).all()
+
+
 TORCHS = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
