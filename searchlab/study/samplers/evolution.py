@@ -78,7 +78,8 @@ def mutate(space: SpaceSpec, parent: Point, rng: random.Random) -> Point:
 
     A choice takes any other of its values; a range moves by a normal step in its unit interval,
     reflected at the ends and widened until the value differs. Another family, or a greater depth,
-    brings parameters that the parent does not have: they are drawn at random.
+    brings parameters that the parent does not have: they are drawn at random. So is one that a
+    parent from elsewhere lacks, such as a trial that somebody else's code has added.
     """
     active: dict[str, Choice | Range] = {}
 
@@ -92,7 +93,7 @@ def mutate(space: SpaceSpec, parent: Point, rng: random.Random) -> Point:
     child: Point = {}
 
     def choose(name: str, node: Choice | Range) -> Scalar:
-        if name == mutated:
+        if name == mutated and name in parent:
             value = _another(node, parent[name], rng)
         elif name in parent and node.contains(parent[name]):
             value = parent[name]
