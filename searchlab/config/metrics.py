@@ -84,6 +84,7 @@ class Metric:
     ``of_counts`` measures it if the classes of the images decide it. ``image_score`` says what it
     is the mean of, if it is a mean over images: of right answers or of losses. A metric with
     neither is measured by a function of its own, and the folds alone decide a verdict by it.
+    ``is_of_classes`` says that each class counts the same, however few its images.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Metric:
     key: str = ""
     of_counts: CountsMeasure | None = None
     image_score: Literal["hit", "loss"] | None = None
+    is_of_classes: bool = False
 
     @property
     def is_of_single_answers(self) -> bool:
@@ -178,6 +180,7 @@ _TABLE = (
         unit=PERCENT,
         shown="if_telling",
         of_counts=_measure_balanced_accuracy,
+        is_of_classes=True,
         note="mean of the classes' accuracies; always guessing the largest class does not raise it",
     ),
     Metric(
@@ -188,6 +191,7 @@ _TABLE = (
         unit=PERCENT,
         shown="never",
         of_counts=_measure_macro_f1,
+        is_of_classes=True,
         note="mean of the classes' F1 scores",
     ),
     Metric(

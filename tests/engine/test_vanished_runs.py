@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -242,6 +243,7 @@ def test_a_damaged_database_is_a_fault_of_the_machine_and_stays_as_it_is(
     tmp_path: Path, content: bytes
 ) -> None:
     run = run_study(tmp_path, "serial", **ONE_TRIAL)
+    gc.collect()  # closes the study's connections, which then write their log into the file
     run.database.write_bytes(content)
     with pytest.raises(InfrastructureError, match=r"study\.db, which record"):
         resume(run)

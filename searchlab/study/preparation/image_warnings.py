@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from searchlab.config.metrics import list_metrics
 from searchlab.config.study import StudySpec
 from searchlab.data import ImageData
 
@@ -14,8 +15,6 @@ __all__ = ["image_warnings"]
 _LARGEST_RATIO = 10
 """Of the images of the largest class to those of the smallest, without a warning."""
 
-_FAIR_METRICS = ("balanced_accuracy", "macro_f1")
-
 
 def image_warnings(spec: StudySpec, images: ImageData) -> Iterator[str]:
     """Yield why accuracy says little, if a class has far fewer training images than another."""
@@ -23,12 +22,13 @@ def image_warnings(spec: StudySpec, images: ImageData) -> Iterator[str]:
     smallest, largest = int(counts.argmin()), int(counts.argmax())
     if counts[largest] <= _LARGEST_RATIO * counts[smallest]:
         return
-    if spec.primary.metric in _FAIR_METRICS:
+    if spec.primary.entry.is_of_classes:
         return
+    fair = " or ".join(metric.name for metric in list_metrics() if metric.is_of_classes)
     yield (
         f"class {_name(images, largest)} has {counts[largest]:,} training images and class "
         f"{_name(images, smallest)} {counts[smallest]:,}, so {spec.primary.metric} hardly shows "
-        "how well a model knows the rare ones: consider objective.metric=balanced_accuracy, and "
+        f"how well a model knows the rare ones: consider {fair} as objective.metric, and "
         "training.class_weights=balanced"
     )
 
