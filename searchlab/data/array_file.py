@@ -65,6 +65,9 @@ def load_arrays(file: Path) -> ImageData:
     else:
         images = train_images, _to_channels_first(file, names[2], arrays[names[2]])
         train, test = labels
+    for one in images:
+        if not np.isfinite(one).all():
+            raise InputError("must hold finite numbers", where=str(file), found="NaN or infinity")
     value_range = _find_range(images[0])
     try:
         return ImageData(
@@ -100,6 +103,8 @@ def read_array_images(
         raise InputError(f"must hold images of shape {shape}", where=str(file), found=images.shape)
     if value_range is None and images.dtype != np.uint8:
         raise InputError("must hold uint8 images", where=str(file), found=str(images.dtype))
+    if not np.isfinite(images).all():
+        raise InputError("must hold finite numbers", where=str(file), found="NaN or infinity")
     return _to_bytes(images, value_range)
 
 
@@ -199,7 +204,7 @@ def _find_range(images: NDArray[Any]) -> Range | None:
     low, high = float(images.min()), float(images.max())
     if np.issubdtype(images.dtype, np.floating) and low >= 0 and high <= 1:
         return 0.0, 1.0
-    return low, max(high, low + 1)
+    return low, high if high > low else low + 1
 
 
 def _to_bytes(images: NDArray[Any], value_range: Range | None) -> Images:

@@ -78,6 +78,7 @@ def scan_table(table: Path, request: DatasetRequest) -> ImageTree:
         files.append((row, file))
     _check_counts(table, classes, Counter(file.label for _, file in files))
     train, test, unread = _split(table, files, request.columns)
+    _check_classes(table, classes, train)
     return ImageTree(
         root=table.parent,
         classes=classes,
@@ -127,7 +128,8 @@ def _read_table(table: Path) -> pd.DataFrame:
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     try:
         if table.suffix == ".parquet":
-            data = pd.read_parquet(table).astype(str)
+            cells = pd.read_parquet(table).astype(object)
+            data = cells.where(cells.notna(), "").astype(str)
         else:
             data = pd.read_csv(table, sep="\t" if table.suffix == ".tsv" else ",", **options)
     # What pandas and pyarrow raise for other files: UnicodeDecodeError and ParserError are
@@ -174,6 +176,19 @@ def _check_counts(table: Path, classes: tuple[str, ...], counts: Counter[int]) -
             )
 
 
+def _check_classes(table: Path, classes: tuple[str, ...], train: list[ImageFile]) -> None:
+    """Refuse a class of which no image is left to train on."""
+    trained = {file.label for file in train}
+    for label, name in enumerate(classes):
+        if label not in trained:
+            raise InputError(
+                "must list training images of each class",
+                where=str(table),
+                found=f"none of {name}",
+                remedy="Add some, or move whole groups of them from the test set",
+            )
+
+
 def _split(
     table: Path, files: list[tuple[_Row, ImageFile]], columns: ColumnsSpec
 ) -> tuple[list[ImageFile], list[ImageFile], tuple[Unread, ...]]:
@@ -181,24 +196,24 @@ def _split(
     if files[0][0].split is None:
         train, test = _split_off(table, [file for _, file in files])
         return train, test, ()
-    parts = {_part_of(row, table, columns) for row, _ in files}
-    held_out = "test" if "test" in parts else "validation"
-    train = [file for row, file in files if _part_of(row, table, columns) == "train"]
-    test = [file for row, file in files if _part_of(row, table, columns) == held_out]
-    unused = [
-        file for row, file in files if _part_of(row, table, columns) not in ("train", held_out)
-    ]
+    parts: dict[str, list[ImageFile]] = {"train": [], "test": [], "validation": []}
+    for row, file in files:
+        parts[_part_of(row, table, columns)].append(file)
+    train, test, unused = parts["train"], parts["test"], parts["validation"]
+    if not test:
+        test, unused = unused, []
     for name, part in (("train", train), ("test", test)):
         if not part:
             raise InputError(
                 f"must list images whose {columns.split} is {name}",
                 where=str(table),
-                found=sorted(parts),
+                found=sorted(name for name, part in parts.items() if part),
             )
     _check_groups(table, train, test)
-    unread = [Unread(reason=Reason.UNUSED_SPLIT, count=len(unused), example=unused[0].path)
-              for _ in unused[:1]]  # fmt: skip
-    return train, test, tuple(unread)
+    if not unused:
+        return train, test, ()
+    unread = Unread(reason=Reason.UNUSED_SPLIT, count=len(unused), example=unused[0].path)
+    return train, test, (unread,)
 
 
 def _part_of(row: _Row, table: Path, columns: ColumnsSpec) -> str:

@@ -107,7 +107,14 @@ def fetch_imagenet_weights(name: str) -> Tensors:
     """
     from torchvision.models import get_model_weights
 
-    weights = get_model_weights(name)["IMAGENET1K_V1"]
+    releases = get_model_weights(name).__members__
+    if "IMAGENET1K_V1" not in releases:
+        raise InputError(
+            f"must find the imagenet weights of {name}, but torchvision's are of another recipe",
+            found=sorted(releases),
+            remedy="Give the path of a file as weights",
+        )
+    weights = releases["IMAGENET1K_V1"]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
 
     def fetch() -> Tensors:

@@ -85,10 +85,11 @@ def test_a_fifth_of_each_class_becomes_the_test_set(tmp_path: Path) -> None:
         (draw(20, 8, 8, dtype="uint16", high=4096), None),
         (draw(20, 8, 8, dtype="float32", high=1000) / 1000 - 5, None),
         (draw(20, 8, 8, dtype="float64", high=200) / 255, (0.0, 1.0)),
+        (draw(20, 8, 8, dtype="float64", high=256) / 1000 - 0.1, None),
         (draw(20, 8, 8, high=2).astype(bool), None),
         (np.full((20, 8, 8), 7, dtype="int32"), (7.0, 8.0)),
     ],
-    ids=["12 bits", "negative floats", "floats in 0..1", "bools", "constant"],
+    ids=["12 bits", "negative floats", "floats in 0..1", "small floats", "bools", "constant"],
 )
 def test_other_values_are_scaled_by_their_range(
     tmp_path: Path, images: NDArray[Any], expected: tuple[float, float] | None
@@ -113,6 +114,7 @@ IMAGES = draw(20, 8, 8)
             r"train_images must be numbers of shape \[N, H",
         ),
         ({"train_images": draw(16, 40, 41, 42)}, "must have at most 32 channels"),
+        ({"train_images": np.full((16, 8, 8), np.nan)}, "must hold finite numbers"),
         ({"train_labels": LABELS[:15]}, "must hold images and labels that fit"),
         ({"train_labels": LABELS[:16] / 2}, "must be one class for each image"),
         ({"test_labels": LABELS[16:] + 1}, r"classes of the training images only, got \[2\]"),

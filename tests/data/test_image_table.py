@@ -181,6 +181,19 @@ def test_a_missing_file_is_skipped_and_counted_if_asked(
     assert load(table, skip_broken=True).num_skipped == 1
 
 
+def test_a_class_without_training_images_is_an_error(photos: pd.DataFrame, tmp_path: Path) -> None:
+    photos["diagnosis"] = ["rare" if number < 4 else "well" for number in range(NUM_IMAGES)]
+    photos["split"] = ["test" if number < 8 else "train" for number in range(NUM_IMAGES)]
+    with pytest.raises(InputError, match="training images of each class, got 'none of rare'"):
+        load(write(photos, tmp_path))
+
+
+def test_an_empty_cell_of_a_parquet_file_is_no_class(photos: pd.DataFrame, tmp_path: Path) -> None:
+    photos.loc[2, "diagnosis"] = None
+    with pytest.raises(InputError, match="row 4: diagnosis must not be empty"):
+        load(write(photos, tmp_path, "photos.parquet"))
+
+
 @pytest.mark.parametrize(
     ("columns", "rule"),
     [

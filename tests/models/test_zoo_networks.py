@@ -24,6 +24,7 @@ from searchlab.models.build import (
     count_parameters,
 )
 from searchlab.models.dropout import set_dropout_generator
+from searchlab.models.pretrained import fetch_imagenet_weights
 from searchlab.models.registry import ImageShape
 
 SHAPE = (3, 64, 64)
@@ -254,3 +255,8 @@ def test_freezing_a_network_of_one_layer_keeps_it() -> None:
     network = nn.Sequential(nn.Linear(2, 2), Head(nn.Linear(2, 2), 0.0))
     freeze_body(network, "last+head")
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_network_without_the_usual_imagenet_weights_is_refused() -> None:
+    with pytest.raises(InputError, match="must find the imagenet weights of vit_h_14"):
+        fetch_imagenet_weights("vit_h_14")
