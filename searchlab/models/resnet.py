@@ -11,7 +11,7 @@ from pydantic import Field
 from searchlab.errors import InputError
 from searchlab.models.parameters import FamilyParameters
 from searchlab.models.registry import ImageShape, register_family
-from searchlab.models.weights_name import ImagenetWeights
+from searchlab.models.zoo_parameters import ImagenetWeights
 
 if TYPE_CHECKING:
     from torch import nn

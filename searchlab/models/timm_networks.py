@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from searchlab.errors import InputError, SearchlabError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
 from searchlab.models.registry import FIRST_CONV, ImageShape, register_family
-from searchlab.models.weights_name import HubWeights
+from searchlab.models.zoo_parameters import DropPath, HubWeights, Trainable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,15 +29,8 @@ class TimmParameters(FamilyParameters):
         "none",
         description="initial weights: none, hub (timm's own), or a .pth, .pt or .safetensors file",
     )
-    trainable: Literal["head", "last+head", "all"] = Field(
-        "all", description="what is trained: the head, the last block too, or all"
-    )
-    drop_path: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="probability of leaving out a block in training (stochastic depth)",
-    )
+    trainable: Trainable = "all"
+    drop_path: DropPath = 0.0
 
 
 def finish_timm(model: nn.Module, parameters: TimmParameters) -> None:

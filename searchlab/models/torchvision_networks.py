@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models.parameters import FamilyParameters
 from searchlab.models.registry import FIRST_CONV, ImageShape, register_family
-from searchlab.models.weights_name import ImagenetWeights
+from searchlab.models.zoo_parameters import DropPath, ImagenetWeights, Trainable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,15 +26,8 @@ class TorchvisionParameters(FamilyParameters):
     weights: ImagenetWeights = Field(
         "none", description="initial weights: none, imagenet, or a .pth, .pt or .safetensors file"
     )
-    trainable: Literal["head", "last+head", "all"] = Field(
-        "all", description="what is trained: the head, the last block too, or all"
-    )
-    drop_path: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="probability of leaving out a block in training (stochastic depth)",
-    )
+    trainable: Trainable = "all"
+    drop_path: DropPath = 0.0
 
 
 def finish_torchvision(model: nn.Module, parameters: TorchvisionParameters) -> None:
@@ -44,9 +37,10 @@ def finish_torchvision(model: nn.Module, parameters: TorchvisionParameters) -> N
 
     if parameters.weights == "none":
         return
-    imagenet = parameters.weights == "imagenet"
-    read = fetch_imagenet_weights(parameters.model) if imagenet else None
-    tensors = read_weights(parameters.weights) if read is None else read
+    if parameters.weights == "imagenet":
+        tensors = fetch_imagenet_weights(parameters.model)
+    else:
+        tensors = read_weights(parameters.weights)
     # An auxiliary classifier takes part in no study.
     body = {
         name: value

@@ -1,15 +1,15 @@
-"""The type of a family parameter that names the weights a network starts from."""
+"""Types of the parameters of networks that others have designed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.errors import InputError
 
-__all__ = ["HubWeights", "ImagenetWeights"]
+__all__ = ["DropPath", "HubWeights", "ImagenetWeights", "Trainable"]
 
 
 class _OneOf:
@@ -31,3 +31,17 @@ ImagenetWeights = Annotated[str, AfterValidator(_OneOf("imagenet"))]
 
 HubWeights = Annotated[str, AfterValidator(_OneOf("hub"))]
 """``none``, ``hub`` (downloaded by timm), or a file of tensors by name."""
+
+Trainable = Annotated[
+    Literal["head", "last+head", "all"],
+    Field(description="what is trained: the head, the last block too, or all"),
+]
+"""The parts of a network that ``adaptation.freeze_body`` leaves to train."""
+
+DropPath = Annotated[
+    float,
+    Field(
+        ge=0, lt=1, description="probability of leaving out a block in training (stochastic depth)"
+    ),
+]
+"""The probability of the last block; it rises from the first."""
