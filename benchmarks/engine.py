@@ -225,7 +225,7 @@ def open_benchmark_storage(variant: str, path: Path) -> Any:
     """Open searchlab's storage for searchlab, an equal one for the others."""
     from optuna.storages import RDBStorage
 
-    from searchlab.study.storage.opening import open_storage, sqlite_url
+    from searchlab.records.storage.opening import open_storage, sqlite_url
 
     if variant == "searchlab":
         return open_storage(sqlite_url(path))

@@ -91,7 +91,7 @@ def make_templates(size: int) -> Iterator[Any]:
     """Yield finished trials with everything that the ledger writes for a search trial."""
     from optuna.trial import FrozenTrial, TrialState
 
-    from searchlab.study import trial_record as attr
+    from searchlab.records import trial_record as attr
 
     rng = random.Random(0)
     space = make_space(make_spec())
@@ -200,7 +200,7 @@ def make_spec(pruner: str = "none") -> Any:
 
 def make_space(spec: Any) -> Any:
     """Return the study's space."""
-    from searchlab.study.space.study_space import SpecSpace
+    from searchlab.search.space.study_space import SpecSpace
 
     return SpecSpace(spec)
 
@@ -209,8 +209,8 @@ def make_run(folder: Path, size: int) -> None:
     """Write a run folder whose study has ``size`` finished trials."""
     import optuna
 
-    from searchlab.study.run_folder import RunFolder
-    from searchlab.study.storage.opening import open_storage, sqlite_url
+    from searchlab.records.run_folder import RunFolder
+    from searchlab.records.storage.opening import open_storage, sqlite_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = RunFolder(folder)
@@ -224,10 +224,10 @@ def open_recorded(folder: Path, pruner: str = "none") -> Any:
     """Open the run's study as ``resume`` does."""
     import optuna
 
-    from searchlab.study.pruning.registry import make_pruner
-    from searchlab.study.run_folder import RunFolder
-    from searchlab.study.samplers.registry import make_sampler
-    from searchlab.study.storage.opening import open_storage, sqlite_url
+    from searchlab.records.run_folder import RunFolder
+    from searchlab.records.storage.opening import open_storage, sqlite_url
+    from searchlab.search.pruning.registry import make_pruner
+    from searchlab.search.samplers.registry import make_sampler
 
     spec = make_spec(pruner)
     return optuna.load_study(

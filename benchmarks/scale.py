@@ -138,11 +138,11 @@ def measure_reading(folder: Path, size: int) -> dict[str, Any]:
     """Time the leaderboard, from opening the run to the verdict."""
     from rich.console import Console
 
+    from searchlab.records.run_folder import RunFolder
     from searchlab.report.board_table import print_leaderboard, print_verdict
     from searchlab.report.leaderboard import build_leaderboard
     from searchlab.report.reading import read_study
     from searchlab.report.verdict import reach_verdict
-    from searchlab.study.run_folder import RunFolder
 
     begin = time.perf_counter()
     reading = read_study(RunFolder(folder), None)

@@ -32,11 +32,11 @@ from search_tables import EPOCHS, LIMITS, SPACE, TABLE, read_table
 from stand_in import FLAT, StandIn
 
 from searchlab.config.study import StudySpec
+from searchlab.search.pruning.registry import PRUNERS, make_pruner
+from searchlab.search.samplers.registry import make_sampler
+from searchlab.search.space.points import Point
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_start
-from searchlab.study.pruning.registry import PRUNERS, make_pruner
-from searchlab.study.samplers.registry import make_sampler
-from searchlab.study.space.points import Point
-from searchlab.study.space.study_space import SpecSpace
 
 FULL_TRIALS = 100
 BUDGET = FULL_TRIALS * EPOCHS  # epochs that random search has

@@ -36,9 +36,9 @@ from searchlab.config.trial import FoldPlan, ObjectiveConfig, TrialConfig
 from searchlab.data import load_dataset
 from searchlab.data.folds import stratified_folds
 from searchlab.data.request import DatasetRequest
-from searchlab.study.samplers.evolution import mutate
-from searchlab.study.samplers.flat_space import FlatSpace
-from searchlab.study.space.points import Point, walk
+from searchlab.search.samplers.evolution import mutate
+from searchlab.search.samplers.flat_space import FlatSpace
+from searchlab.search.space.points import Point, walk
 from searchlab.study.trial_config import model_at, settings_at
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData

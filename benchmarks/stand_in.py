@@ -25,8 +25,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import KFold
 
 from searchlab.config.seeds import derive_seed
-from searchlab.study.samplers.flat_space import FlatSpace
-from searchlab.study.space.points import Point
+from searchlab.search.samplers.flat_space import FlatSpace
+from searchlab.search.space.points import Point
 
 Array = NDArray[np.float64]
 

@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from postgres_servers import PostgresServer
 
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 sys.dont_write_bytecode = False  # Python read the variable before it was removed
 
-# So that tests in any folder can import the modules beside this file, such as postgres_servers.
-sys.path.insert(0, str(Path(__file__).parent))
+# So that tests in any folder can import what others share: the modules beside this file, such as
+# postgres_servers, and what trains and drives small studies.
+TESTS = Path(__file__).parent
+sys.path[:0] = [str(TESTS / folder) for folder in ("", "engine", "study", "training")]
 
 # No deadlines, because machines differ. CI draws the same examples every run, so that only a change
 # can make it fail.
@@ -170,7 +172,7 @@ def serial_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """
     from small_studies import run_study
 
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "serial"

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.study.transfer.contents import StudyContents
+from searchlab.transfer.contents import StudyContents
 
 DEEP: Any = []
 for _ in range(200):

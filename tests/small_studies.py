@@ -11,7 +11,7 @@ import yaml
 
 from searchlab.config.loading import load_study
 from searchlab.engine.launch import RunOptions, begin_study, resume_study
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 Engine = Literal["tune", "serial"]
 NO_DATA = Path("/nonexistent")  # the digits come with scikit-learn

@@ -29,7 +29,7 @@ PLANTED = {
     "models/planted_torch.py": "import torch\n",
     "config/planted_torch.py": "import torch.nn\n",
     "training/planted_optuna.py": "import optuna\n",
-    "study/locks/planted_course.py": "from ..ledger import Ledger\n",
+    "records/locks/planted_course.py": "from ...study.ledger import Ledger\n",
     "planted_layer/__init__.py": "",
     "doctor/planted_circle.py": (
         "from typing import TYPE_CHECKING\n"
@@ -83,7 +83,7 @@ def test_the_import_contracts_hold() -> None:
         "searchlab.report.planted_typer -> typer (l.1)",
         "searchlab.config.planted_torch -> torch (l.1)",
         "searchlab.training.planted_optuna -> optuna (l.1)",
-        "searchlab.study.locks.planted_course -> searchlab.study.ledger (l.1)",
+        "searchlab.records.locks.planted_course -> searchlab.study.ledger (l.1)",
         "planted_layer",
         "No cycles are allowed in searchlab.doctor.",
     ],

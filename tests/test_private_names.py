@@ -16,7 +16,7 @@ import pytest
 import searchlab
 
 ROOT = Path(__file__).parents[1]
-INTERNALS = {"searchlab/study/optuna_internals.py", "searchlab/engine/ray/ray_internals.py"}
+INTERNALS = {"searchlab/records/optuna_internals.py", "searchlab/engine/ray/ray_internals.py"}
 # Documented in spite of its name; the one class of all of torch's batch norms.
 ALLOWED = {"os._exit", "torch.nn.modules.batchnorm._BatchNorm"}
 

@@ -17,9 +17,9 @@ from searchlab.config.documents import read_yaml
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
 from searchlab.data import describe_dataset
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation.prepared_study import request_data
-from searchlab.study.space.study_space import SpecSpace
 
 STUDIES = Path(__file__).parents[1] / "studies"
 FILES = sorted(STUDIES.glob("*.yaml"))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from searchlab.config.metrics import COUNT, list_metrics
+from searchlab.records.trial_record import CURVES
 from searchlab.report.json_output import row_data
 from searchlab.report.leaderboard import Leaderboard, Row, list_rows
-from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
     from searchlab.report.reading import StudyReading

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from searchlab.config.trial import Role, Scalar, TrialConfig
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["Trial"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError
-from searchlab.study.storage.urls import hide_password
+from searchlab.records.storage.urls import hide_password
 
 if TYPE_CHECKING:
     import optuna
@@ -139,7 +139,7 @@ class Run:
         """The study as Optuna loads it, for ``optuna.visualization`` and the like."""
         import optuna
 
-        from searchlab.study.recorded_run import open_run_storage
+        from searchlab.records.recorded_run import open_run_storage
 
         storage = open_run_storage(
             self._reading.run, self._reading.storage_url, is_named=self._storage is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from searchlab.api.plain_data import to_overrides, to_plain
 from searchlab.api.run import Run
 from searchlab.errors import InputError
-from searchlab.study.run_folder import RunFolder, default_runs_dir, find_run
+from searchlab.records.run_folder import RunFolder, default_runs_dir, find_run
 
 if TYPE_CHECKING:
     from searchlab.config.loading import StudyFile
@@ -148,7 +148,7 @@ def resume_study(
         InfrastructureError: The machine failed.
     """
     from searchlab.cli.progress import shown_progress
-    from searchlab.study.recorded_spec import check_resumable
+    from searchlab.records.recorded_spec import check_resumable
 
     folder = _find(run, runs_dir)
     overrides = to_overrides(sections)

@@ -11,7 +11,7 @@ from searchlab.cli.completion import complete_run
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 __all__ = ["AllRunsArgument", "LatestRunArgument", "check_any_run", "choose_run"]
 
@@ -41,7 +41,7 @@ def choose_run(run: str | None, runs_dir: Path | None) -> RunFolder:
 
     Raises InputError if there is none.
     """
-    from searchlab.study.run_folder import default_runs_dir, find_run, list_runs
+    from searchlab.records.run_folder import default_runs_dir, find_run, list_runs
 
     root = default_runs_dir(runs_dir)
     if run is not None:
@@ -54,7 +54,7 @@ def choose_run(run: str | None, runs_dir: Path | None) -> RunFolder:
 
 def check_any_run(root: Path) -> None:
     """Raise InputError if a folder contains no runs."""
-    from searchlab.study.run_folder import list_runs
+    from searchlab.records.run_folder import list_runs
 
     if not list_runs(root):
         raise InputError(

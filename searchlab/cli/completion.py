@@ -12,7 +12,7 @@ __all__ = ["complete_run", "complete_space", "complete_study"]
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     """Return the runs in ``--runs-dir``, or else where runs are, the latest first."""
-    from searchlab.study.run_folder import default_runs_dir, list_runs
+    from searchlab.records.run_folder import default_runs_dir, list_runs
 
     runs = list_runs(default_runs_dir(context.params.get("runs_dir")))
     return [run.path.name for run in runs if run.path.name.startswith(incomplete)]

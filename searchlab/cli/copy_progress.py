@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from searchlab.cli.terminal import make_console
 
 if TYPE_CHECKING:
-    from searchlab.study.transfer.copying import CopyProgress
+    from searchlab.transfer.copying import CopyProgress
 
 __all__ = ["copy_progress"]
 

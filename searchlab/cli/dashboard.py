@@ -72,9 +72,9 @@ def dashboard(
 
 def _open(run: str | None, storage: str | None, runs_dir: Path | None) -> tuple[App, str]:
     """Return the dashboard of what the user named, and a line that says what that is."""
-    from searchlab.study.run_folder import default_runs_dir, find_run
-    from searchlab.study.storage.opening import open_storage
-    from searchlab.study.storage.urls import hide_password
+    from searchlab.records.run_folder import default_runs_dir, find_run
+    from searchlab.records.storage.opening import open_storage
+    from searchlab.records.storage.urls import hide_password
 
     root = default_runs_dir(runs_dir)
     if run is None and storage is not None:

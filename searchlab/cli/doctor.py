@@ -64,7 +64,7 @@ def doctor(
 def _check_environment(runs_dir: Path | None, data_dir: Path | None) -> list[Check]:
     from searchlab.data import resolve_data_dir
     from searchlab.doctor.environment import check_environment
-    from searchlab.study.run_folder import default_runs_dir
+    from searchlab.records.run_folder import default_runs_dir
 
     return check_environment(
         runs_dir=default_runs_dir(runs_dir), data_dir=resolve_data_dir(data_dir)
@@ -76,8 +76,8 @@ def _diagnose(
 ) -> Diagnosis:
     from searchlab.data import resolve_data_dir
     from searchlab.doctor.diagnosis import diagnose
+    from searchlab.records.run_folder import default_runs_dir, find_run
     from searchlab.report.reading import read_study
-    from searchlab.study.run_folder import default_runs_dir, find_run
 
     reading = read_study(find_run(run, default_runs_dir(runs_dir)), storage)
     return diagnose(reading, data_dir=resolve_data_dir(data_dir))

@@ -41,7 +41,7 @@ from searchlab.cli.terminal import escaped_output, show_traceback
 from searchlab.cli.user_environment import name_the_nameless
 from searchlab.docstrings import docstring_of
 from searchlab.errors import InfrastructureError, InterruptedStudyError, SearchlabError
-from searchlab.study.storage.urls import hide_passwords
+from searchlab.records.storage.urls import hide_passwords
 from searchlab.version import __version__
 
 __all__ = ["LogFormatter", "app", "main"]

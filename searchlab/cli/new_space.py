@@ -200,7 +200,7 @@ def _publish(data: dict[str, Any], out: Path | None, *, force: bool) -> None:
     from searchlab.config.documents import Document, dump_yaml
     from searchlab.config.space import SpaceSpec
     from searchlab.config.validation import validate_document
-    from searchlab.study.space.space_check import check_space
+    from searchlab.search.space.space_check import check_space
 
     if out is not None:
         check_writable(out, force=force)

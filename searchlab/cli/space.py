@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
     from searchlab.config.space import SpaceSpec
-    from searchlab.study.space.points import Point
+    from searchlab.search.space.points import Point
 
 __all__ = ["app"]
 
@@ -160,11 +160,11 @@ def _is_function(file: str) -> bool:
 def _open_source(file: str) -> Callable[[Trial], Point]:
     """Return a function that draws a trial's point from a space file or a Python function."""
     if _is_function(file):
-        from searchlab.study.space.callable_space import load_callable, to_point
+        from searchlab.search.space.callable_space import load_callable, to_point
 
         function = load_callable(file)
         return lambda trial: to_point(file, function(trial))
-    from searchlab.study.space.points import suggest
+    from searchlab.search.space.points import suggest
 
     space = _load_checked(file)
     return lambda trial: suggest(trial, space)
@@ -180,7 +180,7 @@ def _load_checked(file: str) -> SpaceSpec:
         )
     from searchlab.config.loading import load_space
     from searchlab.config.shipped import find_space
-    from searchlab.study.space.space_check import check_space
+    from searchlab.search.space.space_check import check_space
 
     loaded = load_space(find_space(file))
     check_space(loaded.space, loaded.document)

@@ -19,8 +19,8 @@ from searchlab.cli.options import (
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.study.run_folder import RunFolder
-    from searchlab.study.transfer.copying import StudyCopy
+    from searchlab.records.run_folder import RunFolder
+    from searchlab.transfer.copying import StudyCopy
 
 __all__ = ["app", "copy_data", "describe_copy"]
 
@@ -67,10 +67,10 @@ def copy(
     updates an earlier copy; it never touches another study of that name.
     """
     from searchlab.cli.copy_progress import copy_progress
-    from searchlab.study.run_folder import default_runs_dir
-    from searchlab.study.storage.opening import open_storage
-    from searchlab.study.storage.urls import hide_password
-    from searchlab.study.transfer.copying import check_target, copy_study, list_studies
+    from searchlab.records.run_folder import default_runs_dir
+    from searchlab.records.storage.opening import open_storage
+    from searchlab.records.storage.urls import hide_password
+    from searchlab.transfer.copying import check_target, copy_study, list_studies
 
     root = default_runs_dir(runs_dir)
     origin, goal = _find_place(source, root), _find_place(target, root)
@@ -112,9 +112,9 @@ def copy_data(copied: StudyCopy) -> dict[str, object]:
 
 def _find_place(text: str, root: Path) -> _Place:
     """Return the storage that a URL, a database file or a run names. Raises InputError."""
-    from searchlab.study.run_folder import find_run
-    from searchlab.study.storage.opening import sqlite_url
-    from searchlab.study.storage.urls import looks_like_url
+    from searchlab.records.run_folder import find_run
+    from searchlab.records.storage.opening import sqlite_url
+    from searchlab.records.storage.urls import looks_like_url
 
     if looks_like_url(text):
         return _Place(url=text)
@@ -126,7 +126,7 @@ def _find_place(text: str, root: Path) -> _Place:
 
 def _find_url(run: RunFolder) -> str:
     """Return a run's storage, with the password that SEARCHLAB_STORAGE has for it."""
-    from searchlab.study.storage.urls import hide_password, normalise
+    from searchlab.records.storage.urls import hide_password, normalise
 
     noted = run.noted_storage
     if noted is None or "***" not in noted:
@@ -143,7 +143,7 @@ def _find_url(run: RunFolder) -> str:
 
 def _check_source(url: str) -> None:
     """Raise InputError if the SQLite file does not exist, because opening would create it."""
-    from searchlab.study.storage.urls import find_sqlite_file, hide_password
+    from searchlab.records.storage.urls import find_sqlite_file, hide_password
 
     path = find_sqlite_file(url)
     if path is not None and not path.is_file():

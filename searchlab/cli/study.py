@@ -28,8 +28,8 @@ from searchlab.errors import InputError
 
 if TYPE_CHECKING:
     from searchlab.engine.launch import RunOptions
+    from searchlab.records.run_folder import RunFolder
     from searchlab.study.callbacks import StudyCallback
-    from searchlab.study.run_folder import RunFolder
 
 __all__ = ["app"]
 
@@ -140,8 +140,8 @@ def run(
     from searchlab.cli.study_move import check_deletable, confirm_deletion
     from searchlab.config.loading import load_study
     from searchlab.config.shipped import find_study
-    from searchlab.study.run_folder import RunFolder, default_runs_dir
-    from searchlab.study.storage.urls import hide_password
+    from searchlab.records.run_folder import RunFolder, default_runs_dir
+    from searchlab.records.storage.urls import hide_password
 
     _check_engine(engine, address)
     if quick and preset is not None:
@@ -198,8 +198,8 @@ def resume(
     and trackers. More search.trials or confirm.repeats extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
-    from searchlab.study.recorded_spec import check_resumable
-    from searchlab.study.run_folder import default_runs_dir, find_run
+    from searchlab.records.recorded_spec import check_resumable
+    from searchlab.records.run_folder import default_runs_dir, find_run
 
     _check_engine(engine, address)
     folder = find_run(run, default_runs_dir(runs_dir))

@@ -23,7 +23,7 @@ from searchlab.control_characters import escape_line
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 __all__ = ["check_deletable", "confirm_deletion", "delete", "export", "import_", "register"]
 
@@ -74,9 +74,9 @@ def export(
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
+    from searchlab.records.storage.opening import open_storage
     from searchlab.report.reading import read_study
-    from searchlab.study.storage.opening import open_storage
-    from searchlab.study.transfer.archive import export_study
+    from searchlab.transfer.archive import export_study
 
     folder = choose_run(run, runs_dir)
     file = file or Path(f"{folder.path.resolve().name}.zip")
@@ -131,8 +131,8 @@ def import_(
     """
     from searchlab.cli.copy_progress import copy_progress
     from searchlab.cli.storage import copy_data, describe_copy
-    from searchlab.study.run_folder import default_runs_dir
-    from searchlab.study.transfer.archive_reading import import_study
+    from searchlab.records.run_folder import default_runs_dir
+    from searchlab.transfer.archive_reading import import_study
 
     root = default_runs_dir(runs_dir)
     with copy_progress() as show:
@@ -172,8 +172,8 @@ def delete(
 
     Files in the folder that searchlab did not write are kept, and listed.
     """
-    from searchlab.study.storage.urls import hide_password
-    from searchlab.study.transfer.deletion import delete_run
+    from searchlab.records.storage.urls import hide_password
+    from searchlab.transfer.deletion import delete_run
 
     folder = choose_run(run, runs_dir)
     check_deletable(folder)
@@ -192,7 +192,7 @@ def delete(
 
 def check_deletable(run: RunFolder) -> None:
     """Raise InputError if a driver runs the study."""
-    from searchlab.study.locks.file_lock import is_file_held
+    from searchlab.records.locks.file_lock import is_file_held
 
     if is_file_held(run.lock_file):
         raise InputError(

@@ -70,10 +70,10 @@ def list_studies(
     runs_dir: RunsDirOption = None, storage: StorageOption = None, as_json: JsonOption = False
 ) -> None:
     """List the studies in a runs folder, latest first."""
+    from searchlab.records.run_folder import default_runs_dir, list_runs
     from searchlab.report.json_output import summaries_data
     from searchlab.report.summary import summarise_run
     from searchlab.report.tables import print_summaries
-    from searchlab.study.run_folder import default_runs_dir, list_runs
 
     folder = default_runs_dir(runs_dir)
     summaries = [summarise_run(run, storage) for run in list_runs(folder)]
@@ -103,8 +103,8 @@ def show_status(
     if as_json:
         _print_json(status_data(reading, status, best, resume))
         return
+    from searchlab.records.storage.urls import hide_password
     from searchlab.report.tables import describe_figures, print_status
-    from searchlab.study.storage.urls import hide_password
 
     typer.echo(f"{reading.spec.name}: {status.state}")
     print_status(make_console(), status)
@@ -240,7 +240,7 @@ def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyR
 
 
 def _resume_command(reading: StudyReading, storage: str | None) -> str:
-    from searchlab.study.storage.urls import hide_password
+    from searchlab.records.storage.urls import hide_password
 
     options = [] if storage is None else ["--storage", hide_password(storage)]
     return reading.run.command("study", "resume", options=options)

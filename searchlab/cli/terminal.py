@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from searchlab.cli.standard_streams import GuardedStream, OuterStream, open_missing_streams
 from searchlab.control_characters import escape_controls
-from searchlab.study.storage.urls import hide_passwords
+from searchlab.records.storage.urls import hide_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console

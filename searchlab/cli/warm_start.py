@@ -31,10 +31,10 @@ def warm_started(spec: StudySpec, runs: Iterable[str], runs_dir: Path | None) ->
     Raises InputError for a run that is none, or that has no point in the study's space.
     """
     from searchlab.config.plugins import load_plugins
+    from searchlab.records.run_folder import default_runs_dir, find_run
     from searchlab.report.reading import read_study
     from searchlab.report.warm_start import find_warm_start
     from searchlab.study.preparation.prepared_study import open_space
-    from searchlab.study.run_folder import default_runs_dir, find_run
 
     load_plugins(spec.plugins)
     space = open_space(spec)

@@ -1,4 +1,4 @@
-"""The samplers' names and what each can search. Their code is in ``study/samplers/``."""
+"""The samplers' names and what each can search. Their code is in ``search/samplers/``."""
 
 from __future__ import annotations
 

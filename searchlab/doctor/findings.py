@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from searchlab.study.storage.urls import hide_password
+from searchlab.records.storage.urls import hide_password
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from searchlab.config.study import StudySpec
     from searchlab.data.folds import Indices
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["RUN_ANEW", "Evidence", "Finding", "Rule", "Severity", "StudyFolds", "list_trials"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from searchlab.config.samplers import SAMPLERS
 from searchlab.config.space import SpaceSpec
 from searchlab.doctor.findings import RUN_ANEW, Evidence, Finding, list_trials
-from searchlab.study.samplers.registry import count_random_draws
-from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED, ROLE
+from searchlab.records.trial_record import INDEPENDENTLY_SAMPLED, ROLE
+from searchlab.search.samplers.registry import count_random_draws
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

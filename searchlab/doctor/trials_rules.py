@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from searchlab.config.baselines import BaselineRow
     from searchlab.config.settings import TrainingSettings
     from searchlab.config.study import StudySpec
-    from searchlab.study.trial_record import TrialRecord
+    from searchlab.records.trial_record import TrialRecord
 
 __all__ = [
     "find_failures",

@@ -16,9 +16,9 @@ from searchlab.analysis.confusions import count_confusions
 from searchlab.analysis.correlations import correlate_neurons
 from searchlab.analysis.ensembles import evaluate_ensemble
 from searchlab.engine.stopping import StopRequest
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.trial_record import TrialRecord
 from searchlab.training.checkpoint import model_path
 from searchlab.training.images import TrainingData
 from searchlab.training.saved_models import SavedModel, load_model

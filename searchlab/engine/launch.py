@@ -32,25 +32,25 @@ from searchlab.errors import (
     InterruptedStudyError,
     StudyFailedError,
 )
-from searchlab.study.callbacks import JoinedCallbacks, NullCallback, StudyCallback
-from searchlab.study.ledger import Ledger
-from searchlab.study.locks.drivers import StudyLock, new_driver_id
-from searchlab.study.locks.study_lock import hold_study
-from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
-from searchlab.study.recorded_run import (
+from searchlab.records.locks.drivers import StudyLock, new_driver_id
+from searchlab.records.locks.study_lock import hold_study
+from searchlab.records.recorded_run import (
     check_named,
     check_recorded,
     open_run_storage,
     restore_study_file,
 )
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.fencing import TakenOverError
-from searchlab.study.storage.retrying_storage import RetryingStorage
-from searchlab.study.storage.urls import take_password_from_environment
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.fencing import TakenOverError
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.storage.urls import take_password_from_environment
+from searchlab.study.callbacks import JoinedCallbacks, NullCallback, StudyCallback
+from searchlab.study.ledger import Ledger
+from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
 from searchlab.study.study_access import create_study, join_study, reopen_study
-from searchlab.study.transfer.deletion import delete_run
-from searchlab.study.transfer.relocation import plan_relocation
 from searchlab.training.run import TrialFolders
+from searchlab.transfer.deletion import delete_run
+from searchlab.transfer.relocation import plan_relocation
 
 __all__ = ["EngineName", "RunOptions", "begin_study", "resume_study"]
 

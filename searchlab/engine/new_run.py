@@ -14,8 +14,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from searchlab.errors import InputError
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.retrying_storage import CREATED_BY
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
 
 __all__ = ["delete_if_unused", "holds_study", "new_run_folder"]

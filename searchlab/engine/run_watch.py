@@ -10,8 +10,8 @@ from pathlib import Path
 
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InfrastructureError
-from searchlab.study.storage.database_file import identify
-from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.records.storage.database_file import identify
+from searchlab.records.storage.retrying_storage import RetryingStorage
 
 __all__ = ["watch_run"]
 

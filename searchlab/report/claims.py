@@ -15,8 +15,8 @@ from searchlab.report.formatting import MISSING, format_value
 if TYPE_CHECKING:
     from searchlab.config.published import PublishedClaim
     from searchlab.config.study import StudySpec
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["CheckedClaim", "check_claims"]
 

@@ -25,7 +25,7 @@ from searchlab.study.plan import Rivals, are_confirmed
 if TYPE_CHECKING:
     from searchlab.config.metrics import Metric
     from searchlab.config.study import StudySpec
-    from searchlab.study.trial_record import TrialRecord
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.training.kept_answers import TestAnswers
 
 __all__ = [

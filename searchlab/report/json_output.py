@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from searchlab.analysis.comparison import Comparison
 from searchlab.analysis.confirmation import ConfirmedDifference
 from searchlab.config.metrics import list_metrics
-from searchlab.study.storage.urls import hide_password
+from searchlab.records.storage.urls import hide_password
 
 if TYPE_CHECKING:
     from searchlab.report.comparisons import ComparedBaselines

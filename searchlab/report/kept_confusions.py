@@ -11,7 +11,7 @@ import numpy as np
 from searchlab.analysis.confusions import Counts, count_confusions
 
 if TYPE_CHECKING:
-    from searchlab.study.trial_record import TrialRecord
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.training.kept_answers import TestAnswers
 
 __all__ = ["KeptConfusions", "count_answers", "gather_confusions"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from searchlab.analysis.pareto import find_front
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.metrics import DEFAULT_METRIC, Figures, list_metrics
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.trial_names import name_trials
-from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec

@@ -11,12 +11,12 @@ from searchlab.config.metrics import DEFAULT_METRIC, Figures, get_metric, list_m
 from searchlab.control_characters import escape_line
 from searchlab.data import ImageData
 from searchlab.deployment.description import ModelDescription, ModelFormat
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.formatting import format_mean_std, format_value
 from searchlab.report.layout import markdown_table
 from searchlab.report.leaderboard import Row, build_leaderboard
 from searchlab.report.reading import StudyReading
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["describe_study_model", "describe_trained_model"]
 

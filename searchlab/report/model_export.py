@@ -12,12 +12,12 @@ from searchlab.deployment.description import ModelDescription, ModelFormat, Plug
 from searchlab.deployment.model_files import FILE_NAMES
 from searchlab.deployment.model_folder import NewModel, check_free, write_model_folder
 from searchlab.errors import InputError
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.leaderboard import best_row, build_leaderboard
 from searchlab.report.model_card import describe_study_model
 from searchlab.report.reading import StudyReading
 from searchlab.report.trained_model import open_model
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.trial_record import TrialRecord
 from searchlab.version import __version__
 
 __all__ = ["choose_trial", "export_trial", "pack_plugins"]

@@ -14,10 +14,10 @@ from searchlab.config.nodes import Fixed
 from searchlab.config.published import SEARCH, PublishedRow
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.space import SpaceSpec
+from searchlab.records.trial_record import CONFUSIONS_OF, TrialRecord
 from searchlab.report.class_names import name_classes
 from searchlab.report.leaderboard import best_row
 from searchlab.study.trial_config import settings_at
-from searchlab.study.trial_record import CONFUSIONS_OF, TrialRecord
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
-from searchlab.study.locks.study_lock import is_driven
-from searchlab.study.recorded_run import open_run_storage
-from searchlab.study.recorded_spec import check_unchanged
-from searchlab.study.storage.urls import hide_password, normalise
-from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
+from searchlab.records.locks.study_lock import is_driven
+from searchlab.records.recorded_run import open_run_storage
+from searchlab.records.recorded_spec import check_unchanged
+from searchlab.records.storage.urls import hide_password, normalise
+from searchlab.records.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role
-    from searchlab.study.run_folder import RunFolder
-    from searchlab.study.storage.retrying_storage import RetryingStorage
+    from searchlab.records.run_folder import RunFolder
+    from searchlab.records.storage.retrying_storage import RetryingStorage
 
 __all__ = ["StudyReader", "StudyReading", "read_study"]
 

@@ -16,7 +16,7 @@ import torch
 
 from searchlab.config.metrics import list_metrics
 from searchlab.models.saved_weights import FULL, FoldKey
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
 from searchlab.study.outcome import decide_outcome, end_attributes, learning_curves
 from searchlab.training.kept_answers import TestAnswers
 

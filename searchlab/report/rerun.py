@@ -11,11 +11,11 @@ from searchlab.config.plugins import load_plugins
 from searchlab.config.trained_folds import Machine
 from searchlab.engine.devices import choose_device
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.records.trial_record import VERSION, TrialRecord
 from searchlab.report.record_comparison import Difference, TrialComparison
 from searchlab.study.preparation.prepared_study import open_space, read_images
 from searchlab.study.study_access import check_images, check_plugins
 from searchlab.study.trial_config import recorded_config
-from searchlab.study.trial_record import VERSION, TrialRecord
 from searchlab.training.checkpoint import model_path
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import describe_failure

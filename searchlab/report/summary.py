@@ -13,7 +13,7 @@ from searchlab.report.reading import StudyReading, read_study
 from searchlab.report.status import read_status
 
 if TYPE_CHECKING:
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 __all__ = ["StudySummary", "summarise_run"]
 

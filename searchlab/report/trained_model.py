@@ -22,8 +22,8 @@ from searchlab.training.saved_models import read_model
 
 if TYPE_CHECKING:
     from searchlab.data.decoding import Progress
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["OpenedModel", "describe_input", "name_classes", "open_model"]
 

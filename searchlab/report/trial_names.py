@@ -15,7 +15,7 @@ from searchlab.config.settings import SHARED_PARAMETERS
 from searchlab.config.trial import Scalar
 
 if TYPE_CHECKING:
-    from searchlab.study.trial_record import TrialRecord
+    from searchlab.records.trial_record import TrialRecord
 
 __all__ = ["name_trials"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from searchlab.config.metrics import get_metric, list_metrics
 from searchlab.config.space import SpaceSpec
 from searchlab.errors import InputError
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.json_output import row_data
 from searchlab.report.leaderboard import Row, list_rows
-from searchlab.study import trial_record as attr
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import REFERENCE, WARM
-from searchlab.study.space.study_space import SpecSpace
 from searchlab.study.trial_config import recorded_config
-from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -20,8 +20,8 @@ from searchlab.study.plan import choose_rivals
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.leaderboard import Leaderboard, Row
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["Answer", "Verdict", "VerdictOutcome", "reach_verdict"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError
 from searchlab.report.trial_view import read_config
+from searchlab.search.space.start_points import config_values, given_point
 from searchlab.study.plan import rank_candidates
-from searchlab.study.space.start_points import config_values, given_point
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.report.reading import StudyReading
-    from searchlab.study.space.points import Point
-    from searchlab.study.space.study_space import StudySpace
+    from searchlab.search.space.points import Point
+    from searchlab.search.space.study_space import StudySpace
 
 __all__ = ["WARM_POINTS", "WarmStart", "find_warm_start"]
 

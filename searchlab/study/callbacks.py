@@ -11,7 +11,7 @@ from searchlab.config.metrics import Figures
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.config.trial import Role, Scalar
-    from searchlab.study.trial_record import TrialRecord
+    from searchlab.records.trial_record import TrialRecord
 
 __all__ = [
     "BestTrial",

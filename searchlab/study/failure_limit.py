@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from searchlab.errors import InfrastructureError
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 __all__ = ["FailureLimit"]
 

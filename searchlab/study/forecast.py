@@ -14,10 +14,10 @@ from statistics import fmean
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, FoldPlan, Role
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.callbacks import Forecast, RunningTrial
 from searchlab.study.plan import baseline_key, rank_candidates
 from searchlab.study.trial_config import plan_folds
-from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["Forecaster"]
 

@@ -18,7 +18,12 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from searchlab.config.trial import TrialConfig
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.locks.drivers import SoleDriver, StudyLock
+from searchlab.records.optuna_internals import frozen_of
+from searchlab.records.storage.retrying_storage import CREATED_BY
+from searchlab.records.trial_record import TrialRecord
+from searchlab.search.samplers.registry import describe_sampler
 from searchlab.study.callbacks import (
     NullCallback,
     ProgressSnapshot,
@@ -28,13 +33,9 @@ from searchlab.study.callbacks import (
 )
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
-from searchlab.study.locks.drivers import SoleDriver, StudyLock
-from searchlab.study.optuna_internals import frozen_of
 from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import REFERENCE, PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
-from searchlab.study.samplers.registry import describe_sampler
-from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
 from searchlab.study.trial_events import (
@@ -45,7 +46,6 @@ from searchlab.study.trial_events import (
     read_ended,
 )
 from searchlab.study.trial_queue import TrialQueue, owner_of
-from searchlab.study.trial_record import TrialRecord
 from searchlab.training.results import EpochResult
 
 __all__ = ["Ledger"]

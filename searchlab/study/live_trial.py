@@ -11,10 +11,12 @@ from optuna.trial import FrozenTrial, Trial
 
 from searchlab.config.objectives import Objectives
 from searchlab.config.trial import Role, TrialConfig
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.optuna_internals import storage_of, trial_id_of
+from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
+from searchlab.records.trial_record import Interruptions
 from searchlab.study.callbacks import RunningTrial
 from searchlab.study.objective_values import objective_values
-from searchlab.study.optuna_internals import storage_of, trial_id_of
 from searchlab.study.outcome import (
     TrialOutcome,
     decide_outcome,
@@ -22,9 +24,7 @@ from searchlab.study.outcome import (
     learning_curves,
     list_machines,
 )
-from searchlab.study.storage.retrying_storage import CREATED_BY, RetryingStorage
 from searchlab.study.trial_queue import owner_of
-from searchlab.study.trial_record import Interruptions
 from searchlab.training.results import EpochResult
 
 __all__ = ["LiveTrial", "read_interruptions"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from searchlab.config.metrics import Figures, get_metric
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
 from searchlab.study.objective_values import trial_figures
 from searchlab.training.results import EpochResult
 

@@ -20,11 +20,11 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role, Scalar
 from searchlab.errors import InputError, did_you_mean
-from searchlab.study import trial_record as attr
-from searchlab.study.space.points import Point, grid, one_at_a_time
-from searchlab.study.space.start_points import given_point, start_points
-from searchlab.study.space.study_space import StudySpace
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
+from searchlab.search.space.points import Point, grid, one_at_a_time
+from searchlab.search.space.start_points import given_point, start_points
+from searchlab.search.space.study_space import StudySpace
 
 __all__ = [
     "REFERENCE",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from searchlab.config.changes import describe_quick_look
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import ROLES, Role, Scalar
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.callbacks import BestTrial, ProgressSnapshot, RoleCounts, RunningTrial
 from searchlab.study.forecast import Forecaster
-from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["FinishedTrials", "StudyProgress"]
 

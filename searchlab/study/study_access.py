@@ -16,11 +16,11 @@ from searchlab.config.plugins import loaded_digests
 from searchlab.config.study import StudySpec
 from searchlab.data.image_data import ImageData
 from searchlab.errors import InputError
+from searchlab.records.recorded_spec import check_joinable, check_unchanged, shared_part
+from searchlab.records.trial_record import DATA_FINGERPRINT, PLUGINS, SPEC, VERSION
+from searchlab.search.pruning.registry import make_pruner
+from searchlab.search.samplers.registry import make_sampler
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.pruning.registry import make_pruner
-from searchlab.study.recorded_spec import check_joinable, check_unchanged, shared_part
-from searchlab.study.samplers.registry import make_sampler
-from searchlab.study.trial_record import DATA_FINGERPRINT, PLUGINS, SPEC, VERSION
 from searchlab.version import __version__
 
 __all__ = ["check_images", "check_plugins", "create_study", "join_study", "reopen_study"]

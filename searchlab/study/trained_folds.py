@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from searchlab.config.metrics import list_metrics
 from searchlab.config.trained_folds import FoldMetrics, TrainedFolds
 from searchlab.config.trial import TrialConfig
-from searchlab.study import trial_record as attr
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study

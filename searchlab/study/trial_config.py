@@ -19,10 +19,10 @@ from searchlab.config.trial import (
     TrialConfig,
 )
 from searchlab.errors import InputError
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.search.space.points import Point
+from searchlab.search.space.study_space import StudySpace
 from searchlab.study.plan import baseline_key, is_baseline_key
-from searchlab.study.space.points import Point
-from searchlab.study.space.study_space import StudySpace
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.metrics import list_metrics
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.callbacks import EndedTrial, EpochEnd, TrialBegin, TrialEnd
 from searchlab.study.outcome import learning_curves
-from searchlab.study.trial_record import TrialRecord
 
 if TYPE_CHECKING:
     from optuna.study import Study

@@ -17,9 +17,12 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from searchlab.config.trial import Role
-from searchlab.study import trial_record as attr
-from searchlab.study.locks.drivers import StudyLock
-from searchlab.study.optuna_internals import frozen_of, reopen_trial, write_system_attribute
+from searchlab.records import trial_record as attr
+from searchlab.records.locks.drivers import StudyLock
+from searchlab.records.optuna_internals import frozen_of, reopen_trial, write_system_attribute
+from searchlab.records.storage.fencing import StaleTokenError
+from searchlab.records.storage.retrying_storage import CREATED_BY
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.plan import (
     PlannedTrial,
     StudyPlan,
@@ -29,9 +32,6 @@ from searchlab.study.plan import (
     plan_retry,
 )
 from searchlab.study.progress import FinishedTrials
-from searchlab.study.storage.fencing import StaleTokenError
-from searchlab.study.storage.retrying_storage import CREATED_BY
-from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["TrialQueue", "owner_of"]
 

@@ -17,7 +17,7 @@ from searchlab.trackers.background import BackgroundTracker
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 __all__ = ["NoOptions", "make_trackers", "register_tracker"]
 

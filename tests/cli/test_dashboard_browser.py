@@ -19,10 +19,10 @@ from searchlab.config.loading import StudyFile
 from searchlab.config.study import StudySpec
 from searchlab.config.validation import validate_document
 from searchlab.engine.launch import RunOptions, begin_study
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -19,7 +19,7 @@ import pytest
 from command_line import assert_refused, run_searchlab
 from toy_runs import make_toy
 
-from searchlab.study.storage.opening import sqlite_url
+from searchlab.records.storage.opening import sqlite_url
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 
 from searchlab.cli.dashboard import make_app
 from searchlab.cli.dashboard_guard import App, guard
-from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.records.storage.opening import open_storage, sqlite_url
 
 ARTIFACT = "abcdef01"
 SCRIPT = b'<script>fetch("/api/studies/1", {method: "DELETE"})</script>'

@@ -12,14 +12,14 @@ from hostile_records import forge
 
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
+from searchlab.records.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
 from searchlab.report import reading as reading_module
 from searchlab.report import summary
 from searchlab.report.reading import StudyReading, read_study
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
-from searchlab.study.transfer.contents import StudyContents, read_contents
-from searchlab.study.transfer.record_check import check_record
-from searchlab.study.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, TrialRecord
+from searchlab.transfer.contents import StudyContents, read_contents
+from searchlab.transfer.record_check import check_record
 
 NAMES = ["finished", "interrupted"]
 COMMANDS = [

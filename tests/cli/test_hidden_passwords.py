@@ -46,7 +46,7 @@ def test_command_that_fails_on_a_url_shows_no_password(
     command: tuple[str, ...], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("searchlab.study.storage.opening._CONNECT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr("searchlab.records.storage.opening._CONNECT_TIMEOUT_SECONDS", 1)
     make_toy(tmp_path / "runs")
     outcome = run_searchlab(*(part.format(url) for part in command))
     assert "geheim" not in outcome.out + outcome.err

@@ -11,8 +11,8 @@ import pytest
 from filelock import FileLock
 from toy_runs import invoke, make_toy
 
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage, sqlite_url
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from command_line import assert_refused, run_searchlab
 from toy_runs import make_toy
 
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 
 @pytest.fixture

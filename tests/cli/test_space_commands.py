@@ -19,7 +19,7 @@ from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import list_families, registry
 from searchlab.models.build import count_parameters
-from searchlab.study.space.space_check import check_space
+from searchlab.search.space.space_check import check_space
 
 SPACES = Path(__file__).parents[2] / "spaces"
 FAMILY = Path(__file__).parents[2] / "examples" / "my_family.py"

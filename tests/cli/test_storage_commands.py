@@ -11,8 +11,8 @@ import pytest
 from toy_runs import invoke, make_toy
 
 from searchlab.errors import InputError
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage, sqlite_url
 
 if TYPE_CHECKING:
     from postgres_servers import PostgresServer
@@ -130,7 +130,7 @@ def test_password_is_taken_from_the_environment(
         opened.append(url)
         raise InputError("cannot be reached")
 
-    monkeypatch.setattr("searchlab.study.storage.opening.open_storage", refuse)
+    monkeypatch.setattr("searchlab.records.storage.opening.open_storage", refuse)
     invoke("storage", "copy", "toy", tmp_path / "a.db", fails=True)
     assert opened == [given]
 

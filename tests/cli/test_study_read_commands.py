@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from searchlab.cli.study_read import register
 from searchlab.errors import InputError
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
 
 STUDY: dict[str, Any] = {
     "name": "toy",

@@ -16,7 +16,7 @@ from command_line import Outcome, assert_refused, run_searchlab, unpack_recorded
 from safetensors.torch import load_file, safe_open, save_file
 from small_studies import read_trials, run_study
 
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 from searchlab.training.checkpoint import model_path
 
 CHANGES: dict[str, Any] = {

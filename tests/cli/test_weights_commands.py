@@ -15,7 +15,7 @@ from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
 from searchlab.models.build import build_model
 from searchlab.models.saved_weights import copy_weights, describe_difference
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 STUDY: dict[str, Any] = {
     "name": "toy",

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from searchlab.cli import storage, study_move, study_read
 from searchlab.errors import SearchlabError
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage, sqlite_url
 
 STUDY: dict[str, Any] = {
     "name": "toy",

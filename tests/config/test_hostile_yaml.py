@@ -14,7 +14,7 @@ from searchlab.config.documents import dump_yaml, parse_yaml, read_yaml
 from searchlab.config.loading import load_space, load_study
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError, InputError
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 TOO_MUCH = "holds more than 10,000 values or 131,072 characters"
 

@@ -18,7 +18,7 @@ from searchlab.config.metrics import (
 
 PACKAGE = Path(__file__).parents[2] / "searchlab"
 # The table, the functions, and the attributes under which the first searchlab stored figures.
-SPELLED_IN = {"config/metrics.py", "training/metrics.py", "study/trial_record.py"}
+SPELLED_IN = {"config/metrics.py", "training/metrics.py", "records/trial_record.py"}
 # These are ordinary words: of training's own figures, of parts of a space, of a board's column.
 WORDS = {"accuracy", "loss", "parameters"}
 

@@ -28,11 +28,11 @@ from searchlab.doctor.diagnosis import RULES, Diagnosis, diagnose
 from searchlab.doctor.diagnosis_text import diagnosis_data, print_diagnosis
 from searchlab.doctor.findings import Finding, list_trials
 from searchlab.doctor.folds_rules import describe_fold_damage
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
+from searchlab.records.trial_record import INDEPENDENTLY_SAMPLED, TrialRecord
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.study.ledger import Ledger
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
-from searchlab.study.trial_record import INDEPENDENTLY_SAMPLED, TrialRecord
 from searchlab.training.checkpoint import model_path
 
 Plant = Callable[[list[FrozenTrial]], None]

@@ -12,11 +12,11 @@ from small_studies import NO_DATA
 
 from searchlab.doctor.diagnosis import diagnose
 from searchlab.doctor.findings import Finding
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
+from searchlab.records.storage.retrying_storage import CREATED_BY
 from searchlab.report.reading import read_study
 from searchlab.study.ledger import Ledger
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
-from searchlab.study.storage.retrying_storage import CREATED_BY
 from searchlab.study.trial_queue import owner_of
 from searchlab.training.checkpoint import model_path
 

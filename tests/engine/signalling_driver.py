@@ -17,8 +17,8 @@ import psutil
 from optuna.study import Study
 
 from searchlab.cli.main import main
+from searchlab.records.trial_record import EVALUATIONS
 from searchlab.study.ledger import Ledger
-from searchlab.study.trial_record import EVALUATIONS
 
 
 def _send(names: str) -> None:

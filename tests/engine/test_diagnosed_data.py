@@ -26,10 +26,10 @@ from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.labels import SuspectLabels, labels_key, plan_labels
 from searchlab.engine.diagnostics.pictures import show_image
 from searchlab.engine.stopping import StopRequest
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.report import make_report
 from searchlab.report.reading import read_study
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.held_out import held_out_path, write_held_out
 
 PLANTED, LABEL = 17, 3  # a training image, and the label that it gets

@@ -21,12 +21,12 @@ from searchlab.engine.diagnostics.pictures import Part
 from searchlab.engine.diagnostics.tasks import Skipped, Task, TooCostlyError, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.findings import Findings
 from searchlab.report.reading import read_study
 from searchlab.report.status import read_status
 from searchlab.study.callbacks import StudyCallback
 from searchlab.study.plan import choose_best
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.checkpoint import model_path
 
 

@@ -12,8 +12,8 @@ import pytest
 from small_studies import Engine, describe_trials, read_trials, resume, run_study, write_study
 
 from searchlab.errors import InputError, InterruptedStudyError
+from searchlab.records.run_folder import RunFolder
 from searchlab.study.ledger import Ledger
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
 
 DRIVER = Path(__file__).with_name("signalling_driver.py")

@@ -13,10 +13,10 @@ from small_studies import ONE_TRIAL, describe_trials, read_trials, resume, run_s
 
 from searchlab.engine.ray.adapters import LedgerScheduler
 from searchlab.errors import InfrastructureError, StudyFailedError
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.run_folder import RunFolder
 from searchlab.study.ledger import Ledger
 from searchlab.study.progress import FinishedTrials
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.results import EpochResult
 from searchlab.training.run import TrialRun
 

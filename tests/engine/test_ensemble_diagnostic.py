@@ -17,11 +17,11 @@ from searchlab.engine.diagnostics.ensemble import (
 )
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.stopping import StopRequest
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.ensemble import make_ensemble
 from searchlab.report.page.findings import Findings
 from searchlab.report.reading import read_study
 from searchlab.study.preparation.prepared_study import prepare_study
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.held_out import held_out_path
 
 

@@ -24,10 +24,10 @@ from searchlab.engine import evaluations
 from searchlab.engine.launch import RunOptions, begin_study, resume_study
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InterruptedStudyError, StudyFailedError
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.reading import read_study
 from searchlab.report.status import read_status
 from searchlab.study.preparation.prepared_study import prepare_study
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.checkpoint import model_path
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member

@@ -14,10 +14,10 @@ from small_studies import describe_trials, read_trials, run_study
 
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
+from searchlab.records import trial_record as attr
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.leaderboard import Row, build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.study import trial_record as attr
-from searchlab.study.run_folder import RunFolder
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.training.checkpoint import model_path
 from searchlab.training.held_out import HeldOut, held_out_path, read_held_out

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from small_studies import Engine, read_trials, search_command, write_study
 
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 pytestmark = [
     pytest.mark.slow,

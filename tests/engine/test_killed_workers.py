@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import FrozenTrial
 from small_studies import read_trials, run_study, write_study
 
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 STARVED_DRIVER = Path(__file__).with_name("starved_driver.py")
 

@@ -14,11 +14,11 @@ from epoch_log import EpochLog
 from optuna.trial import FrozenTrial
 from small_studies import describe_trials, read_trials, resume, run_study, write_study
 
+from searchlab.records import trial_record as attr
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
 from searchlab.report.verdict import reach_verdict
-from searchlab.study import trial_record as attr
-from searchlab.study.run_folder import RunFolder
 
 DRIVER = Path(__file__).with_name("signalling_driver.py")
 NUM_KILLS = 4

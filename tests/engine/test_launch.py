@@ -11,7 +11,7 @@ from small_studies import NO_DATA, ONE_TRIAL, describe_trials, run_study, write_
 from searchlab.config.loading import load_study
 from searchlab.engine import launch
 from searchlab.errors import InputError
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 
 def test_a_run_that_another_driver_began_meanwhile_is_left_alone(

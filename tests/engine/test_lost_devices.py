@@ -14,7 +14,7 @@ from small_studies import read_trials, resume, run_study
 from searchlab.engine.ray.worker import TrialActor
 from searchlab.engine.ray.worker_deaths import describe_death
 from searchlab.errors import InfrastructureError
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 from searchlab.training import memory
 from searchlab.training.cohort import Cohort
 from searchlab.training.failures import DeviceLostError

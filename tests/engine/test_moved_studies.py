@@ -12,11 +12,11 @@ from small_studies import NO_DATA, describe_trials, resume, run_study
 
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InputError
+from searchlab.records.storage.opening import open_storage, sqlite_url
 from searchlab.report.reading import read_study
-from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.transfer.archive import export_study
-from searchlab.study.transfer.archive_reading import import_study
-from searchlab.study.transfer.copying import copy_study
+from searchlab.transfer.archive import export_study
+from searchlab.transfer.archive_reading import import_study
+from searchlab.transfer.copying import copy_study
 
 
 @pytest.mark.slow

@@ -15,10 +15,10 @@ from searchlab.config.trial import ModelConfig
 from searchlab.engine.launch import RunOptions, begin_study
 from searchlab.errors import InterruptedStudyError
 from searchlab.models.build import count_multiply_adds
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.board_table import print_leaderboard
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.run import TrialRun
 
 SMALL: dict[str, Any] = {

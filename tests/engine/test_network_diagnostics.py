@@ -25,9 +25,9 @@ from searchlab.engine.diagnostics.neurons import Neurons, choose_compared, neuro
 from searchlab.engine.diagnostics.tasks import Skipped, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.study.plan import choose_best
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.checkpoint import model_path
 from searchlab.training.saved_models import read_model
 

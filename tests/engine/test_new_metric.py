@@ -18,13 +18,13 @@ from searchlab.config import metrics as table
 from searchlab.config.loading import load_study
 from searchlab.config.metrics import PERCENT, Metric, get_metric, register_metric
 from searchlab.engine.launch import RunOptions, begin_study
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.board_table import print_leaderboard
 from searchlab.report.json_output import leaderboard_data
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.report.tables import describe_figures
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.run_folder import RunFolder
 from searchlab.training import metrics as functions
 from searchlab.training.metrics import Answers, measures_answers
 

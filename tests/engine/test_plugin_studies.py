@@ -20,9 +20,9 @@ from searchlab.engine.launch import RunOptions, begin_study, resume_study
 from searchlab.errors import InputError
 from searchlab.models import list_families
 from searchlab.models import registry as families
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.reading import read_study
-from searchlab.study.run_folder import RunFolder
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FAMILY = EXAMPLES / "my_family.py"

@@ -12,7 +12,7 @@ from small_studies import ONE_TRIAL, STUDY, resume, run_study
 from searchlab.config.loading import study_from_data
 from searchlab.config.study import StudySpec
 from searchlab.engine.precision import choose_precision, settle_precision
-from searchlab.study.run_folder import RunFolder
+from searchlab.records.run_folder import RunFolder
 
 PROCESSORS = {
     "neither": ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, "float32"),

@@ -12,9 +12,9 @@ from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.robustness import ModelRobustness, plan_robustness
 from searchlab.engine.diagnostics.tasks import StoppedError, TooCostlyError
 from searchlab.engine.stopping import StopRequest
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.reading import read_study
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
-from searchlab.study.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from searchlab.config.loading import load_study
 from searchlab.engine import launch, run_watch
 from searchlab.engine.launch import RunOptions, begin_study, resume_study
 from searchlab.errors import InfrastructureError, InputError, InterruptedStudyError
+from searchlab.records.run_folder import RunFolder
 from searchlab.study.ledger import Ledger
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.run import TrialRun
 
 SMALL: dict[str, Any] = {

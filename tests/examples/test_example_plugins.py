@@ -20,7 +20,7 @@ from searchlab.data import registry as datasets
 from searchlab.models import list_families
 from searchlab.models import registry as families
 from searchlab.models.build import build_model
-from searchlab.study.space.space_check import check_space
+from searchlab.search.space.space_check import check_space
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEY = (0, 0, 0)

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from trial_records import make_record, make_spec
 
 from searchlab.config.study import StudySpec
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.claims import CheckedClaim, check_claims
 from searchlab.report.reading import StudyReading
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 
 def claim_spec(*trials: str, against: str = "folds", **changes: Any) -> StudySpec:

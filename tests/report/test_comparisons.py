@@ -12,6 +12,8 @@ from small_studies import PUBLISHED
 from trial_records import make_record, make_spec
 
 from searchlab.analysis.comparison import compare_folds
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.comparisons import (
     adjust_by_holm,
     compare_baselines,
@@ -19,8 +21,6 @@ from searchlab.report.comparisons import (
     print_comparisons,
 )
 from searchlab.report.reading import StudyReading
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 FOLDS = {
     "a1/HF": (0.90, 0.91, 0.92),

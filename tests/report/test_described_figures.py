@@ -6,9 +6,9 @@ from typing import Any
 
 from trial_records import make_record, make_spec
 
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.leaderboard import Row, best_row, list_rows
 from searchlab.report.tables import describe_figures
-from searchlab.study.trial_record import TrialRecord
 
 
 def best_of(record: TrialRecord, metrics: tuple[str, ...], **changes: Any) -> Row:

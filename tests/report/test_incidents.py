@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from trial_records import accuracy_study, make_record, make_spec
 
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import Interruptions, TrialRecord
 from searchlab.report.reading import StudyReading
 from searchlab.report.status import Incidents, read_status
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import Interruptions, TrialRecord
 
 
 def read(records: list[TrialRecord], **changes: Any) -> StudyReading:

@@ -13,11 +13,11 @@ from rich.console import Console
 from trial_records import accuracy_study, make_record, make_spec
 
 from searchlab.config.study import StudySpec
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.board_table import board_markdown, print_leaderboard
 from searchlab.report.json_output import leaderboard_data
 from searchlab.report.leaderboard import best_row, build_leaderboard
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.trial_record import TrialRecord
 
 
 def test_confirmed_rows_come_first_then_the_best_of_the_search_that_they_do_not_repeat() -> None:

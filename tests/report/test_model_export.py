@@ -9,10 +9,10 @@ from trial_records import make_record, make_spec
 
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.model_export import choose_trial
 from searchlab.report.reading import StudyReading
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 SPEC = make_spec(validation={"folds": 5, "search_folds": 2})
 SEARCHED = (0.99, 0.99)

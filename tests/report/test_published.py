@@ -14,14 +14,14 @@ from rich.console import Console
 from trial_records import make_record, make_spec
 
 from searchlab.config.study import StudySpec
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.json_output import leaderboard_data
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.published import ComparedFigure, PublishedComparison, compare_published
 from searchlab.report.published_table import print_published, published_markdown
 from searchlab.report.reading import StudyReading
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 Rows = list[dict[str, Any]]
 

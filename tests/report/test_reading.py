@@ -11,10 +11,10 @@ from filelock import FileLock
 from trial_records import make_spec
 
 from searchlab.errors import InputError
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage, sqlite_url
+from searchlab.records.trial_record import FOLD_VALUES, LABEL, ROLE
 from searchlab.report.reading import read_study
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.trial_record import FOLD_VALUES, LABEL, ROLE
 
 
 @pytest.fixture

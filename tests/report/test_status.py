@@ -9,11 +9,11 @@ from rich.console import Console
 from trial_records import accuracy_study, make_record, make_spec
 
 from searchlab.config.trial import ROLES
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.reading import StudyReading
 from searchlab.report.status import StudyStatus, read_status
 from searchlab.report.tables import print_status
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 TOTALS = {"baseline": 2, "search": 8, "finalist": 1}
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from trial_records import make_record, make_spec
 
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.leaderboard import best_row, build_leaderboard, list_rows
 from searchlab.report.trial_names import name_trials
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.trial_record import TrialRecord
 
 FIXED = {"optimizer": "adam", "batch_size": 64, "family": "cnn"}
 

@@ -10,9 +10,9 @@ import pytest
 from small_studies import PUBLISHED
 from trial_records import accuracy_study, make_record, make_spec
 
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.verdict import Verdict, reach_verdict
-from searchlab.study.trial_record import TrialRecord
 from searchlab.training.kept_answers import TestAnswers, _pack
 
 BASE = (0.50, 0.51, 0.52, 0.53, 0.54)

@@ -6,7 +6,7 @@ from typing import Any
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import Role
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 
 def make_spec(**changes: Any) -> StudySpec:

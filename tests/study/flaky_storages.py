@@ -14,7 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.study.storage.retrying_storage import CREATED_BY, RetryingStorage
+from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
 
 When = Literal["before", "after"]
 METHODS = sorted(BaseStorage.__abstractmethods__)

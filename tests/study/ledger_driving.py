@@ -16,12 +16,12 @@ from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
 from searchlab.config.trained_folds import FoldMetrics, Machine
 from searchlab.config.trial import TrialConfig
+from searchlab.search.pruning.registry import make_pruner
+from searchlab.search.samplers.registry import make_sampler
+from searchlab.search.space.callable_space import CallableSpace
+from searchlab.search.space.study_space import SpecSpace, StudySpace
 from searchlab.study.ledger import Ledger
 from searchlab.study.plan import StudyPlan, plan_study
-from searchlab.study.pruning.registry import make_pruner
-from searchlab.study.samplers.registry import make_sampler
-from searchlab.study.space.callable_space import CallableSpace
-from searchlab.study.space.study_space import SpecSpace, StudySpace
 from searchlab.training.kept_answers import TestAnswers
 from searchlab.training.results import EpochResult
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from searchlab.study.locks.drivers import LockTimes
+from searchlab.records.locks.drivers import LockTimes
 
 # Ends by itself when its input does, which it also does when the test run is killed.
 _HOLD = """
 import sys
 from pathlib import Path
-from searchlab.study.locks.study_lock import hold_study
-from searchlab.study.storage.opening import open_storage
+from searchlab.records.locks.study_lock import hold_study
+from searchlab.records.storage.opening import open_storage
 
 url, name, lock_file, driver, shared = sys.argv[1:]
 with hold_study(open_storage(url), url, name, lock_file=Path(lock_file), driver=driver,

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.storage.retrying_storage import RetryingStorage
+from searchlab.records.storage.opening import open_storage, sqlite_url
+from searchlab.records.storage.retrying_storage import RetryingStorage
 
 __all__ = ["open_quickly", "sync_never"]
 

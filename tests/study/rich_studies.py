@@ -23,7 +23,7 @@ from optuna.distributions import (
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.study.storage.opening import open_storage, sqlite_url
+from searchlab.records.storage.opening import open_storage, sqlite_url
 
 DISTRIBUTIONS: dict[str, BaseDistribution] = {
     "lr": FloatDistribution(1e-4, 1e-1, log=True),

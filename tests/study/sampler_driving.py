@@ -12,11 +12,11 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from searchlab.config.study import StudySpec
+from searchlab.search.samplers.flat_space import FlatSpace
+from searchlab.search.samplers.searched_trials import SearchedTrials
+from searchlab.search.space.points import Point
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_baselines
-from searchlab.study.samplers.flat_space import FlatSpace
-from searchlab.study.samplers.searched_trials import SearchedTrials
-from searchlab.study.space.points import Point
-from searchlab.study.space.study_space import SpecSpace
 
 JOINT = ("gp", "cmaes", "nsga2", "qmc", "evolution")  # none of them ever samples alone
 ASKED = ("tpe", "random", *JOINT)

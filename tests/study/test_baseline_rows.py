@@ -20,10 +20,10 @@ from ledger_driving import (
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
+from searchlab.search.samplers.study_sampler import StudySampler
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_baselines
 from searchlab.study.preparation.prepared_study import prepare_study
-from searchlab.study.samplers.study_sampler import StudySampler
-from searchlab.study.space.study_space import SpecSpace
 
 ROWS: list[dict[str, Any]] = [
     {"name": "slow a1", "architecture": "a1", "training": {"lr": 2e-4, "epochs": 5}},

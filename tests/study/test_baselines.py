@@ -8,8 +8,8 @@ import pytest
 from ledger_driving import SPACE, make_spec, open_ledger, open_study, run_to_end
 
 from searchlab.errors import InputError
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_baselines
-from searchlab.study.space.study_space import SpecSpace
 
 SHARED = {"lr", "batch_size", "dropout", "family"}
 

@@ -19,11 +19,11 @@ from small_studies import PUBLISHED
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
 from searchlab.study.plan import choose_rivals
-from searchlab.study.trial_record import TrialRecord
 
 REPEATS: dict[str, Any] = {"confirm": {"repeats": 3}}
 

@@ -21,10 +21,10 @@ from optuna.trial import TrialState
 
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
-from searchlab.study.trial_record import TrialRecord
 
 ONLY_SEARCH: dict[str, Any] = {"baselines": {"architectures": []}, "confirm": {"top": 0}}
 

@@ -15,9 +15,9 @@ from optuna.trial import TrialState
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
+from searchlab.records.storage.fencing import StaleTokenError
 from searchlab.study.callbacks import StudyCallback
 from searchlab.study.ledger import Ledger
-from searchlab.study.storage.fencing import StaleTokenError
 
 
 class _Joined:

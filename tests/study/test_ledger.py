@@ -22,11 +22,11 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.config.trial import TrialConfig
+from searchlab.records.storage.opening import open_storage, sqlite_url
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study import trial_queue
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
-from searchlab.study.storage.opening import open_storage, sqlite_url
-from searchlab.study.trial_record import TrialRecord
 
 
 class _PruneAll(optuna.pruners.BasePruner):

@@ -16,11 +16,11 @@ from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models import build, registry
 from searchlab.models.parameters import FamilyParameters, PerLayer, each_layer
+from searchlab.search.space.points import Point, grid
 from searchlab.study.ledger import Ledger
 from searchlab.study.preparation import compatibility
 from searchlab.study.preparation.largest_model import find_largest_model
 from searchlab.study.preparation.prepared_study import PreparedStudy, check_study, prepare_study
-from searchlab.study.space.points import Point, grid
 
 NO_DATA = Path("no-data")
 

@@ -23,14 +23,14 @@ from test_joined_ledgers import Drivers
 
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
+from searchlab.records import trial_record as attr
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.leaderboard import build_leaderboard
-from searchlab.study import trial_record as attr
 from searchlab.study.callbacks import EpochEnd, NullCallback, TrialBegin, TrialEnd
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
 from searchlab.study.progress import FinishedTrials
 from searchlab.study.trial_events import read_ended
-from searchlab.study.trial_record import TrialRecord
 
 FEW = {"parameters": {"lr": [0.1, 0.01], "batch_size": [64, 128], "family": {"fcn": {"depth": 1}}}}
 

@@ -18,8 +18,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from searchlab.config.study import StudySpec
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import plan_baselines
-from searchlab.study.space.study_space import SpecSpace
 
 
 class _KilledError(BaseException):

@@ -14,9 +14,9 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 from quick_disk import open_quickly
 
-from searchlab.study.pruning.registry import make_pruner
-from searchlab.study.storage.retrying_storage import RetryingStorage
-from searchlab.study.storage.row_storage import RowStorage
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.storage.row_storage import RowStorage
+from searchlab.search.pruning.registry import make_pruner
 
 EPOCHS = 10  # which the longest of the rungs, 9, still ends before
 PRUNERS = ["median", "successive_halving", "hyperband"]

@@ -11,9 +11,9 @@ from small_studies import NO_DATA, write_study
 
 from searchlab.config.loading import load_study
 from searchlab.errors import InputError
+from searchlab.records.trial_record import SPEC
 from searchlab.study.preparation.prepared_study import PreparedStudy, prepare_study
 from searchlab.study.study_access import create_study, join_study, reopen_study
-from searchlab.study.trial_record import SPEC
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from optuna.study import Study
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InfrastructureError
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
 

@@ -12,7 +12,7 @@ from ledger_driving import MACHINE, make_result, make_spec, open_ledger, open_st
 from optuna.trial import FrozenTrial, TrialState
 
 from searchlab.config.trial import TrialConfig
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
 from searchlab.study.trained_folds import read_trained_folds
 
 

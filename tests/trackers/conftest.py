@@ -1,16 +1,12 @@
-"""What tests of trackers share: small studies to drive, and patience with slow imports."""
+"""Tests of trackers are patient with slow imports."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from searchlab.trackers import background
-
-sys.path.append(str(Path(__file__).parents[1] / "study"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,8 +11,8 @@ from tracked_studies import spec_with
 
 from searchlab.config.validation import Spec
 from searchlab.errors import InputError
+from searchlab.records.run_folder import RunFolder
 from searchlab.study.callbacks import StudyCallback
-from searchlab.study.run_folder import RunFolder
 from searchlab.trackers import make_trackers, register_tracker
 from searchlab.trackers import registry as trackers
 

@@ -9,10 +9,10 @@ from ledger_driving import NO_CHECKPOINTS, make_plan, make_result, make_spec, op
 from optuna.storages import InMemoryStorage
 
 from searchlab.config.study import StudySpec
+from searchlab.records.run_folder import RunFolder
 from searchlab.study.callbacks import JoinedCallbacks, StudyCallback
 from searchlab.study.ledger import Ledger
 from searchlab.study.outcome import fail
-from searchlab.study.run_folder import RunFolder
 from searchlab.trackers import make_trackers
 
 

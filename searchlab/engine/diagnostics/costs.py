@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from searchlab.config.study import StudySpec
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 __all__ = ["count_models", "seconds_per_image", "sum_training_seconds"]
 

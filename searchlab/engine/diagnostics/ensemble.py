@@ -13,7 +13,7 @@ from searchlab.config.seeds import derive_seed
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.errors import InputError
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import HeldOut
 from searchlab.training.metrics import Answers, measure_answers
 

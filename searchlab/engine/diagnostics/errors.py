@@ -16,7 +16,7 @@ from searchlab.analysis.temperature import apply_temperature, fit_temperature
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.pictures import ShownImage, list_classes, show_image
 from searchlab.engine.diagnostics.tasks import Task
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import is_held_out_kept
 from searchlab.training.kept_answers import TestAnswers, keep_answers
 from searchlab.training.metrics import Answers

@@ -14,7 +14,7 @@ from searchlab.engine.diagnostics.tasks import Task
 from searchlab.models.initialisation import first_convolution, layer_of_schemes
 from searchlab.models.registry import get_family
 from searchlab.models.saved_weights import FULL
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.initial_models import build_initial
 
 __all__ = ["FirstFilters", "filters_key", "plan_filters"]

@@ -14,10 +14,10 @@ from searchlab.engine.devices import choose_device
 from searchlab.engine.diagnostics.tasks import StoppedError
 from searchlab.engine.stopping import StopRequest
 from searchlab.errors import InputError
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.study.plan import choose_best
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 from searchlab.training.checkpoint import model_path
 from searchlab.training.held_out import HeldOut, held_out_path, read_held_out
 from searchlab.training.images import TrainingData

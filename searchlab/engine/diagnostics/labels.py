@@ -13,7 +13,7 @@ from searchlab.config.seeds import derive_seed
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.pictures import Part, ShownImage, list_classes, show_image
 from searchlab.engine.diagnostics.tasks import Task
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import HeldOut
 
 __all__ = ["SuspectImage", "SuspectLabels", "labels_key", "plan_labels"]

@@ -16,7 +16,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.retraining import are_equal, kept_epoch, retrain
 from searchlab.engine.diagnostics.tasks import Task
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.machine import describe_machine

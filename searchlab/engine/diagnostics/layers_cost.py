@@ -10,7 +10,7 @@ from searchlab.config.study import StudySpec
 from searchlab.engine.diagnostics.costs import count_models, sum_training_seconds
 from searchlab.engine.diagnostics.layers import NUM_IMAGES, choose_epochs
 from searchlab.engine.diagnostics.retraining import kept_epoch
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 __all__ = ["LARGEST_SHARE", "share_of_study"]
 

@@ -20,7 +20,7 @@ from searchlab.analysis.similarity import linear_cka
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.errors import InputError
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 __all__ = [
     "LAYERS", "CorrelatedNeurons", "LayerName", "ModelPair", "Neurons", "choose_compared",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 from searchlab.training.member import DivergedError, Member
 from searchlab.training.process import repeatable
 

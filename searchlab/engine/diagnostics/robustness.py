@@ -18,7 +18,7 @@ from searchlab.engine.diagnostics.costs import (
 )
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
 from searchlab.engine.diagnostics.tasks import Task, TooCostlyError
-from searchlab.study.trial_record import TrialRecord
+from searchlab.records.trial_record import TrialRecord
 
 __all__ = ["AttackCurve", "ModelRobustness", "plan_robustness", "robustness_key"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.config.documents import dump_yaml
 from searchlab.config.metrics import get_metric
+from searchlab.records.trial_record import CURVES
 from searchlab.report.class_names import name_classes
 from searchlab.report.configuration_text import write_configuration
 from searchlab.report.dashboard.pictures import Line, Panel, draw_matrix, draw_panels
@@ -18,7 +19,6 @@ from searchlab.report.leaderboard import list_rows
 from searchlab.report.page.charts import COLORS, scale
 from searchlab.report.page.report import write_report
 from searchlab.report.trial_view import Curve, view_trial
-from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

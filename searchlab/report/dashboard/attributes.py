@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.metrics import get_metric
+from searchlab.records import trial_record as attr
 from searchlab.report.dashboard.notes import describe_end
 from searchlab.report.formatting import name_with_unit
-from searchlab.study import trial_record as attr
 
 if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.leaderboard import Leaderboard, Row
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["list_study_attributes", "list_trial_attributes"]
 

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.trial import ROLES
+from searchlab.records.optuna_internals import study_id_of
+from searchlab.records.trial_record import PROGRESS
 from searchlab.report.dashboard.attributes import list_study_attributes
 from searchlab.report.dashboard.explanation import TRIAL_IDS, Explanation
 from searchlab.report.reading import StudyReader
-from searchlab.study.optuna_internals import study_id_of
-from searchlab.study.trial_record import PROGRESS
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import StudyDirection
 
     from searchlab.config.trial import Role
-    from searchlab.study.run_folder import RunFolder
+    from searchlab.records.run_folder import RunFolder
 
 __all__ = ["ExplainedRun", "Outline"]
 

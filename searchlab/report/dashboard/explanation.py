@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from searchlab.records.optuna_internals import copy_trial, trial_id_of
 from searchlab.report.dashboard.artifacts import list_study_files, list_trial_files
 from searchlab.report.dashboard.attributes import list_trial_attributes
 from searchlab.report.dashboard.notes import write_study_note, write_trial_note
 from searchlab.report.dashboard.plots import list_plots
 from searchlab.report.leaderboard import Row, best_row, list_rows
 from searchlab.report.page.findings import Findings
-from searchlab.study.optuna_internals import copy_trial, trial_id_of
 
 if TYPE_CHECKING:
     from searchlab.config.trial import Role

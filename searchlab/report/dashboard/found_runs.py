@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.records.run_folder import list_runs
 from searchlab.report.dashboard.explained_run import ExplainedRun
-from searchlab.study.run_folder import list_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from searchlab.config.study import StudySpec
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.page.findings import Findings
     from searchlab.report.verdict import Verdict
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["describe_end", "write_board", "write_study_note", "write_trial_note"]
 

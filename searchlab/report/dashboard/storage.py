@@ -11,8 +11,8 @@ from optuna.storages import BaseStorage
 
 from searchlab.config.trial import ROLES
 from searchlab.errors import InfrastructureError, InputError
+from searchlab.records.optuna_internals import FrozenStudy
 from searchlab.report.dashboard.explanation import TRIAL_IDS
-from searchlab.study.optuna_internals import FrozenStudy
 
 if TYPE_CHECKING:
     from optuna.study import StudyDirection

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.analysis.comparison import FEWEST_FOLDS
 from searchlab.config.trial import SCHEMES
-from searchlab.study.recorded_values import params_of
+from searchlab.records.recorded_values import params_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import get_metric
+from searchlab.records.trial_record import CURVES
 from searchlab.report.comparisons import comparisons_table
 from searchlab.report.formatting import MISSING, format_value, name_with_unit
 from searchlab.report.page.blocks import Block, Figure, Paragraph, Section, Table
@@ -20,7 +21,6 @@ from searchlab.report.page.charts import (
     scale,
 )
 from searchlab.report.page.filters import list_filters
-from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
     from searchlab.report.leaderboard import Row

@@ -19,8 +19,8 @@ from searchlab.report.page.charts import COLORS, make_chart, scale
 
 if TYPE_CHECKING:
     from searchlab.config.trial import Scalar
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.page.findings import Findings
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["make_factors"]
 

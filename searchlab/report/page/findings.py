@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from searchlab.config.diagnostics import DiagnosticName
     from searchlab.config.trial import Role
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["Findings"]
 

@@ -13,8 +13,8 @@ from searchlab.report.page.neurons import list_neurons
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from searchlab.records.trial_record import TrialRecord
     from searchlab.report.page.findings import Findings
-    from searchlab.study.trial_record import TrialRecord
 
 __all__ = ["make_networks"]
 

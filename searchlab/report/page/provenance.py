@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from searchlab.config.documents import dump_yaml
+from searchlab.records.trial_record import DATA_FINGERPRINT, PLUGINS, VERSION
 from searchlab.report.page.blocks import Block, Items, Lines, Section
-from searchlab.study.trial_record import DATA_FINGERPRINT, PLUGINS, VERSION
 from searchlab.version import __version__
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from searchlab.records.trial_record import CURVES
 from searchlab.report.class_names import name_classes
 from searchlab.report.page.blocks import Figure
 from searchlab.report.page.charts import COLORS, count_in_wholes, make_chart
 from searchlab.report.page.matrix import draw_matrix
 from searchlab.report.published import read_confusions
 from searchlab.report.published_table import name_figure
-from searchlab.study.trial_record import CURVES
 
 if TYPE_CHECKING:
     from searchlab.config.published import PublishedRow

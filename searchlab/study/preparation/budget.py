@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchlab.config.space import SpaceSpec
+from searchlab.search.samplers.registry import count_random_draws
 from searchlab.study.plan import REFERENCE, StudyPlan
-from searchlab.study.samplers.registry import count_random_draws
 
 __all__ = ["budget_warnings"]
 

@@ -20,9 +20,9 @@ from searchlab.config.study import StudySpec
 from searchlab.config.trial import ModelConfig, Scalar
 from searchlab.data import DatasetFacts
 from searchlab.errors import InputError, Location
+from searchlab.search.space.points import Point, reference_point, walk
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.plan import StudyPlan
-from searchlab.study.space.points import Point, reference_point, walk
-from searchlab.study.space.study_space import SpecSpace
 from searchlab.study.trial_config import model_at
 
 __all__ = ["check_models_fit"]

@@ -10,9 +10,9 @@ from searchlab.config.nodes import Choice, Range
 from searchlab.config.trial import Scalar, TrialConfig
 from searchlab.errors import InputError
 from searchlab.models.build import count_multiply_adds
-from searchlab.study import trial_record as attr
+from searchlab.records import trial_record as attr
+from searchlab.search.space.points import Choose
 from searchlab.study.preparation.prepared_study import PreparedStudy
-from searchlab.study.space.points import Choose
 from searchlab.study.trial_config import make_config
 
 __all__ = ["find_largest_model"]

@@ -26,14 +26,14 @@ from searchlab.data.decoding import Progress
 from searchlab.data.folds import Indices
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models import get_family, list_families
+from searchlab.search.space.callable_space import CallableSpace
+from searchlab.search.space.space_check import check_space
+from searchlab.search.space.study_space import SpecSpace, StudySpace
 from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.preparation.budget import budget_warnings
 from searchlab.study.preparation.compatibility import check_models_fit
 from searchlab.study.preparation.image_warnings import image_warnings
 from searchlab.study.preparation.verdict_outlook import verdict_warnings
-from searchlab.study.space.callable_space import CallableSpace
-from searchlab.study.space.space_check import check_space
-from searchlab.study.space.study_space import SpecSpace, StudySpace
 
 __all__ = [
     "PreparedStudy",

@@ -19,14 +19,14 @@ from quick_disk import sync_never
 
 from searchlab.cli.dashboard import make_app
 from searchlab.config.trial import TrialConfig
+from searchlab.records.recorded_spec import shared_part
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
+from searchlab.records.trial_record import SPEC
 from searchlab.report.dashboard.explained_run import ExplainedRun
 from searchlab.report.dashboard.files import RunFiles
 from searchlab.report.dashboard.storage import RunsStorage
 from searchlab.study.ledger import Ledger
-from searchlab.study.recorded_spec import shared_part
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
-from searchlab.study.trial_record import SPEC
 
 # Two baselines, six search trials, two finalists, and two confirmations of each rival.
 WITH_CONFIRMATIONS: dict[str, Any] = {"confirm": {"repeats": 2}}

@@ -12,12 +12,12 @@ from driven_runs import ask, copy_finished, drive_run, show
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from searchlab.config.configuration import ConfigurationSpec
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.dashboard.files import RunFiles
 from searchlab.report.dashboard.storage import RunsStorage
 from searchlab.report.leaderboard import best_row
 from searchlab.report.reading import read_study
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.space.study_space import SpecSpace
+from searchlab.search.space.study_space import SpecSpace
 from searchlab.study.trial_config import recorded_config
 
 WHOLE, CONFIRMATIONS = 5, 1

@@ -12,13 +12,13 @@ import pytest
 from driven_runs import ask, copy_finished, drive_run, fetch, show
 
 from searchlab.errors import InputError
+from searchlab.records import trial_record as attr
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.storage.opening import open_storage
 from searchlab.report.dashboard import explained_run
 from searchlab.report.dashboard.storage import RunsStorage
 from searchlab.report.leaderboard import best_row, build_leaderboard
 from searchlab.report.reading import StudyReading, read_study
-from searchlab.study import trial_record as attr
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.storage.opening import open_storage
 
 WHOLE, BASELINES, SEARCH, FINALISTS, CONFIRMATIONS = 5, 4, 3, 2, 1
 """The studies of the first run, by key."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from driven_runs import drive_run
 
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.dashboard import found_runs
 from searchlab.report.dashboard.found_runs import FoundRuns
-from searchlab.study.run_folder import RunFolder
 
 
 def drive(folder: Path, name: str, age: int) -> RunFolder:

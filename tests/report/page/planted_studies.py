@@ -9,10 +9,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from trial_records import make_spec
 
+from searchlab.records.run_folder import RunFolder
+from searchlab.records.trial_record import TrialRecord
 from searchlab.report.page.findings import Findings
 from searchlab.report.reading import StudyReading
-from searchlab.study.run_folder import RunFolder
-from searchlab.study.trial_record import TrialRecord
 
 
 def find(

@@ -10,10 +10,10 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from trial_records import make_record, make_spec
 
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.advice import list_advice
 from searchlab.report.page.findings import Findings
 from searchlab.report.reading import StudyReading
-from searchlab.study.run_folder import RunFolder
 
 LR = FloatDistribution(1e-4, 1e-1, log=True)
 DEPTH = IntDistribution(1, 8)

@@ -16,6 +16,7 @@ import pytest
 from small_studies import run_study
 
 from searchlab.config.diagnostics import DiagnosticName, ReportSpec
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.leaderboard import build_leaderboard
 from searchlab.report.page.baselines import make_baselines
 from searchlab.report.page.blocks import Figure, Paragraph, Picture, Pictures, Section, Table
@@ -29,7 +30,6 @@ from searchlab.report.page.outputs import report_data, report_markdown, table_cs
 from searchlab.report.page.report import make_report
 from searchlab.report.reading import StudyReading, read_study
 from searchlab.report.verdict import reach_verdict
-from searchlab.study.run_folder import RunFolder
 
 HOSTILE = "<img src=x onerror=alert(1)></script>**bold** & \x1b[31m"
 

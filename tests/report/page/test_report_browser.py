@@ -17,13 +17,13 @@ from searchlab.data import ImageData
 from searchlab.engine.diagnostics.pictures import show_image
 from searchlab.engine.launch import RunOptions, begin_study
 from searchlab.errors import StudyFailedError
+from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.blocks import Figure, Pictures, Section
 from searchlab.report.page.document import write_html
 from searchlab.report.page.outputs import draw_figures
 from searchlab.report.page.pictures import picture
 from searchlab.report.page.report import make_report, write_report
 from searchlab.report.reading import StudyReading, read_study
-from searchlab.study.run_folder import RunFolder
 from searchlab.training.member import Member
 
 if TYPE_CHECKING:

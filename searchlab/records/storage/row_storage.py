@@ -1,0 +1,354 @@
+"""Optuna's storage in a relational database, read and written by rows instead of objects.
+
+Optuna makes an object of every parameter, attribute and intermediate value that it reads: 450,000
+for 10,000 trials of 20 epochs. Reading plain rows gives equal trials five times faster, and in a
+third of the memory (benchmarks/scale.py). Writing them, which a driver does for every epoch, takes
+less than half of the time.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from searchlab.records.optuna_internals import (
+    DatabaseStorage,
+    create_scoped_session,
+    models,
+    trial_id_of,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+__all__ = ["RowStorage", "load_trials"]
+
+# Databases bound how many values a statement may list; SQLite's oldest bound is 999.
+_MAX_LISTED = 500
+
+_Condition = sqlalchemy.ColumnElement[bool]
+_parse_distribution: Callable[[str], BaseDistribution] = lru_cache(4096)(json_to_distribution)
+_INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+
+
+class RowStorage(DatabaseStorage):
+    """Optuna's database storage, quicker to read and to write.
+
+    Equal distributions are shared by the trials.
+    """
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """See Optuna."""
+        with create_scoped_session(self.scoped_session) as session:
+            trials = load_trials(session, models.TrialModel.trial_id == trial_id)
+        if not trials:
+            raise KeyError(models.NOT_FOUND_MSG)
+        return trials[0]
+
+    def read_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        """Return a study's trials after an id, and the earlier ones that are named."""
+        earlier = sorted(known for known in included_trial_ids if known <= trial_id_greater_than)
+        with create_scoped_session(self.scoped_session) as session:
+            trials = load_trials(
+                session, *_choose(study_id, states, earlier, trial_id_greater_than)
+            )
+            if not trials:
+                models.StudyModel.find_or_raise_by_id(study_id, session)
+        return sorted(trials, key=trial_id_of)
+
+    def read_states(
+        self, study_id: int, *, also: Iterable[int], after: int
+    ) -> dict[int, TrialState]:
+        """Return the states of a study's trials after an id, and of ``also``, by id."""
+        states: dict[int, TrialState] = {}
+        with create_scoped_session(self.scoped_session) as session:
+            for condition in _choose(study_id, None, sorted(also), after):
+                columns = models.TrialModel.trial_id, models.TrialModel.state
+                query = sqlalchemy.select(*columns).where(condition)
+                states.update((trial_id, state) for trial_id, state in session.execute(query))
+        return states
+
+    def read_system_attribute(self, trial_ids: Iterable[int], key: str) -> list[tuple[int, Any]]:
+        """Return the numbers of the trials that have a system attribute, each with its value."""
+        trial, attribute = models.TrialModel, models.TrialSystemAttributeModel
+        named = sorted(trial_ids)
+        found: list[tuple[int, Any]] = []
+        with create_scoped_session(self.scoped_session) as session:
+            for begin in range(0, len(named), _MAX_LISTED):
+                query = (
+                    sqlalchemy.select(trial.number, attribute.value_json)
+                    .join(attribute, attribute.trial_id == trial.trial_id)
+                    .where(
+                        trial.trial_id.in_(named[begin : begin + _MAX_LISTED]),
+                        attribute.key == key,
+                    )
+                )
+                rows = session.execute(query)
+                found.extend((number, json.loads(text)) for number, text in rows)
+        return found
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """See Optuna, which makes objects of the trial and of the value."""
+        stored, kind = _STEP.intermediate_value_to_stored_repr(intermediate_value)
+        row = {"of": trial_id, "at": step, "value": stored, "kind": kind}
+        with create_scoped_session(self.scoped_session, True) as session:
+            self._require_updatable(session, trial_id)
+            changed = cast("sqlalchemy.CursorResult[Any]", session.execute(_CHANGE_STEP, row))
+            if changed.rowcount == 0:
+                session.execute(_ADD_STEP, row)
+
+    def write_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        """See Optuna, which makes objects of the trial and of the parameter.
+
+        Its cache knows the previous distribution of all but the first of a study.
+        """
+        if previous_distribution is None:
+            super().write_param(trial_id, param_name, param_value_internal, distribution, None)
+            return
+        row = {
+            "trial_id": trial_id,
+            "param_name": param_name,
+            "param_value": param_value_internal,
+            "distribution_json": distribution_to_json(distribution),
+        }
+        with create_scoped_session(self.scoped_session, True) as session:
+            self._require_updatable(session, trial_id)
+            check_distribution_compatibility(previous_distribution, distribution)
+            session.execute(_ADD_PARAM, row)
+
+    def _require_updatable(self, session: Session, trial_id: int) -> None:
+        """Raise KeyError for a trial that is not there, and as Optuna for one that has ended."""
+        state = session.execute(_STATE, {"of": trial_id}).scalar()
+        if state is None:
+            raise KeyError(models.NOT_FOUND_MSG)
+        self.check_trial_is_updatable(trial_id, state)
+
+    def set_trial_attributes(
+        self, trial_id: int, *, user: Mapping[str, Any], system: Mapping[str, Any]
+    ) -> None:
+        """Write attributes of both kinds in one transaction; Optuna takes one for each."""
+        with create_scoped_session(self.scoped_session) as session:
+            trial = models.TrialModel.find_or_raise_by_id(trial_id, session, for_update=True)
+            self.check_trial_is_updatable(trial_id, cast("TrialState", trial.state))
+            for model, attributes in (
+                (models.TrialUserAttributeModel, user),
+                (models.TrialSystemAttributeModel, system),
+            ):
+                _write_attributes(session, model, trial_id, attributes)
+
+
+def _write_attributes(
+    session: Session, model: Any, trial_id: int, attributes: Mapping[str, Any]
+) -> None:
+    if not attributes:
+        return
+    named = model.trial_id == trial_id, model.key.in_(list(attributes))
+    known = {row.key: row for row in session.query(model).where(*named)}
+    for key, value in attributes.items():
+        text = json.dumps(value)
+        if key in known:
+            known[key].value_json = text
+        else:
+            session.add(model(trial_id=trial_id, key=key, value_json=text))
+
+
+def _choose(
+    study_id: int, states: Container[TrialState] | None, earlier: Sequence[int], after: int
+) -> list[_Condition]:
+    """Return conditions that choose the trials after an id and the earlier ones, each once.
+
+    With one condition, joined by OR, SQLite would scan the whole study: two queries are quicker.
+    """
+    trial = models.TrialModel
+    common: _Condition = trial.study_id == study_id
+    if states is not None:
+        common &= trial.state.in_([state for state in TrialState if state in states])
+    parts: list[_Condition] = [trial.trial_id > after] if after > -1 else [sqlalchemy.true()]
+    for begin in range(0, len(earlier), _MAX_LISTED):
+        parts.append(trial.trial_id.in_(earlier[begin : begin + _MAX_LISTED]))
+    return [common & part for part in parts]
+
+
+def load_trials(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
+    """Return the trials that meet one of some conditions on their own row."""
+    columns = [
+        models.TrialModel.__table__.c[name]
+        for name in ("trial_id", "number", "state", "datetime_start", "datetime_complete")
+    ]
+    trials = []
+    for condition in conditions:
+        heads = session.execute(sqlalchemy.select(*columns).where(condition)).all()
+        if heads:
+            parts = _Parts(session, [head.trial_id for head in heads], condition)
+            trials += [
+                parts.assemble(trial_id, number, state, _to_local(start), _to_local(complete))
+                for trial_id, number, state, start, complete in heads
+            ]
+    return trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The statements that read one of the other tables.
+
+    They are made once: making one takes longer than running it.
+    """
+
+    owner: Any
+    every: sqlalchemy.Select[Any]
+    listed: sqlalchemy.Select[Any]
+
+    @classmethod
+    def of(cls, key: Any, *columns: Any) -> _Table:
+        owner = key.class_.trial_id
+        every = sqlalchemy.select(owner, *columns).order_by(key)
+        listed = every.where(owner.in_(sqlalchemy.bindparam("trial_ids", expanding=True)))
+        return cls(owner=owner, every=every, listed=listed)
+
+
+_PARAM, _VALUE, _STEP = (
+    models.TrialParamModel,
+    models.TrialValueModel,
+    models.TrialIntermediateValueModel,
+)
+_USER, _SYSTEM = models.TrialUserAttributeModel, models.TrialSystemAttributeModel
+
+_PARAMS = _Table.of(
+    _PARAM.param_id, _PARAM.param_name, _PARAM.param_value, _PARAM.distribution_json
+)
+_VALUES = _Table.of(_VALUE.trial_value_id, _VALUE.objective, _VALUE.value, _VALUE.value_type)
+_STEPS = _Table.of(
+    _STEP.trial_intermediate_value_id,
+    _STEP.step,
+    _STEP.intermediate_value,
+    _STEP.intermediate_value_type,
+)
+_STATE = sqlalchemy.select(models.TrialModel.state).where(
+    models.TrialModel.trial_id == sqlalchemy.bindparam("of")
+)
+_ADD_PARAM = sqlalchemy.insert(_PARAM.__table__)
+_STEP_ROWS = _STEP.__table__
+_PLACE: dict[str, sqlalchemy.BindParameter[Any]] = {
+    "trial_id": sqlalchemy.bindparam("of"),
+    "step": sqlalchemy.bindparam("at"),
+}
+_WRITTEN: dict[str, sqlalchemy.BindParameter[Any]] = {
+    "intermediate_value": sqlalchemy.bindparam("value"),
+    "intermediate_value_type": sqlalchemy.bindparam("kind"),
+}
+_CHANGE_STEP = (
+    sqlalchemy.update(_STEP_ROWS)
+    .where(*(_STEP_ROWS.c[name] == value for name, value in _PLACE.items()))
+    .values(_WRITTEN)
+)
+_ADD_STEP = sqlalchemy.insert(_STEP_ROWS).values({**_PLACE, **_WRITTEN})
+_USER_ATTRIBUTES = _Table.of(_USER.trial_user_attribute_id, _USER.key, _USER.value_json)
+_SYSTEM_ATTRIBUTES = _Table.of(_SYSTEM.trial_system_attribute_id, _SYSTEM.key, _SYSTEM.value_json)
+
+
+class _Parts:
+    """The rows of some trials in the other tables, by trial.
+
+    They are read after the trials' own rows, so that a trial read as finished is complete.
+    """
+
+    def __init__(self, session: Session, trial_ids: Sequence[int], condition: _Condition) -> None:
+        self._session = session
+        self._trial_ids = trial_ids
+        self._condition = condition
+        self._params = self._gather(_PARAMS)
+        self._values = self._gather(_VALUES)
+        self._steps = self._gather(_STEPS)
+        self._user = self._gather(_USER_ATTRIBUTES)
+        self._system = self._gather(_SYSTEM_ATTRIBUTES)
+
+    def _gather(self, table: _Table) -> dict[int, list[Any]]:
+        """Return the rows of one table by trial, in the order in which they were written."""
+        if len(self._trial_ids) <= _MAX_LISTED:
+            found = self._session.execute(table.listed, {"trial_ids": self._trial_ids})
+        else:
+            chosen = sqlalchemy.select(models.TrialModel.trial_id).where(self._condition)
+            found = self._session.execute(table.every.where(table.owner.in_(chosen)))
+        rows: dict[int, list[Any]] = defaultdict(list)
+        for row in found:
+            rows[row[0]].append(row)
+        return rows
+
+    def assemble(
+        self,
+        trial_id: int,
+        number: int,
+        state: TrialState,
+        start: datetime | None,
+        complete: datetime | None,
+    ) -> FrozenTrial:
+        """Return a trial as Optuna would."""
+        distributions = {
+            name: _parse_distribution(text) for _, name, _, text in self._params.get(trial_id, ())
+        }
+        values = sorted((place, _number(*row)) for _, place, *row in self._values.get(trial_id, ()))
+        return FrozenTrial(
+            number=number,
+            state=state,
+            value=None,
+            values=[value for _, value in values] or None,
+            datetime_start=start,
+            datetime_complete=complete,
+            params={
+                name: distributions[name].to_external_repr(value)
+                for _, name, value, _ in self._params.get(trial_id, ())
+            },
+            distributions=distributions,
+            user_attrs=_decode(self._user.get(trial_id, ())),
+            system_attrs=_decode(self._system.get(trial_id, ())),
+            intermediate_values={
+                step: _number(*row) for _, step, *row in self._steps.get(trial_id, ())
+            },
+            trial_id=trial_id,
+        )
+
+
+def _decode(rows: Iterable[Any]) -> dict[str, Any]:
+    return {key: json.loads(text) for _, key, text in rows}
+
+
+def _number(value: float | None, kind: Any) -> float:
+    """Return a stored number; infinite ones and NaN are stored by name."""
+    return _INFINITE[kind.name] if value is None else value
+
+
+def _to_local(moment: datetime | None) -> datetime | None:
+    """Return a naive local time, as Optuna's trials have it, for the stored naive UTC."""
+    if moment is None:
+        return None
+    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
