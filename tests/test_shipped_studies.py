@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -111,6 +112,16 @@ def test_a_published_row_stands_beside_the_trial_that_repeats_it(
     found = {row.name: row.trial for row in published.rows if row.name in trials}
     assert found == trials
     assert all(row.fold == int(row.name[-1]) for row in published.rows if row.name[:5] == "fold ")
+
+
+@pytest.mark.parametrize("path", REPORTS, **by_name)
+def test_a_note_on_how_a_report_chose_says_so_or_calls_it_an_inference(path: Path) -> None:
+    """A report's notes state what it says; none says on which images it chose what it shows."""
+    published = load_study(path).spec.published
+    notes = {str(row.wrong) for row in published.rows} if published else set()
+    for sentence in (part for note in notes for part in re.split(r"(?<=\.) ", note)):
+        if re.search(r"chos|pick|tuned|select", sentence) and re.search(r"\btest|images", sentence):
+            assert re.search(r"infer|does not say|we take", sentence), sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

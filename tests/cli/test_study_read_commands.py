@@ -13,6 +13,7 @@ import yaml
 from filelock import FileLock
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
+from toy_runs import invoke, make_toy
 from typer.testing import CliRunner, Result
 
 from searchlab.cli.study_read import register
@@ -221,3 +222,34 @@ def test_an_unknown_run_is_bad_input_with_the_nearest_name(run: RunFolder, comma
     result = _call(RunFolder(run.path.parent / "toys"), command)
     assert isinstance(result.exception, InputError)
     assert "Did you mean toy?" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("leaderboard", "toy", "--all", "--json"), ("best", "toy", "--json"), ("best", "toy")],
+    ids=" ".join,
+)
+def test_values_that_were_recorded_in_floats_are_printed_as_people_write_them(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = make_toy(tmp_path)
+    study = optuna.load_study(study_name=None, storage=run.storage_url(None))
+    dropout, smoothing = FloatDistribution(0.1, 0.7, step=0.1), FloatDistribution(0, 1, step=0.2)
+    study.add_trial(
+        create_trial(
+            state=TrialState.COMPLETE,
+            value=0.9,
+            params={"dropout": 0.1 + 2 * 0.1, "label_smoothing": 3 * 0.2},
+            distributions={
+                "dropout": dropout,
+                "label_smoothing": smoothing,
+            },
+            user_attrs={"role": "search", "label": "cnn", "epochs": 2, "seconds": 1.0},
+        )
+    )
+    name, *options = command
+    printed = invoke("study", name, *options, "--runs-dir", tmp_path).output
+    assert "00000004" not in printed
+    assert "0.6000000000000001" not in printed
+    assert "0.3" in printed
+    assert "0.6" in printed

@@ -3,7 +3,8 @@
 ``report:7`` is right after the ledger's seventh ``report``; ``ask`` and ``tell`` go likewise, and
 ``evaluate:1`` is right after the first ensemble or correlation is recorded.
 SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Names joined by ``+`` are
-sent one after another. ``gcs_server`` kills Ray's control service instead, and says so.
+sent one after another. The name of one of Ray's own processes (``gcs_server``, ``raylet``) kills
+that instead, and says so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from searchlab.study.ledger import Ledger
 
 
 def _send(names: str) -> None:
-    if names == "gcs_server":
+    if names in ("gcs_server", "raylet"):
         [service] = [child for child in psutil.Process().children() if child.name() == names]
         service.kill()
         sys.stderr.write(f"killed {names}\n")

@@ -104,11 +104,12 @@ def test_several_workers_killed_and_resumed_lose_no_trial_and_count_none_twice(
 
 
 @pytest.mark.slow
-def test_a_driver_ends_soon_after_its_rays_control_service(folder: Path) -> None:
+@pytest.mark.parametrize("service", ["gcs_server", "raylet"])
+def test_a_driver_ends_soon_after_a_service_of_its_ray(folder: Path, service: str) -> None:
     write_study(folder, training=ENDLESS, baselines={"architectures": []})
-    driver = _start(folder, "tune", "gcs_server", "report:3")
+    driver = _start(folder, "tune", service, "report:3")
     assert driver.stderr is not None
-    while "killed gcs_server" not in (line := driver.stderr.readline()):
+    while f"killed {service}" not in (line := driver.stderr.readline()):
         assert line, "the driver ended before"
     with driver:
         try:
