@@ -124,7 +124,7 @@ def _choose_space(given: str, path: Path) -> str | dict[str, Any]:
 
 def _beside(given: str, path: Path) -> str:
     """Return a path as the study file must name it: relative to the study file."""
-    if given.startswith("~") or Path(given).is_absolute():
+    if given.startswith(("~", "${")) or Path(given).is_absolute():
         return given
     return Path(os.path.relpath(given, path.parent)).as_posix()
 
@@ -147,7 +147,9 @@ def _publish(
     document = Document(source="study new", data=data).with_overrides(fields)
     _choose_pruner(document.data)
     # What --set says goes into the file as it is, so its paths start where the file's do.
-    file = make_study(document, folder=path.parent, option_folder=path.parent)
+    file = make_study(
+        document, folder=path.parent, option_folder=path.parent, environment=os.environ
+    )
     if earlier[0]:
         spec = warm_started(file.spec, *earlier)
         points = [dict(point) for point in spec.search.warm_start]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -13,20 +13,22 @@ from searchlab.config.text_files import read_text
 from searchlab.config.yaml_loading import FLOAT, MAX_BYTES, load_yaml
 from searchlab.errors import InputError, Location, did_you_mean
 
-__all__ = ["Document", "dump_yaml", "parse_yaml", "read_yaml"]
+__all__ = ["Document", "dump_yaml", "is_range", "parse_yaml", "read_yaml"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A parsed YAML mapping, the file it came from, and the line of every value in it.
 
-    ``overrides`` maps a location to the ``--set`` option or preset that set its value;
-    ``embedded`` maps the location of a part that has its own file to that file's document.
+    ``inherited`` maps the location of a value to the file that it was written in, if that is not
+    ``source`` but a file that ``extends`` names; ``overrides`` to the ``--set`` option or preset
+    that set it; ``embedded`` maps the location of a part that has its own file to that document.
     """
 
     source: str
     data: dict[str, Any]
     lines: Mapping[Location, int] = field(default_factory=dict)
+    inherited: Mapping[Location, str] = field(default_factory=dict)
     overrides: Mapping[Location, str] = field(default_factory=dict)
     embedded: Mapping[Location, Document] = field(default_factory=dict)
 
@@ -39,13 +41,23 @@ class Document:
                 return self.embedded[location[:end]].where(location[end:])
             if location[:end] in self.overrides:
                 return f"{self.overrides[location[:end]]}: {dotted}"
-        line = next(
-            (self.lines[location[:end]] for end in range(len(location), 0, -1)
-             if location[:end] in self.lines),
-            None,
-        )  # fmt: skip
-        place = self.source if line is None else f"{self.source}:{line}"
+        written = self._find_written(location)
+        file = self.inherited.get(written, self.source)
+        place = f"{file}:{self.lines[written]}" if written else file
         return f"{place}: {dotted}" if dotted else place
+
+    def folder_of(self, location: Location, folder: Path) -> Path:
+        """Return where a relative path starts: at the folder of the file that it was written in.
+
+        ``folder`` is that of this document.
+        """
+        file = self.inherited.get(self._find_written(location))
+        return folder if file is None else Path(file).parent
+
+    def _find_written(self, location: Location) -> Location:
+        """Return the value there, or else the nearest one above, whose line is known."""
+        ends = range(len(location), 0, -1)
+        return next((location[:end] for end in ends if location[:end] in self.lines), ())
 
     def with_overrides(self, assignments: Iterable[str]) -> Document:
         """Apply ``--set a.b=c`` texts in order; ``c`` is read as YAML. Raises ``InputError``."""
@@ -88,18 +100,40 @@ class Document:
                 found=fields,
             )
         data = _copy_tree(self.data)
-        overrides = dict(self.overrides)
+        overrides, inherited = dict(self.overrides), dict(self.inherited)
+        lines = dict(self.lines)
         for key, value in fields.items():
-            place = self.where(("presets", name, key))
+            written: Location = ("presets", name, key)
+            place = self.where(written)
             location = tuple(str(key).split("."))
             _assign(data, location, _copy_tree(value), place)
             overrides[location] = place
-        return replace(self, data=data, overrides=overrides)
+            for marks in (lines, inherited):
+                _move_marks(marks, written, location)
+        return replace(self, data=data, lines=lines, inherited=inherited, overrides=overrides)
 
     def with_embedded(self, field_name: str, part: Document) -> Document:
         """Replace a field that named a file by the file's content."""
         data = {**self.data, field_name: part.data}
         return replace(self, data=data, embedded={**self.embedded, (field_name,): part})
+
+    def with_part(self, name: str, part: Document) -> Document:
+        """Put a document that ``part`` returned, and that has changed, back in its place."""
+        return replace(
+            self,
+            data={**self.data, name: part.data},
+            lines=_put_below(self.lines, name, part.lines),
+            inherited=_put_below(self.inherited, name, part.inherited),
+        )
+
+    def part(self, name: str) -> Document:
+        """Return a mapping in this document as a document of its own."""
+        return Document(
+            source=self.source,
+            data=self.data[name],
+            lines=_take_below(self.lines, name),
+            inherited=_take_below(self.inherited, name),
+        )
 
 
 class _Dumper(yaml.SafeDumper):
@@ -128,6 +162,14 @@ def parse_yaml(text: str, *, source: str) -> Document:
     return Document(source=source, data=data, lines=lines)
 
 
+_RANGE_KEYS = {"low", "high", "step", "log", "each_layer"}
+
+
+def is_range(data: object) -> bool:
+    """Return whether plain data looks like one value of a space: a range, or one for each layer."""
+    return isinstance(data, dict) and bool(data) and data.keys() <= _RANGE_KEYS
+
+
 def parse_scalar_or_tree(text: str, *, source: str) -> Any:
     """Parse one YAML value as written on a command line."""
     return load_yaml(text, source)[0]
@@ -149,11 +191,8 @@ def _represent_list(dumper: yaml.SafeDumper, data: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=flow)
 
 
-_RANGE_KEYS = {"low", "high", "step", "log", "each_layer"}
-
-
 def _represent_dict(dumper: yaml.SafeDumper, data: dict[str, Any]) -> yaml.Node:
-    flow = bool(data) and data.keys() <= _RANGE_KEYS
+    flow = is_range(data)
     return dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=flow)
 
 
@@ -169,6 +208,32 @@ def _copy_tree(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy_tree(item) for item in value]
     return value
+
+
+_Mark = TypeVar("_Mark")
+
+
+def _take_below(marks: Mapping[Location, _Mark], name: str) -> dict[Location, _Mark]:
+    return {place[1:]: mark for place, mark in marks.items() if place[:1] == (name,)}
+
+
+def _put_below(
+    marks: Mapping[Location, _Mark], name: str, new: Mapping[Location, _Mark]
+) -> dict[Location, _Mark]:
+    others = {place: mark for place, mark in marks.items() if place[:1] != (name,)}
+    return {**others, **{(name, *place): mark for place, mark in new.items()}}
+
+
+def _move_marks(marks: dict[Location, Any], old: Location, new: Location) -> None:
+    """Let what is known of a value and of those below it be known at another location."""
+    moved = {
+        (*new, *place[len(old) :]): mark
+        for place, mark in marks.items()
+        if place[: len(old)] == old
+    }
+    for place in [place for place in marks if place[: len(new)] == new]:
+        del marks[place]
+    marks.update(moved)
 
 
 def _assign(data: dict[str, Any], location: tuple[str, ...], value: Any, source: str) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from searchlab.config.changes import find_changes
+from searchlab.config.composition import embed_space, extend_document, read_extended, read_space
 from searchlab.config.documents import Document, read_yaml
 from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.plugins import resolve_plugins
-from searchlab.config.relative_paths import anchor_space, anchor_study, is_set_by_option
+from searchlab.config.relative_paths import anchor_study, is_set_by_option
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import StudySpec
-from searchlab.config.text_files import near_paths
 from searchlab.config.validation import validate_document
+from searchlab.config.variables import expand_variables
 from searchlab.errors import InputError
 
 __all__ = [
@@ -47,11 +48,11 @@ class StudyFile:
 
 
 def load_space(path: Path) -> SpaceFile:
-    """Read and check ``spaces/*.yaml``. Raises ``InputError``.
+    """Read and check ``spaces/*.yaml``, with what it extends. Raises ``InputError``.
 
-    Paths of weights files start at the space file's folder.
+    Paths of weights files start at the folder of the file that names them.
     """
-    document = anchor_space(read_yaml(path), path.parent)
+    document = read_space(path, os.environ)
     return SpaceFile(space=validate_document(SpaceSpec, document), document=document)
 
 
@@ -62,13 +63,14 @@ def load_study(
     preset: str | None = None,
     plugins: Iterable[str] = (),
 ) -> StudyFile:
-    """Read ``studies/*.yaml`` and the space it names, apply a preset and overrides, check.
+    """Read ``studies/*.yaml``, what it extends and its space, apply preset and overrides, check.
 
     Relative paths start at the folder of their file; those of overrides, and of ``plugins``, which
     are added to the study's own, start at the current folder. This imports no plugin. Raises
     ``InputError``.
     """
-    return _load(read_yaml(path), overrides, folder=path.parent, preset=preset, plugins=plugins)
+    document = read_extended(path, os.environ)
+    return _load(document, overrides, folder=path.parent, preset=preset, plugins=plugins)
 
 
 def study_from_data(
@@ -79,7 +81,7 @@ def study_from_data(
     plugins: Iterable[str] = (),
 ) -> StudyFile:
     """Return the study of plain data, as ``load_study`` does of a file in the current folder."""
-    document = Document(source="study", data=data)
+    document = extend_document(Document(source="study", data=data), Path(), os.environ)
     return _load(document, overrides, folder=Path(), preset=preset, plugins=plugins)
 
 
@@ -97,7 +99,7 @@ def _load(
         if "changed" in document.data["presets"][preset]:
             own = document
     overrides = list(overrides)
-    file = make_study(document, overrides, folder=folder, plugins=plugins)
+    file = make_study(document, overrides, folder=folder, plugins=plugins, environment=os.environ)
     if document is own and not overrides:
         return file
     return replace(file, spec=_note_changes(file.spec, own, folder=folder))
@@ -105,7 +107,7 @@ def _load(
 
 def _note_changes(spec: StudySpec, own: Document, *, folder: Path) -> StudySpec:
     try:
-        before = make_study(own, folder=folder).spec
+        before = make_study(own, folder=folder, environment=os.environ).spec
     except InputError:  # it is no study without them, so there is nothing that they changed
         return spec
     changed = {**find_changes(before, spec), **before.changed}
@@ -128,44 +130,44 @@ def make_study(
     folder: Path,
     option_folder: Path | None = None,
     plugins: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> StudyFile:
     """Return the study that a document describes, as ``load_study`` does.
 
     Relative paths start at ``folder``, which may not exist yet; those of overrides start at
-    ``option_folder``, by default the current folder.
+    ``option_folder``, by default the current folder. ``environment`` has the variables that paths
+    may name. A record has none: its paths are final.
     """
     option_folder = option_folder or Path()
     overrides = list(overrides)
     # An override of the space decides which file is read; one below it changes the content.
     whole = [text for text in overrides if text.partition("=")[0].strip() == "space"]
     document = document.with_overrides(whole)
-    base = option_folder if is_set_by_option(document, ("space",)) else folder
-    document = _embed_space(document, folder=base)
+    document = embed_space(
+        document, folder=folder, option_folder=option_folder, environment=environment
+    )
     document = document.with_overrides([text for text in overrides if text not in whole])
-    document = anchor_study(document, folder, option_folder)
-    base = option_folder if is_set_by_option(document, ("plugins",)) else folder
-    spec = _add_plugins(validate_document(StudySpec, document), base, plugins)
+    document = anchor_study(document, folder, option_folder, environment)
+    spec = validate_document(StudySpec, document)
+    own = _find_plugins(spec, document, folder, option_folder, environment)
+    named = tuple(dict.fromkeys((*own, *resolve_plugins(plugins))))
+    spec = spec.model_copy(update={"plugins": named}) if named else spec
     return StudyFile(spec=spec, document=document)
 
 
-def _add_plugins(spec: StudySpec, folder: Path, more: Iterable[str]) -> StudySpec:
-    named = (*resolve_plugins(spec.plugins, base=folder), *resolve_plugins(more))
-    # Absolute, so that the recorded study can be read from its run folder.
-    return spec.model_copy(update={"plugins": tuple(dict.fromkeys(named))}) if named else spec
-
-
-def _embed_space(document: Document, *, folder: Path) -> Document:
-    space = document.data.get("space")
-    if not isinstance(space, str) or not space.endswith((".yaml", ".yml")):
-        return document
-    path = folder / space
-    if not folder.is_dir():  # the folder does not exist yet, so .. below it would fail
-        path = Path(os.path.normpath(path))
-    if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises if the name is too long)
-        raise InputError(
-            "must name an existing file",
-            where=document.where(("space",)),
-            found=space,
-            remedy=". ".join(filter(None, (f"Looked for {path}", near_paths(path)))),
-        )
-    return document.with_embedded("space", anchor_space(read_yaml(path), path.parent))
+def _find_plugins(
+    spec: StudySpec,
+    document: Document,
+    folder: Path,
+    option_folder: Path,
+    environment: Mapping[str, str] | None,
+) -> tuple[str, ...]:
+    """Return a study's own plugins, absolute: the record is read from the run folder."""
+    place = ("plugins",)
+    start = document.folder_of(place, folder)
+    base = option_folder if is_set_by_option(document, place) else start
+    given = spec.plugins
+    if environment is not None:
+        where = document.where(place)
+        given = tuple(expand_variables(one, environment, where=where) for one in given)
+    return resolve_plugins(given, base=base)

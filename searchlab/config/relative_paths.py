@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from searchlab.config.documents import Document
+from searchlab.config.variables import expand_variables
 from searchlab.errors import Location
 
 __all__ = [
@@ -36,27 +37,38 @@ _PARAMETERS_OF_STUDY: tuple[Location, ...] = (
 _PARAMETERS_OF_SPACE: tuple[Location, ...] = (("parameters",),)
 
 
-def anchor_space(document: Document, folder: Path) -> Document:
+def anchor_space(document: Document, folder: Path, environment: Mapping[str, str]) -> Document:
     """Make the paths of weights files in a space absolute, starting at the space file's folder."""
 
     def visit(value: Any, place: Location) -> Any:
-        is_weights = _is_weights(value, place, _PARAMETERS_OF_SPACE)
-        return absolute_path(value, folder) if is_weights else value
+        if not _is_weights(value, place, _PARAMETERS_OF_SPACE):
+            return value
+        given = expand_variables(value, environment, where=document.where(place))
+        return absolute_path(given, document.folder_of(place, folder))
 
     return replace(document, data=_map_leaves(document.data, (), visit))
 
 
-def anchor_study(document: Document, folder: Path, option_folder: Path) -> Document:
+def anchor_study(
+    document: Document,
+    folder: Path,
+    option_folder: Path,
+    environment: Mapping[str, str] | None,
+) -> Document:
     """Make paths absolute, starting at the study file's folder, or ``option_folder`` for ``--set``.
 
-    A space from its own file must be anchored first.
+    A space from its own file must be anchored first. Variables are replaced by their values in
+    ``environment``; None leaves them, as in the paths of a record.
     """
 
     def visit(value: Any, place: Location) -> Any:
         is_path = place in _PATHS and isinstance(value, str)
         if not is_path and not _is_weights(value, place, _PARAMETERS_OF_STUDY):
             return value
-        return absolute_path(value, option_folder if is_set_by_option(document, place) else folder)
+        start = document.folder_of(place, folder)
+        if environment is not None:
+            value = expand_variables(value, environment, where=document.where(place))
+        return absolute_path(value, option_folder if is_set_by_option(document, place) else start)
 
     return replace(document, data=_map_leaves(document.data, (), visit))
 

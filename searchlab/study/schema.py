@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from searchlab.config.composition import EXTENDS
 from searchlab.config.settings import OPTIMIZER_SETTINGS, SHARED_PARAMETERS, TrainingSettings
 from searchlab.config.study import StudySpec
 from searchlab.data import list_datasets
@@ -57,7 +58,22 @@ def study_schema() -> Schema:
         names["uniqueItems"] = True
     _name_families(parts["BaselineRow"])
     fields["presets"]["additionalProperties"] = _preset(fields, parts)
+    needed = {
+        "required": schema.pop("required"),
+        "properties": {"dataset": {"required": parts["DatasetSpec"].pop("required")}},
+    }
+    schema = {**schema, **_extensible(fields, needed, {"required": ["name"]})}
     return {"$schema": _DIALECT, **schema, "title": "searchlab study"}
+
+
+def _extensible(fields: Schema, needed: Schema, always: Schema) -> Schema:
+    """Let a file extend another, and then leave out what it would need alone."""
+    fields[EXTENDS] = {
+        "type": "string",
+        "description": "a file, beside this one, whose fields this one has too unless it says "
+        "otherwise",
+    }
+    return {"if": {"required": [EXTENDS]}, "then": always, "else": needed}
 
 
 def _name_families(row: Schema) -> None:
@@ -100,13 +116,17 @@ def _places(name: str, field: Schema, parts: Schema) -> Schema:
 def _space() -> Schema:
     training = TrainingSettings.model_json_schema()["properties"]
     shared = {name: _searchable(training[name]) for name in SHARED_PARAMETERS}
-    return _object(
+    space = _object(
         {
             "name": {"type": "string", "pattern": _SLUG},
-            "parameters": _object({**shared, "family": _family()}, required=["family"]),
-        },
-        required=["parameters"],
+            "parameters": _object({**shared, "family": _family()}),
+        }
     )
+    needed = {
+        "required": ["parameters"],
+        "properties": {"parameters": {"required": ["family"]}},
+    }
+    return {**space, **_extensible(space["properties"], needed, {})}
 
 
 def _family() -> Schema:

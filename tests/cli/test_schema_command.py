@@ -175,3 +175,13 @@ def test_mistakes_in_a_study_do_not_validate(old: str, new: str) -> None:
     assert is_valid(STUDY_SCHEMA, STUDY)
     assert old in STUDY
     assert not is_valid(STUDY_SCHEMA, STUDY.replace(old, new))
+
+
+def test_a_file_that_extends_another_may_leave_out_what_it_needs_alone() -> None:
+    assert is_valid(STUDY_SCHEMA, "extends: base.yaml\nname: s\ndataset: {size: 32}\n")
+    assert is_valid(SPACE_SCHEMA, "extends: base.yaml\nparameters: {lr: 0.1}\n")
+    inline = STUDY.replace("../spaces/cnn.yaml", "{extends: a.yaml, parameters: {lr: 0.1}}")
+    assert is_valid(STUDY_SCHEMA, inline)
+    assert not is_valid(STUDY_SCHEMA, "extends: base.yaml\nname: s\ntrainig: {}\n")
+    assert not is_valid(STUDY_SCHEMA, STUDY.replace("{name: digits}", "{size: 32}"))
+    assert not is_valid(STUDY_SCHEMA, inline.replace("extends: a.yaml, ", ""))
