@@ -130,7 +130,9 @@ def did_you_mean(name: str, known: Iterable[str], *, shown: Callable[[str], str]
     'Did you mean resnet? Known: cnn, resnet'
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    spelled = {one.casefold(): one for one in known}
+    folded = difflib.get_close_matches(name.casefold(), spelled, n=2, cutoff=0.5)
+    near = [spelled[one] for one in folded]
     guess = f"Did you mean {' or '.join(escape_line(shown(one)) for one in near)}?" if near else ""
     if guess and len(known) > _MAX_LISTED:
         return guess

@@ -49,7 +49,7 @@ def list_(
     rows = [
         (
             dataset.name,
-            "x".join(map(str, dataset.facts.image_shape)) if dataset.facts else "3xSxS",
+            _say_shape(dataset),
             str(dataset.facts.num_classes) if dataset.facts else _UNKNOWN,
             *map(_say_count, count_images(dataset.name, root)),
             _say_where(dataset, root),
@@ -79,12 +79,19 @@ def _describe(dataset: Dataset, root: Path) -> dict[str, Any]:
     }
 
 
+def _say_shape(dataset: Dataset) -> str:
+    if dataset.facts is not None:
+        return "x".join(map(str, dataset.facts.image_shape))
+    size = dataset.tree.default_size if dataset.tree is not None else None
+    return f"3x{size}x{size}" if size else "3xSxS"
+
+
 def _say_count(number: int | None) -> str:
     return _UNKNOWN if number is None else f"{number:,}"
 
 
 def _say_where(dataset: Dataset, root: Path) -> str:
-    if dataset.facts is None:
+    if dataset.root_is:
         return "your own"
     if not dataset.files:
         return "yes, installed"
@@ -113,12 +120,19 @@ def fetch(
 
     load_plugins(plugins)
     dataset, root = get_dataset(name), resolve_data_dir(data_dir)
-    if dataset.facts is None:
+    if dataset.root_is:
         typer.echo(f"{name}: nothing to fetch: these are your own images")
-    elif not dataset.downloadable:
+    elif not dataset.files:
         typer.echo(f"{name}: nothing to fetch: an installed package includes it")
     elif dataset.is_present(root):
         typer.echo(f"{name}: already in {root}")
+    elif not dataset.downloadable:
+        raise InputError(
+            "must be one that searchlab can download",
+            where="searchlab data fetch",
+            found=name,
+            remedy=f"Put {' and '.join(dataset.files)} into {root}. Its source: {dataset.source}",
+        )
     else:
         typer.echo(f"{name}: fetching from {dataset.source}", err=True)
         dataset.fetch(root)

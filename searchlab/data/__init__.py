@@ -6,6 +6,8 @@ from searchlab.data import (  # noqa: F401 (each registers its datasets)
     digits,
     folders,
     mnist,
+    torchvision_arrays,
+    torchvision_files,
     usps,
 )
 from searchlab.data.folds import stratified_folds, train_indices

@@ -20,7 +20,7 @@ from searchlab.data.tree_layout import TreeLayout, broken_link_error, find_layou
 from searchlab.data.unread_files import Reason, Unread, UnreadFiles, describe_unread
 from searchlab.errors import InputError
 
-__all__ = ["ImageFile", "ImageTree", "find_reason", "scan_tree"]
+__all__ = ["ImageFile", "ImageTree", "find_reason", "hold_out_test", "scan_tree"]
 
 _TEST_SHARE = 0.2
 
@@ -81,7 +81,7 @@ class _Scan:
         train = self._scan_part(layout.train)
         if layout.test is None:
             parts = [
-                _split(files, layout.train / name)
+                hold_out_test(files, name, where=f"class folder {layout.train / name}")
                 for name, files in zip(layout.classes, train, strict=True)
             ]
             train, test = [kept for kept, _ in parts], [held for _, held in parts]
@@ -208,19 +208,20 @@ def find_reason(entry: FolderEntry) -> Reason | None:
     return Reason.OTHER_FORMAT if has_other_image_name(entry.name) else Reason.NO_IMAGE
 
 
-def _split(files: list[ImageFile], folder: Path) -> tuple[list[ImageFile], list[ImageFile]]:
+def hold_out_test(
+    files: list[ImageFile], name: str, *, where: str
+) -> tuple[list[ImageFile], list[ImageFile]]:
     """Keep a fifth of a class for the test set, at least one image.
 
-    Each file's draw depends on its class and name, so one more file hardly changes the rest.
+    Each file's draw depends on its class's name and its own, so one more file hardly changes the
+    rest. Raises ``InputError`` if there is no second image.
     """
     if len(files) < 2:
         raise InputError(
             "must contain at least two images, one for training and one for the test",
-            where=f"class folder {folder}",
+            where=where,
             found=len(files),
         )
-    drawn = sorted(
-        files, key=lambda file: derive_seed("test split", folder.name, Path(file.path).name)
-    )
+    drawn = sorted(files, key=lambda file: derive_seed("test split", name, Path(file.path).name))
     held = set(drawn[: max(1, round(len(files) * _TEST_SHARE))])
     return [file for file in files if file not in held], [file for file in files if file in held]

@@ -72,7 +72,9 @@ def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, 
 
 
 def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFacts:
-    """Return shape and classes without reading an image; a named dataset need not be downloaded.
+    """Return shape and classes without reading an image.
+
+    A named dataset need not be downloaded if it is registered with them.
 
     Raises ``InputError`` if the request does not suit the dataset, or if a folder's classes cannot
     be found.
@@ -88,6 +90,7 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
     size = _size(dataset.tree, request)
     if dataset.facts is not None:
         return DatasetFacts(image_shape=(3, size, size), num_classes=dataset.facts.num_classes)
+    _check_present(dataset, data_dir)
     root = _tree_root(dataset.tree, request, data_dir)
     classes = dataset.tree.reader.find_classes(root, request)
     return DatasetFacts(image_shape=(3, size, size), num_classes=len(classes), class_names=classes)
@@ -96,7 +99,7 @@ def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFa
 def count_images(name: str, data_dir: Path) -> tuple[int | None, int | None]:
     """Return how many training and test images a dataset has; None if that is unknown."""
     dataset = get_dataset(name)
-    if dataset.tree is None or dataset.tree.folder is None:
+    if dataset.tree is None or dataset.tree.folder is None or not dataset.is_present(data_dir):
         return dataset.num_train, dataset.num_test
     try:
         tree = dataset.tree.reader.scan(data_dir / dataset.tree.folder, DatasetRequest(name=name))
@@ -178,7 +181,7 @@ def _check_present(dataset: Dataset, data_dir: Path) -> None:
             where=("dataset",),
             remedy=f"Run: {fetch_command(dataset.name, data_dir)}"
             if dataset.downloadable
-            else None,
+            else f"Put it there; searchlab cannot download it. Its source: {dataset.source}",
         )
 
 
