@@ -26,6 +26,7 @@ from searchlab.errors import InputError
 
 __all__ = [
     "ENTRY_POINTS",
+    "find_plugin_file",
     "load_entry_points",
     "load_plugins",
     "load_sources",
@@ -49,6 +50,7 @@ class _Loaded:
 
     source: str | None
     digest: str
+    module: ModuleType | None = None
 
 
 _loaded: dict[str, _Loaded] = {}
@@ -125,6 +127,21 @@ def load_sources(sources: Mapping[str, str | None]) -> None:
             _import(reference, source)
 
 
+def find_plugin_file(name: str) -> ModuleType | None:
+    """Return the loaded plugin whose file is ``name``.py; None if there is none.
+
+    Raises InputError if there are several.
+    """
+    found = [path for path in _loaded if path.endswith(".py") and Path(path).stem == name]
+    if len(found) > 1:
+        raise InputError(
+            f"{name} is the name of several files: {', '.join(found)}",
+            where="plugins",
+            remedy="Rename one of them",
+        )
+    return _loaded[found[0]].module if found else None
+
+
 def _read(reference: str) -> str:
     return read_text(
         Path(reference),
@@ -141,9 +158,9 @@ def _import(reference: str, source: str | None) -> None:
             module = importlib.import_module(reference)
         digest = _digest(*_read_module(module))
     else:
-        _run_file(Path(reference), source)
+        module = _run_file(Path(reference), source)
         digest = _digest(source.encode())
-    _loaded[reference] = _Loaded(source=source, digest=digest)
+    _loaded[reference] = _Loaded(source=source, digest=digest, module=module)
 
 
 def _digest(*contents: bytes) -> str:
@@ -164,7 +181,7 @@ def _read_module(module: ModuleType) -> Iterator[bytes]:
         yield Path(file).read_bytes()
 
 
-def _run_file(path: Path, source: str) -> None:
+def _run_file(path: Path, source: str) -> ModuleType:
     """Run a file as a module under a unique name; it can import modules beside it."""
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
     module = ModuleType(f"searchlab_plugin_{path.stem}_{digest}")
@@ -179,6 +196,7 @@ def _run_file(path: Path, source: str) -> None:
         with _explained(str(path)):
             exec(compile(source, str(path), "exec"), module.__dict__)
         on_failure.pop_all()
+    return module
 
 
 @contextmanager

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from searchlab.config.attacks import AttackName, AttackSpec
-from searchlab.config.validation import Spec, to_input_error
+from searchlab.config.own_code import name_or_reference, name_or_reference_schema
+from searchlab.config.validation import Spec, Value, to_input_error, to_tuple
 from searchlab.errors import InputError, did_you_mean
 
 __all__ = [
     "AUGMENTATIONS",
+    "CODE_SETTINGS",
     "OPTIMIZER_SETTINGS",
     "SHARED_PARAMETERS",
     "Init",
@@ -28,7 +37,7 @@ __all__ = [
 Init = Literal[
     "default", "normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"
 ]
-OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "lion"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
 LossName = Literal["cross_entropy", "focal", "bce"]
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -59,6 +68,21 @@ def _check_augment(text: str) -> str:
     return text
 
 
+_OPTIMIZERS, _LOSSES = get_args(OptimizerName), get_args(LossName)
+
+OptimizerReference = Annotated[
+    str,
+    AfterValidator(name_or_reference(_OPTIMIZERS, "Class")),
+    Field(json_schema_extra=name_or_reference_schema(_OPTIMIZERS)),
+]
+LossReference = Annotated[
+    str,
+    AfterValidator(name_or_reference(_LOSSES, "function")),
+    Field(json_schema_extra=name_or_reference_schema(_LOSSES)),
+]
+Arguments = dict[str, Value | Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]]
+"""Arguments of code that a setting names."""
+
 _OPERATION = f"({'|'.join(AUGMENTATIONS)})"
 
 AugmentName = Annotated[
@@ -68,10 +92,10 @@ AugmentName = Annotated[
 ]
 
 
-# torch's defaults: the usual one, and those of the optimizers that have another. So a study that
-# names an optimizer and no more trains like a script that does.
+# torch's defaults, and those of lion's paper: the usual one, and those of the optimizers that have
+# another. So a study that names an optimizer and no more trains like a script that does.
 _TORCH_DEFAULTS: dict[str, tuple[float, dict[OptimizerName, float]]] = {
-    "lr": (1e-3, {"rmsprop": 1e-2}),
+    "lr": (1e-3, {"rmsprop": 1e-2, "lion": 1e-4}),
     "momentum": (0.0, {}),
     "weight_decay": (0.0, {"adamw": 1e-2}),
 }
@@ -94,14 +118,20 @@ class TrainingSettings(Spec):
     """How a model is trained. A space can search the settings in ``SHARED_PARAMETERS``."""
 
     epochs: int = Field(10, ge=1, le=100_000, description="epochs of each model's training")
-    optimizer: OptimizerName = Field("adam", description="optimizer")
+    optimizer: OptimizerReference = Field(
+        "adam", description=f"optimizer: {', '.join(_OPTIMIZERS)}, or module:Class"
+    )
+    optimizer_arguments: Arguments = Field(
+        default_factory=dict,
+        description="further arguments of the optimizer, such as betas: [0.9, 0.95]",
+    )
     lr: Annotated[float, Field(gt=0, le=1000)] = _as_torch("lr", "learning rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] = _as_torch(
         "momentum", "momentum of sgd and rmsprop"
     )
     nesterov: bool = Field(False, description="Nesterov's momentum, for sgd")
     weight_decay: Annotated[float, Field(ge=0)] = _as_torch(
-        "weight_decay", "L2 penalty; adamw: decoupled decay"
+        "weight_decay", "L2 penalty; adamw and lion: decoupled decay"
     )
     decay_norms: bool = Field(
         True, description="weight decay of biases and norm layers too, as torch's optimizers do"
@@ -117,7 +147,12 @@ class TrainingSettings(Spec):
         "default",
         description="initial weights (default: as torch draws them)",
     )
-    loss: LossName = Field("cross_entropy", description="loss of training")
+    loss: LossReference = Field(
+        "cross_entropy", description=f"loss of training: {', '.join(_LOSSES)}, or module:function"
+    )
+    loss_arguments: Arguments = Field(
+        default_factory=dict, description="arguments of a loss that is a module:function"
+    )
     focal_gamma: float = Field(
         2.0, ge=0, le=10, description="loss focal: how little images count that are easy"
     )
@@ -161,6 +196,15 @@ class TrainingSettings(Spec):
         description="on a GPU: launch each step at once, and train folds side by side (unproven)",
     )
 
+    @field_validator("optimizer_arguments")
+    @classmethod
+    def _name_settings_as_such(cls, arguments: Arguments) -> Arguments:
+        for name in (*OPTIMIZER_SETTINGS, "nesterov"):
+            if name in arguments:
+                remedy = f"Set training.{name}, which a space can search too"
+                raise InputError("is a setting of its own", where=(name,), remedy=remedy)
+        return arguments
+
     @model_validator(mode="before")
     @classmethod
     def _leave_out_null(cls, data: Any) -> Any:
@@ -190,10 +234,19 @@ class TrainingSettings(Spec):
             raise to_input_error(error.errors(include_url=False)[0]) from None
 
 
+CODE_SETTINGS: tuple[str, ...] = ("optimizer", "loss")
+"""The settings that may name the user's own code; ``<name>_arguments`` has its arguments."""
+
+_NOT_SEARCHED = (
+    "epochs",
+    *(f"{name}_arguments" for name in CODE_SETTINGS),
+    "patience",
+    "precision",
+    "cuda_graphs",
+)
+
 SHARED_PARAMETERS: tuple[str, ...] = tuple(
-    name
-    for name in TrainingSettings.model_fields
-    if name not in ("epochs", "patience", "precision", "cuda_graphs")
+    name for name in TrainingSettings.model_fields if name not in _NOT_SEARCHED
 )
 """The settings allowed at the top of a space, beside ``family``."""
 

@@ -9,10 +9,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from searchlab.config.own_code import is_reference
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
 from searchlab.training.checkpoint_files import (
@@ -25,6 +26,7 @@ from searchlab.training.cohort import Cohort
 from searchlab.training.durable_files import replace_file
 from searchlab.training.held_out import held_out_path, write_held_out
 from searchlab.training.member import Member
+from searchlab.training.optimizer_states import pack_plain_state, pack_tensors, unpack_state
 from searchlab.training.tensor_file import write_tensors
 
 __all__ = [
@@ -44,13 +46,14 @@ _FORMAT = "4"
 def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
     """Write the state after the last epoch. Raises OSError; then the previous checkpoint stays."""
     tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
     for key, member in _members(cohort).items():
         for name, value in member.model.state_dict().items():
             tensors[f"{key}/model/{name}"] = value
-        for index, state in member.optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                if isinstance(value, Tensor):  # SGD has None before its first step
-                    tensors[f"{key}/optimizer/{index}/{name}"] = value
+        for name, value in pack_tensors(member.optimizer).items():
+            tensors[f"{key}/optimizer/{name}"] = value
+        if is_reference(cohort.config.settings.optimizer):
+            plain[key] = pack_plain_state(member.optimizer)
     for name, value in (cohort.best_weights or {}).items():
         tensors[f"best/{name}"] = value
     for fold, value in cohort.best_predictions.items():
@@ -61,6 +64,7 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
         "full_history": json.dumps(cohort.full_history),
         "seconds": json.dumps(cohort.seconds),
         "batch_splits": json.dumps(cohort.batch_splits),
+        "optimizers": json.dumps(plain),
     }
     files.save(cohort.epoch, tensors, metadata)
 
@@ -73,8 +77,11 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
     state = files.load(lambda metadata: _is_of(cohort.config, metadata))
     if state is None:
         return False
+    plain = json.loads(state.metadata.get("optimizers", "{}"))
     for key, member in _members(cohort).items():
-        _restore(member, _below(state.tensors, f"{key}/"))
+        kept = _below(state.tensors, f"{key}/")
+        member.model.load_state_dict(_below(kept, "model/"))
+        unpack_state(member.optimizer, _below(kept, "optimizer/"), plain.get(key))
     best = _below(state.tensors, "best/")
     if best:
         assert cohort.full is not None
@@ -136,22 +143,6 @@ def _is_of(config: TrialConfig, metadata: Mapping[str, str]) -> bool:
 def _members(cohort: Cohort) -> dict[str, Member]:
     members = {f"fold{member.fold}": member for member in cohort.members}
     return members if cohort.full is None else {**members, "full": cohort.full}
-
-
-def _restore(member: Member, tensors: dict[str, Tensor]) -> None:
-    member.model.load_state_dict(_below(tensors, "model/"))
-    parameters = [parameter for parameter in member.model.parameters() if parameter.requires_grad]
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below(tensors, "optimizer/").items():
-        index, _, field = name.partition("/")
-        parameter = parameters[int(index)]
-        if value.shape == parameter.shape:
-            # Fused optimizers step through the memory of weights and moments together, so a moment
-            # needs its weight's layout (channels_last), which the file does not keep.
-            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-        states.setdefault(int(index), {})[field] = value
-    groups = member.optimizer.state_dict()["param_groups"]
-    member.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from torch.nn.functional import (
     one_hot,
 )
 
+from searchlab.config.own_code import is_reference, load_reference
 from searchlab.config.settings import LossName, TrainingSettings
+from searchlab.errors import InputError
 
-__all__ = ["LOSSES", "Targets", "TrainingLoss"]
+__all__ = ["LOSSES", "Targets", "TrainingLoss", "find_loss"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,13 @@ class TrainingLoss:
     With ``class_weights: balanced``, an image of class c counts N / (K n_c) times: K classes have N
     training images, n_c of them are of class c. So the weights' mean over the training images is 1.
     A mixed image has both losses by their shares. Validation always measures cross-entropy.
+
+    Raises InputError if the loss is a function of the user's own that cannot be found.
     """
 
     def __init__(self, settings: TrainingSettings, labels: Tensor, num_classes: int) -> None:
         self._settings = settings
+        self._loss = find_loss(settings)
         self._weights: Tensor | None = None
         if settings.class_weights == "balanced":
             counts = torch.bincount(labels, minlength=num_classes).clamp(min=1)
@@ -71,7 +77,7 @@ class TrainingLoss:
         return losses.mean()
 
     def _weigh(self, logits: Tensor, labels: Tensor) -> Tensor:
-        losses = LOSSES[self._settings.loss](logits, labels, self._settings)
+        losses = self._loss(logits, labels, self._settings)
         return losses if self._weights is None else losses * self._weights[labels]
 
 
@@ -94,9 +100,32 @@ def _binary(logits: Tensor, labels: Tensor, settings: TrainingSettings) -> Tenso
     return binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(1)
 
 
-LOSSES: dict[LossName, Callable[[Tensor, Tensor, TrainingSettings], Tensor]] = {
+Loss = Callable[[Tensor, Tensor, TrainingSettings], Tensor]
+
+LOSSES: dict[LossName, Loss] = {
     "cross_entropy": _cross_entropy,
     "focal": _focal,
     "bce": _binary,
 }
 """The loss [B] of logits [B, classes] and labels [B]."""
+
+
+def find_loss(settings: TrainingSettings) -> Loss:
+    """Return the loss that the settings name; InputError if it is the user's own and not there."""
+    if not is_reference(settings.loss):
+        return LOSSES[cast("LossName", settings.loss)]
+    function = load_reference(settings.loss, field="loss")
+
+    def measure(logits: Tensor, labels: Tensor, settings: TrainingSettings) -> Tensor:
+        losses = function(logits, labels, **settings.loss_arguments)
+        if not isinstance(losses, Tensor) or losses.shape != labels.shape:
+            shape = list(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise InputError(
+                f"must return a tensor with the loss of each image, [{len(labels)}]",
+                where=("training", "loss"),
+                found=shape,
+                remedy="Reduce nothing: the weights of classes and mixed images need each loss",
+            )
+        return losses
+
+    return measure

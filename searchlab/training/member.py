@@ -19,7 +19,7 @@ from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
 from searchlab.training.frozen_layers import FrozenFeatures, KeptFeatures, split_frozen
-from searchlab.training.graphed_steps import GraphedSteps
+from searchlab.training.graphed_steps import GraphedSteps, RecordingError
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 from searchlab.training.initial_models import build_initial
@@ -27,7 +27,7 @@ from searchlab.training.losses import Targets, TrainingLoss
 from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.mixing import Mixer
-from searchlab.training.optimizers import make_optimizer, make_rate, read_rate_from
+from searchlab.training.optimizers import make_optimizer, make_rate, may_record, read_rate_from
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import Tally, TrainedBatches
@@ -89,7 +89,7 @@ class Member:
         self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
-        self._rate = make_rate(data.device)
+        self._rate = make_rate(self._settings, data.device)
         self._dropout = torch.Generator(device=data.device)
         self._augmenting = torch.Generator(device=data.device)
         self._attacking = torch.Generator(device=data.device)
@@ -119,6 +119,9 @@ class Member:
         return is_mixed or self._settings.attack is not None
 
     def _make_graphed(self) -> GraphedSteps:
+        if not may_record(self._settings):
+            optimizer = self._settings.optimizer
+            raise RecordingError(f"the optimizer {optimizer} may keep something on the host")
         return GraphedSteps(
             self._train_on,
             self.optimizer,

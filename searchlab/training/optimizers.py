@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from inspect import isclass, signature
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from searchlab.config.own_code import is_reference, load_reference
 from searchlab.config.settings import OptimizerName, TrainingSettings
-from searchlab.training.plain_optimizers import SGD, Adam, AdamW, RMSprop
+from searchlab.errors import InputError, first_line
+from searchlab.training.plain_optimizers import SGD, Adam, AdamW, Lion, RMSprop
 
-__all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "read_rate_from"]
+__all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "may_record", "read_rate_from"]
 
 Groups = list[dict[str, Any]]
+MakeOptimizer = Callable[[Groups, TrainingSettings, dict[str, Any]], Optimizer]
 
 # Fused kernels, if torch has them: one call per step instead of one per tensor and operation, on
 # both CPU and GPU.
-OPTIMIZERS: dict[OptimizerName, Callable[[Groups, TrainingSettings], Optimizer]] = {
-    "sgd": lambda groups, settings: SGD(
+OPTIMIZERS: dict[OptimizerName, MakeOptimizer] = {
+    "sgd": lambda groups, settings, more: SGD(
         groups,
         lr=settings.lr,
         momentum=settings.momentum,
@@ -28,29 +32,45 @@ OPTIMIZERS: dict[OptimizerName, Callable[[Groups, TrainingSettings], Optimizer]]
         nesterov=settings.nesterov and settings.momentum > 0,
         weight_decay=settings.weight_decay,
         fused=True,
+        **more,
     ),
-    "adam": lambda groups, settings: Adam(
-        groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+    "adam": lambda groups, settings, more: Adam(
+        groups,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        fused=True,
+        **more,
     ),
-    "adamw": lambda groups, settings: AdamW(
-        groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+    "adamw": lambda groups, settings, more: AdamW(
+        groups,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        fused=True,
+        **more,
     ),
-    "rmsprop": lambda groups, settings: RMSprop(  # has no fused kernel
+    "rmsprop": lambda groups, settings, more: RMSprop(  # has no fused kernel
         groups,
         lr=settings.lr,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         foreach=True,
+        **more,
+    ),
+    "lion": lambda groups, settings, more: Lion(
+        groups,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        **more,
     ),
 }
-"""Each optimizer as a function of groups of trainable parameters and the settings."""
+"""Each optimizer as a function of groups of trainable parameters, the settings, and arguments."""
 
 
 def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
     """Return an optimizer for the model's trainable parameters; frozen layers have none.
 
     Without ``decay_norms``, parameters of one dimension have no weight decay: biases, and what norm
-    layers scale by.
+    layers scale by. Raises InputError if the optimizer does not take its arguments.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: Groups = [{"params": parameters}]
@@ -59,16 +79,61 @@ def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
             {"params": [one for one in parameters if one.ndim > 1]},
             {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
         ]
-    return OPTIMIZERS[settings.optimizer](groups, settings)
+    is_own = is_reference(settings.optimizer)
+    make = _make_own if is_own else OPTIMIZERS[cast("OptimizerName", settings.optimizer)]
+    try:
+        return make(groups, settings, {**settings.optimizer_arguments})
+    except (TypeError, ValueError) as error:  # so a constructor refuses its arguments
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"cannot be made: {first_line(error)}",
+            where=("training", "optimizer"),
+            found=settings.optimizer,
+            remedy="Correct training.optimizer_arguments",
+        ) from error
 
 
-def make_rate(device: torch.device) -> Tensor | None:
+def _make_own(groups: Groups, settings: TrainingSettings, more: dict[str, Any]) -> Optimizer:
+    """Make an optimizer of the user's own.
+
+    It gets lr, and weight_decay, momentum and nesterov if it has such arguments.
+    """
+    make = _find_class(settings.optimizer)
+    taken = signature(make).parameters
+    shared = {
+        name: getattr(settings, name)
+        for name in ("weight_decay", "momentum", "nesterov")
+        if name in taken
+    }
+    return make(groups, lr=settings.lr, **shared, **more)
+
+
+def _find_class(reference: str) -> Callable[..., Optimizer]:
+    found = load_reference(reference, field="optimizer")
+    if not (isclass(found) and issubclass(found, Optimizer)):
+        rule = "must name a subclass of torch.optim.Optimizer"
+        raise InputError(rule, where=("training", "optimizer"), found=reference)
+    return found
+
+
+def may_record(settings: TrainingSettings) -> bool:
+    """Return whether a CUDA graph may record the optimizer's steps: it keeps nothing on the host.
+
+    Of one of the user's own that is not known, and a count on the host would stand still.
+    """
+    return not is_reference(settings.optimizer)
+
+
+def make_rate(settings: TrainingSettings, device: torch.device) -> Tensor | None:
     """Return the tensor for ``read_rate_from``; None on the CPU, where the rate is a number.
 
     On a GPU a step then takes nothing from the host, so that a CUDA graph can record it. It is
-    float32, as the fused kernels read it: Adam's last bit differs from a number's.
+    float32, as the fused kernels read it: Adam's last bit differs from a number's. An optimizer of
+    the user's own may need a number.
     """
-    return None if device.type == "cpu" else torch.zeros((), device=device)
+    has_number = device.type == "cpu" or not may_record(settings)
+    return None if has_number else torch.zeros((), device=device)
 
 
 def read_rate_from(optimizer: Optimizer, rate: Tensor) -> None:

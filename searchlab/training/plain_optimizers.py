@@ -1,4 +1,4 @@
-"""torch's optimizers for eager training only, which don't import torch.compile.
+"""torch's optimizers, and lion, for eager training only, which don't import torch.compile.
 
 torch wraps their methods for torch.compile, and the first call of one imports it. In each worker
 that took as long as importing torch itself.
@@ -12,7 +12,9 @@ from typing import TypeVar
 import torch
 from torch.optim import Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "RMSprop"]
+from searchlab.training import lion
+
+__all__ = ["SGD", "Adam", "AdamW", "Lion", "RMSprop"]
 
 _Kind = TypeVar("_Kind", bound=Optimizer)
 
@@ -29,3 +31,4 @@ SGD = _unwrap(torch.optim.SGD)
 Adam = _unwrap(torch.optim.Adam)
 AdamW = _unwrap(torch.optim.AdamW)
 RMSprop = _unwrap(torch.optim.RMSprop)
+Lion = _unwrap(lion.Lion)

@@ -24,6 +24,7 @@ import pydantic
 from searchlab.config.documents import read_yaml
 from searchlab.config.earlier_study import name_earlier_defaults
 from searchlab.config.loading import make_study
+from searchlab.config.named_code import list_references
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.validation import Slug, to_input_error
 from searchlab.errors import InfrastructureError, InputError
@@ -278,7 +279,7 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
 def _refuse_code(spec: StudySpec, inside: _Unpacked) -> None:
     """Ask before a study is taken over that would run somebody's choice of code here."""
     space = (spec.space.root,) if isinstance(spec.space, CallableRef) else ()
-    if code := (*spec.plugins, *space):
+    if code := (*spec.plugins, *space, *list_references(spec)):
         # A relative path was taken for one in the folder that is gone by then.
         folder = f"{inside.run.path.absolute()}/"
         named = ", ".join(name.removeprefix(folder) for name in code)

@@ -78,13 +78,18 @@ SHARED_PARAMETERS = [
     ("lr: {each_layer: [0.1]}", f"lr {SHARED}"),
     (
         "optimizer: [adam, sdg]",
-        "optimizer must be 'sgd', 'adam', 'adamw' or 'rmsprop', got 'sdg'. "
-        "Did you mean sgd? Known: adam, adamw, rmsprop, sgd",
+        "optimizer must be sgd, adam, adamw, rmsprop, lion, or module:Class, got 'sdg'. "
+        "Did you mean sgd? Known: adam, adamw, lion, rmsprop, sgd",
     ),
     (
         "augment: [none, flip+rotat]",
         "augment must be none, or operations joined by +, got 'flip+rotat'. "
         "Did you mean rotate? Known: crop, cutout, flip, jitter, none, rotate",
+    ),
+    (
+        "loss: focall",
+        "loss must be cross_entropy, focal, bce, or module:function, got 'focall'. "
+        "Did you mean focal? Known: bce, cross_entropy, focal",
     ),
     ("augment: flip+flip", "augment must name each operation once, got 'flip+flip'"),
 ]
@@ -331,8 +336,16 @@ STUDIES = [
     ("training: {lr: true}", "training.lr must be a number, got True"),
     (
         "training: {optimizer: adm}",
-        "training.optimizer must be 'sgd', 'adam', 'adamw' or 'rmsprop', got 'adm'. "
+        "training.optimizer must be sgd, adam, adamw, rmsprop, lion, or module:Class, got 'adm'. "
         "Did you mean adam",
+    ),
+    (
+        "training: {loss: 'losses.py:hinge'}",
+        "training.loss must be cross_entropy, focal, bce, or module:function, got 'losses.py:h",
+    ),
+    (
+        "training: {optimizer_arguments: {lr: 1}}",
+        "training.optimizer_arguments.lr is a setting of its own. Set training.lr, which a space",
     ),
     ("training: {momentum: 1}", "training.momentum must be less than 1, got 1"),
     ("training: {momentum: .nan}", f"training.momentum {FINITE}, got nan"),

@@ -306,6 +306,8 @@ def test_planned_samplers_need_no_number_of_trials() -> None:
 def test_every_shared_parameter_is_a_training_setting() -> None:
     assert set(SHARED_PARAMETERS) == set(TrainingSettings.model_fields) - {
         "epochs",
+        "optimizer_arguments",
+        "loss_arguments",
         "patience",
         "precision",
         "cuda_graphs",

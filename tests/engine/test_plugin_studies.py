@@ -112,6 +112,54 @@ def test_workers_search_a_users_family_and_need_no_copy_of_its_file(
     assert describe_trials(run) == describe_trials(serial_run)
 
 
+OWN_RECIPE = """
+import torch
+
+class Slow(torch.optim.SGD):
+    def __init__(self, groups, lr, pace=1.0):
+        super().__init__(groups, lr=pace * lr)
+
+def squares(logits, labels):
+    return (logits - torch.nn.functional.one_hot(labels, logits.shape[1])).square().sum(1)
+"""
+
+
+@pytest.mark.slow
+def test_workers_train_by_a_users_optimizer_and_loss_and_need_no_copy_of_their_file(
+    tmp_path: Path, forget: Forget, local_ray: None
+) -> None:
+    forget()
+    path = tmp_path / "recipe.py"
+    path.write_text(OWN_RECIPE)
+    load_plugins([str(path)])
+    path.unlink()
+    runs = []
+    for engine in ("serial", "tune"):
+        folder = tmp_path / engine
+        folder.mkdir()
+        training = {
+            "epochs": 1,
+            "optimizer": "recipe:Slow",
+            "optimizer_arguments": {"pace": 0.5},
+            "loss": "recipe:squares",
+        }
+        runs.append(
+            run_plugin_study(
+                folder,
+                engine,
+                path,
+                **{
+                    **SHORT,
+                    "training": training,
+                    "space": OWN_SPACE,
+                    "baselines": {"architectures": []},
+                },
+            )
+        )
+    assert describe_trials(runs[0]) == describe_trials(runs[1])
+
+
+OWN_SPACE: dict[str, Any] = {"parameters": {"lr": [0.01, 0.02], "family": {"fcn": {"width": 8}}}}
 SHORT: dict[str, Any] = {
     "search": {"trials": 1},
     "training": {"epochs": 1},

@@ -61,7 +61,7 @@ def test_a_trial_continued_from_a_checkpoint_ends_at_the_same_bits(
     digits: TrainingData, tmp_path: Path, name: OptimizerName, model: ModelConfig
 ) -> None:
     trial = make_trial(
-        optimizer=name, lr=0.01, model=model, weight_decay=0.01, decay_norms=model.scheme == "DT"
+        optimizer=name, lr=0.01, model=model, weight_decay=0.01, decay_norms=model.scheme != "DT"
     )
     whole = Cohort(trial, digits)
     expected = [untimed(whole.run_epoch()) for _ in range(trial.settings.epochs)]

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from searchlab.training import plain_optimizers
+from searchlab.training.lion import Lion
 
 NAMES = plain_optimizers.__all__
+WRAPPED = {name: getattr(torch.optim, name, Lion) for name in NAMES}  # torch has no Lion
 
 
 def train(optimizer: torch.optim.Optimizer, model: nn.Linear) -> list[Tensor]:
@@ -35,7 +37,7 @@ def make_model() -> nn.Linear:
 def test_a_plain_optimizer_has_torchs_bits_also_after_its_state_was_loaded(name: str) -> None:
     ours, theirs = make_model(), make_model()
     plain = getattr(plain_optimizers, name)(ours.parameters(), lr=0.1, weight_decay=0.01)
-    wrapped = getattr(torch.optim, name)(theirs.parameters(), lr=0.1, weight_decay=0.01)
+    wrapped = WRAPPED[name](theirs.parameters(), lr=0.1, weight_decay=0.01)
     for _ in range(2):
         for one, other in zip(train(plain, ours), train(wrapped, theirs), strict=True):
             assert torch.equal(one, other)

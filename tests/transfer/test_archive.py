@@ -504,6 +504,7 @@ def test_code_that_only_the_record_names_does_not_come_in(
         ({"plugins": ["evil.py"]}, "evil.py"),
         ({"plugins": ["antigravity", "/tmp/b.py"]}, "antigravity, /tmp/b.py"),
         ({"space": "antigravity:geohash"}, "antigravity:geohash"),
+        ({"training": {"loss": "antigravity:geohash"}}, "antigravity:geohash"),
     ],
 )
 def test_study_that_names_code_is_asked_about(

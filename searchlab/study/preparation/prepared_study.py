@@ -31,6 +31,7 @@ from searchlab.search.space.space_check import check_space
 from searchlab.search.space.study_space import SpecSpace, StudySpace
 from searchlab.study.plan import StudyPlan, plan_study
 from searchlab.study.preparation.budget import budget_warnings
+from searchlab.study.preparation.code_check import check_code
 from searchlab.study.preparation.compatibility import check_models_fit
 from searchlab.study.preparation.image_warnings import image_warnings
 from searchlab.study.preparation.verdict_outlook import verdict_warnings
@@ -84,6 +85,7 @@ def check_study(file: StudyFile, *, data_dir: Path) -> StudyPlan:
         facts = describe_dataset(request_data(spec.dataset), data_dir)
         _check_channels(spec, facts)
         _check_confusions(spec, facts)
+        check_code(spec, num_classes=facts.num_classes)
     check_models_fit(file, plan, facts)
     for warning in (*budget_warnings(plan), *verdict_warnings(spec)):
         logger.warning(warning)
