@@ -45,7 +45,9 @@ sys.dont_write_bytecode = False  # Python read the variable before it was remove
 # So that tests in any folder can import what others share: the modules beside this file, such as
 # postgres_servers, and what trains and drives small studies.
 TESTS = Path(__file__).parent
-sys.path[:0] = [str(TESTS / folder) for folder in ("", "engine", "report", "study", "training")]
+sys.path[:0] = [
+    str(TESTS / folder) for folder in ("", "cli", "engine", "report", "study", "training")
+]
 
 # No deadlines, because machines differ. CI draws the same examples every run, so that only a change
 # can make it fail.

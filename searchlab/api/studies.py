@@ -98,12 +98,16 @@ def run_study(
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.cli.study_move import check_deletable
+    from searchlab.report.run_weights import with_run_weights
 
     file = _read_study(study, to_overrides(sections), preset=preset, plugins=plugins)
+    file, found = with_run_weights(file, _runs_dir(runs_dir))
     folder = RunFolder(_runs_dir(runs_dir) / file.spec.name)
     if replace and folder.exists():
         check_deletable(folder)
     with shown_progress(quiet=not progress) as callback:
+        for line in found:
+            callback.announce(line)
         callback.begin_phase(f"checking {file.spec.name}")
         from searchlab.engine.launch import begin_study  # takes seconds
 

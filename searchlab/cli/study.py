@@ -142,6 +142,7 @@ def run(
     from searchlab.config.shipped import find_study
     from searchlab.records.run_folder import RunFolder, default_runs_dir
     from searchlab.records.storage.urls import hide_password
+    from searchlab.report.run_weights import with_run_weights
 
     _check_engine(engine, address)
     if quick and preset is not None:
@@ -151,6 +152,9 @@ def run(
     preset = "quick" if quick else preset
     path = find_study(study)
     file = load_study(path, overrides or (), preset=preset, plugins=plugins or ())
+    file, found = with_run_weights(file, default_runs_dir(runs_dir))
+    for line in found:
+        typer.echo(line, err=True)
     if warm_start:
         spec = warm_started(file.spec, warm_start, runs_dir)
         file = dataclasses.replace(file, spec=spec)

@@ -13,27 +13,34 @@ from searchlab.config.variables import expand_variables
 from searchlab.errors import Location
 
 __all__ = [
+    "PARAMETERS_OF_STUDY",
+    "RUN_PREFIX",
     "WEIGHT_SUFFIXES",
     "absolute_path",
     "anchor_space",
     "anchor_study",
     "expand_user",
     "is_set_by_option",
+    "map_leaves",
 ]
 
 WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 """Endings of weights files; a parameter's value with such an ending is a path."""
 
+RUN_PREFIX = "run:"
+"""How a parameter's value begins that names the weights of an earlier run."""
+
 Visit = Callable[[Any, Location], Any]
 """Takes a leaf and its location, returns the value to put there."""
 
 _PATHS: tuple[Location, ...] = (("dataset", "root"), ("baselines", "weights"))
-# Where a family's parameter can have a value.
-_PARAMETERS_OF_STUDY: tuple[Location, ...] = (
+PARAMETERS_OF_STUDY: tuple[Location, ...] = (
     ("space", "parameters"),
     ("search", "reference"),
     ("baselines", "rows"),
 )
+"""Where a family's parameter can have a value."""
+
 _PARAMETERS_OF_SPACE: tuple[Location, ...] = (("parameters",),)
 
 
@@ -46,7 +53,7 @@ def anchor_space(document: Document, folder: Path, environment: Mapping[str, str
         given = expand_variables(value, environment, where=document.where(place))
         return absolute_path(given, document.folder_of(place, folder))
 
-    return replace(document, data=_map_leaves(document.data, (), visit))
+    return replace(document, data=map_leaves(document.data, (), visit))
 
 
 def anchor_study(
@@ -63,14 +70,14 @@ def anchor_study(
 
     def visit(value: Any, place: Location) -> Any:
         is_path = place in _PATHS and isinstance(value, str)
-        if not is_path and not _is_weights(value, place, _PARAMETERS_OF_STUDY):
+        if not is_path and not _is_weights(value, place, PARAMETERS_OF_STUDY):
             return value
         start = document.folder_of(place, folder)
         if environment is not None:
             value = expand_variables(value, environment, where=document.where(place))
         return absolute_path(value, option_folder if is_set_by_option(document, place) else start)
 
-    return replace(document, data=_map_leaves(document.data, (), visit))
+    return replace(document, data=map_leaves(document.data, (), visit))
 
 
 def is_set_by_option(document: Document, place: Location) -> bool:
@@ -103,9 +110,10 @@ def _is_weights(value: Any, place: Location, parameters: tuple[Location, ...]) -
     return below and isinstance(value, str) and value.endswith(WEIGHT_SUFFIXES)
 
 
-def _map_leaves(value: Any, place: Location, visit: Visit) -> Any:
+def map_leaves(value: Any, place: Location, visit: Visit) -> Any:
+    """Return plain data with what ``visit`` returns for each value that is no dict or list."""
     if isinstance(value, dict):
-        return {key: _map_leaves(item, (*place, key), visit) for key, item in value.items()}
+        return {key: map_leaves(item, (*place, key), visit) for key, item in value.items()}
     if isinstance(value, list):
-        return [_map_leaves(item, (*place, index), visit) for index, item in enumerate(value)]
+        return [map_leaves(item, (*place, index), visit) for index, item in enumerate(value)]
     return visit(value, place)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from searchlab.config.relative_paths import expand_user
+from searchlab.config.relative_paths import RUN_PREFIX, expand_user
 from searchlab.errors import InputError, SearchlabError
 
 __all__ = ["fetch_imagenet_weights", "load_body", "read_weights"]
@@ -41,6 +41,12 @@ def read_weights(file: str) -> Tensors:
     Only tensors are unpickled, so a file from a stranger is safe. The last two files are kept until
     they change: copy the tensors, do not modify them.
     """
+    if file.startswith(RUN_PREFIX):
+        raise InputError(
+            "names the weights of a run, which only a study finds, when it begins",
+            found=file,
+            remedy="Give it to searchlab study run",
+        )
     path = expand_user(Path(file))
     if not os.path.isfile(path):  # noqa: PTH113 (Path's own raises if the name is too long)
         raise InputError(

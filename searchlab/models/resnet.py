@@ -30,9 +30,7 @@ class ResnetParameters(FamilyParameters):
         description="first layers: 3x3 without pooling (small), 7x7 at stride 2 with pooling "
         "(large); auto is small from scratch below 64 pixels",
     )
-    weights: ImagenetWeights = Field(
-        "none", description="initial weights: none, imagenet, or a .pth, .pt or .safetensors file"
-    )
+    weights: ImagenetWeights = "none"
     trainable: Literal["head", "bn+head", "layer4+head", "all"] = Field(
         "all", description="what is trained; frozen batch norm also keeps its statistics"
     )

@@ -25,10 +25,7 @@ class TimmParameters(FamilyParameters):
         "mobilenetv3_small_050",
         description="its name in timm.list_models(), such as convnext_atto",
     )
-    weights: HubWeights = Field(
-        "none",
-        description="initial weights: none, hub (timm's own), or a .pth, .pt or .safetensors file",
-    )
+    weights: HubWeights = "none"
     trainable: Trainable = "all"
     drop_path: DropPath = 0.0
 

@@ -23,9 +23,7 @@ class TorchvisionParameters(FamilyParameters):
         "mobilenet_v3_small",
         description="its name in torchvision.models, such as convnext_tiny or vit_b_32",
     )
-    weights: ImagenetWeights = Field(
-        "none", description="initial weights: none, imagenet, or a .pth, .pt or .safetensors file"
-    )
+    weights: ImagenetWeights = "none"
     trainable: Trainable = "all"
     drop_path: DropPath = 0.0
 

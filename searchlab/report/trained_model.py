@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from searchlab.records.trial_record import TrialRecord
     from searchlab.report.reading import StudyReading
 
-__all__ = ["OpenedModel", "describe_input", "name_classes", "open_model"]
+__all__ = ["OpenedModel", "describe_input", "find_weights", "name_classes", "open_model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,10 +52,7 @@ def open_model(
     as its plugins must be, whose code is run. Raises InputError if they are not, or the trial has
     no weights.
     """
-    where = f"trial #{record.number} {record.label}"
-    path = model_path(reading.run.models, record.number)
-    if record.state != "COMPLETE" or not path.is_file():
-        raise _missing(reading, record, path, where)
+    path = find_weights(reading, record)
     file = reading.run.load()
     load_plugins(file.spec.plugins)
     check_plugins(reading.attributes, file.spec)
@@ -69,7 +66,7 @@ def open_model(
         Normalizer.of(taken.mean, taken.std, device=torch.device("cpu")),
         image_shape=images.image_shape,
         num_classes=images.num_classes,
-        where=where,
+        where=_where(record),
     )
     return OpenedModel(
         classifier=classifier,
@@ -78,6 +75,14 @@ def open_model(
         taken=taken,
         images=images,
     )
+
+
+def find_weights(reading: StudyReading, record: TrialRecord) -> Path:
+    """Return the file of a trial's model on all training images. Raises InputError without one."""
+    path = model_path(reading.run.models, record.number)
+    if record.state != "COMPLETE" or not path.is_file():
+        raise _missing(reading, record, path, _where(record))
+    return path
 
 
 def describe_input(images: ImageData, config: TrialConfig) -> ImageInput:
@@ -101,6 +106,10 @@ def name_classes(request: DatasetRequest, data_dir: Path, images: ImageData) -> 
     """Return the names of the classes in the order of the labels, else their numbers."""
     names = describe_dataset(request, data_dir).class_names
     return names or tuple(map(str, range(images.num_classes)))
+
+
+def _where(record: TrialRecord) -> str:
+    return f"trial #{record.number} {record.label}"
 
 
 def _missing(reading: StudyReading, record: TrialRecord, path: Path, where: str) -> InputError:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from searchlab.config.relative_paths import WEIGHT_SUFFIXES
 from searchlab.config.settings import SHARED_PARAMETERS
 from searchlab.config.trial import Scalar
 
@@ -24,7 +26,8 @@ _Values = Mapping[str, _Value]
 
 _LAYER = re.compile(r"layer(\d+)\.(.+)")
 _UNTITLED = "width"  # 16-32 after a family's name is read as the widths of its layers
-_DIGITS = (2, 4)  # the second if two trials are equal by the first
+# The second if two trials are equal by the first; only then is a path written whole.
+_DIGITS = (2, 4)
 
 
 def name_trials(records: Iterable[TrialRecord], shown: Collection[int]) -> dict[int, str]:
@@ -116,4 +119,7 @@ def _write_value(value: _Value, digits: int) -> str:
         return "-".join(_write_value(one, digits) for one in value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{float(f'{value:.{digits}g}'):g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{float(f'{value:.{digits}g}'):g}"
+    is_path = isinstance(value, str) and value.endswith(WEIGHT_SUFFIXES)
+    return PurePath(str(value)).name if is_path and digits == _DIGITS[0] else str(value)

@@ -145,3 +145,11 @@ def test_a_confirmation_has_the_name_of_what_it_trains_again() -> None:
     assert [row.number for row in rows] == list(range(15))
     assert [rows[13].name, rows[14].name] == [rows[12].name, rows[0].name]
     assert rows[12].name != "cnn"
+
+
+def test_a_path_is_written_whole_only_where_its_last_part_does_not_tell() -> None:
+    def start_from(*files: str) -> list[str]:
+        return name(*({"resnet.weights": file, "family": "resnet"} for file in files))
+
+    assert start_from("none", "/a/one.pth") == ["cnn weights none", "cnn weights one.pth"]
+    assert start_from("/a/1.pth", "/b/1.pth") == ["cnn weights /a/1.pth", "cnn weights /b/1.pth"]
