@@ -28,12 +28,14 @@ from searchlab.cli import (
     space,
     storage,
     study,
+    study_diff,
     study_move,
     study_report,
     train,
     trial,
     weights,
 )
+from searchlab.cli.completion import join_words_of_bash
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
 from searchlab.cli.standard_streams import BROKEN_PIPE_EXIT
@@ -105,6 +107,7 @@ add_command(space.app, new_space.new, make_flags=new_space.make_flags, epilog=ne
 space.app.command("families", epilog=families.EXAMPLES)(families.families)
 add_command(study.app, new_study.new, make_flags=new_study.make_flags, epilog=new_study.EXAMPLES)
 study_move.register(study.app)
+study.app.command("diff", epilog=study_diff.EXAMPLES)(study_diff.diff)
 study.app.command("report", epilog=study_report.EXAMPLES)(study_report.report)
 app.command("init", epilog=init.EXAMPLES)(init.init)
 app.add_typer(study.app, name="study")
@@ -184,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an expected error is one message on stderr, no traceback."""
     sys.excepthook = show_traceback
     name_the_nameless()
+    join_words_of_bash()
     with escaped_output() as output:
         code = _run(arguments)
         output.flush()

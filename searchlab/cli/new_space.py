@@ -12,7 +12,7 @@ import typer
 
 from searchlab.cli.files import check_writable, write_file
 from searchlab.cli.options import ForceOption, PluginOption, examples, load_plugins, split_names
-from searchlab.cli.spec_flags import Flag, list_choices, make_flag
+from searchlab.cli.spec_flags import Flag, make_flag
 from searchlab.cli.value_text import parse_values
 from searchlab.errors import InputError, did_you_mean
 
@@ -84,6 +84,7 @@ def new(
 
 def make_flags() -> Iterator[Flag]:
     """Yield a flag for every training setting that can be searched and every family's parameter."""
+    from searchlab.config.fields import list_choices
     from searchlab.config.settings import SHARED_PARAMETERS, TrainingSettings
     from searchlab.models import get_family, list_families
 

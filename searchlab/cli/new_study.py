@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from searchlab.cli.completion import complete_setting
 from searchlab.cli.files import check_writable, write_file
 from searchlab.cli.options import ForceOption, PluginOption, RunsDirOption, examples
 from searchlab.cli.spec_flags import Flag, flag_of_field, read_value
@@ -53,6 +54,7 @@ def new(
             "--set",
             metavar="FIELD=VALUE",
             show_default=False,
+            autocompletion=complete_setting,
             help="Any other field: training.weight_decay=1e-4; may be repeated.",
         ),
     ] = None,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -22,7 +21,7 @@ from searchlab.errors import InputError
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-__all__ = ["Flag", "add_command", "flag_of_field", "list_choices", "make_flag", "read_value"]
+__all__ = ["Flag", "add_command", "flag_of_field", "make_flag", "read_value"]
 
 Flag = inspect.Parameter
 """A flag as Typer reads it from a command's signature."""
@@ -63,7 +62,9 @@ def make_flag(
 
 def flag_of_field(name: str, field: FieldInfo) -> Flag:
     """Return the flag of a spec's field."""
-    kind, several = _analyse(field)
+    from searchlab.config.fields import analyse_field, list_choices
+
+    kind, several = analyse_field(field)
     metavar = {int: "INTEGER", float: "NUMBER"}.get(kind, "NAMES" if several else "NAME")
     if fields := getattr(kind, "model_fields", None):
         first, *others = (one.upper() for one in fields)
@@ -82,17 +83,6 @@ def flag_of_field(name: str, field: FieldInfo) -> Flag:
     )
 
 
-def list_choices(field: FieldInfo) -> tuple[object, ...]:
-    """Return the names that a field takes, or the first field of a mapping; none if it is open."""
-    kind, _ = _analyse(field)
-    if fields := getattr(kind, "model_fields", None):
-        schema = kind.model_json_schema()["properties"][next(iter(fields))]
-        return tuple(schema.get("enum", ()))
-    if kind is bool:
-        return ("true", "false")
-    return get_args(kind) if get_origin(kind) is Literal else ()
-
-
 def read_value(given: Any, field: FieldInfo, option: str) -> Any:
     """Return what a flag's text stands for in a file; the spec checks it later.
 
@@ -100,8 +90,9 @@ def read_value(given: Any, field: FieldInfo, option: str) -> Any:
     between, in their order: ``fgsm:0.1``.
     """
     from searchlab.config.documents import parse_scalar_or_tree
+    from searchlab.config.fields import analyse_field
 
-    kind, several = _analyse(field)
+    kind, several = analyse_field(field)
     fields = getattr(kind, "model_fields", None)
 
     def read_one(text: str) -> Any:
@@ -116,15 +107,6 @@ def read_value(given: Any, field: FieldInfo, option: str) -> Any:
         return read_one(given)
     values = [read_one(name) for text in given if text for name in split_names(text, option)]
     return values[0] if fields and len(values) == 1 else values
-
-
-def _analyse(field: FieldInfo) -> tuple[Any, bool]:
-    """Return the type of a value, str for any of several types, and whether there are several."""
-    kind: Any = field.annotation
-    if get_origin(kind) in (Union, UnionType):
-        kinds = [one for one in get_args(kind) if one is not type(None)]
-        kind = kinds[0] if len(kinds) == 1 else str
-    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
 
 
 def _describe(default: Any) -> str:

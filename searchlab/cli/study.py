@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.completion import complete_study
+from searchlab.cli.completion import complete_setting, complete_study
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -45,7 +45,12 @@ app = typer.Typer(**COMMAND_GROUP, help="Run studies and read their results.")
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Override a field; may be repeated.",
+        autocompletion=complete_setting,
+    ),
 ]
 EngineOption = Annotated[
     Engine, typer.Option(help="tune: Ray workers; serial: in this process, for debugging.")

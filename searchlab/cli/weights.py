@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from searchlab.cli.chosen_run import choose_run
+from searchlab.cli.chosen_run import load_run_or_study
 from searchlab.cli.options import (
     COMMAND_GROUP,
     DataDirOption,
@@ -21,7 +21,6 @@ from searchlab.cli.tables import print_table
 from searchlab.errors import InputError
 
 if TYPE_CHECKING:
-    from searchlab.config.loading import StudyFile
     from searchlab.models.saved_weights import FoldKey
     from searchlab.report.weights_check import BaselineGrid, MemberCheck
 
@@ -132,24 +131,9 @@ def _open_grid(run: str | None, data_dir: Path | None, runs_dir: Path | None) ->
     from searchlab.data import resolve_data_dir
     from searchlab.report.weights_check import BaselineGrid
 
-    spec = _load_study(run, runs_dir).spec
+    spec = load_run_or_study(run, runs_dir).spec
     load_plugins(spec.plugins)
     return BaselineGrid(spec, data_dir=resolve_data_dir(data_dir))
-
-
-def _load_study(run: str | None, runs_dir: Path | None) -> StudyFile:
-    from searchlab.config.loading import load_study
-    from searchlab.config.shipped import find_study, list_names
-
-    if run is not None and Path(run).is_file():
-        return load_study(Path(run))  # it may start from saved weights, and have no run yet
-    try:
-        folder = choose_run(run, runs_dir)
-    except InputError:
-        if run not in list_names("studies"):
-            raise
-        return load_study(find_study(run))
-    return folder.load()
 
 
 def _print_checks(checks: list[MemberCheck]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from searchlab.config.earlier_study import name_earlier_defaults
-from searchlab.config.space import SpaceSpec
+from searchlab.config.flat_study import flatten_study
 from searchlab.config.study import StudySpec
 from searchlab.errors import InputError
 
@@ -135,7 +135,7 @@ def check_joinable(text: object, spec: StudySpec) -> None:
 def _list(
     recorded: StudySpec, spec: StudySpec, there: str, here: str, *, free: tuple[str, ...]
 ) -> str:
-    known, found = _flatten(recorded), _flatten(spec)
+    known, found = flatten_study(recorded), flatten_study(spec)
     free = (*free, *_WITHOUT_EFFECT)
     lines = [
         f"  {name}: {_show(known, name)} {there}, {_show(found, name)} {here}"
@@ -144,25 +144,6 @@ def _list(
     ]
     more = len(lines) - _MAX_NAMED
     return "\n".join(lines[:_MAX_NAMED] + ([f"  and {more} more"] if more > 0 else []))
-
-
-def _flatten(spec: StudySpec) -> dict[str, object]:
-    data = spec.model_dump(mode="json")
-    if isinstance(spec.space, SpaceSpec):
-        data["space"] = spec.space.to_data()
-    # The settings that were given replace the study's, whatever their values.
-    data["baselines"] = spec.baselines.model_dump(mode="json", exclude_unset=True)
-    return dict(_leaves("", data))
-
-
-def _leaves(prefix: str, data: dict[str, Any]) -> Iterator[tuple[str, object]]:
-    for name, value in data.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(f"{prefix}{name}.", value)
-        elif isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
-            yield from _leaves(f"{prefix}{name}.", value[0])  # as one objective is written
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _is_below(name: str, fields: tuple[str, ...]) -> bool:

@@ -14,11 +14,24 @@ from command_line import run_searchlab
         ("study run quick", ["quickstart"]),
         ("space show arch", ["architectures"]),
         ("study resume di", ["digits-again", "digits"]),
+        ("study diff digits quick", ["quickstart"]),
         ("export --runs-dir elsewhere no", ["none-but-this"]),
         ("trial show ./di", []),
+        ("study run x --set tra", ["trackers", "training."]),
+        ("study run x --set training.st", ["training.step_epochs", "training.step_factor"]),
+        ("study run x --set search.tri", ["search.trials=", "search.trials=<integer>"]),
+        ("study run x --set dataset.root", ["dataset.root=", "dataset.root=<text>"]),
+        ("study run x --set validation", ["validation.folds", "validation.search_folds"]),
+        ("study run x --set search.st", ["search.start=reference", "search.start=random"]),
+        ("study new x --set search.start = ra", ["random"]),
+        ("study run --set=search.start = ra", ["random"]),
+        ("study run --set search.trials = 3 quick", ["quickstart"]),
+        ("study run --set no.such = a", []),
+        ("study resume x --set search.s", []),
+        ("study resume x --set con", ["confirm.top", "confirm.repeats"]),
     ],
 )
-def test_names_of_studies_spaces_and_runs_are_completed(
+def test_names_of_studies_spaces_runs_and_fields_are_completed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, completed: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -27,6 +40,7 @@ def test_names_of_studies_spaces_and_runs_are_completed(
         Path(place, "study.yaml").touch()
     monkeypatch.delenv("SEARCHLAB_RUNS", raising=False)
     monkeypatch.setenv("_SEARCHLAB_COMPLETE", "complete_bash")
+    monkeypatch.setenv("_SEARCHLAB_COMPLETE_FIELD", "")  # so that it is restored
     monkeypatch.setenv("COMP_WORDS", f"searchlab {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
     assert sorted(run_searchlab().out.split()) == sorted(completed)
@@ -41,3 +55,11 @@ def test_installing_it_says_where_in_plain_text(
     assert first == f"bash completion installed in {file}"
     assert "_SEARCHLAB_COMPLETE=complete_bash" in file.read_text()
     assert str(file) in (tmp_path / ".bashrc").read_text()
+
+
+def test_a_shell_that_hands_over_whole_words_gets_whole_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("_SEARCHLAB_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "searchlab study run x --set search.start=re")
+    assert '"search.start=reference"' in run_searchlab().out

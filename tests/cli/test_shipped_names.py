@@ -48,4 +48,4 @@ def test_weights_are_checked_by_a_shipped_studys_name() -> None:
     checked = run_searchlab("weights", "check", "quickstart")
     assert checked.code == 0
     assert "All comparisons are as expected" in checked.out
-    assert_refused(run_searchlab("weights", "check", "quikstart"), "is not a run folder")
+    assert_refused(run_searchlab("weights", "check", "quikstart"), "is neither a study file")

@@ -90,7 +90,7 @@ def test_check_refuses_what_it_cannot_check(run: Path) -> None:
         run_searchlab("weights", "check", run, "--fold", 1, "--all-folds"),
         "--fold cannot be combined with",
     )
-    assert_refused(run_searchlab("weights", "check", run.parent / "other"), "is not a run folder")
+    assert_refused(run_searchlab("weights", "check", run.parent / "other"), "is neither a study")
     with_baselines(run, architectures=["a1"], schemes=["DT"])
     outcome = run_searchlab("weights", "check", run)
     assert (outcome.code, outcome.out) == (2, "")
