@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 
 from searchlab.control_characters import escape_line
+from searchlab.exit_codes import ExitCode
 
 __all__ = [
     "CombinedInputError",
@@ -30,7 +31,7 @@ class SearchlabError(Exception):
     The process exits with ``exit_code`` if the error reaches the command line.
     """
 
-    exit_code = 1
+    exit_code: int = ExitCode.NEGATIVE
 
 
 class InputError(SearchlabError, ValueError):
@@ -44,7 +45,7 @@ class InputError(SearchlabError, ValueError):
     'cnn.yaml: parameters.lr.low must be > 0, got 0.0'
     """
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_INPUT
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class CombinedInputError(InputError):
 class StudyFailedError(SearchlabError):
     """The study could not continue, or no trial succeeded. Finished trials are kept."""
 
-    exit_code = 1
+    exit_code = ExitCode.NEGATIVE
 
 
 class InfrastructureError(SearchlabError):
@@ -99,13 +100,13 @@ class InfrastructureError(SearchlabError):
     The study can be resumed once that is fixed. No trial was spent on it.
     """
 
-    exit_code = 3
+    exit_code = ExitCode.MACHINE_FAILED
 
 
 class InterruptedStudyError(SearchlabError):
     """The user stopped the study, and can resume it. Exits with 130 (SIGINT) or 143 (SIGTERM)."""
 
-    def __init__(self, message: str, *, exit_code: int = 130) -> None:
+    def __init__(self, message: str, *, exit_code: int = ExitCode.INTERRUPTED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -16,6 +16,7 @@ from searchlab.cli.options import (
     examples,
 )
 from searchlab.cli.terminal import make_console
+from searchlab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from searchlab.doctor.checks import Check
@@ -58,7 +59,7 @@ def doctor(
         _print_diagnosis(diagnosis, as_json=as_json)
         is_well = diagnosis.num_problems == 0
     if not is_well:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NEGATIVE)
 
 
 def _check_environment(runs_dir: Path | None, data_dir: Path | None) -> list[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TextIO
@@ -38,11 +39,11 @@ from searchlab.cli import (
 from searchlab.cli.completion import join_words_of_bash
 from searchlab.cli.options import COMMAND_GROUP, examples
 from searchlab.cli.spec_flags import add_command
-from searchlab.cli.standard_streams import BROKEN_PIPE_EXIT
 from searchlab.cli.terminal import escaped_output, show_traceback
 from searchlab.cli.user_environment import name_the_nameless
 from searchlab.docstrings import docstring_of
 from searchlab.errors import InfrastructureError, InterruptedStudyError, SearchlabError
+from searchlab.exit_codes import ExitCode, list_exit_codes
 from searchlab.records.storage.urls import hide_passwords
 from searchlab.version import __version__
 
@@ -87,11 +88,22 @@ class LogFormatter(logging.Formatter):
         return hide_passwords(super().format(record))
 
 
+def _describe_exit_codes() -> str:
+    lines = (
+        textwrap.fill(f"  {code:<3}  {meaning}", width=96, subsequent_indent=" " * 7)
+        for code, meaning in list_exit_codes()
+    )
+    # The backspace keeps click from wrapping them into one paragraph.
+    return "\n".join(["\b", "Exit codes:", *lines])
+
+
 app = typer.Typer(
     **COMMAND_GROUP,
     name="searchlab",
     cls=_Commands,
-    epilog=examples(
+    epilog=_describe_exit_codes()
+    + "\n\n"
+    + examples(
         "searchlab init",
         "searchlab study run quickstart",
         "searchlab space show cnn",
@@ -192,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _run(arguments)
         output.flush()
         if isinstance(output.failure, BrokenPipeError):
-            code = code or BROKEN_PIPE_EXIT  # the reader has had enough: nothing to tell anybody
+            code = code or ExitCode.READER_GONE  # nothing to tell anybody
         elif output.failure is not None:
             _tell(f"error: standard output cannot be written: {output.failure.strerror}")
             code = code or InfrastructureError.exit_code

@@ -14,9 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["BROKEN_PIPE_EXIT", "GuardedStream", "OuterStream", "open_missing_streams"]
-
-BROKEN_PIPE_EXIT = 128 + 13  # as of a process that SIGPIPE ends
+__all__ = ["GuardedStream", "OuterStream", "open_missing_streams"]
 
 _ERRORS = "searchlab.plain"
 # What tables and texts write.

@@ -11,6 +11,7 @@ from searchlab.cli.chosen_run import load_run_or_study
 from searchlab.cli.completion import complete_run_or_study
 from searchlab.cli.options import JsonOption, RunsDirOption, examples
 from searchlab.cli.tables import print_table
+from searchlab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from searchlab.config.flat_study import FieldDifference
@@ -54,7 +55,7 @@ def diff(
         print_table(("field", first, second), rows)
     else:
         typer.echo("The studies have the same settings.")
-    raise typer.Exit(1 if differences else 0)
+    raise typer.Exit(ExitCode.NEGATIVE if differences else ExitCode.DONE)
 
 
 def _to_data(difference: FieldDifference) -> dict[str, object]:

@@ -19,6 +19,7 @@ from searchlab.cli.options import (
 )
 from searchlab.cli.terminal import make_console
 from searchlab.errors import InputError
+from searchlab.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ def rerun(
     else:
         typer.echo("\n".join(describe_rerun(done)))
     if done.difference is not None:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NEGATIVE)
 
 
 def _read(run: str | None, runs_dir: Path | None, storage: str | None) -> StudyReading:
