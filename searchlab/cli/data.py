@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -18,7 +18,7 @@ from searchlab.cli.options import (
     load_plugins,
 )
 from searchlab.cli.tables import print_table
-from searchlab.errors import InputError
+from searchlab.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +158,9 @@ def cache(
     size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels.", show_default="its own")
     ] = None,
+    fit: Annotated[
+        str, typer.Option(help="How a file becomes a square: crop, pad or stretch.")
+    ] = "crop",
     skip_broken: Annotated[
         bool,
         typer.Option(
@@ -175,9 +178,10 @@ def cache(
 
     A study decodes them itself the first time. The decoded copy is kept in .cache of the data
     folder, and you can delete it at any time. When the files change, the copy is outdated: --prune
-    removes it, for this folder and this size.
+    removes it, for this folder, size and fit.
     """
     from searchlab.cli.decoding_progress import make_decoding_progress
+    from searchlab.config.dataset import Fit
     from searchlab.data import (
         DatasetRequest,
         get_dataset,
@@ -192,7 +196,12 @@ def cache(
             "must be a dataset of image files", where="searchlab data cache", found=name,
             remedy="Other datasets need no decoding",
         )  # fmt: skip
-    request = DatasetRequest(name=name, root=root, size=size, skip_broken=skip_broken)
+    if fit not in get_args(Fit):
+        hint = did_you_mean(fit, get_args(Fit))
+        raise InputError("must be crop, pad or stretch", where="--fit", found=fit, remedy=hint)
+    request = DatasetRequest(
+        name=name, root=root, size=size, fit=cast(Fit, fit), skip_broken=skip_broken
+    )
     place = resolve_data_dir(data_dir)
     progress = make_decoding_progress(quiet=False)
     try:

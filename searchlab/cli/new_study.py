@@ -33,8 +33,8 @@ EXAMPLES = examples(
 
 # The fields that have a flag. A flag has its field's name, unless _NAMES gives another.
 _PLACES = (
-    "dataset.name", "dataset.root", "dataset.size", "dataset.normalize", "space", "objective",
-    "robustness", "search.trials", "search.sampler", "search.pruner", "search.seed",
+    "dataset.name", "dataset.root", "dataset.size", "dataset.fit", "dataset.normalize", "space",
+    "objective", "robustness", "search.trials", "search.sampler", "search.pruner", "search.seed",
     "training.epochs", "training.lr", "training.batch_size", "training.optimizer",
     "training.schedule", "training.augment", "validation.folds", "validation.search_folds",
     "baselines.architectures", "baselines.schemes", "confirm.top",

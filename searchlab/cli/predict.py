@@ -50,7 +50,7 @@ def predict(
 ) -> None:
     """Classify images with an exported model.
 
-    Folders are searched at any depth. Files are decoded, resized and cropped as the training images
+    Folders are searched at any depth. Files are decoded and made square as the training images
     were; arrays are uint8, or else scaled as the training images were. An image that cannot be
     read is named on stderr, the others go on, and the exit code is then 1.
     """

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from searchlab.config.trial import Normalization
 from searchlab.config.validation import Spec
 
-__all__ = ["ColumnsSpec", "DatasetSpec"]
+__all__ = ["ColumnsSpec", "DatasetSpec", "Fit"]
+
+Fit = Literal["crop", "pad", "stretch"]
+"""How an image becomes a square: its middle, all of it on black, or all of it out of shape."""
 
 
 class ColumnsSpec(Spec):
@@ -42,6 +47,11 @@ class DatasetSpec(Spec):
     )
     size: int | None = Field(
         None, ge=8, le=1024, description="side of the images in pixels, for datasets of image files"
+    )
+    fit: Fit = Field(
+        "crop",
+        description="how an image file becomes a square of that size: crop its middle, pad its "
+        "short side with black, or stretch it",
     )
     columns: ColumnsSpec = Field(
         default_factory=ColumnsSpec, description="for dataset table: what its columns are called"

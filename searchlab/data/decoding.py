@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from searchlab.config.dataset import Fit
 from searchlab.data.deep_pixels import read_deep
 from searchlab.data.image_data import Images
 from searchlab.data.image_formats import FORMATS, UnusableImageError
@@ -68,12 +69,14 @@ class DecodedImage:
     has_frames: bool = False
 
 
-def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedImage:
-    """Decode a file: resize the short side to ``size``, crop the middle.
+def decode_image(
+    path: Path, size: int, *, fit: Fit = "crop", bits: int | None = None
+) -> DecodedImage:
+    """Decode a file to a square of side ``size``, as ``to_square`` says.
 
-    The image is turned by its EXIF orientation, laid on white if it is transparent, and resized
-    bilinearly with antialiasing, like torchvision's Resize and CenterCrop. ``bits`` is the depth of
-    a file of 16 bits, if it is known to be more than its own values need. Raises
+    The image is turned by its EXIF orientation, and laid on white if it is transparent; ``crop`` is
+    torchvision's Resize and CenterCrop. ``bits`` is the depth of a file of 16 bits, if it is known
+    to be more than its own values need. Raises
     ``UnusableImageError``, or ``OSError`` with the file's name if the machine failed, not the file:
     no permission, a disk fault, too little memory.
     """
@@ -87,7 +90,7 @@ def decode_image(path: Path, size: int, *, bits: int | None = None) -> DecodedIm
             has_frames = image.format != "MPO" and getattr(image, "is_animated", False)
             is_large = image.width * image.height > _LARGE_PIXELS
             with _large_image if is_large else nullcontext():
-                pixels, own_bits = _decode(image, path, size, bits, is_large=is_large)
+                pixels, own_bits = _decode(image, path, size, fit, bits, is_large=is_large)
             return DecodedImage(pixels, own_bits, has_frames)
     except PermissionError:
         raise
@@ -117,7 +120,7 @@ def _check_shape(width: int, height: int) -> None:
 
 
 def _decode(
-    image: ImageFile, path: Path, size: int, bits: int | None, *, is_large: bool
+    image: ImageFile, path: Path, size: int, fit: Fit, bits: int | None, *, is_large: bool
 ) -> tuple[Images, int | None]:
     """Return the pixels, and the depth that a file of 16 bits seems to have."""
     factor = min(min(image.size) // (_DRAFT_FACTOR * size), _MAX_FACTOR) if is_large else 1
@@ -129,11 +132,11 @@ def _decode(
             )
         image.load()
         upright = turn_upright(reduced_rgb(image, factor), image)
-        return to_square(upright, size), None
+        return to_square(upright, size, fit), None
     own = deep.bits
     depth = own if deep.declared_bits else max(own, bits or 0)
     upright = turn_upright(reduced_rgb(deep.to_image(depth), factor), image)
-    return to_square(upright, size), None if deep.declared_bits else own
+    return to_square(upright, size, fit), None if deep.declared_bits else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,7 @@ def decode_files(
     paths: Sequence[Path],
     images: Images,
     *,
+    fit: Fit = "crop",
     bits: int | None = None,
     on_progress: Progress,
 ) -> Iterator[FileNote]:
@@ -164,7 +168,7 @@ def decode_files(
         for index in range(start, min(start + _FILES_PER_TASK, len(paths))):
             try:
                 with naming(paths[index]):
-                    decoded = decode_image(paths[index], size, bits=bits)
+                    decoded = decode_image(paths[index], size, fit=fit, bits=bits)
             except UnusableImageError as error:
                 notes.append(FileNote(index=index, fault=str(error)))
                 continue

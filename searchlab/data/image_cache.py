@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from searchlab.config.dataset import Fit
 from searchlab.data.decoding import Progress
 from searchlab.data.image_data import Images, Labels
 from searchlab.data.image_tree import ImageTree
@@ -39,6 +40,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _FORMAT = 3  # raise it whenever the decoded pixels change, or what the index tells of them
+_FIRST_FIT: Fit = "crop"  # the only one once; entries that name none have it
 _ARRAYS = tuple(name(part) for part in PARTS for name in (images_file, labels_file))
 _INDEX = "index.json"
 _SOURCE = "source.json"
@@ -65,7 +67,13 @@ class DecodedImages:
 
 
 def load_decoded(
-    tree: ImageTree, *, size: int, skip_broken: bool, data_dir: Path, on_progress: Progress
+    tree: ImageTree,
+    *,
+    size: int,
+    fit: Fit,
+    skip_broken: bool,
+    data_dir: Path,
+    on_progress: Progress,
 ) -> DecodedImages:
     """Return the images from the cache, decoding them into it first if they are missing.
 
@@ -74,7 +82,7 @@ def load_decoded(
     """
     import filelock  # filelock loads asyncio
 
-    name = entry_name(tree, size=size, skip_broken=skip_broken)
+    name = entry_name(tree, size=size, fit=fit, skip_broken=skip_broken)
     places = list_cache_roots(data_dir)
     for place in places:
         if (decoded := _read_entry(place / name)) is not None:
@@ -84,7 +92,7 @@ def load_decoded(
         # The lock ends with the process that holds it, so files of a killed one can be deleted.
         with filelock.FileLock(lock_path(entry)):
             if (decoded := _read_entry(entry)) is None:
-                decoded = _build(tree, entry, size, skip_broken, on_progress)
+                decoded = _build(tree, entry, size, fit, skip_broken, on_progress)
     except OSError as error:
         raise InputError(
             f"cannot be written ({error.strerror or error})",
@@ -94,9 +102,9 @@ def load_decoded(
     return decoded
 
 
-def entry_name(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
+def entry_name(tree: ImageTree, *, size: int, fit: Fit, skip_broken: bool) -> str:
     """Return the name of the folder for a tree's images; it is different for every tree."""
-    return f"{_slug(tree.root.name)}-{size}-{_key(tree, size=size, skip_broken=skip_broken)}"
+    return f"{_slug(tree.root.name)}-{size}-{_key(tree, size, fit, skip_broken)}"
 
 
 def lock_path(entry: Path) -> Path:
@@ -108,9 +116,11 @@ def _slug(name: str) -> str:
     return "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:32]
 
 
-def _key(tree: ImageTree, *, size: int, skip_broken: bool) -> str:
+def _key(tree: ImageTree, size: int, fit: Fit, skip_broken: bool) -> str:
     digest = hashlib.blake2b(digest_size=12)
     digest.update(repr((_FORMAT, str(tree.root.resolve()), size, skip_broken)).encode())
+    if fit != _FIRST_FIT:
+        digest.update(fit.encode())
     for part in (tree.train, tree.test):
         for file in part:
             line = f"{file.path}|{file.label}|{file.num_bytes}|{file.mtime_ns}\n"
@@ -185,7 +195,7 @@ def _checksum(file: Path) -> int:
 
 
 def _build(
-    tree: ImageTree, entry: Path, size: int, skip_broken: bool, on_progress: Progress
+    tree: ImageTree, entry: Path, size: int, fit: Fit, skip_broken: bool, on_progress: Progress
 ) -> DecodedImages:
     """Decode into a folder beside the entry, then rename it."""
     logger.info("decoding %d images of %s", len(tree.train) + len(tree.test), tree.root)
@@ -193,9 +203,9 @@ def _build(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        (partial / _SOURCE).write_text(json.dumps(_describe_source(tree, size)))
+        (partial / _SOURCE).write_text(json.dumps(_describe_source(tree, size, fit)))
         notes = decode_tree(
-            tree, partial, size=size, skip_broken=skip_broken, on_progress=on_progress
+            tree, partial, size=size, fit=fit, skip_broken=skip_broken, on_progress=on_progress
         )
         checksums = {file: _checksum(partial / file) for file in _ARRAYS}
         index = {
@@ -214,14 +224,15 @@ def _build(
     return decoded
 
 
-def _describe_source(tree: ImageTree, size: int) -> dict[str, Any]:
-    return {"root": str(tree.root.resolve()), "size": size}
+def _describe_source(tree: ImageTree, size: int, fit: Fit) -> dict[str, Any]:
+    source = {"root": str(tree.root.resolve()), "size": size}
+    return source if fit == _FIRST_FIT else {**source, "fit": fit}
 
 
-def is_of(folder: Path, tree: ImageTree, size: int) -> bool:
-    """Return whether an entry, or part of one, was decoded from this root at this size."""
+def is_of(folder: Path, tree: ImageTree, size: int, fit: Fit) -> bool:
+    """Return whether an entry, or part of one, was decoded from this root to such squares."""
     try:
         source = json.loads((folder / _SOURCE).read_bytes())
     except (OSError, ValueError):  # deleted, or not made by this cache
         return False
-    return bool(source == _describe_source(tree, size))
+    return bool(source == _describe_source(tree, size, fit))

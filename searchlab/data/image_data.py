@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from searchlab.config.dataset import Fit
 from searchlab.data.unread_files import Unread
 
 __all__ = ["ImageData", "Images", "Labels"]
@@ -24,7 +25,8 @@ class ImageData:
     Images are uint8 [N, C, H, W] in 0..255, labels int64 [N] in 0..num_classes-1. The arrays may be
     read-only: on a worker they are mapped from the object store. ``num_skipped`` counts the skipped
     files, which cannot be used; ``unread`` counts what else lies there and is not read. ``bits`` is
-    the depth at which files of 16 bits were read, None if there were none. ``class_names`` are in
+    the depth at which files of 16 bits were read, None if there were none. ``fit`` is how image
+    files became squares. ``class_names`` are in
     the order of the labels, empty if the classes have none. If folders hold the images,
     ``train_files`` and ``test_files`` have each image's path below the dataset's root.
     ``value_range`` is what became 0 and 255 in images that were given as other numbers.
@@ -41,6 +43,7 @@ class ImageData:
     num_skipped: int = 0
     unread: tuple[Unread, ...] = ()
     bits: int | None = None
+    fit: Fit = "crop"
     class_names: tuple[str, ...] = ()
     train_files: tuple[str, ...] = ()
     test_files: tuple[str, ...] = ()

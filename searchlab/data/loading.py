@@ -57,10 +57,10 @@ def load_dataset(
 
 
 def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, ...]:
-    """Remove images decoded at the request's size from files that have changed since.
+    """Remove images decoded at the request's size and fit from files that have changed since.
 
-    Other folders and sizes are untouched, and a dataset without image files has nothing to remove.
-    Raises ``InputError`` as ``load_dataset`` does.
+    Other folders, sizes and fits are untouched, and a dataset without image files has nothing to
+    remove. Raises ``InputError`` as ``load_dataset`` does.
     """
     dataset = get_dataset(request.name)
     _check_request(dataset, request)
@@ -68,7 +68,8 @@ def prune_cache(request: DatasetRequest, data_dir: Path) -> tuple[RemovedEntry, 
     if dataset.tree is None:
         return ()
     tree = _scan(dataset.tree, request, data_dir)
-    return remove_stale_entries(tree, size=_size(dataset.tree, request), data_dir=data_dir)
+    size = _size(dataset.tree, request)
+    return remove_stale_entries(tree, size=size, fit=request.fit, data_dir=data_dir)
 
 
 def describe_dataset(request: DatasetRequest | str, data_dir: Path) -> DatasetFacts:
@@ -148,6 +149,13 @@ def _refuse_choices(dataset: Dataset, request: DatasetRequest) -> None:
             found=request.size,
             remedy="Omit it",
         )
+    if request.fit != "crop":
+        raise InputError(
+            f"is only for datasets of image files, and {dataset.name} is not one",
+            where=("dataset", "fit"),
+            found=request.fit,
+            remedy="Omit it",
+        )
     if request.skip_broken:
         raise InputError(
             f"is only for datasets of image files, and {dataset.name} is not one",
@@ -216,6 +224,7 @@ def _load_tree(
     decoded = load_decoded(
         tree,
         size=_size(source, request),
+        fit=request.fit,
         skip_broken=request.skip_broken,
         data_dir=data_dir,
         on_progress=on_progress or (lambda _done, _total: None),
@@ -235,6 +244,7 @@ def _load_tree(
         num_skipped=len(skipped),
         unread=unread,
         bits=decoded.bits,
+        fit=request.fit,
         class_names=tree.classes,
         train_files=tuple(file.path for file in _list_read(tree.train, decoded.skipped)),
         test_files=tuple(file.path for file in _list_read(tree.test, decoded.skipped)),

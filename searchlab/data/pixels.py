@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from searchlab.config.dataset import Fit
 from searchlab.data.image_data import Images
 from searchlab.data.pil_setup import DAMAGE
 
@@ -70,14 +71,26 @@ def turn_upright(image: Image, source: Image) -> Image:
     return image if turn is None else image.transpose(turn)
 
 
-def to_square(image: Image, size: int) -> Images:
-    """Resize the short side to ``size``, crop the middle; return uint8 [3, size, size]."""
-    from PIL.Image import Resampling
+def to_square(image: Image, size: int, fit: Fit = "crop") -> Images:
+    """Return uint8 [3, size, size], resized bilinearly with antialiasing.
+
+    ``crop`` resizes the short side and keeps the middle, ``pad`` resizes the long side and puts the
+    image in the middle of a black square, ``stretch`` resizes both sides.
+    """
+    from PIL.Image import Resampling, new
 
     width, height = image.size
-    short = min(width, height)
-    if short != size:
-        image = image.resize((size * width // short, size * height // short), Resampling.BILINEAR)
+    if fit == "stretch":
+        shape = size, size
+    else:
+        fitted = min(width, height) if fit == "crop" else max(width, height)
+        shape = max(1, size * width // fitted), max(1, size * height // fitted)
+    if shape != image.size:
+        image = image.resize(shape, Resampling.BILINEAR)
     left, top = (round((side - size) / 2) for side in image.size)
-    square = image.crop((left, top, left + size, top + size))
+    if fit == "pad":
+        square = new("RGB", (size, size))
+        square.paste(image, (-left, -top))
+    else:
+        square = image.crop((left, top, left + size, top + size))
     return np.asarray(square).transpose(2, 0, 1)

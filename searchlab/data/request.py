@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from searchlab.config.dataset import ColumnsSpec
+from searchlab.config.dataset import ColumnsSpec, Fit
 from searchlab.errors import InputError
 
 __all__ = ["DatasetFacts", "DatasetRequest", "UnusableFileError", "unusable_file"]
@@ -33,8 +33,9 @@ class DatasetRequest:
     """A dataset by name, with the user's choices; checked when it is used.
 
     ``root`` is the image folder of dataset ``folder``, or the file of ``table`` (whose columns
-    ``columns`` names) and ``arrays``. ``size`` is the side in pixels to which
-    image files are resized. ``skip_broken`` skips files that cannot be decoded, and broken links.
+    ``columns`` names) and ``arrays``. ``size`` is the side in pixels to which image files are
+    resized, and ``fit`` says how. ``skip_broken`` skips files that cannot be decoded, and broken
+    links.
     ``limit`` keeps at most that many training images, stratified by class; the test set is not
     reduced.
     """
@@ -43,6 +44,7 @@ class DatasetRequest:
     root: Path | None = None
     columns: ColumnsSpec = field(default_factory=ColumnsSpec)
     size: int | None = None
+    fit: Fit = "crop"
     skip_broken: bool = False
     limit: int | None = None
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchlab.config.dataset import Fit
 from searchlab.data.decoding import UnusableImageError, count_threads, decode_image
 from searchlab.data.folder_listing import is_folder, list_folder
 from searchlab.data.image_data import Images
@@ -70,7 +71,7 @@ def _walk(folder: Path, unread: UnreadFiles, seen: set[tuple[int, int]]) -> Iter
 
 
 def read_images(
-    paths: Sequence[Path], *, size: int, bits: int | None = None
+    paths: Sequence[Path], *, size: int, fit: Fit = "crop", bits: int | None = None
 ) -> list[Images | Unreadable]:
     """Decode files as a training set is decoded: uint8 [3, size, size] each, in order.
 
@@ -83,7 +84,7 @@ def read_images(
             if not path.is_file():  # opening a pipe would wait for its other end
                 return Unreadable("is not a file" if path.exists() else "does not exist")
             with naming(path):
-                return decode_image(path, size, bits=bits).pixels
+                return decode_image(path, size, fit=fit, bits=bits).pixels
         except UnusableImageError as error:
             return Unreadable(str(error))
         except InputError as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from searchlab.config.dataset import Fit
 from searchlab.data.image_cache import PARTIAL, entry_name, is_of, list_cache_roots, lock_path
 from searchlab.data.image_tree import ImageTree
 
@@ -24,19 +25,21 @@ class RemovedEntry:
     num_bytes: int
 
 
-def remove_stale_entries(tree: ImageTree, *, size: int, data_dir: Path) -> tuple[RemovedEntry, ...]:
-    """Remove the entries for the tree's root and ``size`` that no longer match its files.
+def remove_stale_entries(
+    tree: ImageTree, *, size: int, fit: Fit, data_dir: Path
+) -> tuple[RemovedEntry, ...]:
+    """Remove the entries for the tree's root, ``size`` and ``fit`` that no longer match its files.
 
     This includes entries that a killed process left incomplete. An entry that another process is
     making stays, and one that cannot be removed is logged as a warning.
     """
     import filelock
 
-    current = {entry_name(tree, size=size, skip_broken=skip) for skip in (False, True)}
+    current = {entry_name(tree, size=size, fit=fit, skip_broken=skip) for skip in (False, True)}
     removed = []
     for folder in _find_folders(data_dir):
         entry = folder.with_name(folder.name.removesuffix(PARTIAL))
-        if entry.name in current or not is_of(folder, tree, size):
+        if entry.name in current or not is_of(folder, tree, size, fit):
             continue
         try:
             with filelock.FileLock(lock_path(entry), timeout=0):

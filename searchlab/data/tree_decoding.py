@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from searchlab.config.dataset import Fit
 from searchlab.data.decoding import FileNote, Progress, decode_files
 from searchlab.data.image_data import Images
 from searchlab.data.image_tree import ImageFile, ImageTree
@@ -59,7 +60,13 @@ class _Part:
 
 
 def decode_tree(
-    tree: ImageTree, folder: Path, *, size: int, skip_broken: bool, on_progress: Progress
+    tree: ImageTree,
+    folder: Path,
+    *,
+    size: int,
+    fit: Fit,
+    skip_broken: bool,
+    on_progress: Progress,
 ) -> DecodingNotes:
     """Write the images and labels of both parts.
 
@@ -80,13 +87,13 @@ def decode_tree(
                 paths=[tree.root / file.path for file in files],
                 images=_make_array(folder / images_file(name), len(files), size),
             )
-            for note in _decode(part.paths, part.images, on_progress=advance):
+            for note in _decode(part.paths, part.images, fit=fit, on_progress=advance):
                 _keep(part, note, skip_broken)
             parts.append(part)
             before += len(files)
         depth = max((bits for part in parts for bits in part.bits.values()), default=0)
         for part in parts:
-            _decode_again(part, depth, skip_broken)
+            _decode_again(part, depth, fit, skip_broken)
     for part in parts:
         _finish(part, tree, folder)
     return DecodingNotes(
@@ -97,11 +104,16 @@ def decode_tree(
 
 
 def _decode(
-    paths: Sequence[Path], images: Images, *, bits: int | None = None, on_progress: Progress
+    paths: Sequence[Path],
+    images: Images,
+    *,
+    fit: Fit,
+    bits: int | None = None,
+    on_progress: Progress,
 ) -> Iterator[FileNote]:
     """Decode as ``decode_files`` does; a fault of the machine is an ``InputError`` too."""
     try:
-        yield from decode_files(paths, images, bits=bits, on_progress=on_progress)
+        yield from decode_files(paths, images, fit=fit, bits=bits, on_progress=on_progress)
     except PermissionError as error:
         raise InputError(
             "is not readable", where=str(error.filename), remedy="Check its permissions"
@@ -125,14 +137,14 @@ def _keep(part: _Part, note: FileNote, skip_broken: bool) -> None:
         part.with_frames.add(note.index)
 
 
-def _decode_again(part: _Part, depth: int, skip_broken: bool) -> None:
+def _decode_again(part: _Part, depth: int, fit: Fit, skip_broken: bool) -> None:
     """Decode the files again whose own values need less than ``depth`` bits, such as dark ones."""
     shallow = [index for index, bits in part.bits.items() if bits < depth]
     for start in range(0, len(shallow), _CHUNK_FILES):
         chunk = shallow[start : start + _CHUNK_FILES]
         images = np.empty((len(chunk), *part.images.shape[1:]), dtype=np.uint8)
         paths = [part.paths[index] for index in chunk]
-        for note in _decode(paths, images, bits=depth, on_progress=lambda *_: None):
+        for note in _decode(paths, images, fit=fit, bits=depth, on_progress=lambda *_: None):
             _keep(part, replace(note, index=chunk[note.index]), skip_broken)
         part.images[chunk] = images
 

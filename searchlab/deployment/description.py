@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from searchlab.config.dataset import Fit
 from searchlab.config.text_files import read_text
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InputError
@@ -42,7 +43,8 @@ class ImageInput:
 
     ``mean`` and ``std`` [channels] scale pixels in [0, 1] before the first layer, which the model
     does itself. ``bits`` is the depth at which files of 16 bits were read, None if there were none;
-    ``value_range`` is what became 0 and 255 in arrays of other numbers.
+    ``fit`` is how files became squares, ``value_range`` what became 0 and 255 in arrays of other
+    numbers.
     """
 
     channels: int
@@ -52,6 +54,7 @@ class ImageInput:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     bits: int | None = None
+    fit: Fit = "crop"
     value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:

@@ -71,9 +71,8 @@ def classify_files(
     for start in range(0, len(paths), step):
         on_progress(start, len(paths))
         batch = paths[start : start + step]
-        found = [
-            _fit(image, taken) for image in read_images(batch, size=taken.height, bits=taken.bits)
-        ]
+        decoded = read_images(batch, size=taken.height, fit=taken.fit, bits=taken.bits)
+        found = [_to_channels(image, taken) for image in decoded]
         readable = [image for image in found if not isinstance(image, Unreadable)]
         answers = iter(_rank(model, model.answer(np.stack(readable)), top) if readable else ())
         for path, image in zip(batch, found, strict=True):
@@ -84,7 +83,7 @@ def classify_files(
     on_progress(len(paths), len(paths))
 
 
-def _fit(image: Images | Unreadable, taken: ImageInput) -> Images | Unreadable:
+def _to_channels(image: Images | Unreadable, taken: ImageInput) -> Images | Unreadable:
     """Return an image's only channel for a model of grey images, which takes no colours."""
     if isinstance(image, Unreadable) or taken.channels == _RGB:
         return image

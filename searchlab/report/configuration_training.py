@@ -56,8 +56,8 @@ def choose_dataset(
         return own if size is None else own.model_copy(update={"size": size})
     normalize = "standard" if own is None else own.normalize
     if option in list_datasets():
-        known = own.size if own is not None and own.name == option else None
-        return DatasetSpec(name=option, size=size or known, normalize=normalize)
+        known = own if own is not None and own.name == option else DatasetSpec(name=option)
+        return DatasetSpec(name=option, size=size or known.size, fit=known.fit, normalize=normalize)
     if not is_folder(Path(option)):
         raise InputError(
             "must be the name of a dataset, or a folder of images",
@@ -69,6 +69,7 @@ def choose_dataset(
         name=_FOLDER,
         root=absolute_path(option, Path.cwd()),
         size=size or (None if own is None else own.size),
+        fit="crop" if own is None else own.fit,
         normalize=normalize,
     )
 

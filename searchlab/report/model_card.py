@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from searchlab.config.configuration import ConfigurationSpec
+from searchlab.config.dataset import Fit
 from searchlab.config.documents import dump_yaml
 from searchlab.config.metrics import DEFAULT_METRIC, Figures, get_metric, list_metrics
 from searchlab.control_characters import escape_line
@@ -19,6 +20,14 @@ from searchlab.report.reading import StudyReading
 from searchlab.report.verdict import reach_verdict
 
 __all__ = ["describe_study_model", "describe_trained_model"]
+
+_FITTED: dict[Fit, str] = {
+    "crop": "the short side is resized to {} pixels (bilinear, with antialiasing), and the middle "
+    "is cropped",
+    "pad": "the long side is resized to {} pixels (bilinear, with antialiasing), and the image is "
+    "put in the middle of a black square",
+    "stretch": "both sides are resized to {} pixels (bilinear, with antialiasing)",
+}
 
 _PYTHON: dict[ModelFormat, str] = {
     "safetensors": """\
@@ -165,9 +174,9 @@ def _explain_input(description: ModelDescription) -> str:
         f"- Input `images`: uint8 [N, {taken.channels}, {height}, {width}], pixels in 0 to 255 "
         f"({taken.colours}), for any N.",
         "- Outside the model: files are decoded, turned by their EXIF orientation, laid on white "
-        f"if they are transparent; the short side is resized to {min(height, width)} pixels "
-        "(bilinear, with antialiasing), and the middle is cropped. `searchlab predict` does this "
-        "as training did; other libraries resize otherwise, which costs accuracy.",
+        f"if they are transparent; {_FITTED[taken.fit].format(min(height, width))}. "
+        "`searchlab predict` does this as training did; other libraries resize otherwise, which "
+        "costs accuracy.",
         "- Inside the model: (pixel / 255 - mean) / std for each channel "
         f"(`{taken.normalize}`). mean: {_numbers(taken.mean)}; std: {_numbers(taken.std)}.",
         f"- Output `logits`: float32 [N, {len(description.classes)}]; their softmax gives the "

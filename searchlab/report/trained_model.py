@@ -98,6 +98,7 @@ def describe_input(images: ImageData, config: TrialConfig) -> ImageInput:
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
         bits=images.bits,
+        fit=images.fit,
         value_range=images.value_range,
     )
 

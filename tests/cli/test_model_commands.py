@@ -333,7 +333,7 @@ def test_a_plugins_network_of_jpegs_of_many_sizes_goes_along_with_its_source(
             Image.new("RGB", size, colour).save(tmp_path / "photos" / name / f"{index}.jpg")
     study = {
         "name": "mine",
-        "dataset": {"name": "folder", "root": str(tmp_path / "photos"), "size": 16},
+        "dataset": {"name": "folder", "root": str(tmp_path / "photos"), "size": 16, "fit": "pad"},
         "plugins": [str(FAMILY)],
         "space": {"parameters": {"lr": [0.01, 0.02], "family": {"separable": {"depth": [1, 2]}}}},
         "search": {"trials": 1},
@@ -358,6 +358,10 @@ def test_a_plugins_network_of_jpegs_of_many_sizes_goes_along_with_its_source(
     assert trained.code == 0, trained.err
     assert "Exported separable on photos to" in trained.out
     assert (tmp_path / "trained" / "plugins" / "my_family.py").is_file()
+    for folder in ("to", "trained"):
+        description = json.loads((tmp_path / folder / "model.json").read_text())
+        assert description["input"]["fit"] == "pad"
+        assert "in the middle of a black square" in (tmp_path / folder / "README.md").read_text()
     monkeypatch.setattr(families, "_FAMILIES", {})
     monkeypatch.setattr(plugins, "_loaded", {})
     photos = tmp_path / "photos"

@@ -204,7 +204,12 @@ STUDIES = [
     (
         "dataset: {name: digits, nromalize: unit}",
         "dataset.nromalize is not a known field. Did you mean normalize? "
-        "Known: columns, limit, name, normalize, root, size, skip_broken",
+        "Known: columns, fit, limit, name, normalize, root, size, skip_broken",
+    ),
+    (
+        "dataset: {name: folder, fit: padd}",
+        "dataset.fit must be 'crop', 'pad' or 'stretch', got 'padd'. Did you mean pad? "
+        "Known: crop, pad, stretch",
     ),
     (
         "dataset: {name: digits, normalize: none}",

@@ -26,6 +26,7 @@ IMAGENETTE = DatasetRequest(name="imagenette")
             replace(USPS, skip_broken=True),
             r"dataset\.skip_broken is only for datasets of image files",
         ),
+        (replace(USPS, fit="pad"), r"dataset\.fit is only for datasets of image files.*got 'pad'"),
         (replace(USPS, limit=0), r"dataset\.limit must be at least 1, got 0"),
         (replace(IMAGENETTE, root=Path("x")), r"dataset\.root is only for your own images"),
         (replace(IMAGENETTE, size=7), r"dataset\.size must be in 8\.\.1024, got 7"),

@@ -37,6 +37,22 @@ def test_pixels_are_those_of_torchvisions_resize_and_centre_crop(
     assert np.array_equal(found, expected)
 
 
+def test_a_padded_image_is_whole_on_black_and_a_stretched_one_out_of_shape(tmp_path: Path) -> None:
+    from torchvision.transforms import Resize
+
+    image = noise(20, 40)
+    image.save(tmp_path / "wide.png")
+    padded = decode_image(tmp_path / "wide.png", 16, fit="pad").pixels
+    whole = np.asarray(Resize((8, 16))(image)).transpose(2, 0, 1)
+    assert np.array_equal(padded[:, 4:12], whole)
+    assert not padded[:, :4].any()
+    assert not padded[:, 12:].any()
+    stretched = decode_image(tmp_path / "wide.png", 16, fit="stretch").pixels
+    assert np.array_equal(stretched, np.asarray(Resize((16, 16))(image)).transpose(2, 0, 1))
+    noise(1, 90).save(tmp_path / "line.png")
+    assert decode_image(tmp_path / "line.png", 16, fit="pad").pixels.any(axis=(0, 2)).sum() == 1
+
+
 @pytest.mark.parametrize(
     ("mode", "colour", "expected"),
     [

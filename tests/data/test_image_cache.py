@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,9 +43,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     files: list[Path] = []
     original = decoding.decode_image
 
-    def count(path: Path, size: int, *, bits: int | None = None) -> decoding.DecodedImage:
+    def count(path: Path, size: int, **how: Any) -> decoding.DecodedImage:
         files.append(path)
-        return original(path, size, bits=bits)
+        return original(path, size, **how)
 
     monkeypatch.setattr(decoding, "decode_image", count)
     return files
@@ -144,10 +145,10 @@ def _load_at_once(
     count = 0
     original = decoding.decode_image
 
-    def counting(path: Path, size: int, *, bits: int | None = None) -> decoding.DecodedImage:
+    def counting(path: Path, size: int, **how: Any) -> decoding.DecodedImage:
         nonlocal count
         count += 1
-        return original(path, size, bits=bits)
+        return original(path, size, **how)
 
     decoding.decode_image = counting
     barrier.wait()  # type: ignore[attr-defined]

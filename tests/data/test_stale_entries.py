@@ -10,14 +10,17 @@ import filelock
 import pytest
 from picture_files import write_picture, write_split_tree
 
+from searchlab.config.dataset import Fit
 from searchlab.data import DatasetRequest, decoding, load_dataset, prune_cache
 from searchlab.data.image_cache import lock_path
 
 SIZE = 8
 
 
-def ask(root: Path, *, skip_broken: bool = False, size: int = SIZE) -> DatasetRequest:
-    return DatasetRequest(name="folder", root=root, size=size, skip_broken=skip_broken)
+def ask(
+    root: Path, *, skip_broken: bool = False, size: int = SIZE, fit: Fit = "crop"
+) -> DatasetRequest:
+    return DatasetRequest(name="folder", root=root, size=size, fit=fit, skip_broken=skip_broken)
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +84,7 @@ def test_other_sizes_and_other_roots_of_the_same_name_are_left_alone(
 ) -> None:
     namesake = write_split_tree(tmp_path / "elsewhere" / root.name)
     others = {decode(ask(root, size=12), data_dir), decode(ask(namesake), data_dir)}
+    others.add(decode(ask(root, fit="pad"), data_dir))
     stale = decode(ask(root), data_dir)
     for tree in (root, namesake):
         change(tree)

@@ -132,6 +132,7 @@ def request_data(dataset: DatasetSpec) -> DatasetRequest:
         root=None if dataset.root is None else Path(dataset.root),
         columns=dataset.columns,
         size=dataset.size,
+        fit=dataset.fit,
         skip_broken=dataset.skip_broken,
         limit=dataset.limit,
     )
