@@ -136,6 +136,18 @@ class TrainingSettings(Spec):
     decay_norms: bool = Field(
         True, description="weight decay of biases and norm layers too, as torch's optimizers do"
     )
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="factor of the learning rate from each layer to the one before; 1 for none",
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the weights' moving average, which is evaluated; 0 for none",
+    )
     clip_norm: float = Field(0.0, ge=0, description="bound of the gradients' norm; 0 for none")
     schedule: ScheduleName = Field("constant", description="how lr moves")
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")

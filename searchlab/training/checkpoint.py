@@ -52,6 +52,9 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
             tensors[f"{key}/model/{name}"] = value
         for name, value in pack_tensors(member.optimizer).items():
             tensors[f"{key}/optimizer/{name}"] = value
+        if member.average is not None:
+            for name, value in member.average.tensors().items():
+                tensors[f"{key}/average/{name}"] = value
         if is_reference(cohort.config.settings.optimizer):
             plain[key] = pack_plain_state(member.optimizer)
     for name, value in (cohort.best_weights or {}).items():
@@ -82,6 +85,8 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         kept = _below(state.tensors, f"{key}/")
         member.model.load_state_dict(_below(kept, "model/"))
         unpack_state(member.optimizer, _below(kept, "optimizer/"), plain.get(key))
+        if member.average is not None:
+            member.average.load(_below(kept, "average/"))
     best = _below(state.tensors, "best/")
     if best:
         assert cohort.full is not None

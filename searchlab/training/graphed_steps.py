@@ -16,7 +16,7 @@ from torch import Tensor
 
 from searchlab.config.trial import TrialConfig
 from searchlab.training.images import TrainingData
-from searchlab.training.optimizers import read_rate_from
+from searchlab.training.optimizers import rate_scales, read_rates_from
 from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import Tally, TrainedSums
 
@@ -71,7 +71,8 @@ class GraphedSteps:
         # On the CPU a rate is a float, which has 64 bits.
         real = torch.float64 if self._stream is None else torch.float32
         self._rates = torch.zeros(num_steps, device=device, dtype=real)
-        self._rate = torch.zeros((), device=device, dtype=real)
+        self._scales = torch.tensor(rate_scales(optimizer), device=device, dtype=real)
+        self._group_rates = torch.zeros_like(self._scales)
         self._order = torch.zeros(num_images, device=device, dtype=torch.int64)
         self._offsets = torch.arange(largest_batch, device=device)
         self._num_trained = torch.zeros(1, device=device, dtype=torch.int64)
@@ -82,7 +83,7 @@ class GraphedSteps:
     def begin(self, order: Tensor, rates: Sequence[float]) -> None:
         """Prepare an epoch's steps: all its images [N] in order, and the learning rate of each."""
         self._num_images = len(order)
-        read_rate_from(self._optimizer, self._rate)  # again: loading a checkpoint copies it
+        read_rates_from(self._optimizer, self._group_rates)  # again: loading a checkpoint copies it
         self._order[: len(order)].copy_(order)
         self._rates[: len(rates)].copy_(torch.tensor(rates, dtype=self._rates.dtype))
         self._num_trained.zero_()
@@ -129,7 +130,8 @@ class GraphedSteps:
             raise RecordingError("a layer draws from torch's own generators")
 
     def _run(self, size: int) -> None:
-        self._rate.copy_(self._rates.gather(0, self._num_steps)[0])
+        rate = self._rates.gather(0, self._num_steps)
+        torch.mul(rate, self._scales, out=self._group_rates)
         batch = self._order.index_select(0, self._offsets[:size] + self._num_trained)
         self._train_on(batch, self._sums)
         self._num_trained += size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,11 @@ from searchlab.training.losses import Targets, TrainingLoss
 from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.mixing import Mixer
-from searchlab.training.optimizers import make_optimizer, make_rate, may_record, read_rate_from
+from searchlab.training.optimizers import make_optimizer, make_rates, may_record, read_rates_from
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import Tally, TrainedBatches
+from searchlab.training.weight_average import WeightAverage
 
 __all__ = ["DivergedError", "Member", "train_together"]
 
@@ -83,13 +84,15 @@ class Member:
         self.model = build_initial(config, data, self._key).to(data.device)
         keep_channels_last(self.model)
         self.optimizer = make_optimizer(self._settings, self.model)
+        decay = self._settings.ema_decay
+        self.average = WeightAverage(self.model, decay) if decay > 0 else None
         self._augment = Augmenter(self._settings)
         self._mix = Mixer(self._settings, data.device)
         labels = data.train_labels[self._training]
         self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
-        self._rate = make_rate(self._settings, data.device)
+        self._rates = make_rates(self._settings, self.optimizer)
         self._dropout = torch.Generator(device=data.device)
         self._augmenting = torch.Generator(device=data.device)
         self._attacking = torch.Generator(device=data.device)
@@ -172,8 +175,8 @@ class Member:
         if self._graphed is not None:
             steps = range(first, first + len(batches))
             self._graphed.begin(torch.cat(batches), [self._schedule.lr_at(step) for step in steps])
-        elif self._rate is not None:  # again, because loading a checkpoint copies the tensor
-            read_rate_from(self.optimizer, self._rate)
+        elif self._rates is not None:  # again, because loading a checkpoint copies the tensor
+            read_rates_from(self.optimizer, self._rates)
 
     def advance(self) -> bool:
         """Train on the next batch; return whether there was one. It waits for no result."""
@@ -248,6 +251,12 @@ class Member:
         if self._settings.clip_norm > 0:
             clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Let the model have its average within a block, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
 
     def _predict(self, inputs: Tensor) -> Tensor:
         return predict(self.model, inputs, self._settings.precision)
@@ -266,11 +275,15 @@ class Member:
     def validate(self, *, most_images: int | None = None) -> tuple[dict[str, float], Answers]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
-        answers = self._answer(self._data.training, indices, self._features)
+        with self._averaged():
+            answers = self._answer(self._data.training, indices, self._features)
         return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
-        """Measure on the test set, once per trial, at its end (docs/design.md, decision 6)."""
+        """Measure on the test set, once per trial, at its end (docs/design.md, decision 6).
+
+        The model must have what ``snapshot`` returned.
+        """
         assert self.fold is None, "a fold's model never meets the test set"
         everything = torch.arange(len(self._data.test_labels), device=self.device)
         answers = self._answer(self._data.testing, everything)
@@ -324,8 +337,9 @@ class Member:
         return derive_seed(self._config.seed, purpose, self._key, *more, *repeat)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Return a copy of the model's weights and buffers."""
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        """Return a copy of the weights and buffers that are evaluated: their average, if any."""
+        with self._averaged():
+            return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
 
 def train_together(

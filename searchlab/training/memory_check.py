@@ -150,6 +150,8 @@ def _count_kept_bytes(member: Member) -> int:
     tensors += [p.grad for p in member.model.parameters() if p.grad is not None]
     for state in member.optimizer.state.values():
         tensors += [value for value in state.values() if isinstance(value, Tensor)]
+    if member.average is not None:
+        tensors += member.average.tensors().values()
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 

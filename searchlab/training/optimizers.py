@@ -14,9 +14,17 @@ from torch.optim import Optimizer
 from searchlab.config.own_code import is_reference, load_reference
 from searchlab.config.settings import OptimizerName, TrainingSettings
 from searchlab.errors import InputError, first_line
+from searchlab.training.layer_decay import learning_scales
 from searchlab.training.plain_optimizers import SGD, Adam, AdamW, Lion, RMSprop
 
-__all__ = ["OPTIMIZERS", "make_optimizer", "make_rate", "may_record", "read_rate_from"]
+__all__ = [
+    "OPTIMIZERS",
+    "make_optimizer",
+    "make_rates",
+    "may_record",
+    "rate_scales",
+    "read_rates_from",
+]
 
 Groups = list[dict[str, Any]]
 MakeOptimizer = Callable[[Groups, TrainingSettings, dict[str, Any]], Optimizer]
@@ -70,15 +78,10 @@ def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
     """Return an optimizer for the model's trainable parameters; frozen layers have none.
 
     Without ``decay_norms``, parameters of one dimension have no weight decay: biases, and what norm
-    layers scale by. Raises InputError if the optimizer does not take its arguments.
+    layers scale by. With ``layer_decay``, each layer has a group whose ``lr_scale`` is the factor
+    of its learning rate. Raises InputError if the optimizer does not take its arguments.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: Groups = [{"params": parameters}]
-    if not settings.decay_norms:
-        groups = [
-            {"params": [one for one in parameters if one.ndim > 1]},
-            {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
-        ]
+    groups = _group_parameters(settings, model)
     is_own = is_reference(settings.optimizer)
     make = _make_own if is_own else OPTIMIZERS[cast("OptimizerName", settings.optimizer)]
     try:
@@ -92,6 +95,28 @@ def make_optimizer(settings: TrainingSettings, model: nn.Module) -> Optimizer:
             found=settings.optimizer,
             remedy="Correct training.optimizer_arguments",
         ) from error
+
+
+def _group_parameters(settings: TrainingSettings, model: nn.Module) -> Groups:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: Groups = [{"params": parameters}]
+    if settings.layer_decay < 1:
+        scales = learning_scales(model, settings.layer_decay)
+        layers: dict[float, list[Tensor]] = {}
+        for one in parameters:
+            layers.setdefault(scales[one], []).append(one)
+        groups = [{"params": layer, "lr_scale": scale} for scale, layer in layers.items()]
+    if not settings.decay_norms:
+        groups = [half for group in groups for half in _split_group(group)]
+    return groups
+
+
+def _split_group(group: dict[str, Any]) -> Groups:
+    """Return what has weight decay of a group, and what has none."""
+    return [
+        {**group, "params": [one for one in group["params"] if one.ndim > 1]},
+        {**group, "params": [one for one in group["params"] if one.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _make_own(groups: Groups, settings: TrainingSettings, more: dict[str, Any]) -> Optimizer:
@@ -125,25 +150,33 @@ def may_record(settings: TrainingSettings) -> bool:
     return not is_reference(settings.optimizer)
 
 
-def make_rate(settings: TrainingSettings, device: torch.device) -> Tensor | None:
-    """Return the tensor for ``read_rate_from``; None on the CPU, where the rate is a number.
+def make_rates(settings: TrainingSettings, optimizer: Optimizer) -> Tensor | None:
+    """Return the tensor for ``read_rates_from``; None on the CPU, where rates are numbers.
 
     On a GPU a step then takes nothing from the host, so that a CUDA graph can record it. It is
     float32, as the fused kernels read it: Adam's last bit differs from a number's. An optimizer of
-    the user's own may need a number.
+    the user's own may need numbers.
     """
-    has_number = device.type == "cpu" or not may_record(settings)
-    return None if has_number else torch.zeros((), device=device)
+    groups = optimizer.param_groups
+    devices = {one.device for group in groups for one in group["params"]}
+    if devices <= {torch.device("cpu")} or not may_record(settings):
+        return None
+    return torch.zeros(len(groups), device=devices.pop())
 
 
-def read_rate_from(optimizer: Optimizer, rate: Tensor) -> None:
-    """Let an optimizer read its learning rate from a tensor on its device, without waiting.
+def rate_scales(optimizer: Optimizer) -> list[float]:
+    """Return the factor of the learning rate of each group."""
+    return [group.get("lr_scale", 1.0) for group in optimizer.param_groups]
 
-    ``Optimizer.load_state_dict`` replaces the tensor by a copy, so call it again then.
+
+def read_rates_from(optimizer: Optimizer, rates: Tensor) -> None:
+    """Let an optimizer read its groups' learning rates from a tensor [groups], without waiting.
+
+    ``Optimizer.load_state_dict`` replaces the tensors by copies, so call it again then.
     """
     # torch says so once for each optimizer whose steps no graph has recorded yet.
     warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
-    for group in optimizer.param_groups:
+    for group, rate in zip(optimizer.param_groups, rates.unbind(), strict=True):
         group["lr"] = rate
         if "capturable" in group:  # not SGD's, whose steps have no number
-            group["capturable"] = rate.device.type != "cpu"
+            group["capturable"] = rates.device.type != "cpu"

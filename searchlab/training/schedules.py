@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from searchlab.config.settings import ScheduleName, TrainingSettings
+from searchlab.training.optimizers import rate_scales
 
 __all__ = ["SCHEDULES", "Schedule"]
 
@@ -88,13 +89,13 @@ class Schedule:
         )
 
     def apply(self, optimizer: torch.optim.Optimizer, step: int) -> None:
-        """Set the optimizer's learning rate, a number or a tensor, to that of ``step``."""
+        """Set the optimizer's learning rates, numbers or tensors, to those of ``step``."""
         lr = self.lr_at(step)
-        for group in optimizer.param_groups:
+        for group, scale in zip(optimizer.param_groups, rate_scales(optimizer), strict=True):
             if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr)
+                group["lr"].fill_(lr * scale)
             else:
-                group["lr"] = lr
+                group["lr"] = lr * scale
 
 
 def _anneal(start: float, end: float, share: float) -> float:

@@ -144,7 +144,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "lr": 0.01,
         "clip_norm": 0.5,
     },
-    "bfloat16, patience": {"precision": "bfloat16", "patience": 1},
+    "bfloat16, patience, average": {
+        "precision": "bfloat16",
+        "patience": 1,
+        "ema_decay": 0.8,
+        "layer_decay": 0.7,
+        "decay_norms": False,
+    },
 }
 
 

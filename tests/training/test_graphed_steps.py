@@ -45,6 +45,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pgd in bfloat16": {"adversarial": "pgd", "attack_steps": 2, "precision": "bfloat16"},
     "a last batch of one, which joins the one before": {"batch_size": 38},
     "one batch": {"batch_size": 1000},
+    "an average, and layers that learn more slowly": {
+        "ema_decay": 0.9,
+        "layer_decay": 0.7,
+        "decay_norms": False,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+    },
     "a frozen layer": {"model": ModelConfig(family="a2", scheme="HF"), "dropout": 0.0},
 }
 

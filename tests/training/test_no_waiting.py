@@ -106,7 +106,9 @@ MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True})
 SETTINGS: dict[str, dict[str, Any]] = {
     "fgsm": {"adversarial": "fgsm"},
     "pgd in bfloat16": {"adversarial": "pgd", "attack_steps": 2, "precision": "bfloat16"},
-    "clipping, smoothing and a schedule": {
+    "clipping, smoothing, a schedule and an average": {
+        "ema_decay": 0.9,
+        "layer_decay": 0.7,
         "clip_norm": 0.1,
         "label_smoothing": 0.1,
         "schedule": "one_cycle",
