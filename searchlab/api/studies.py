@@ -38,6 +38,7 @@ class StudySections(TypedDict, total=False):
     confirm: Section
     resources: Section
     trackers: Mapping[str, Section]
+    on_end: str | None
     ensembles: Section
     correlations: Section
     comparisons: Section
@@ -51,6 +52,7 @@ class ResumedSections(TypedDict, total=False):
     confirm: Section
     resources: Section
     trackers: Mapping[str, Section]
+    on_end: str | None
 
 
 def run_study(
@@ -98,6 +100,7 @@ def run_study(
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.cli.study_move import check_deletable
+    from searchlab.report.end_command import run_at_end
     from searchlab.report.run_weights import with_run_weights
 
     file = _read_study(study, to_overrides(sections), preset=preset, plugins=plugins)
@@ -105,7 +108,10 @@ def run_study(
     folder = RunFolder(_runs_dir(runs_dir) / file.spec.name)
     if replace and folder.exists():
         check_deletable(folder)
-    with shown_progress(quiet=not progress) as callback:
+    with (
+        run_at_end(file.spec.on_end, folder, storage),
+        shown_progress(quiet=not progress) as callback,
+    ):
         for line in found:
             callback.announce(line)
         callback.begin_phase(f"checking {file.spec.name}")
@@ -141,9 +147,9 @@ def resume_study(
         address: As for ``run_study``.
         join: As for ``run_study``.
         progress: As for ``run_study``.
-        **sections: Only ``search.trials``, ``search.timeout``, ``search.max_failures_in_row``,
-            ``confirm.top``, ``confirm.repeats``, ``resources`` and ``trackers``:
-            ``search={"trials": 60}`` extends a finished study.
+        **sections: Only ``search.trials``, ``search.timeout``, ``search.until``,
+            ``search.max_failures_in_row``, ``confirm.top``, ``confirm.repeats``, ``resources``,
+            ``trackers`` and ``on_end``: ``search={"trials": 60}`` extends a finished study.
 
     Raises:
         InputError: The study cannot be resumed so. Nothing has changed.
@@ -153,11 +159,15 @@ def resume_study(
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.records.recorded_spec import check_resumable
+    from searchlab.report.end_command import find_end_command, run_at_end
 
     folder = _find(run, runs_dir)
     overrides = to_overrides(sections)
     check_resumable(overrides)
-    with shown_progress(quiet=not progress) as callback:
+    with (
+        run_at_end(find_end_command(folder, overrides), folder, storage),
+        shown_progress(quiet=not progress) as callback,
+    ):
         callback.begin_phase(f"checking {folder.path}")
         from searchlab.engine import launch  # takes seconds
 

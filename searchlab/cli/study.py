@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +42,12 @@ class Engine(StrEnum):
     serial = "serial"
 
 
+class Until(StrEnum):
+    """What may end a search before its budget."""
+
+    better_than_baseline = "better-than-baseline"
+
+
 app = typer.Typer(**COMMAND_GROUP, help="Run studies and read their results.")
 
 SetOption = Annotated[
@@ -69,6 +76,25 @@ TrackOption = Annotated[
         metavar="NAME",
         help="Also tell a tracker, here and on every resume: tensorboard, mlflow, wandb or one of "
         "a plugin; may be repeated.",
+        show_default=False,
+    ),
+]
+UntilOption = Annotated[
+    Until | None,
+    typer.Option(
+        "--until",
+        help="Also end the search once its best trial is clearly ahead of the best baseline on the "
+        "search folds. The verdict is reached as ever.",
+        show_default=False,
+    ),
+]
+OnEndOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on-end",
+        metavar="COMMAND",
+        help="Shell command to run at the end, here and on every resume, with SEARCHLAB_STATUS, "
+        "SEARCHLAB_ANSWER and SEARCHLAB_VERDICT in its environment.",
         show_default=False,
     ),
 ]
@@ -122,6 +148,8 @@ def run(
     plugins: PluginOption = None,
     track: TrackOption = None,
     warm_start: WarmStartOption = None,
+    until: UntilOption = None,
+    on_end: OnEndOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -147,6 +175,7 @@ def run(
     from searchlab.config.shipped import find_study
     from searchlab.records.run_folder import RunFolder, default_runs_dir
     from searchlab.records.storage.urls import hide_password
+    from searchlab.report.end_command import run_at_end
     from searchlab.report.run_weights import with_run_weights
 
     _check_engine(engine, address)
@@ -156,7 +185,8 @@ def run(
         )
     preset = "quick" if quick else preset
     path = find_study(study)
-    file = load_study(path, overrides or (), preset=preset, plugins=plugins or ())
+    overrides = _add_options(overrides, until, on_end)
+    file = load_study(path, overrides, preset=preset, plugins=plugins or ())
     file, found = with_run_weights(file, default_runs_dir(runs_dir))
     for line in found:
         typer.echo(line, err=True)
@@ -170,13 +200,14 @@ def run(
         if not yes:
             confirm_deletion(folder, url)
 
-    with shown_progress(quiet) as progress:
-        progress.begin_phase(_first_phase(path, engine))
-        from searchlab.engine.launch import begin_study  # takes seconds
+    with run_at_end(file.spec.on_end, folder, storage):
+        with shown_progress(quiet) as progress:
+            progress.begin_phase(_first_phase(path, engine))
+            from searchlab.engine.launch import begin_study  # takes seconds
 
-        options = _drive(data_dir, storage, engine, address, join, track, progress)
-        begin_study(file, folder, options, replace=replace)
-    _show_end(folder, storage, as_json)
+            options = _drive(data_dir, storage, engine, address, join, track, progress)
+            begin_study(file, folder, options, replace=replace)
+        _show_end(folder, storage, as_json)
 
 
 @app.command(
@@ -190,6 +221,8 @@ def resume(
     overrides: SetOption = None,
     plugins: PluginOption = None,
     track: TrackOption = None,
+    until: UntilOption = None,
+    on_end: OnEndOption = None,
     runs_dir: RunsDirOption = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -203,24 +236,34 @@ def resume(
 
     Trials that were running continue under their own numbers. If the run was copied to another
     storage, --storage makes that its storage from now on. --set can change only search.trials,
-    search.timeout, search.max_failures_in_row, confirm.top, confirm.repeats, report, resources
-    and trackers. More search.trials or confirm.repeats extend a finished study.
+    search.timeout, search.until, search.max_failures_in_row, confirm.top, confirm.repeats, report,
+    resources, trackers and on_end. More search.trials or confirm.repeats extend a finished study.
     """
     from searchlab.cli.progress import shown_progress
     from searchlab.records.recorded_spec import check_resumable
     from searchlab.records.run_folder import default_runs_dir, find_run
+    from searchlab.report.end_command import find_end_command, run_at_end
 
     _check_engine(engine, address)
     folder = find_run(run, default_runs_dir(runs_dir))
     check_resumable(overrides or ())
+    changes = tuple(_add_options(overrides, until, on_end))
 
-    with shown_progress(quiet) as progress:
-        progress.begin_phase(_first_phase(folder.path, engine))
-        from searchlab.engine.launch import resume_study  # takes seconds
+    with run_at_end(find_end_command(folder, changes), folder, storage):
+        with shown_progress(quiet) as progress:
+            progress.begin_phase(_first_phase(folder.path, engine))
+            from searchlab.engine.launch import resume_study  # takes seconds
 
-        options = _drive(data_dir, storage, engine, address, join, track, progress)
-        resume_study(folder, options, overrides=tuple(overrides or ()), plugins=plugins or ())
-    _show_end(folder, storage, as_json)
+            options = _drive(data_dir, storage, engine, address, join, track, progress)
+            resume_study(folder, options, overrides=changes, plugins=plugins or ())
+        _show_end(folder, storage, as_json)
+
+
+def _add_options(overrides: list[str] | None, until: Until | None, on_end: str | None) -> list[str]:
+    """Return what ``--set`` sets, and the options that stand for fields."""
+    fields = {"search.until": until, "on_end": on_end}
+    given = {place: value for place, value in fields.items() if value is not None}
+    return [*(overrides or ()), *(f"{place}={json.dumps(value)}" for place, value in given.items())]
 
 
 def _check_engine(engine: Engine, address: str | None) -> None:

@@ -57,6 +57,12 @@ class Unit:
     points: str = ""
     bounds: tuple[float, float] | None = None
 
+    def write_difference(self, difference: float) -> str:
+        """Write a size without its sign: ``1.42 points``, or ``0.0123``."""
+        separator = "," if self.decimals == 0 else ""
+        text = f"{self.scale * abs(difference):{separator}.{self.decimals}f}"
+        return f"{text} {self.points}".rstrip()
+
 
 PERCENT = Unit(
     symbol="%", scale=100, decimals=2, spread_decimals=2, points="points", bounds=(0.0, 1.0)

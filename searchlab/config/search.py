@@ -39,6 +39,11 @@ class SearchSpec(Spec):
     timeout: Number | None = Field(
         None, description="seconds after which no search trial starts; running ones finish"
     )
+    until: Literal["better-than-baseline"] | None = Field(
+        None,
+        description="better-than-baseline: also end the search once its best trial is clearly "
+        "ahead of the best baseline on the search folds, by confirm.margin and two standard errors",
+    )
     seed: int = Field(0, ge=0, le=2**63 - 1, description="all random draws derive from it")
     reference: dict[str, Value] = Field(
         default_factory=dict,

@@ -152,6 +152,12 @@ class StudySpec(Spec):
         description="what else is told of every trial, with its options: tensorboard, mlflow, "
         "wandb, or one that a plugin registers",
     )
+    on_end: str | None = Field(
+        None,
+        min_length=1,
+        description="a shell command that is run whenever `study run` or `study resume` ends, with "
+        "the result in its environment (SEARCHLAB_STATUS, SEARCHLAB_ANSWER, SEARCHLAB_VERDICT)",
+    )
     ensembles: dict[RowName, Annotated[tuple[str, ...], BeforeValidator(to_tuple)]] = Field(
         default_factory=dict, description="baselines whose predictions are averaged at the end"
     )
@@ -234,6 +240,18 @@ class StudySpec(Spec):
         if self.published is not None:
             trials = (*baselines, *self.ensembles, SEARCH)
             check_published(self.published, trials, num_folds=self.validation.folds)
+        return self
+
+    @model_validator(mode="after")
+    def _check_goal(self) -> StudySpec:
+        on_all = (row.folds or self.baselines.folds for row in self.baseline_rows)
+        if self.search.until is not None and "all" not in on_all:
+            raise InputError(
+                "needs a baseline that is trained on all folds",
+                where=("search", "until"),
+                found=self.search.until,
+                remedy="Leave it out, or add baselines",
+            )
         return self
 
     @property

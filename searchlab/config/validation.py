@@ -181,7 +181,7 @@ def to_input_error(details: ErrorDetails) -> InputError:
 
 def _reword(message: str) -> str:
     """Return a pydantic message in the terms of YAML."""
-    rule = re.sub(r"^(Input|Tuple|Value|List|Dictionary) should ", "must ", message)
+    rule = re.sub(r"^(Input|String|Tuple|Value|List|Dictionary) should ", "must ", message)
     rule = re.sub(r" or instance of \w+| after validation, not \d+", "", rule)
     for term, plain in _PLAIN_TERMS.items():
         rule = rule.replace(term, plain)

@@ -24,19 +24,21 @@ __all__ = [
     "shared_part",
 ]
 
-# Each driver that joins a study has its own. They decide how fast it runs and who watches,
+# Each driver that joins a study has its own. They decide how fast it runs and who is told,
 # not what it finds.
-_OWN_SECTIONS = ("name", "resources", "trackers")
+_OWN_SECTIONS = ("name", "resources", "trackers", "on_end")
 
 RESUMABLE = (
     "search.trials",
     "search.timeout",
+    "search.until",
     "search.max_failures_in_row",
     "confirm.top",
     "confirm.repeats",
     "report",
     "resources",
     "trackers",
+    "on_end",
 )
 """What a resume may change: it gives a study more time, trials or workers. Any other change would
 make the new trials incomparable with the earlier ones."""

@@ -49,8 +49,7 @@ def format_difference(metric: str, difference: float, *, named: bool = False) ->
     ``named`` adds of what: ``0.0123 of loss``. Points alone are of the default metric.
     """
     entry = get_metric(metric)
-    text = _write(entry.unit, abs(difference), entry.unit.decimals)
-    text = f"{text} {entry.unit.points}".rstrip()
+    text = entry.unit.write_difference(difference)
     return f"{text} of {entry.label}" if named and metric != DEFAULT_METRIC else text
 
 

@@ -81,6 +81,7 @@ class Ledger:
         self._lock = lock or SoleDriver()
         self._live: dict[int, LiveTrial] = {}
         self._stopping = False
+        self._has_told_lead = False
         self._failure_limit = FailureLimit(spec.search.max_failures_in_row)
         self._queue = TrialQueue(plan=plan, study=study, lock=self._lock)
         self._progress = StudyProgress(spec=spec, finished=self._queue.finished)
@@ -99,6 +100,7 @@ class Ledger:
         while not self._stopping:
             self._lock.check()
             trial = self._queue.take_next({number: t.role for number, t in self._live.items()})
+            self._announce_lead()
             if trial is None:
                 return None
             config = self._begin(trial)
@@ -151,6 +153,13 @@ class Ledger:
             return config
         self._answer_from_record(live, known_as)
         return None
+
+    def _announce_lead(self) -> None:
+        """Say once why the search ends before its budget."""
+        lead = self._queue.lead
+        if lead is not None and not self._has_told_lead:
+            self._has_told_lead = True
+            self._callback.announce(lead.describe(self.spec))
 
     def _find_result(self, record: TrialRecord) -> int | None:
         """Return the search trial that has trained what this one is to train.

@@ -32,6 +32,7 @@ from searchlab.study.plan import (
     plan_retry,
 )
 from searchlab.study.progress import FinishedTrials
+from searchlab.study.search_goal import Lead, find_lead
 
 __all__ = ["TrialQueue", "owner_of"]
 
@@ -60,7 +61,8 @@ class TrialQueue:
     If the lock is shared with other drivers, every decision begins by reading what they did, and
     only one driver decides at a time, so that the budget is exact and no baseline runs twice.
 
-    ``finished`` holds the records of all trials that are known to have ended.
+    ``finished`` holds the records of all trials that are known to have ended; ``lead`` is the one
+    that ended the search before its budget, if any has.
     """
 
     def __init__(self, *, plan: StudyPlan, study: Study, lock: StudyLock) -> None:
@@ -69,6 +71,7 @@ class TrialQueue:
         self._lock = lock
         self._started_at = time.monotonic()
         self.finished = FinishedTrials(plan.spec.primary.sign)
+        self.lead: Lead | None = None
         self._all_baselines = plan.baselines
         self._all_start = plan.start
         self._all_search = plan.search
@@ -143,6 +146,8 @@ class TrialQueue:
     @property
     def is_search_over(self) -> bool:
         """Return whether no more search trials may begin."""
+        if self.lead is not None:
+            return True
         timeout = self._spec.search.timeout
         if timeout is not None and time.monotonic() - self._started_at >= timeout:
             return True
@@ -195,6 +200,7 @@ class TrialQueue:
     def note_end(self, record: TrialRecord) -> None:
         """A trial of ours ended; a lost one is owed a replacement."""
         self.finished.add(record)
+        self._look_for_lead()
         if record.is_replaced:
             self._rows.owed.append(plan_retry(record))
 
@@ -206,8 +212,7 @@ class TrialQueue:
 
         The numbers of finalists and confirmations are upper bounds until they are chosen.
         """
-        searched = self._spec.search.trials if self._all_search is None else len(self._all_search)
-        num_search = searched or 0
+        num_search = self._count_search()
         num_finalists = self._num_finalists
         if num_finalists is None:
             num_finalists = min(self._spec.confirm.top, num_search)
@@ -220,6 +225,11 @@ class TrialQueue:
             "finalist": num_finalists,
             "confirmation": num_confirmations,
         }
+
+    def _count_search(self) -> int:
+        if self._all_search is not None:
+            return len(self._all_search) - (0 if self.lead is None else len(self._search))
+        return (self._spec.search.trials or 0) if self.lead is None else self._rows.num_searched
 
     @property
     def start(self) -> list[PlannedTrial]:
@@ -287,6 +297,17 @@ class TrialQueue:
         self._search = self._not_begun(self._all_search or ())
         self._finalists = None
         self._confirmations = None
+        self._look_for_lead()
+
+    def _look_for_lead(self) -> None:
+        """See whether the search has reached its goal, once all baselines have ended."""
+        if self.lead is not None or self._spec.search.until is None:
+            return
+        baselines = self.finished.recent["baseline"]
+        ended = {record.plan for record in baselines}
+        if all(planned.key in ended for planned in self._all_baselines):
+            lead = find_lead(self._spec, self.finished.best("search"), baselines)
+            self.lead = lead if lead is not None and lead.is_enough else None
 
     def _is_anothers(self, trial: FrozenTrial) -> bool:
         """Return whether another driver, which is alive, works on a trial."""

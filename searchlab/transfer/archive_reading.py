@@ -266,7 +266,8 @@ def _read_study(inside: _Unpacked, name: str) -> StudySpec:
         if str(document.data.get("space")).endswith((".yaml", ".yml")):
             raise InputError("must be inline", where=document.where(("space",)))
         data = name_earlier_defaults(document.data)
-        data.pop("trackers", None)  # nobody else says where what is trained here is sent
+        for own in ("trackers", "on_end"):  # nobody else says who is told of what is trained here
+            data.pop(own, None)
         document = replace(document, data=data)
         found = make_study(document, folder=file.parent).spec.name
         if found != inside.manifest.study:

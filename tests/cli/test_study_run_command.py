@@ -328,8 +328,10 @@ def test_resume_of_an_unknown_run_names_the_nearest(finished: Path) -> None:
 
 
 def test_resume_with_more_trials_runs_them(tmp_path: Path) -> None:
-    assert _run(_write(tmp_path)).code == 0
+    tell = f'echo "$SEARCHLAB_STATUS $SEARCHLAB_STUDY" >> {tmp_path / "told.txt"}'
+    assert _run(_write(tmp_path), "--on-end", tell).code == 0
     assert _resume(tmp_path, "bad", "--set", "search.trials=3").code == 0
+    assert (tmp_path / "told.txt").read_text() == "finished bad\n" * 2, "the run remembers it"
     outcome = run_searchlab("study", "status", "bad", "--runs-dir", tmp_path / "runs", "--json")
     assert yaml.safe_load(outcome.out)["roles"]["search"]["total"] == 3
     assert yaml.safe_load(outcome.out)["state"] == "finished"

@@ -34,7 +34,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs, plugin = folder / "runs", folder / "own.py"
     plugin.write_text(PLUGIN)
     for words in (
-        ("run", study, "--track", "tensorboard", "--plugin", plugin, "--track", "own"),
+        (
+            "run",
+            study,
+            "--track",
+            "tensorboard",
+            "--plugin",
+            plugin,
+            "--track",
+            "own",
+            "--on-end",
+            "true",
+        ),
         ("resume", runs / "tiny", "--set", "search.trials=2"),
     ):
         done = run_searchlab("study", *words, "--runs-dir", runs, *SERIAL)
@@ -71,6 +82,7 @@ def test_an_archive_turns_no_tracker_on_elsewhere_and_a_deletion_leaves_nothing(
     )
     study = yaml.safe_load((tmp_path / "tiny" / "study.yaml").read_text())
     assert "trackers" not in study
+    assert "on_end" not in study
     assert study["search"]["trials"] == 2
 
     (tmp_path / "tiny" / "trackers" / "tensorboard").mkdir(parents=True)

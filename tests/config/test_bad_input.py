@@ -296,7 +296,7 @@ STUDIES = [
     ("search: {trials: '3'}", "search.trials must be a whole number, got '3'"),
     (
         "search: {trails: 3}",
-        "search.trails is not a known field. Did you mean trials? Known: max_failures_in_row, ",
+        "search.trails is not a known field. Did you mean trials or until? Known: max_",
     ),
     (
         "search: {trials: 3, sampler: tpee}",
@@ -329,6 +329,12 @@ STUDIES = [
         "search: {sampler: one_at_a_time, reference: {lr: [1]}}",
         f"search.reference.lr {VALUE}, got [1]",
     ),
+    (
+        "search: {trials: 3, until: better}",
+        "search.until must be 'better-than-baseline', got 'better'. Known: better-than-baseline",
+    ),
+    ("on_end: ''", "on_end must have at least 1 character, got ''"),
+    ("on_end: [mail]", "on_end must be a string, got ['mail']"),
     ("training: {epochs: 0}", f"training.epochs {AT_LEAST_1}, got 0"),
     (
         "training: {epochs: 100001}",
