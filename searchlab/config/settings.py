@@ -27,10 +27,12 @@ __all__ = [
     "Init",
     "OptimizerName",
     "Precision",
+    "SamplingName",
     "ScheduleName",
     "TrainingSettings",
     "refuse_idle_nesterov",
     "refuse_patience",
+    "refuse_twofold_balance",
     "split_augment",
 ]
 
@@ -40,6 +42,7 @@ Init = Literal[
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "lion"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
 LossName = Literal["cross_entropy", "focal", "bce"]
+SamplingName = Literal["shuffle", "balanced"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
 AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
@@ -171,6 +174,10 @@ class TrainingSettings(Spec):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: all classes count the same, whatever their number of images"
     )
+    sampling: SamplingName = Field(
+        "shuffle",
+        description="images of an epoch: shuffle, each once; balanced, equally many of each class",
+    )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread over all classes"
     )
@@ -274,6 +281,20 @@ def refuse_idle_nesterov(settings: TrainingSettings, *place: str | int) -> None:
             where=(*place, "nesterov"),
             found=settings.nesterov,
             remedy=f"Set {'.'.join(map(str, place))}.momentum, 0.9 for instance",
+        )
+
+
+def refuse_twofold_balance(settings: TrainingSettings, *place: str | int) -> None:
+    """Raise InputError if rare classes are to be drawn more often and to count more as well.
+
+    ``place`` is the location of the settings in the study.
+    """
+    if settings.sampling == "balanced" == settings.class_weights:
+        raise InputError(
+            "cannot be balanced together with class_weights: images that are drawn equally often "
+            "of each class need no weights",
+            where=(*place, "sampling"),
+            remedy="Choose one of the two",
         )
 
 

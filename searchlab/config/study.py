@@ -32,6 +32,7 @@ from searchlab.config.settings import (
     TrainingSettings,
     refuse_idle_nesterov,
     refuse_patience,
+    refuse_twofold_balance,
 )
 from searchlab.config.space import SpaceSpec
 from searchlab.config.validation import Number, Slug, Spec, to_tuple
@@ -218,6 +219,16 @@ class StudySpec(Spec):
             refuse_patience(self.baselines.training, "baselines", "training")
             for index, row in enumerate(self.baselines.rows):
                 refuse_patience(row.training, "baselines", "rows", index, "training")
+        return self
+
+    @model_validator(mode="after")
+    def _check_balance(self) -> StudySpec:
+        refuse_twofold_balance(self.training, "training")
+        for row in self.baselines.grid:
+            refuse_twofold_balance(self.baseline_training(row), "baselines", "training")
+        for index, row in enumerate(self.baselines.rows):
+            place = ("baselines", "rows", index, "training")
+            refuse_twofold_balance(self.baseline_training(row), *place)
         return self
 
     @model_validator(mode="after")

@@ -26,9 +26,9 @@ def stratified_folds(
     """Split 0..len(labels)-1 into the folds' validation indices, each sorted.
 
     The folds are disjoint and together hold every index; the count of a class differs by at most
-    one between folds. With ``groups``, a group lies in one fold, and the classes' shares are only
-    about equal. Raises ``InputError`` if num_folds < 2 or a class has fewer images, or groups, than
-    that.
+    one between folds, so a class of fewer images is missing in some. With ``groups``, a group lies
+    in one fold, and the classes' shares are only about equal. Raises ``InputError`` if num_folds is
+    less than 2, or more than there are images, or groups of a class; or if a class has one image.
     """
     _check_num_folds(labels, num_folds)
     fold_seed = derive_seed(seed, "folds") % 2**32  # numpy takes 32 bits
@@ -80,11 +80,17 @@ def _check_num_folds(labels: NDArray[np.int64], num_folds: int) -> None:
         raise InputError("must be >= 2", where=where, found=num_folds)
     classes, counts = np.unique(labels, return_counts=True)
     smallest = int(counts.argmin())
-    if counts[smallest] < num_folds:
+    if num_folds > len(labels):
         raise InputError(
-            "must not exceed the training images of the smallest class "
-            f"(class {classes[smallest]} has {counts[smallest]})",
+            f"must not exceed the training images ({len(labels)})",
             where=where,
             found=num_folds,
             remedy="Use fewer folds or more images (raise dataset.limit if it is set)",
+        )
+    if counts[smallest] < 2:
+        raise InputError(
+            f"need two training images of each class, and class {classes[smallest]} has one: the "
+            "fold that validates it would train on none",
+            where=where,
+            remedy="Add images or leave the class out (raise dataset.limit if it is set)",
         )

@@ -45,6 +45,7 @@ class TrainingLoss:
 
     With ``class_weights: balanced``, an image of class c counts N / (K n_c) times: K classes have N
     training images, n_c of them are of class c. So the weights' mean over the training images is 1.
+    If images are drawn equally often of each class (``sampling: balanced``), they count once.
     A mixed image has both losses by their shares. Validation always measures cross-entropy.
 
     Raises InputError if the loss is a function of the user's own that cannot be found.
@@ -54,7 +55,7 @@ class TrainingLoss:
         self._settings = settings
         self._loss = find_loss(settings)
         self._weights: Tensor | None = None
-        if settings.class_weights == "balanced":
+        if settings.class_weights == "balanced" != settings.sampling:
             counts = torch.bincount(labels, minlength=num_classes).clamp(min=1)
             self._weights = len(labels) / (num_classes * counts.float())
 

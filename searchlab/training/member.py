@@ -28,6 +28,7 @@ from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.mixing import Mixer
 from searchlab.training.optimizers import make_optimizer, make_rates, may_record, read_rates_from
+from searchlab.training.sampling import draw_epoch
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import Tally, TrainedBatches
@@ -88,7 +89,7 @@ class Member:
         self.average = WeightAverage(self.model, decay) if decay > 0 else None
         self._augment = Augmenter(self._settings)
         self._mix = Mixer(self._settings, data.device)
-        labels = data.train_labels[self._training]
+        self._labels = labels = data.train_labels[self._training]
         self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
         self._num_steps = len(_split(self._training, self._settings.batch_size))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
@@ -167,8 +168,8 @@ class Member:
         ):
             generator.manual_seed(self._seed(purpose, epoch))
         order = torch.Generator().manual_seed(self._seed("order", epoch))
-        shuffle = torch.randperm(len(self._training), generator=order).to(self._training.device)
-        batches = _split(self._training[shuffle], self._settings.batch_size)[:most_batches]
+        drawn = draw_epoch(self._labels, self._settings.sampling, order).to(self._training.device)
+        batches = _split(self._training[drawn], self._settings.batch_size)[:most_batches]
         first = (epoch - 1) * self._num_steps
         self._batches = enumerate(batches, start=first)
         self._trained = TrainedBatches()

@@ -203,9 +203,9 @@ def test_a_plugin_that_fails_is_one_message(tmp_path: Path) -> None:
             ["bad.yaml:", "dataset.size cannot be chosen for digits, whose images are 8x8, got 16"],
         ),
         (
-            {"dataset": {"name": "digits", "limit": 30}, "validation": {"folds": 5}},
-            ["bad.yaml:", "validation.folds must not exceed the training images of the smallest",
-             "got 5", "raise dataset.limit"],
+            {"dataset": {"name": "digits", "limit": 15}, "validation": {"folds": 5}},
+            ["bad.yaml:", "validation.folds need two training images of each class",
+             "raise dataset.limit"],
         ),
         (
             {"dataset": {"name": "digits", "limit": 7}},

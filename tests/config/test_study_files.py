@@ -19,7 +19,7 @@ from searchlab.config.settings import SHARED_PARAMETERS, Init, OptimizerName, Tr
 from searchlab.config.space import SpaceSpec
 from searchlab.config.study import CallableRef, StudySpec
 from searchlab.config.trial import SCHEMES, ObjectiveConfig
-from searchlab.config.validation import validate_document
+from searchlab.config.validation import to_input_error, validate_document
 from searchlab.errors import InputError
 
 _PROBABILITIES = st.floats(0, 1, exclude_max=True)
@@ -181,6 +181,41 @@ def test_nesterov_without_momentum_is_refused_unless_the_space_searches_it() -> 
     make_study(training={**training, "optimizer": "adam"})
     searched = {"momentum": {"low": 0.5, "high": 0.9}, "family": "cnn"}
     make_study(training=training, space={"parameters": searched})
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"training": {"sampling": "balanced", "class_weights": "balanced"}}, "training"),
+        (
+            {
+                "training": {"sampling": "balanced"},
+                "baselines": {"training": {"class_weights": "balanced"}},
+            },
+            "baselines.training",
+        ),
+        (
+            {
+                "training": {"class_weights": "balanced"},
+                "baselines": {
+                    "architectures": [],
+                    "rows": [
+                        {"name": "r", "architecture": "a1", "training": {"sampling": "balanced"}}
+                    ],
+                },
+            },
+            "baselines.rows.0.training",
+        ),
+    ],
+)
+def test_balance_by_drawing_and_by_weights_is_refused(given: dict[str, Any], place: str) -> None:
+    with pytest.raises(
+        ValidationError, match="cannot be balanced together with class_weights"
+    ) as e:
+        make_study(**given)
+    error = to_input_error(e.value.errors(include_url=False)[0])
+    assert isinstance(error.where, tuple)
+    assert ".".join(map(str, error.where)) == f"{place}.sampling"
 
 
 def make_study(**fields: Any) -> StudySpec:

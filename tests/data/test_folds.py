@@ -73,11 +73,18 @@ def test_fewer_than_two_folds_are_refused(num_folds: int) -> None:
         stratified_folds(np.arange(20) % 2, num_folds=num_folds, seed=0)
 
 
-def test_more_folds_than_images_of_a_class_are_refused_naming_the_class() -> None:
-    labels = np.array([0] * 9 + [7] * 4 + [2] * 5)
-    with pytest.raises(InputError, match=r"smallest class \(class 7 has 4\), got 5"):
-        stratified_folds(labels, num_folds=5, seed=0)
-    assert len(stratified_folds(labels, num_folds=4, seed=0)) == 4
+def test_a_class_of_fewer_images_than_folds_is_in_as_many_folds() -> None:
+    labels = np.array([0] * 9 + [7] * 2 + [2] * 5)
+    folds = stratified_folds(labels, num_folds=4, seed=0)
+    assert sorted(int((labels[fold] == 7).sum()) for fold in folds) == [0, 0, 1, 1]
+    assert sorted(np.concatenate(folds)) == list(range(len(labels)))
+
+
+def test_a_class_of_one_image_and_more_folds_than_images_are_refused() -> None:
+    with pytest.raises(InputError, match="two training images of each class, and class 7 has one"):
+        stratified_folds(np.array([0] * 9 + [7] + [2] * 5), num_folds=2, seed=0)
+    with pytest.raises(InputError, match=r"must not exceed the training images \(4\), got 5"):
+        stratified_folds(np.arange(4) % 2, num_folds=5, seed=0)
 
 
 def test_a_fold_out_of_range_is_a_bug() -> None:

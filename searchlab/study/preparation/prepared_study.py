@@ -97,13 +97,13 @@ def prepare_study(
 ) -> PreparedStudy:
     """Check a study as ``check_study`` does, then read its images and split them into folds.
 
-    Warns of classes that have far fewer images than others.
+    Warns of rare classes, and of images that are on both sides of a split.
 
     ``on_progress`` is told how many image files are decoded.
     """
     plan = check_study(file, data_dir=data_dir)
     images, folds = read_images(file, data_dir=data_dir, on_progress=on_progress)
-    for warning in image_warnings(file.spec, images):
+    for warning in image_warnings(file.spec, images, folds):
         logger.warning(escape_line(warning))
     return PreparedStudy(plan=plan, images=images, folds=folds)
 
