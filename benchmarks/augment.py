@@ -71,12 +71,19 @@ def compose(settings: TrainingSettings, height: int, width: int) -> Callable[[Im
             settings.jitter_hue,
         ),
         "crop": transforms.RandomCrop((height, width), padding=settings.crop_padding),
+        "trivial": transforms.TrivialAugmentWide(),
+        "randaugment": transforms.RandAugment(
+            settings.randaugment_operations, settings.randaugment_magnitude
+        ),
     }
     operations = split_augment(settings.augment)
     chosen = [part for name, part in parts.items() if name in operations]
     chosen.append(transforms.ToTensor())
     if "cutout" in operations:
         chosen.append(Cutout(settings.cutout_size))
+    if "erase" in operations:
+        area = (0.02, settings.erase_area)
+        chosen.append(transforms.RandomErasing(settings.erase_probability, area))
     composed: Callable[[Image.Image], Tensor] = transforms.Compose(chosen)
     return composed
 

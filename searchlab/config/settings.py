@@ -45,7 +45,16 @@ LossName = Literal["cross_entropy", "focal", "bce"]
 SamplingName = Literal["shuffle", "balanced"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
-AUGMENTATIONS: tuple[str, ...] = ("flip", "rotate", "jitter", "crop", "cutout")
+AUGMENTATIONS: tuple[str, ...] = (
+    "flip",
+    "rotate",
+    "jitter",
+    "crop",
+    "trivial",
+    "randaugment",
+    "cutout",
+    "erase",
+)
 """Random changes of training images, in the order in which they are applied."""
 
 
@@ -190,7 +199,19 @@ class TrainingSettings(Spec):
     jitter_saturation: float = Field(0.2, ge=0, le=1, description="jitter: factor in 1 +- this")
     jitter_hue: float = Field(0.0, ge=0, le=0.5, description="jitter: shift of the hue, in turns")
     crop_padding: int = Field(4, ge=0, le=512, description="crop: pixels added on each side")
+    randaugment_operations: int = Field(
+        2, ge=1, le=16, description="randaugment: operations of an image, one after the other"
+    )
+    randaugment_magnitude: int = Field(
+        9, ge=0, le=30, description="randaugment: strength of every operation, of 30"
+    )
     cutout_size: int = Field(8, ge=1, le=1024, description="cutout: side of the square, in pixels")
+    erase_probability: float = Field(
+        0.5, ge=0, le=1, description="erase: share of the images of which a part is erased"
+    )
+    erase_area: float = Field(
+        0.33, gt=0, le=1, description="erase: largest share of an image that is erased"
+    )
     mixup: float = Field(
         0.0, ge=0, le=10, description="blend images in pairs, by shares of Beta(this, this); 0: no"
     )

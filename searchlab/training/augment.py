@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,13 +10,21 @@ from torch import Tensor
 
 from searchlab.config.settings import TrainingSettings, split_augment
 from searchlab.training.colour import JITTERS, jitter
-from searchlab.training.geometry import blank, flip, rotate, shift
+from searchlab.training.geometry import blank, erase, flip, rotate, shift
+from searchlab.training.policies import augment_randomly, augment_trivially
 
 __all__ = ["Augmenter"]
 
 Operation = Callable[[Tensor, torch.Generator], Tensor]
 
-_ON_FLOATS = ("rotate", "jitter")  # the others move bytes, with a quarter of the memory
+# The others move bytes, with a quarter of the memory.
+_ON_FLOATS = ("rotate", "jitter")
+_POLICIES = ("trivial", "randaugment")
+
+# Of random erasing, as in torchvision.
+_SMALLEST_ERASED = 0.02
+_ASPECT_RATIOS = (0.3, 3.3)
+_NUM_TRIES = 10
 
 # On the CPU, a batch of large images is changed in parts that stay in the cache between
 # operations: a rotation of 128x3x160x160 takes 25 instead of 43 ms (benchmarks/augment.py).
@@ -36,7 +45,10 @@ class Augmenter:
             "rotate": self._rotate,
             "jitter": self._jitter,
             "crop": self._crop,
+            "trivial": self._trivial,
+            "randaugment": self._randaugment,
             "cutout": self._cutout,
+            "erase": self._erase,
         }
         self._operations = {name: operations[name] for name in split_augment(settings.augment)}
 
@@ -51,7 +63,8 @@ class Augmenter:
         All randomness comes from the generator, which must be on the images' device.
         """
         assert images.dtype == torch.uint8, images.dtype
-        if images.device.type != "cpu" or not self._operations.keys() & set(_ON_FLOATS):
+        is_long = bool(self._operations.keys() & {*_ON_FLOATS, *_POLICIES})
+        if images.device.type != "cpu" or not is_long:
             return self._change(images, generator)
         part = max(1, _CACHED_PIXELS // images[0].numel())
         return torch.cat([self._change(some, generator) for some in torch.split(images, part)])
@@ -60,6 +73,8 @@ class Augmenter:
         for name, operation in self._operations.items():
             if name in _ON_FLOATS:
                 images = _to_floats(images)
+            elif name in _POLICIES:
+                images = _to_bytes(images)
             images = operation(images, generator)
         return _to_floats(images)
 
@@ -92,9 +107,45 @@ class Augmenter:
         columns = _draw_integers(images, generator, 0, width)
         return blank(images, rows, columns, size=self._settings.cutout_size)
 
+    def _trivial(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return augment_trivially(images, generator)
+
+    def _randaugment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return augment_randomly(
+            images,
+            generator,
+            num_operations=self._settings.randaugment_operations,
+            strength=self._settings.randaugment_magnitude,
+        )
+
+    def _erase(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Erase a rectangle (Zhong et al. 2020): of the sizes tried, the first that fits."""
+        batch, _, height, width = images.shape
+        tries = torch.rand((4, batch, _NUM_TRIES), generator=generator, device=images.device)
+        largest = self._settings.erase_area
+        smallest = min(_SMALLEST_ERASED, largest)
+        area = height * width * (smallest + (largest - smallest) * tries[0])
+        flat, steep = map(math.log, _ASPECT_RATIOS)
+        ratio = torch.exp(flat + (steep - flat) * tries[1])
+        heights, widths = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+        fits = (heights < height) & (widths < width)
+        chosen = fits.int().argmax(1, keepdim=True)
+        is_erased = fits.any(1) & (tries[3, :, 0] < self._settings.erase_probability)
+        tall, broad = (one.gather(1, chosen)[:, 0] * is_erased for one in (heights, widths))
+        places = tries[2, :, :2].unbind(1)
+        top, left = (
+            (place * (side - size + 1)).floor().minimum(side - size)  # rounding may reach the end
+            for place, side, size in zip(places, (height, width), (tall, broad), strict=True)
+        )
+        return erase(images, top, left, tall, broad)
+
 
 def _to_floats(images: Tensor) -> Tensor:
     return images if images.is_floating_point() else images.float().div_(255)
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return images.mul(255).round_().to(torch.uint8) if images.is_floating_point() else images
 
 
 def _draw(images: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:

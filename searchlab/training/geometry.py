@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-__all__ = ["blank", "flip", "rotate", "shift"]
+__all__ = ["blank", "erase", "flip", "rotate", "shift"]
 
 
 def flip(images: Tensor, flipped: Tensor) -> Tensor:
@@ -66,6 +66,16 @@ def blank(images: Tensor, rows: Tensor, columns: Tensor, *, size: int) -> Tensor
     vertical = _span(rows, height, size)[:, None, :, None]
     horizontal = _span(columns, width, size)[:, None, None, :]
     # A product, because masked_fill and torch.where take 10 to 30 times as long on the CPU.
+    return images * (~(vertical & horizontal)).to(images.dtype)
+
+
+def erase(images: Tensor, top: Tensor, left: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
+    """Set a rectangle of each image to 0: its first row and column, and its size, [B] each."""
+    _, _, height, width = images.shape
+    rows = torch.arange(height, device=images.device) - top[:, None]
+    columns = torch.arange(width, device=images.device) - left[:, None]
+    vertical = ((rows >= 0) & (rows < heights[:, None]))[:, None, :, None]
+    horizontal = ((columns >= 0) & (columns < widths[:, None]))[:, None, None, :]
     return images * (~(vertical & horizontal)).to(images.dtype)
 
 

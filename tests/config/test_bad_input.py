@@ -84,7 +84,8 @@ SHARED_PARAMETERS = [
     (
         "augment: [none, flip+rotat]",
         "augment must be none, or operations joined by +, got 'flip+rotat'. "
-        "Did you mean rotate? Known: crop, cutout, flip, jitter, none, rotate",
+        "Did you mean rotate? Known: crop, cutout, erase, flip, jitter, none, randaugment, "
+        "rotate, trivial",
     ),
     (
         "loss: focall",

@@ -4,15 +4,17 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from scipy.stats import ks_2samp
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
+from torchvision.transforms import InterpolationMode, RandomErasing
 from torchvision.transforms import functional as reference
 
 from searchlab.config.settings import AUGMENTATIONS, TrainingSettings
 from searchlab.training import augment, colour
 from searchlab.training.augment import Augmenter
 from searchlab.training.colour import JITTERS, adjust_hue, jitter
-from searchlab.training.geometry import blank, flip, rotate, shift
+from searchlab.training.geometry import blank, erase, flip, rotate, shift
+from searchlab.training.policy_operations import operate
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 9, 14), (3, 17, 11), (3, 8, 15)]
 NUM_IMAGES = 12
@@ -141,6 +143,50 @@ def test_a_clipped_square_is_blanked(
         assert torch.equal(blanked[index], image)
 
 
+@pytest.mark.parametrize("scale", [torch.uint8, torch.float32])
+def test_a_rectangle_is_erased_as_torchvision_does(scale: torch.dtype) -> None:
+    images = make_bytes((3, 9, 14)).to(scale)
+    top, left = torch.arange(NUM_IMAGES) % 5, torch.arange(NUM_IMAGES)
+    heights, widths = torch.arange(NUM_IMAGES) % 4, torch.full((NUM_IMAGES,), 3)
+    erased = erase(images, top, left, heights, widths)
+    for image, after, *place in zip(images, erased, top, left, heights, widths, strict=True):
+        black = torch.zeros((), dtype=scale)
+        assert torch.equal(after, reference.erase(image, *map(int, place), black))
+
+
+def test_erased_rectangles_are_distributed_as_torchvisions() -> None:
+    count, shape = 1500, (1, 11, 23)
+    white = torch.full((count, *shape), 255, dtype=torch.uint8)
+    settings = TrainingSettings(augment="erase", erase_probability=0.8, erase_area=0.4)
+    black = Augmenter(settings)(white, make_generator())[:, 0] == 0
+    is_erased = black.flatten(1).any(1)
+    assert float(is_erased.float().mean()) == pytest.approx(0.8, abs=0.03)
+    rows, columns = black[is_erased].any(2), black[is_erased].any(1)
+    assert torch.equal(black[is_erased], rows[:, :, None] & columns[:, None, :])
+    ours = [rows.int().argmax(1), columns.int().argmax(1), rows.sum(1), columns.sum(1)]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = [
+            RandomErasing.get_params(white[0], (0.02, 0.4), (0.3, 3.3), [0.0])[:4]
+            for _ in range(count)
+        ]
+    for one, other in zip(ours, zip(*theirs, strict=True), strict=True):
+        assert ks_2samp(one.numpy(), other).pvalue > 0.001
+
+
+def test_policies_take_the_bytes_of_what_comes_before_them() -> None:
+    images = make_bytes((3, 12, 12))
+    settings = {"rotate_degrees": 0.0, "randaugment_magnitude": 12}
+    for name in ("trivial", "randaugment"):
+        alone, after = (
+            Augmenter(TrainingSettings(augment=augment, **settings))
+            for augment in (name, f"rotate+{name}")
+        )
+        generator = make_generator()
+        torch.rand(NUM_IMAGES, generator=generator)  # what a rotation draws
+        assert torch.equal(after(images, make_generator()), alone(images, generator))
+
+
 def test_without_operations_images_are_only_scaled() -> None:
     augmenter = Augmenter(TrainingSettings())
     assert not augmenter.is_active
@@ -155,7 +201,9 @@ def test_augmented_images_are_floats_in_range_and_unlike_each_other(
     operations: tuple[str, ...], shape: tuple[int, int, int]
 ) -> None:
     augmenter = Augmenter(
-        TrainingSettings(augment="+".join(operations), jitter_hue=0.1, cutout_size=4)
+        TrainingSettings(
+            augment="+".join(operations), jitter_hue=0.1, cutout_size=4, erase_probability=1
+        )
     )
     assert augmenter.is_active
     images = make_bytes(shape, count=1).repeat(16, 1, 1, 1)
@@ -252,10 +300,12 @@ def test_all_is_computed_on_the_images_device(channels: int) -> None:
         rotate(images, amounts),
         shift(images, places, places, limit=2),
         blank(images, places, places, size=3),
+        erase(images, places, places, places, places),
         jitter(
             images, dict.fromkeys(JITTERS[: 3 if channels == 3 else 2], amounts), places[:, None]
         ),
         adjust_hue(images, amounts),
+        operate(images.to(torch.uint8), places, amounts.double()),
     ]
     assert {result.device.type for result in changed} == {"meta"}
     assert {result.shape for result in changed} == {images.shape}

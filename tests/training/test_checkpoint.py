@@ -10,7 +10,7 @@ import pytest
 from trial_configs import load_digits, make_trial, untimed
 
 from searchlab.config.attacks import AttackSpec
-from searchlab.config.settings import OptimizerName, TrainingSettings
+from searchlab.config.settings import AUGMENTATIONS, OptimizerName, TrainingSettings
 from searchlab.config.trial import FoldPlan, ModelConfig, TrialConfig
 from searchlab.models.build import build_model
 from searchlab.training.checkpoint import load_checkpoint, save_checkpoint
@@ -128,7 +128,7 @@ def test_a_checkpoint_without_a_later_setting_is_taken(
 MOODY = ModelConfig(family="cnn", parameters={"width": 4, "batch_norm": True})
 SETTINGS: dict[str, dict[str, Any]] = {
     "augmentation, warm-up, fgsm": {
-        "augment": "flip+rotate+jitter+crop+cutout",
+        "augment": "+".join(AUGMENTATIONS),
         "cutout_size": 2,
         "schedule": "cosine",
         "warmup_epochs": 1.5,

@@ -16,7 +16,7 @@ from searchlab.config.settings import AUGMENTATIONS
 from searchlab.config.trial import ModelConfig
 from searchlab.data import ImageData, stratified_folds
 from searchlab.models import list_families
-from searchlab.training import colour
+from searchlab.training import colour, policy_operations
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.optimizers import OPTIMIZERS
@@ -136,6 +136,7 @@ def test_augmentation_waits_for_nothing_on_a_gpu(
     colours: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(colour, "_shift_chosen", colour._shift_all)  # as there
+    monkeypatch.setattr(policy_operations, "_change_some", policy_operations._change_all)
     everything = {"augment": "+".join(AUGMENTATIONS), "jitter_hue": 0.1, "cutout_size": 4}
     trial = make_trial(model=MOODY, batch_size=16, **everything)
     check_steps(Member(trial, colours, 0, graphed=True))
