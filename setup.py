@@ -23,6 +23,7 @@ setup(
     package_data={
         "searchlab": ["py.typed"],
         "searchlab.report.page": ["page.*"],
+        "searchlab.search.space": ["portfolio.jsonl"],
         **{name: ["**/*"] for name in SHIPPED},
     },
     exclude_package_data={name: ["*.svg", "**/*.pyc"] for name in SHIPPED},

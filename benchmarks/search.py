@@ -28,6 +28,7 @@ import numpy as np
 import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
+from portfolio import learn
 from search_tables import EPOCHS, LIMITS, SPACE, TABLE, read_table
 from stand_in import FLAT, StandIn
 
@@ -36,7 +37,7 @@ from searchlab.search.pruning.registry import PRUNERS, make_pruner
 from searchlab.search.samplers.registry import make_sampler
 from searchlab.search.space.points import Point
 from searchlab.search.space.study_space import SpecSpace
-from searchlab.study.plan import plan_start
+from searchlab.study import plan
 
 FULL_TRIALS = 100
 BUDGET = FULL_TRIALS * EPOCHS  # epochs that random search has
@@ -92,6 +93,12 @@ def warm_points(warm: str, dataset: str, table: Path) -> list[Point]:
     return [row.point for row in rows[start : start + 3]]
 
 
+@cache
+def learnt_elsewhere(dataset: str, table: Path) -> tuple[Point, ...]:
+    """Return the portfolio that the other datasets give."""
+    return tuple(learn(read_table(table), [other for other in LIMITS if other != dataset]))
+
+
 def make_spec(setting: Setting, seed: int, warm: Sequence[Point] = ()) -> StudySpec:
     """Return the study that a user would write."""
     return StudySpec.model_validate(
@@ -131,7 +138,7 @@ def replay(
         sampler=make_sampler(spec, space),
         pruner=make_pruner(spec.search.pruner, epochs=EPOCHS),
     )
-    start = [planned.point for planned in plan_start(spec, space)]
+    start = [planned.point for planned in plan.plan_start(spec, space)]
     begun = time.process_time()
     used, best, best_worth = 0, -np.inf, 0.0
     found = Replay(epochs=[], worth=[], seconds=0.0)
@@ -183,6 +190,8 @@ def run(job: tuple[Setting, str, int, float, Path]) -> Replay:
     """Replay one search in a process of its own."""
     setting, dataset, seed, stop_at, table = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # Scored on a dataset from which it was not learnt.
+    plan.read_portfolio = lambda: learnt_elsewhere(dataset, table)
     warm = warm_points(setting.warm, dataset, table)
     return replay(setting, stand_in(dataset, table), seed, stop_at=stop_at, warm=warm)
 
@@ -226,7 +235,7 @@ def measure_small_budgets(settings: Sequence[Setting], options: argparse.Namespa
     for dataset in options.datasets:
         trained = stand_in(dataset, options.table)
         spec = make_spec(Setting(), 0)
-        starts = [FLAT.active(planned.point) for planned in plan_start(spec, SpecSpace(spec))]
+        starts = [FLAT.active(planned.point) for planned in plan.plan_start(spec, SpecSpace(spec))]
         default = max(map(trained.worth, starts))
         at_random = search_randomly(dataset, options.table, options.seeds)
         for setting in settings:

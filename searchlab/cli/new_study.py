@@ -147,7 +147,7 @@ def _publish(
     from searchlab.study.preparation.prepared_study import check_study
 
     document = Document(source="study new", data=data).with_overrides(fields)
-    _choose_pruner(document.data)
+    _choose_search(document.data)
     # What --set says goes into the file as it is, so its paths start where the file's do.
     file = make_study(
         document, folder=path.parent, option_folder=path.parent, environment=os.environ
@@ -164,8 +164,8 @@ def _publish(
     typer.echo(f"Wrote {path}. Run it with: searchlab study run {path}", err=True)
 
 
-def _choose_pruner(data: dict[str, Any]) -> None:
-    """Stop trials that fall behind, unless the flags say otherwise or each trial is planned."""
+def _choose_search(data: dict[str, Any]) -> None:
+    """Stop trials that fall behind and start from the portfolio, unless the flags say otherwise."""
     from searchlab.config.samplers import SAMPLERS
 
     objective, search = data.get("objective"), data.setdefault("search", {})
@@ -174,3 +174,5 @@ def _choose_pruner(data: dict[str, Any]) -> None:
     sampler = SAMPLERS.get(search.get("sampler", "auto"))
     if sampler is not None and not sampler.planned:
         search.setdefault("pruner", "halving")
+        if sampler.has_reference_start:
+            search.setdefault("start", "portfolio")

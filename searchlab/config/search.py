@@ -17,10 +17,12 @@ class SearchSpec(Spec):
     """How the space is searched, and for how long."""
 
     sampler: SamplerName = Field("auto", description="what chooses the next trial")
-    start: Literal["reference", "random"] = Field(
+    start: Literal["portfolio", "reference", "random"] = Field(
         "reference",
-        description="what the search tries before its sampler draws: for each family, the values "
-        "of `training` and the family's defaults; or nothing. random, grid, one_at_a_time: nothing",
+        description="what the search tries before its sampler draws. reference: for each family, "
+        "the values of `training` and the family's defaults; portfolio: then also configurations "
+        "that did well on other images (`study new` chooses it); random: nothing. The samplers "
+        "random, grid and one_at_a_time: nothing",
     )
     warm_start: Annotated[tuple[dict[str, Value], ...], BeforeValidator(to_tuple)] = Field(
         (),

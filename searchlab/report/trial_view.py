@@ -16,7 +16,7 @@ from searchlab.records.trial_record import TrialRecord
 from searchlab.report.json_output import row_data
 from searchlab.report.leaderboard import Row, list_rows
 from searchlab.search.space.study_space import SpecSpace
-from searchlab.study.plan import REFERENCE, WARM
+from searchlab.study.plan import PORTFOLIO, REFERENCE, WARM
 from searchlab.study.trial_config import recorded_config
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ def _describe_origin(reading: StudyReading, record: TrialRecord, trial: FrozenTr
     plan = record.plan or ""
     if plan.startswith(REFERENCE):
         return "a reference point of the search: the study's training values, family's defaults"
+    if plan.startswith(PORTFOLIO):
+        return "of the portfolio: a configuration that did well on other images"
     if plan.startswith(WARM):
         return "given to the search as a point to try first: search.warm_start"
     if plan.startswith("search/"):

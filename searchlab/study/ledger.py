@@ -34,7 +34,7 @@ from searchlab.study.callbacks import (
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.outcome import TrialOutcome, fail
-from searchlab.study.plan import REFERENCE, PlannedTrial, StudyPlan
+from searchlab.study.plan import PORTFOLIO, REFERENCE, WARM, PlannedTrial, StudyPlan
 from searchlab.study.progress import StudyProgress
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
@@ -384,13 +384,17 @@ class Ledger:
 
 def _describe_start(start: Sequence[PlannedTrial]) -> str:
     reference = [str(one.point["family"]) for one in start if one.key.startswith(REFERENCE)]
-    num_warm = len(start) - len(reference)
+    num_warm = sum(one.key.startswith(WARM) for one in start)
+    num_proven = sum(one.key.startswith(PORTFOLIO) for one in start)
     points = [
         f"{_count(len(reference), 'reference point')} ({', '.join(reference)}): the study's "
         "training values and the family's defaults"
         if reference
         else "",
         f"{_count(num_warm, 'point')} of search.warm_start" if num_warm else "",
+        f"{_count(num_proven, 'configuration')} that did well on other images"
+        if num_proven
+        else "",
     ]
     remedy = ". search.start=random draws from the start instead" if reference else ""
     return f"the search starts from {'; then '.join(filter(None, points))}{remedy}"

@@ -23,6 +23,7 @@ from searchlab.errors import InputError, did_you_mean
 from searchlab.records import trial_record as attr
 from searchlab.records.trial_record import TrialRecord
 from searchlab.search.space.points import Point, grid, one_at_a_time
+from searchlab.search.space.portfolio import portfolio_points, read_portfolio
 from searchlab.search.space.start_points import given_point, start_points
 from searchlab.search.space.study_space import StudySpace
 
@@ -49,7 +50,7 @@ __all__ = [
 ]
 
 
-REFERENCE, WARM = "start/", "warm/"
+REFERENCE, PORTFOLIO, WARM = "start/", "portfolio/", "warm/"
 """With these begin the keys of the trials with which a search starts: ``plan_start``."""
 
 
@@ -159,13 +160,14 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
 def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
     """Return the trials with which the search starts.
 
-    They are the reference points, one a family, then the points of ``search.warm_start``. Raises
-    InputError for one of these that is not a point of the space.
+    They are the reference points, one a family, then the points of ``search.warm_start``, then
+    those of the portfolio, which take no more than half of the trials. Raises InputError for one of
+    ``search.warm_start`` that is not a point of the space.
     """
     search = spec.search
     training = spec.with_fixed_optimizer(spec.training)
     planned = []
-    if search.start == "reference" and SAMPLERS[search.sampler].has_reference_start:
+    if search.start != "random" and SAMPLERS[search.sampler].has_reference_start:
         planned = [
             PlannedTrial(key=f"{REFERENCE}{point['family']}", role="search", point=point)
             for point in start_points(space, training)
@@ -174,6 +176,15 @@ def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
         point = _warm_point(space, training, values, index)
         if all(point != known.point for known in planned):
             planned.append(PlannedTrial(key=f"{WARM}{index}", role="search", point=point))
+    if search.start == "portfolio" and SAMPLERS[search.sampler].has_reference_start:
+        known = [one.point for one in planned]
+        proven = portfolio_points(space, training, read_portfolio())
+        new = [point for point in proven if point not in known]
+        most = len(new) if search.trials is None else search.trials // 2
+        planned += [
+            PlannedTrial(key=f"{PORTFOLIO}{index}", role="search", point=point)
+            for index, point in enumerate(new[:most])
+        ]
     return planned[: search.trials]
 
 

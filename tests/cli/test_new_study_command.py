@@ -71,17 +71,18 @@ def test_the_precision_is_left_to_the_machine_unless_it_is_named(
 
 
 @pytest.mark.parametrize(
-    ("flags", "pruner"),
+    ("flags", "pruner", "start"),
     [
-        ("", "halving"),
-        ("--pruner none", "none"),
-        ("--sampler grid", "none"),
-        ("--objective accuracy,parameters", "none"),
-        ("--set search.pruner=median", "median"),
+        ("", "halving", "portfolio"),
+        ("--pruner none", "none", "portfolio"),
+        ("--sampler grid", "none", "reference"),
+        ("--sampler random", "halving", "reference"),
+        ("--objective accuracy,parameters", "none", "reference"),
+        ("--set search.pruner=median --set search.start=random", "median", "random"),
     ],
 )
-def test_trials_that_fall_behind_are_stopped_if_a_pruner_can_weigh_them(
-    tmp_path: Path, flags: str, pruner: str
+def test_a_new_search_stops_trials_that_fall_behind_and_starts_from_the_portfolio(
+    tmp_path: Path, flags: str, pruner: str, start: str
 ) -> None:
     out = tmp_path / "x.yaml"
     space = tmp_path / "space.yaml"
@@ -89,7 +90,8 @@ def test_trials_that_fall_behind_are_stopped_if_a_pruner_can_weigh_them(
     given = ["--dataset", "digits", "--space", space, "--trials", 3, *flags.split(), "--out", out]
     outcome = run_searchlab("study", "new", "x", *given)
     assert outcome.code == 0, outcome.err
-    assert load_study(out).spec.search.pruner == pruner
+    search = load_study(out).spec.search
+    assert (search.pruner, search.start) == (pruner, start)
 
 
 def test_trials_that_only_repeat_a_configuration_are_named_at_once(

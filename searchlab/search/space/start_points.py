@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from searchlab.search.space.points import Point
     from searchlab.search.space.study_space import StudySpace
 
-__all__ = ["config_values", "given_point", "start_points"]
+__all__ = ["config_values", "given_point", "start_points", "usual_value"]
 
 
 def start_points(space: StudySpace, training: TrainingSettings) -> list[Point]:
@@ -24,7 +24,7 @@ def start_points(space: StudySpace, training: TrainingSettings) -> list[Point]:
     """
 
     def choose(name: str, node: Choice | Range) -> Scalar:
-        value = _usual_value(name, training)
+        value = usual_value(name, training)
         return node.middle() if value is None else node.nearest(value)
 
     return list(space.asked_points(choose))
@@ -45,7 +45,7 @@ def given_point(
             if node.contains(values[name]):
                 return node.settle(values[name])
             outside[name] = node
-        value = _usual_value(name, training)
+        value = usual_value(name, training)
         return node.middle() if value is None else node.nearest(value)
 
     families = []
@@ -82,7 +82,7 @@ def config_values(config: TrialConfig) -> dict[str, Scalar]:
     return values
 
 
-def _usual_value(name: str, training: TrainingSettings) -> Scalar | None:
+def usual_value(name: str, training: TrainingSettings) -> Scalar | None:
     """Return what a parameter has if nobody searches it; None if that cannot be told."""
     if "." not in name:
         value: Scalar | None = getattr(training, name, None)
