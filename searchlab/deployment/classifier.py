@@ -11,6 +11,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.errors import InputError
 from searchlab.models.build import build_unset
 from searchlab.models.registry import ImageShape
+from searchlab.models.saved_weights import load_weights
 from searchlab.training.images import Normalizer
 
 __all__ = ["Classifier", "build_classifier"]
@@ -54,7 +55,7 @@ def build_classifier(
         config.model, config.settings, image_shape=image_shape, num_classes=num_classes
     )
     try:
-        network.load_state_dict(dict(tensors))
+        load_weights(network, tensors)
     except RuntimeError as error:
         raise InputError(
             f"is a model for other images or of another network ({error})", where=where

@@ -30,6 +30,7 @@ __all__ = [
     "describe_difference",
     "initial_weights_path",
     "load_initial_weights",
+    "load_weights",
     "read_initial_weights",
     "save_initial_weights",
 ]
@@ -127,6 +128,15 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
         name: value.detach().to("cpu", copy=True).contiguous()
         for name, value in model.state_dict().items()
     }
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load what ``copy_weights`` returned. Raises RuntimeError if names or shapes differ."""
+    states = model.state_dict()  # with the versions of its layers: MNASNet asks for its own
+    for name in set(states) - set(weights):
+        del states[name]
+    states.update(weights)
+    model.load_state_dict(states)
 
 
 def describe_difference(own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> str | None:

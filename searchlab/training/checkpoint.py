@@ -16,6 +16,7 @@ from torch import Tensor
 from searchlab.config.own_code import is_reference
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
+from searchlab.models.saved_weights import load_weights
 from searchlab.training.checkpoint_files import (
     CheckpointFiles,
     forget_checkpoints,
@@ -83,7 +84,7 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
     plain = json.loads(state.metadata.get("optimizers", "{}"))
     for key, member in _members(cohort).items():
         kept = _below(state.tensors, f"{key}/")
-        member.model.load_state_dict(_below(kept, "model/"))
+        load_weights(member.model, _below(kept, "model/"))
         unpack_state(member.optimizer, _below(kept, "optimizer/"), plain.get(key))
         if member.average is not None:
             member.average.load(_below(kept, "average/"))

@@ -13,6 +13,7 @@ from torch import Tensor
 from searchlab.config.metrics import Figures
 from searchlab.config.trained_folds import FoldMetrics
 from searchlab.config.trial import TrialConfig
+from searchlab.models.saved_weights import load_weights
 from searchlab.training.frozen_layers import KeptFeatures
 from searchlab.training.held_out import is_held_out_kept, to_compact_logits
 from searchlab.training.images import TrainingData
@@ -166,7 +167,7 @@ class Cohort:
         if self.full is None:
             return None, None
         assert self.best_weights is not None
-        self.full.model.load_state_dict(self.best_weights)
+        load_weights(self.full.model, self.best_weights)
         figures, answers = self.full.test()
         if self._has_folds:
             return figures, None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from searchlab.config.trial import TrialConfig
 from searchlab.errors import InputError
 from searchlab.models.build import build_unset
+from searchlab.models.saved_weights import load_weights
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch, predict
 
@@ -85,7 +86,7 @@ def load_model(path: Path, data: TrainingData) -> SavedModel:
         num_classes=data.num_classes,
     )
     try:
-        model.load_state_dict(tensors)
+        load_weights(model, tensors)
     except RuntimeError as error:
         raise InputError(
             f"is a model for other images or of another network ({error})", where=str(path)

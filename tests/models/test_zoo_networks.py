@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision.models import get_model
 from torchvision.ops import StochasticDepth
+from zoo_models import MANY
 
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
@@ -32,21 +33,6 @@ NUM_CLASSES = 7
 
 FEW = ["vit_tiny_patch16_224", "convnext_atto"]
 """Of timm, for the default suite: class tokens and attention, patches and layer scales."""
-
-MANY = {
-    "torchvision": [
-        "alexnet", "convnext_tiny", "convnext_small", "densenet121", "efficientnet_b0",
-        "efficientnet_v2_s", "googlenet", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small",
-        "mobilenet_v3_large", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50",
-        "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11",
-        "vgg11_bn", "vit_b_16", "vit_b_32", "wide_resnet50_2",
-    ],
-    "timm": [
-        "resnet10t", "mobilenetv3_small_050", "deit3_small_patch16_224", "inception_next_atto",
-        "swin_tiny_patch4_window7_224", "mixer_s32_224", "efficientnet_lite0", "resnetv2_50",
-        "edgenext_xx_small", "poolformer_s12",
-    ],
-}  # fmt: skip
 
 
 def configure(family: str, model: str, scheme: str = "DT", **parameters: Any) -> ModelConfig:
@@ -95,9 +81,7 @@ def test_kinds_of_networks_repeat_themselves_and_train(model: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("family", "model"), [(family, model) for family, models in MANY.items() for model in models]
-)
+@pytest.mark.parametrize(("family", "model"), MANY)
 def test_many_networks_repeat_themselves_and_train(family: str, model: str) -> None:
     check_kind(family, model)
 
