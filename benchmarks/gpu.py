@@ -39,8 +39,9 @@ from searchlab.models.build import build_model
 from searchlab.training.cohort import Cohort
 from searchlab.training.graphed_steps import RecordingError
 from searchlab.training.images import TrainingData
+from searchlab.training.lockstep import train_together
 from searchlab.training.machine import describe_machine
-from searchlab.training.member import Member, train_together
+from searchlab.training.member import Member
 from searchlab.training.process import limit_device_memory, prepare_process
 from searchlab.training.run import TrialFolders, TrialRun
 

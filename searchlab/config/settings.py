@@ -43,7 +43,7 @@ OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "lion"]
 ScheduleName = Literal["constant", "cosine", "step", "one_cycle"]
 LossName = Literal["cross_entropy", "focal", "bce"]
 SamplingName = Literal["shuffle", "balanced"]
-Precision = Literal["float32", "bfloat16", "auto"]
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 
 AUGMENTATIONS: tuple[str, ...] = (
     "flip",
@@ -165,7 +165,12 @@ class TrainingSettings(Spec):
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")
     step_epochs: int = Field(10, ge=1, description="schedule step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: factor of a drop")
-    batch_size: int = Field(128, ge=1, le=1_000_000, description="images per training step")
+    batch_size: int = Field(
+        128, ge=1, le=1_000_000, description="images whose gradients are computed at once"
+    )
+    accumulate: int = Field(
+        1, ge=1, le=10_000, description="batches whose gradients add up to one training step"
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping an activation")
     init: Init = Field(
         "default",
@@ -228,8 +233,8 @@ class TrainingSettings(Spec):
     )
     precision: Precision = Field(
         "float32",
-        description="arithmetic of the layers: float32, bfloat16, or auto: bfloat16 if the "
-        "machine's processor computes in it",
+        description="arithmetic of the layers: float32, bfloat16, float16 (on a GPU), or auto: "
+        "bfloat16 if the machine's processor computes in it",
     )
     cuda_graphs: bool = Field(
         False,

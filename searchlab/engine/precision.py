@@ -9,6 +9,7 @@ from searchlab.config.baselines import BaselineRow, BaselineSpec
 from searchlab.config.settings import Precision
 from searchlab.config.study import StudySpec
 from searchlab.engine.devices import choose_device
+from searchlab.training.updates import refuse_float16
 
 __all__ = ["choose_precision", "settle_precision"]
 
@@ -21,10 +22,13 @@ def settle_precision(
     """Return the study with each ``precision: auto`` replaced by what it stands for here.
 
     Not each worker decides, because the trials of a study must compare, and one that is taken up
-    again must not change. ``is_alone`` says that no other machine trains the study.
+    again must not change. ``is_alone`` says that no other machine trains the study. Raises
+    InputError for float16 if this machine, which then is to train alone, has no GPU for it.
     """
     baselines = spec.baselines
     owners: list[StudySpec | BaselineSpec | BaselineRow] = [spec, baselines, *baselines.rows]
+    if is_alone and any(owner.training.precision == "float16" for owner in owners):
+        refuse_float16("cpu" if spec.resources.gpus == 0 else choose_device("auto").type)
     if all(owner.training.precision != "auto" for owner in owners):
         return spec
     chosen = choose_precision(num_gpus=spec.resources.gpus) if is_alone else "float32"

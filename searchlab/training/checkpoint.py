@@ -53,6 +53,8 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
             tensors[f"{key}/model/{name}"] = value
         for name, value in pack_tensors(member.optimizer).items():
             tensors[f"{key}/optimizer/{name}"] = value
+        for name, value in member.updates.tensors().items():
+            tensors[f"{key}/updates/{name}"] = value
         if member.average is not None:
             for name, value in member.average.tensors().items():
                 tensors[f"{key}/average/{name}"] = value
@@ -86,6 +88,7 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         kept = _below(state.tensors, f"{key}/")
         load_weights(member.model, _below(kept, "model/"))
         unpack_state(member.optimizer, _below(kept, "optimizer/"), plain.get(key))
+        member.updates.load(_below(kept, "updates/"))
         if member.average is not None:
             member.average.load(_below(kept, "average/"))
     best = _below(state.tensors, "best/")

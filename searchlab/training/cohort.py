@@ -18,8 +18,9 @@ from searchlab.training.frozen_layers import KeptFeatures
 from searchlab.training.held_out import is_held_out_kept, to_compact_logits
 from searchlab.training.images import TrainingData
 from searchlab.training.kept_answers import TestAnswers, keep_answers
+from searchlab.training.lockstep import train_together
 from searchlab.training.machine import describe_machine
-from searchlab.training.member import DivergedError, Member, train_together
+from searchlab.training.member import DivergedError, Member
 from searchlab.training.metrics import Answers, MeasuredModel, measure_model
 from searchlab.training.results import EpochResult
 

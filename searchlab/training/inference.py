@@ -42,6 +42,6 @@ def compute(layers: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
     if precision == "float32":
         outputs: Tensor = layers(inputs)
         return outputs
-    with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
+    with torch.autocast(inputs.device.type, dtype=getattr(torch, precision)):
         reduced: Tensor = layers(inputs)
     return reduced

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.seeds import derive_seed
@@ -18,6 +17,7 @@ from searchlab.models.registry import get_family
 from searchlab.models.saved_weights import FULL, FoldKey
 from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
+from searchlab.training.batches import largest_batch, split_batch, split_epoch
 from searchlab.training.frozen_layers import FrozenFeatures, KeptFeatures, split_frozen
 from searchlab.training.graphed_steps import GraphedSteps, RecordingError
 from searchlab.training.images import TrainingData
@@ -32,9 +32,10 @@ from searchlab.training.sampling import draw_epoch
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
 from searchlab.training.trained_batches import Tally, TrainedBatches
+from searchlab.training.updates import Updates
 from searchlab.training.weight_average import WeightAverage
 
-__all__ = ["DivergedError", "Member", "train_together"]
+__all__ = ["DivergedError", "Member"]
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Returns the images and labels at indices [B]."""
@@ -85,13 +86,14 @@ class Member:
         self.model = build_initial(config, data, self._key).to(data.device)
         keep_channels_last(self.model)
         self.optimizer = make_optimizer(self._settings, self.model)
+        self.updates = Updates(self.model, self.optimizer, self._settings, data.device)
         decay = self._settings.ema_decay
         self.average = WeightAverage(self.model, decay) if decay > 0 else None
         self._augment = Augmenter(self._settings)
         self._mix = Mixer(self._settings, data.device)
         self._labels = labels = data.train_labels[self._training]
         self._loss = TrainingLoss(self._settings, labels, data.num_classes).to(data.device)
-        self._num_steps = len(_split(self._training, self._settings.batch_size))
+        self._num_steps = len(split_epoch(self._training, self._settings))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
         self._rates = make_rates(self._settings, self.optimizer)
         self._dropout = torch.Generator(device=data.device)
@@ -126,13 +128,15 @@ class Member:
         if not may_record(self._settings):
             optimizer = self._settings.optimizer
             raise RecordingError(f"the optimizer {optimizer} may keep something on the host")
+        if self._settings.precision == "float16":
+            raise RecordingError("the host decides by how much losses are scaled in float16")
         return GraphedSteps(
             self._train_on,
             self.optimizer,
             (self._dropout, self._augmenting, self._attacking, self._mixing),
             num_images=len(self._training),
             num_steps=self._num_steps,
-            largest_batch=self._settings.batch_size + 1,
+            largest_batch=largest_batch(self._settings),
             device=self.device,
             number=0 if self.fold is None else self.fold + 1,
         )
@@ -169,7 +173,7 @@ class Member:
             generator.manual_seed(self._seed(purpose, epoch))
         order = torch.Generator().manual_seed(self._seed("order", epoch))
         drawn = draw_epoch(self._labels, self._settings.sampling, order).to(self._training.device)
-        batches = _split(self._training[drawn], self._settings.batch_size)[:most_batches]
+        batches = split_epoch(self._training[drawn], self._settings)[:most_batches]
         first = (epoch - 1) * self._num_steps
         self._batches = enumerate(batches, start=first)
         self._trained = TrainedBatches()
@@ -206,16 +210,19 @@ class Member:
 
     def _train_on(self, batch: Tensor, trained: Tally) -> None:
         """Take one step of the optimizer, and add what the model said of the batch before it."""
-        self.optimizer.zero_grad(set_to_none=True)
-        for inputs, targets in self._training_parts(batch):
-            logits = predict(self._layers, inputs, self._settings.precision)
-            count = len(targets.labels)
-            loss = self._backpropagate(logits, targets, share=count / len(batch))
-            trained.add(loss, logits.detach(), targets.labels)
-        self._update()
+        self.updates.begin()
+        for images in split_batch(batch, self._settings):
+            for inputs, targets in self._training_parts(images):
+                logits = predict(self._layers, inputs, self._settings.precision)
+                loss = self._loss(logits, targets)
+                self.updates.add(loss, share=len(targets.labels) / len(batch))
+                trained.add(loss.detach(), logits.detach(), targets.labels)
+        self.updates.step()
+        if self.average is not None:
+            self.average.update()
 
     def _training_parts(self, batch: Tensor) -> Iterator[tuple[Tensor, Targets]]:
-        """Yield the inputs [B, C, H, W] and targets of each part of a batch.
+        """Yield the inputs [B, C, H, W] and targets of each part of a batch, split to save memory.
 
         With frozen features, those of the whole batch are the inputs.
         """
@@ -241,19 +248,6 @@ class Member:
                 yield self._normalize_pixels(part), wanted
             else:
                 yield self._normalize(part), wanted
-
-    def _backpropagate(self, logits: Tensor, targets: Targets, *, share: float) -> Tensor:
-        """Add a part's gradient, weighted by its share of the batch; return its mean loss."""
-        loss = self._loss(logits, targets)
-        torch.autograd.backward(loss if share == 1 else loss * share)
-        return loss.detach()
-
-    def _update(self) -> None:
-        if self._settings.clip_norm > 0:
-            clip_grad_norm_(self.model.parameters(), self._settings.clip_norm)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Let the model have its average within a block, if there is one."""
@@ -341,36 +335,6 @@ class Member:
         """Return a copy of the weights and buffers that are evaluated: their average, if any."""
         with self._averaged():
             return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-
-def train_together(
-    members: Sequence[Member], epoch: int, *, most_batches: int | None = None
-) -> list[dict[str, float]]:
-    """Train an epoch of several members, a step of each in turn; return what each reports.
-
-    If they are graphed, their steps run at the same time on a GPU.
-    """
-    for member in members:
-        member.begin_epoch(epoch, most_batches=most_batches)
-    try:
-        waiting = list(members)
-        while waiting:
-            waiting = [member for member in waiting if member.advance()]
-    finally:
-        for member in members:
-            member.end_steps()
-    return [member.end_epoch() for member in members]
-
-
-def _split(indices: Tensor, batch_size: int) -> list[Tensor]:
-    """Split into batches; a last batch with a single image joins the one before.
-
-    Batch normalisation refuses a batch of one, which has no variance.
-    """
-    batches = list(torch.split(indices, batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1 < batch_size:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
 
 
 @contextmanager

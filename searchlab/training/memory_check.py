@@ -136,7 +136,8 @@ def _time_batches(member: Member, num_batches: int) -> float:
 
 
 def _count_images(member: Member, config: TrialConfig, num_batches: int) -> int:
-    return min(num_batches * config.settings.batch_size, member.num_training_images)
+    size = config.settings.batch_size * config.settings.accumulate
+    return min(num_batches * size, member.num_training_images)
 
 
 def _device_bytes(device: torch.device) -> int | None:

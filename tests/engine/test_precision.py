@@ -12,6 +12,7 @@ from small_studies import ONE_TRIAL, STUDY, resume, run_study
 from searchlab.config.loading import study_from_data
 from searchlab.config.study import StudySpec
 from searchlab.engine.precision import choose_precision, settle_precision
+from searchlab.errors import InputError
 from searchlab.records.run_folder import RunFolder
 
 PROCESSORS = {
@@ -49,6 +50,20 @@ def test_auto_is_float32_if_other_machines_may_train_and_says_so(
     )
     assert spec.training.precision == "float32"
     assert "training.precision=bfloat16" in "".join(said)
+
+
+def test_float16_needs_a_gpu_unless_other_machines_may_train(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = _study(training={"precision": "float16"})
+    for gpus in (0, "auto"):
+        with pytest.raises(InputError, match=r"training\.precision cannot be float16 on the CPU"):
+            settle_precision(
+                _study(training={"precision": "float16"}, resources={"gpus": gpus}), is_alone=True
+            )
+    assert settle_precision(study, is_alone=False) == study
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert settle_precision(study, is_alone=True) == study
 
 
 def test_auto_is_float32_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "ema_decay": 0.8,
         "layer_decay": 0.7,
         "decay_norms": False,
+        "accumulate": 3,
+        "batch_size": 32,
     },
 }
 
@@ -159,7 +161,8 @@ def test_no_setting_keeps_a_state_that_a_checkpoint_loses(
     digits: TrainingData, tmp_path: Path, name: str
 ) -> None:
     plan = FoldPlan(num_folds=5, folds=(0,), search_folds=1, test=True)
-    trial = make_trial(model=MOODY, batch_size=256, epochs=3, folds=plan, **SETTINGS[name])
+    changes = {"batch_size": 256, **SETTINGS[name]}
+    trial = make_trial(model=MOODY, epochs=3, folds=plan, **changes)
     folders = TrialFolders(checkpoints=tmp_path, models=tmp_path / "m", checkpoint_seconds=1e9)
     expected = finish(TrialRun(trial, digits, folders))
     for cut in range(1, len(expected)):

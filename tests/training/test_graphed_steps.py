@@ -45,6 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "pgd in bfloat16": {"adversarial": "pgd", "attack_steps": 2, "precision": "bfloat16"},
     "a last batch of one, which joins the one before": {"batch_size": 38},
     "one batch": {"batch_size": 1000},
+    "steps of several batches": {"batch_size": 16, "accumulate": 3, "augment": "flip"},
     "an average, and layers that learn more slowly": {
         "ema_decay": 0.9,
         "layer_decay": 0.7,

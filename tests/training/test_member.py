@@ -16,7 +16,7 @@ from searchlab.config.trial import ModelConfig
 from searchlab.errors import InputError
 from searchlab.models.build import build_model
 from searchlab.models.saved_weights import initial_weights_path, save_initial_weights
-from searchlab.training import member as member_module
+from searchlab.training.batches import split_epoch
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.member import Member
@@ -166,7 +166,7 @@ def test_a_last_image_alone_joins_the_batch_before(
     member.train_epoch(1)
     assert [len(batch) for batch in seen] == [len(training)]
     # Asked for one at a time, all come alone.
-    assert len(member_module._split(training[:5], 1)) == 5
+    assert len(split_epoch(training[:5], TrainingSettings(batch_size=1))) == 5
 
 
 def test_bfloat16_trains_to_finite_figures_near_those_of_float32(digits: TrainingData) -> None:
