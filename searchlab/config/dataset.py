@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from searchlab.config.trial import Normalization
 from searchlab.config.validation import Spec
+from searchlab.errors import InputError
 
 __all__ = ["ColumnsSpec", "DatasetSpec", "Fit"]
 
@@ -16,7 +17,10 @@ Fit = Literal["crop", "pad", "stretch"]
 
 
 class ColumnsSpec(Spec):
-    """The columns of dataset ``table``. Images of one group never lie on both sides of a split."""
+    """The columns of dataset ``table``. Images of one group never lie on both sides of a split.
+
+    With ``time``, folds and the test set are later than the images that are trained on.
+    """
 
     path: str = Field("path", min_length=1, description="column of the image files")
     label: str = Field("label", min_length=1, description="column of the classes")
@@ -28,6 +32,23 @@ class ColumnsSpec(Spec):
     group: str | None = Field(
         None, min_length=1, description="column of what images have in common, such as a patient"
     )
+    time: str | None = Field(
+        None,
+        min_length=1,
+        description="column of when images were taken, as numbers or ISO dates: models train on "
+        "earlier images than those that they are validated and tested on",
+    )
+
+    @model_validator(mode="after")
+    def _check_time(self) -> ColumnsSpec:
+        if self.time is not None and self.group is not None:
+            raise InputError(
+                "cannot be named together with group: folds are either of groups or of times",
+                where=("time",),
+                found=self.time,
+                remedy="Leave one of them out",
+            )
+        return self
 
 
 class DatasetSpec(Spec):
@@ -60,3 +81,10 @@ class DatasetSpec(Spec):
     limit: int | None = Field(
         None, ge=1, description="use only this many training images, stratified by class"
     )
+
+    @property
+    def kind_of_folds(self) -> str:
+        """What the folds of the training images are, in a word."""
+        if self.columns.time is not None:
+            return "time-ordered"
+        return "grouped" if self.columns.group is not None else "stratified"

@@ -42,7 +42,11 @@ __all__ = ["CallableRef", "ConfirmSpec", "StudySpec", "ValidationSpec"]
 
 
 class ValidationSpec(Spec):
-    """Stratified k-fold cross-validation; search trials train on only the first few folds."""
+    """k-fold cross-validation; search trials train on only the first few folds.
+
+    Folds are stratified, of whole groups if ``dataset.columns.group`` names them, or each later
+    than what its models train on if ``dataset.columns.time`` is named; then the latest is first.
+    """
 
     folds: int = Field(5, ge=2, le=100, description="folds of the training set")
     search_folds: int = Field(1, ge=1, description="folds that a search trial trains on")
@@ -219,6 +223,32 @@ class StudySpec(Spec):
             refuse_patience(self.baselines.training, "baselines", "training")
             for index, row in enumerate(self.baselines.rows):
                 refuse_patience(row.training, "baselines", "rows", index, "training")
+        return self
+
+    @model_validator(mode="after")
+    def _check_folds_compare(self) -> StudySpec:
+        """Refuse tests on folds that train on unequal shares of the images."""
+        if self.dataset.columns.time is None:
+            return self
+        rule = "with dataset.columns.time, whose folds train on unequal numbers of images"
+        if self.confirm.top and not self.confirm.repeats:
+            raise InputError(
+                f"must be at least 2 {rule}, so that they can decide no verdict",
+                where=("confirm", "repeats"),
+                found=self.confirm.repeats,
+                remedy="Set it to 5: then the test set decides",
+            )
+        if self.confirm.top and not self.primary.entry.is_of_single_answers:
+            raise InputError(
+                f"cannot be judged {rule}",
+                where=("objective", "metric"),
+                found=self.primary.metric,
+                remedy="Choose another, or set confirm.top to 0",
+            )
+        if self.comparisons:
+            raise InputError(
+                f"cannot be made {rule}", where=("comparisons",), remedy="Leave them out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -30,7 +30,8 @@ class ImageData:
     the order of the labels, empty if the classes have none. If folders hold the images,
     ``train_files`` and ``test_files`` have each image's path below the dataset's root.
     ``value_range`` is what became 0 and 255 in images that were given as other numbers.
-    ``train_groups`` numbers what training images have in common, None if nothing is known of it.
+    ``train_groups`` numbers what training images have in common, ``train_times`` the times at which
+    they were taken, in their order; None if nothing is known of it.
     Raises ``ValueError`` naming an array that breaks a rule.
     """
 
@@ -49,6 +50,7 @@ class ImageData:
     test_files: tuple[str, ...] = ()
     value_range: tuple[float, float] | None = None
     train_groups: Labels | None = None
+    train_times: Labels | None = None
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)
@@ -94,8 +96,9 @@ class ImageData:
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(f"|{array.dtype.name}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
-        if self.train_groups is not None:  # they decide the folds
-            digest.update(b"|groups" + np.ascontiguousarray(self.train_groups).tobytes())
+        for name, values in ((b"|groups", self.train_groups), (b"|times", self.train_times)):
+            if values is not None:  # they decide the folds
+                digest.update(name + np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
 

@@ -1,14 +1,14 @@
 """Image files that a table lists with their classes: CSV, TSV or Parquet, a row for each image.
 
 Paths start at the table's folder. A column of splits says which images are the test set: its
-values are called as the folders of an image tree. Without one, a fifth of the images is, by whole
-groups if a column of groups is named.
+values are called as the folders of an image tree. Without one, a fifth of the images is: by whole
+groups if a column of groups is named, the latest if one of times is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,11 @@ import numpy as np
 
 from searchlab.config.dataset import ColumnsSpec
 from searchlab.config.seeds import derive_seed
-from searchlab.data.folds import split_groups, stratified_folds
+from searchlab.data.folds import split_groups, split_times, stratified_folds
 from searchlab.data.image_tree import ImageFile, ImageTree
 from searchlab.data.registry import TreeReader
 from searchlab.data.request import DatasetRequest, unusable_file
+from searchlab.data.times import read_times
 from searchlab.data.tree_layout import TEST, TRAIN, VALIDATION
 from searchlab.data.unread_files import Reason, Unread
 from searchlab.errors import InputError, did_you_mean
@@ -40,6 +41,7 @@ class _Row:
     label: str
     split: str | None
     group: str | None
+    time: float | None
 
 
 def find_table_classes(table: Path, request: DatasetRequest) -> tuple[str, ...]:
@@ -54,7 +56,8 @@ def scan_table(table: Path, request: DatasetRequest) -> ImageTree:
     """List the images of a table, training and test set.
 
     Raises ``InputError`` with the row of an empty or unknown value, of a file that is listed twice
-    or is not there (unless ``skip_broken``), and of a group in training and test set.
+    or is not there (unless ``skip_broken``); if a group is in training and test set, or a test
+    image is earlier than one to train on.
     """
     rows = _read_rows(table, request.columns)
     classes = _order_classes(table, rows)
@@ -73,7 +76,7 @@ def scan_table(table: Path, request: DatasetRequest) -> ImageTree:
             missing.append(row.path)
             continue
         file = ImageFile(
-            row.path, labels[row.label], status.st_size, status.st_mtime_ns, group=row.group
+            row.path, labels[row.label], status.st_size, status.st_mtime_ns, row.group, row.time
         )
         files.append((row, file))
     _check_counts(table, classes, Counter(file.label for _, file in files))
@@ -95,7 +98,8 @@ TABLE = TreeReader(takes="file", find_classes=find_table_classes, scan=scan_tabl
 
 def _read_rows(table: Path, columns: ColumnsSpec) -> list[_Row]:
     data = _read_table(table)
-    named = [columns.path, columns.label, *([columns.group] if columns.group else [])]
+    named = [columns.path, columns.label]
+    named += [name for name in (columns.group, columns.time) if name is not None]
     for name in named:
         if name not in data.columns:
             raise InputError(
@@ -116,9 +120,13 @@ def _read_rows(table: Path, columns: ColumnsSpec) -> list[_Row]:
                 label=values[columns.label],
                 split=values.get(columns.split),
                 group=values[columns.group] if columns.group else None,
+                time=None,
             )
         )
-    return rows
+    if columns.time is None:
+        return rows
+    times = read_times(list(data[columns.time]), table=table, column=columns.time)
+    return [replace(row, time=time) for row, time in zip(rows, times, strict=True)]
 
 
 def _read_table(table: Path) -> pd.DataFrame:
@@ -210,6 +218,7 @@ def _split(
                 found=sorted(name for name, part in parts.items() if part),
             )
     _check_groups(table, train, test)
+    _check_times(table, train, test)
     if not unused:
         return train, test, ()
     unread = Unread(reason=Reason.UNUSED_SPLIT, count=len(unused), example=unused[0].path)
@@ -240,11 +249,26 @@ def _check_groups(table: Path, train: list[ImageFile], test: list[ImageFile]) ->
         )
 
 
+def _check_times(table: Path, train: list[ImageFile], test: list[ImageFile]) -> None:
+    latest = max(file.time or 0.0 for file in train)
+    early = [file.path for file in test if file.time is not None and file.time < latest]
+    if early:
+        raise InputError(
+            "must not have test images that are earlier than one to train on",
+            where=str(table),
+            found=early[:3],
+            remedy=f"There are {len(early)}. Leave dataset.columns.split or .time out",
+        )
+
+
 def _split_off(table: Path, files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:
-    """Keep about a fifth of each class for the test set, by whole groups."""
+    """Keep about a fifth for the test set: of each class, or whole groups, or the latest."""
     labels = np.array([file.label for file in files], dtype=np.int64)
     seed = derive_seed("test split of a table") % 2**32
-    if files[0].group is None:
+    if files[0].time is not None:
+        times = np.array([file.time for file in files])
+        test = split_times(times, num_parts=_NUM_PARTS, where=str(table))[-1]
+    elif files[0].group is None:
         num_parts = min(_NUM_PARTS, int(np.bincount(labels).min()))
         (test, *_) = stratified_folds(labels, num_folds=num_parts, seed=seed)
     else:

@@ -29,7 +29,8 @@ _TEST_SHARE = 0.2
 class ImageFile:
     """One file: ``path`` is relative to the tree's root, with ``/`` between its parts.
 
-    ``group`` is what it has in common with others, None if nothing is known of it.
+    ``group`` is what it has in common with others, and ``time`` when it was taken, in seconds or
+    whatever unit the tree's files share; None if nothing is known of it.
     """
 
     path: str
@@ -37,6 +38,7 @@ class ImageFile:
     num_bytes: int
     mtime_ns: int
     group: str | None = None
+    time: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -249,6 +249,7 @@ def _load_tree(
         train_files=tuple(file.path for file in _list_read(tree.train, decoded.skipped)),
         test_files=tuple(file.path for file in _list_read(tree.test, decoded.skipped)),
         train_groups=_number_groups(_list_read(tree.train, decoded.skipped)),
+        train_times=_number_times(_list_read(tree.train, decoded.skipped)),
     )
 
 
@@ -264,6 +265,12 @@ def _number_groups(files: Sequence[ImageFile]) -> Labels | None:
         numbers.setdefault(file.group, len(numbers)) for file in files if file.group is not None
     ]
     return np.array(groups, dtype=np.int64) if groups else None
+
+
+def _number_times(files: Sequence[ImageFile]) -> Labels | None:
+    """Return each file's place among the different times; None without any."""
+    times = [file.time for file in files if file.time is not None]
+    return np.unique(times, return_inverse=True)[1].astype(np.int64) if times else None
 
 
 def _find_unread(

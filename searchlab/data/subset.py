@@ -42,6 +42,7 @@ def limit_training(data: ImageData, limit: int) -> ImageData:
         train_labels=data.train_labels[indices],
         train_files=tuple(data.train_files[index] for index in indices) if data.train_files else (),
         train_groups=None if data.train_groups is None else data.train_groups[indices],
+        train_times=None if data.train_times is None else data.train_times[indices],
     )
 
 

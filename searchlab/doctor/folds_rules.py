@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from searchlab.data import get_dataset, list_datasets, load_dataset, stratified_folds
+from searchlab.data import get_dataset, list_datasets, load_dataset
+from searchlab.data.folds import folds_of
 from searchlab.doctor.findings import RUN_ANEW, Evidence, Finding, StudyFolds, list_trials
 from searchlab.doctor.trials_rules import planned_folds
 from searchlab.errors import SearchlabError
@@ -84,12 +85,7 @@ def deal_folds(spec: StudySpec, data_dir: Path) -> StudyFolds | str:
         return f"dataset {name} is not in {data_dir} ({missing[0]} is missing)"
     try:
         images = load_dataset(request_data(spec.dataset), data_dir)
-        folds = stratified_folds(
-            images.train_labels,
-            num_folds=spec.validation.folds,
-            seed=spec.search.seed,
-            groups=images.train_groups,
-        )
+        folds = folds_of(images, num_folds=spec.validation.folds, seed=spec.search.seed)
     except SearchlabError as error:
         return f"dataset {name} cannot be read: {error}"
     return StudyFolds(folds=folds, num_images=len(images.train_labels))

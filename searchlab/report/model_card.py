@@ -66,7 +66,7 @@ def describe_study_model(
     ]
     verdict = reach_verdict(board, reading.records, reading.spec)
     origin = f"It is trial #{record.number} ({record.role}) of the study {reading.spec.name}."
-    folds = f"{board.num_folds} stratified folds of the training images"
+    folds = f"{board.num_folds} {reading.spec.dataset.kind_of_folds} folds of the training images"
     chosen = {
         "finalist": "The search chose its configuration by "
         f"{board.search_folds} of {folds}; it was then cross-validated on all of them.",

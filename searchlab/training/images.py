@@ -63,6 +63,8 @@ class Normalizer:
 class TrainingData:
     """Images as uint8 tensors for models on ``device``, with the validation indices of every fold.
 
+    ``times`` number when the training images were taken, if that decided the folds.
+
     A worker loads them once and shares them between its trials (docs/design.md, decision 8). They
     are on that device, but for training images that take too much of a GPU's memory: those stay on
     the host, with their labels, and ``training`` fetches them.
@@ -76,6 +78,7 @@ class TrainingData:
     folds: tuple[Indices, ...]
     sums: ChannelSums
     num_classes: int
+    times: Indices | None = None
 
     @classmethod
     def from_images(
@@ -103,6 +106,7 @@ class TrainingData:
             folds=tuple(folds),
             sums=ChannelSums.from_images(data.train_images),
             num_classes=data.num_classes,
+            times=data.train_times,
         )
 
     @property
@@ -116,12 +120,15 @@ class TrainingData:
 
         They are where the training images are.
         """
-        training = train_indices(self.folds, fold, len(self.train_labels))
+        training = self._list_training(fold)
         validation = self.folds[fold] if fold is not None else np.empty(0, dtype=np.int64)
         return (
             torch.from_numpy(training).to(self.train_labels.device),
             torch.from_numpy(validation.copy()).to(self.train_labels.device),
         )
+
+    def _list_training(self, fold: int | None) -> Indices:
+        return train_indices(self.folds, fold, len(self.train_labels), times=self.times)
 
     def training(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training images and labels at ``indices`` [B], on the device.
@@ -162,7 +169,7 @@ class TrainingData:
         """Return the mean [C] and deviation [C] for a kind of scaling, in units of 0..1."""
         channels = self.image_shape[0]
         if kind == "standard":
-            return self.sums.mean_std(train_indices(self.folds, fold, len(self.train_labels)))
+            return self.sums.mean_std(self._list_training(fold))
         if kind == "imagenet":
             if channels != len(_IMAGENET_MEAN):
                 raise InputError(

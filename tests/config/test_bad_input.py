@@ -208,6 +208,11 @@ STUDIES = [
         "Known: columns, fit, limit, name, normalize, root, size, skip_broken",
     ),
     (
+        "dataset: {name: table, columns: {time: day, group: patient}}",
+        "dataset.columns.time cannot be named together with group: folds are either of groups or "
+        "of times, got 'day'. Leave one of them out",
+    ),
+    (
         "dataset: {name: folder, fit: padd}",
         "dataset.fit must be 'crop', 'pad' or 'stretch', got 'padd'. Did you mean pad? "
         "Known: crop, pad, stretch",

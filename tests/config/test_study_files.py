@@ -218,6 +218,21 @@ def test_balance_by_drawing_and_by_weights_is_refused(given: dict[str, Any], pla
     assert ".".join(map(str, error.where)) == f"{place}.sampling"
 
 
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"confirm": {"repeats": 0}}, r"must be at least 2 with dataset\.columns\.time"),
+        ({"comparisons": {"q": [["a1/HF", "a1/DT"]]}}, r"cannot be made with dataset\.columns\.t"),
+    ],
+)
+def test_folds_of_unequal_training_sets_decide_nothing(given: dict[str, Any], rule: str) -> None:
+    dataset = {"name": "table", "columns": {"time": "day"}}
+    with pytest.raises(ValidationError, match=rule):
+        make_study(dataset=dataset, **given)
+    make_study(dataset=dataset)
+    make_study(dataset={"name": "table"}, **given)
+
+
 def make_study(**fields: Any) -> StudySpec:
     return StudySpec.model_validate(
         {

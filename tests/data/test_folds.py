@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchlab.data import stratified_folds, train_indices
+from searchlab.data.folds import ordered_folds
 from searchlab.errors import InputError
 
 
@@ -85,6 +86,36 @@ def test_a_class_of_one_image_and_more_folds_than_images_are_refused() -> None:
         stratified_folds(np.array([0] * 9 + [7] + [2] * 5), num_folds=2, seed=0)
     with pytest.raises(InputError, match=r"must not exceed the training images \(4\), got 5"):
         stratified_folds(np.arange(4) % 2, num_folds=5, seed=0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    times=st.lists(st.integers(0, 30), min_size=12, max_size=60).map(np.array),
+    num_folds=st.integers(2, 5),
+)
+def test_ordered_folds_validate_later_images_than_they_train_on(
+    times: np.ndarray, num_folds: int
+) -> None:
+    if len(np.unique(times)) <= num_folds:
+        with pytest.raises(InputError, match=r"needs images of .* different times at least"):
+            ordered_folds(times, num_folds=num_folds)
+        return
+    folds = ordered_folds(times, num_folds=num_folds)
+    assert len(folds) == num_folds
+    earliest = set(range(len(times))) - set(np.concatenate(folds).tolist())
+    for fold, validation in enumerate(folds):
+        training = train_indices(folds, fold, len(times), times=times)
+        assert times[training].max() < times[validation].min()
+        assert earliest <= set(training.tolist())
+        num_later = sum(len(later) for later in folds[:fold])
+        assert len(training) + len(validation) + num_later == len(times)
+    assert len(train_indices(folds, None, len(times), times=times)) == len(times)
+
+
+def test_ordered_folds_are_about_equal_and_the_latest_comes_first() -> None:
+    folds = ordered_folds(np.arange(60)[::-1], num_folds=5)
+    assert [len(fold) for fold in folds] == [10] * 5
+    assert [int(fold.min()) for fold in folds] == [0, 10, 20, 30, 40]
 
 
 def test_a_fold_out_of_range_is_a_bug() -> None:

@@ -23,7 +23,8 @@ from small_studies import NO_DATA
 from searchlab.config.loading import load_study
 from searchlab.config.study import StudySpec
 from searchlab.config.trial import TrialConfig
-from searchlab.data import stratified_folds
+from searchlab.data import ImageData
+from searchlab.data.folds import folds_of
 from searchlab.doctor.diagnosis import RULES, Diagnosis, diagnose
 from searchlab.doctor.diagnosis_text import diagnosis_data, print_diagnosis
 from searchlab.doctor.findings import Finding, list_trials
@@ -338,11 +339,11 @@ def test_an_epoch_that_is_not_a_number_is_found(healthy: StudyReading) -> None:
 def test_folds_that_overlap_are_found(
     healthy: StudyReading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deal_wrongly(labels: Any, **settings: Any) -> tuple[Any, ...]:
-        first, *rest = stratified_folds(labels, **settings)
+    def deal_wrongly(images: ImageData, **settings: Any) -> tuple[Any, ...]:
+        first, *rest = folds_of(images, **settings)
         return (np.concatenate([first, rest[0][:3]]), *rest)
 
-    monkeypatch.setattr("searchlab.doctor.folds_rules.stratified_folds", deal_wrongly)
+    monkeypatch.setattr("searchlab.doctor.folds_rules.folds_of", deal_wrongly)
     finding = _find_only(healthy, "overlapping-folds")
     assert finding.severity == "problem"
     assert "the folds overlap in 3 of " in finding.message

@@ -10,7 +10,7 @@ from searchlab.analysis.duplicates import Copies, find_copies
 from searchlab.config.metrics import list_metrics
 from searchlab.config.study import StudySpec
 from searchlab.data import ImageData
-from searchlab.data.folds import Indices
+from searchlab.data.folds import Indices, train_indices
 
 __all__ = ["image_warnings"]
 
@@ -22,7 +22,9 @@ def image_warnings(spec: StudySpec, images: ImageData, folds: Sequence[Indices])
     """Yield what keeps a study's figures from meaning what they seem to."""
     counts = np.bincount(images.train_labels, minlength=images.num_classes)
     yield from _warn_of_ratio(spec, images, counts)
-    yield from _warn_of_empty_folds(images, counts, len(folds))
+    if images.train_times is None:
+        yield from _warn_of_empty_folds(images, counts, len(folds))
+    yield from _warn_of_unknown_classes(images, folds)
     copies = find_copies(images.train_images, images.test_images)
     yield from _warn_of_test_copies(images, copies)
     yield from _warn_of_fold_copies(images, folds, copies)
@@ -54,6 +56,19 @@ def _warn_of_empty_folds(images: ImageData, counts: Indices, num_folds: int) -> 
         f"{named} fewer training images ({counts[rare[0]]}) than there are folds ({num_folds}), so "
         "some folds validate none of them: use fewer folds, or add images"
     )
+
+
+def _warn_of_unknown_classes(images: ImageData, folds: Sequence[Indices]) -> Iterator[str]:
+    for number in range(len(folds)):
+        trained = train_indices(folds, number, len(images.train_labels), times=images.train_times)
+        unknown = np.setdiff1d(images.train_labels, images.train_labels[trained])
+        if len(unknown):
+            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+            yield (
+                f"the model of fold {number} trains on no image of class "
+                f"{_name(images, int(unknown[0]))}{more}: use fewer folds, or add images"
+            )
+            return
 
 
 def _warn_of_test_copies(images: ImageData, copies: Sequence[Copies]) -> Iterator[str]:

@@ -20,10 +20,9 @@ from searchlab.data import (
     describe_dataset,
     list_datasets,
     load_dataset,
-    stratified_folds,
 )
 from searchlab.data.decoding import Progress
-from searchlab.data.folds import Indices
+from searchlab.data.folds import Indices, folds_of
 from searchlab.errors import InputError, did_you_mean
 from searchlab.models import get_family, list_families
 from searchlab.search.space.callable_space import CallableSpace
@@ -116,12 +115,7 @@ def read_images(
     _check_dataset_name(file)
     with _located(file):
         images = load_dataset(request_data(spec.dataset), data_dir, on_progress=on_progress)
-        folds = stratified_folds(
-            images.train_labels,
-            num_folds=spec.validation.folds,
-            seed=spec.search.seed,
-            groups=images.train_groups,
-        )
+        folds = folds_of(images, num_folds=spec.validation.folds, seed=spec.search.seed)
     return images, folds
 
 
