@@ -31,10 +31,11 @@ def measure_robustness(
     may raise.
     """
     normalize = data.normalizer(None, model.config.normalize, unit=True)
-    precision = model.config.settings.precision
+    settings = model.config.settings
 
     def answer(pixels: Tensor) -> Tensor:
-        return predict(model.model, normalize(pixels), precision)
+        inputs, flips = normalize(pixels), settings.average_flips
+        return predict(model.model, inputs, settings.precision, average_flips=flips)
 
     size = evaluation_batch(data.image_shape, data.device, with_gradients=True)
     batches = torch.split(indices, size)

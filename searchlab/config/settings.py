@@ -228,6 +228,11 @@ class TrainingSettings(Spec):
     )
     epsilon: float = Field(0.1, ge=0, le=1, description="adversarial: largest change of a pixel")
     attack_steps: int = Field(10, ge=1, le=1000, description="adversarial: steps of pgd")
+    average_flips: bool = Field(
+        False,
+        description="answer by the mean for an image and its mirror image: in validation, in the "
+        "test and in use",
+    )
     patience: int | None = Field(
         None, ge=1, description="end a trial after this many epochs without a better one"
     )

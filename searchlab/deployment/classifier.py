@@ -20,12 +20,16 @@ __all__ = ["Classifier", "build_classifier"]
 class Classifier(nn.Module):
     """Maps pixels [B, C, H, W] in 0..255, uint8 or float, to float32 logits [B, classes].
 
-    Files are decoded, resized and cropped before: no graph does that as PIL does.
+    With ``average_flips`` they are the mean of those of an image and of its mirror image. Files are
+    decoded, resized and cropped before: no graph does that as PIL does.
     """
 
-    def __init__(self, network: nn.Module, normalizer: Normalizer) -> None:
+    def __init__(
+        self, network: nn.Module, normalizer: Normalizer, *, average_flips: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
+        self._average_flips = average_flips
         self.register_buffer("scale", normalizer.scale)
         self.register_buffer("shift", normalizer.shift)
 
@@ -33,8 +37,9 @@ class Classifier(nn.Module):
         """Return the logits."""
         assert isinstance(self.scale, Tensor)
         assert isinstance(self.shift, Tensor)
-        logits: Tensor = self.network(torch.addcmul(self.shift, images.float(), self.scale))
-        return logits
+        inputs = torch.addcmul(self.shift, images.float(), self.scale)
+        logits: Tensor = self.network(inputs)
+        return (logits + self.network(inputs.flip(-1))) / 2 if self._average_flips else logits
 
 
 def build_classifier(
@@ -62,4 +67,6 @@ def build_classifier(
         ) from error
     # The layout used in training, because another one sums in another order.
     network = network.to(memory_format=torch.channels_last)
-    return Classifier(network, normalizer).eval().requires_grad_(False)
+    flips = config.settings.average_flips
+    classifier = Classifier(network, normalizer, average_flips=flips)
+    return classifier.eval().requires_grad_(False)

@@ -263,6 +263,11 @@ def _list_limits(description: ModelDescription) -> str:
         "test set met this model once.",
         "- A softmax is no calibrated probability.",
     ]
+    if description.config.settings.average_flips:
+        lines.append(
+            "- It answers by the mean for an image and its mirror image, in the figures above and "
+            "in the exported file."
+        )
     if description.config.settings.precision != "float32":
         lines.append(
             f"- It was trained and tested in {description.config.settings.precision}; the exported "

@@ -31,9 +31,17 @@ def evaluation_batch(
     return max(1, most // _GRADIENT_SHARE if with_gradients else most)
 
 
-def predict(model: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
-    """Return float32 logits [B, classes] from layers computed in ``precision``."""
-    return compute(model, inputs, precision).float()
+def predict(
+    model: nn.Module, inputs: Tensor, precision: Precision, *, average_flips: bool = False
+) -> Tensor:
+    """Return float32 logits [B, classes] from layers computed in ``precision``.
+
+    With ``average_flips`` they are the mean of those of an image and of its mirror image.
+    """
+    logits = compute(model, inputs, precision).float()
+    if not average_flips:
+        return logits
+    return (logits + compute(model, inputs.flip(-1), precision).float()) / 2
 
 
 def compute(layers: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:

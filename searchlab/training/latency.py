@@ -23,8 +23,9 @@ def measure_latency(
     device: torch.device,
     *,
     precision: Precision = "float32",
+    average_flips: bool = False,
 ) -> float:
-    """Return the median milliseconds of a forward pass of one image, in eval mode.
+    """Return the median milliseconds of an answer on one image, in eval mode.
 
     It is the median, because other trials on the machine can only slow a pass down.
     """
@@ -35,7 +36,7 @@ def measure_latency(
     with torch.inference_mode():
         for _ in range(_WARM_UP + _REPEATS):
             start = time.perf_counter()
-            predict(model, image, precision)
+            predict(model, image, precision, average_flips=average_flips)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)

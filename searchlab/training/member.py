@@ -254,13 +254,26 @@ class Member:
         return nullcontext() if self.average is None else self.average.applied()
 
     def _predict(self, inputs: Tensor) -> Tensor:
+        """Return what is evaluated, and is attacked then."""
+        flips = self._settings.average_flips
+        return predict(self.model, inputs, self._settings.precision, average_flips=flips)
+
+    def _predict_once(self, inputs: Tensor) -> Tensor:
         return predict(self.model, inputs, self._settings.precision)
 
     def _perturb(
-        self, pixels: Tensor, labels: Tensor, attack: AttackSpec, drawing: torch.Generator
+        self,
+        pixels: Tensor,
+        labels: Tensor,
+        attack: AttackSpec,
+        drawing: torch.Generator,
+        *,
+        victim: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
+        answer = victim or self._predict_once
+
         def predict(candidates: Tensor) -> Tensor:
-            return self._predict(self._normalize_pixels(candidates))
+            return answer(self._normalize_pixels(candidates))
 
         # In evaluation mode, because the search for the worst pixels must neither update running
         # statistics nor draw dropout masks.
@@ -271,7 +284,9 @@ class Member:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
         with self._averaged():
-            answers = self._answer(self._data.training, indices, self._features)
+            # Features of mirror images are not kept.
+            features = None if self._settings.average_flips else self._features
+            answers = self._answer(self._data.training, indices, features)
         return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
@@ -313,7 +328,8 @@ class Member:
         logits: list[Tensor] = []
         for batch in torch.split(indices, self._evaluation_batch(with_gradients=True)):
             images, targets = fetch(batch)
-            attacked = self._perturb(images.float() / 255, targets, attack, drawing)
+            pixels = images.float() / 255
+            attacked = self._perturb(pixels, targets, attack, drawing, victim=self._predict)
             labels.append(targets)
             with torch.inference_mode():
                 logits.append(self._predict(self._normalize_pixels(attacked)))

@@ -180,7 +180,11 @@ def _measure_multiply_adds(measured: MeasuredModel) -> float:
 
 @measures_model("latency")
 def _measure_latency(measured: MeasuredModel) -> float:
-    data = measured.data
+    data, settings = measured.data, measured.config.settings
     return measure_latency(
-        measured.model, data.image_shape, data.device, precision=measured.config.settings.precision
+        measured.model,
+        data.image_shape,
+        data.device,
+        precision=settings.precision,
+        average_flips=settings.average_flips,
     )

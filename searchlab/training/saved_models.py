@@ -29,15 +29,20 @@ class SavedModel:
     config: TrialConfig
     model: nn.Module
 
-    @torch.inference_mode()
     def logits(self, data: TrainingData) -> Tensor:
         """Return logits [N, classes] on the test images, float32 on the CPU."""
+        return self._answer(data, average_flips=self.config.settings.average_flips)
+
+    @torch.inference_mode()
+    def _answer(self, data: TrainingData, *, average_flips: bool) -> Tensor:
         normalize = data.normalizer(None, self.config.normalize)
         batches = torch.split(data.test_images, evaluation_batch(data.image_shape, data.device))
         precision = self.config.settings.precision
-        return torch.cat(
-            [predict(self.model, normalize(images), precision).cpu() for images in batches]
-        )
+        answers = [
+            predict(self.model, normalize(images), precision, average_flips=average_flips).cpu()
+            for images in batches
+        ]
+        return torch.cat(answers)
 
     def features(self, data: TrainingData) -> Tensor:
         """Return [N, neurons], the inputs of the last fully connected layer, float32 on the CPU.
@@ -56,7 +61,7 @@ class SavedModel:
             lambda _module, inputs: seen.append(inputs[0].float().cpu())
         )
         try:
-            self.logits(data)
+            self._answer(data, average_flips=False)
         finally:
             handle.remove()
         return torch.cat(seen)

@@ -27,12 +27,15 @@ SHAPE = (1, 28, 28)
 FITTING = [name for name in list_families() if name != "3fc"]  # which takes no grey images
 
 
-def write_model(folder: Path, family: str, model_format: ModelFormat) -> Classifier:
+def write_model(
+    folder: Path, family: str, model_format: ModelFormat, *, average_flips: bool = False
+) -> Classifier:
     model = ModelConfig(family=family)
-    settings = TrainingSettings(dropout=0.3)
+    settings = TrainingSettings(dropout=0.3, average_flips=average_flips)
     network = build_model(model, settings, image_shape=SHAPE, num_classes=5, key=(0, "full", 0))
     scaling = Normalizer.of((0.3,), (0.4,), device=torch.device("cpu"))
-    classifier = Classifier(network, scaling).eval().requires_grad_(False)
+    classifier = Classifier(network, scaling, average_flips=average_flips)
+    classifier.eval().requires_grad_(False)
     description = ModelDescription(
         title=family,
         format=model_format,
@@ -69,3 +72,16 @@ def test_every_family_answers_alike_as_torchscript(tmp_path: Path, family: str) 
 @pytest.mark.parametrize("family", FITTING)
 def test_every_family_answers_alike_under_onnxruntime(tmp_path: Path, family: str) -> None:
     assert_same(tmp_path, write_model(tmp_path, family, "onnx"))
+
+
+@pytest.mark.parametrize(
+    "model_format",
+    ["safetensors", "torchscript", pytest.param("onnx", marks=pytest.mark.slow)],
+)
+def test_a_mean_of_mirror_images_is_in_every_format(
+    tmp_path: Path, model_format: ModelFormat
+) -> None:
+    classifier = write_model(tmp_path, "a2", model_format, average_flips=True)
+    assert_same(tmp_path, classifier)
+    images = torch.arange(2 * 28 * 28).view(2, *SHAPE) % 251
+    torch.testing.assert_close(classifier(images), classifier(images.flip(-1)))

@@ -151,6 +151,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "layer_decay": 0.7,
         "decay_norms": False,
         "accumulate": 3,
+        "average_flips": True,
         "batch_size": 32,
     },
 }
