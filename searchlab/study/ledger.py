@@ -8,7 +8,7 @@ TrialQueue), which trials are pruned, and in which state each trial ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,9 @@ from searchlab.study.callbacks import (
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.outcome import TrialOutcome, fail
-from searchlab.study.plan import PORTFOLIO, REFERENCE, WARM, PlannedTrial, StudyPlan
+from searchlab.study.plan import StudyPlan
 from searchlab.study.progress import StudyProgress
+from searchlab.study.start_text import describe_start
 from searchlab.study.trained_folds import take_over_folds
 from searchlab.study.trial_config import label_of, make_config
 from searchlab.study.trial_events import (
@@ -89,7 +90,7 @@ class Ledger:
         begin = StudyBegin(spec=spec, read_ended=partial(read_ended, study, spec))
         self._callback.begin_study(begin, self.snapshot())
         if start := self._queue.start:
-            self._callback.announce(_describe_start(start))
+            self._callback.announce(describe_start(start))
         if spec.search.sampler == "auto" and not self._queue.is_search_over:
             self._callback.announce(f"the search's sampler is {describe_sampler(spec)}")
 
@@ -380,25 +381,3 @@ class Ledger:
     def _record_progress(self, *, finished: bool) -> None:
         progress = {"finished": finished, "totals": self._queue.totals}
         self._study.set_user_attr(attr.PROGRESS, progress)
-
-
-def _describe_start(start: Sequence[PlannedTrial]) -> str:
-    reference = [str(one.point["family"]) for one in start if one.key.startswith(REFERENCE)]
-    num_warm = sum(one.key.startswith(WARM) for one in start)
-    num_proven = sum(one.key.startswith(PORTFOLIO) for one in start)
-    points = [
-        f"{_count(len(reference), 'reference point')} ({', '.join(reference)}): the study's "
-        "training values and the family's defaults"
-        if reference
-        else "",
-        f"{_count(num_warm, 'point')} of search.warm_start" if num_warm else "",
-        f"{_count(num_proven, 'configuration')} that did well on other images"
-        if num_proven
-        else "",
-    ]
-    remedy = ". search.start=random draws from the start instead" if reference else ""
-    return f"the search starts from {'; then '.join(filter(None, points))}{remedy}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"a {noun}" if number == 1 else f"{number} {noun}s"
