@@ -61,7 +61,7 @@ RootOption = Annotated[
     Path | None,
     typer.Option(
         help="For dataset folder: the folder that contains the class folders; for table and "
-        "arrays: the file.",
+        "arrays: the file; for huggingface: the folder that save_to_disk wrote.",
         show_default=False,
     ),
 ]

@@ -17,9 +17,10 @@ Fit = Literal["crop", "pad", "stretch"]
 
 
 class ColumnsSpec(Spec):
-    """The columns of dataset ``table``. Images of one group never lie on both sides of a split.
+    """The columns of datasets ``table`` and ``huggingface``.
 
-    With ``time``, folds and the test set are later than the images that are trained on.
+    Images of one group never lie on both sides of a split. With ``time``, folds and the test set
+    are later than the images that are trained on.
     """
 
     path: str = Field("path", min_length=1, description="column of the image files")
@@ -64,7 +65,7 @@ class DatasetSpec(Spec):
     root: str | None = Field(
         None,
         description="for dataset folder: the folder that contains the class folders; for table and "
-        "arrays: the file",
+        "arrays: the file; for huggingface: the folder that save_to_disk wrote",
     )
     size: int | None = Field(
         None, ge=8, le=1024, description="side of the images in pixels, for datasets of image files"
@@ -75,7 +76,8 @@ class DatasetSpec(Spec):
         "short side with black, or stretch it",
     )
     columns: ColumnsSpec = Field(
-        default_factory=ColumnsSpec, description="for dataset table: what its columns are called"
+        default_factory=ColumnsSpec,
+        description="for datasets table and huggingface: what their columns are called",
     )
     skip_broken: bool = Field(False, description="skip and count broken image files")
     limit: int | None = Field(

@@ -5,6 +5,7 @@ from searchlab.data import (  # noqa: F401 (each registers its datasets)
     cifar,
     digits,
     folders,
+    huggingface,
     mnist,
     torchvision_arrays,
     torchvision_files,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,9 +71,14 @@ class DecodedImage:
 
 
 def decode_image(
-    path: Path, size: int, *, fit: Fit = "crop", bits: int | None = None
+    path: Path,
+    size: int,
+    *,
+    content: bytes | None = None,
+    fit: Fit = "crop",
+    bits: int | None = None,
 ) -> DecodedImage:
-    """Decode a file to a square of side ``size``, as ``to_square`` says.
+    """Decode a file, or its ``content``, to a square of side ``size``, as ``to_square`` says.
 
     The image is turned by its EXIF orientation, and laid on white if it is transparent; ``crop`` is
     torchvision's Resize and CenterCrop. ``bits`` is the depth of a file of 16 bits, if it is known
@@ -83,14 +89,16 @@ def decode_image(
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        source = path if content is None else content
+        opened = path if content is None else BytesIO(content)
+        with Image.open(opened, formats=FORMATS) as image:
             image.draft(None, (_DRAFT_FACTOR * size, _DRAFT_FACTOR * size))
             _check_shape(*image.size)
             # A JPEG of several pictures has the photo first, then a preview or a map of depths.
             has_frames = image.format != "MPO" and getattr(image, "is_animated", False)
             is_large = image.width * image.height > _LARGE_PIXELS
             with _large_image if is_large else nullcontext():
-                pixels, own_bits = _decode(image, path, size, fit, bits, is_large=is_large)
+                pixels, own_bits = _decode(image, source, size, fit, bits, is_large=is_large)
             return DecodedImage(pixels, own_bits, has_frames)
     except PermissionError:
         raise
@@ -120,11 +128,17 @@ def _check_shape(width: int, height: int) -> None:
 
 
 def _decode(
-    image: ImageFile, path: Path, size: int, fit: Fit, bits: int | None, *, is_large: bool
+    image: ImageFile,
+    source: Path | bytes,
+    size: int,
+    fit: Fit,
+    bits: int | None,
+    *,
+    is_large: bool,
 ) -> tuple[Images, int | None]:
     """Return the pixels, and the depth that a file of 16 bits seems to have."""
     factor = min(min(image.size) // (_DRAFT_FACTOR * size), _MAX_FACTOR) if is_large else 1
-    deep = read_deep(image, path)
+    deep = read_deep(image, source)
     if deep is None:
         if image.mode in ("I", "F"):
             raise UnusableImageError(
@@ -153,12 +167,14 @@ def decode_files(
     paths: Sequence[Path],
     images: Images,
     *,
+    read: Callable[[int], bytes] | None = None,
     fit: Fit = "crop",
     bits: int | None = None,
     on_progress: Progress,
 ) -> Iterator[FileNote]:
     """Fill ``images`` [N, 3, S, S]; yield a note on each file that needs one, in order.
 
+    ``read`` returns the content of each, if ``paths`` only name them.
     Call it inside ``opening_images``. Raises ``OSError`` as ``decode_image`` does.
     """
     size = images.shape[-1]
@@ -168,7 +184,8 @@ def decode_files(
         for index in range(start, min(start + _FILES_PER_TASK, len(paths))):
             try:
                 with naming(paths[index]):
-                    decoded = decode_image(paths[index], size, fit=fit, bits=bits)
+                    content = None if read is None else read(index)
+                    decoded = decode_image(paths[index], size, content=content, fit=fit, bits=bits)
             except UnusableImageError as error:
                 notes.append(FileNote(index=index, fault=str(error)))
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,11 @@ def _least_depth(values: NDArray[np.uint16]) -> int:
     return min(depth for depth in _DEPTHS if depth >= length)
 
 
-def read_deep(image: ImageFile, path: Path) -> DeepImage | None:
+def read_deep(image: ImageFile, source: Path | bytes) -> DeepImage | None:
     """Return the pixels of an image of 16 bits that was just opened; None if it has no more than 8.
 
-    ``path`` is the file that it was opened from. Raises ``UnusableImageError`` for a TIFF that PIL
-    reads wrongly, without an error.
+    ``source`` is the file, or its content, that it was opened from. Raises ``UnusableImageError``
+    for a TIFF that PIL reads wrongly, without an error.
     """
     _refuse_planes(image)
     raw = _raw_mode(image)
@@ -90,12 +91,16 @@ def read_deep(image: ImageFile, path: Path) -> DeepImage | None:
         return DeepImage(np.asarray(image).astype(np.uint16)[..., None], declared)
     if image.tile and image.tile[0].codec_name == "ppm" and image.tile[0].args == ("RGB", 65_535):
         shape = (image.height, image.width, 3)
-        values = np.fromfile(path, ">u2", math.prod(shape), offset=image.tile[0].offset)
+        count, offset = math.prod(shape), image.tile[0].offset
+        if isinstance(source, Path):
+            values = np.fromfile(source, ">u2", count, offset=offset)
+        else:
+            values = np.frombuffer(source, ">u2", count, offset=offset)
         return DeepImage(values.astype(np.uint16).reshape(shape))
     if raw == "LA;16B":
         return DeepImage(_read_as(image, "RGBA").view(">u2").astype(np.uint16))
     if raw.startswith(("RGB;16", "RGBX;16", "RGBA;16")):
-        return DeepImage(_add_transparency(_read_both_bytes(image, path, raw), image))
+        return DeepImage(_add_transparency(_read_both_bytes(image, source, raw), image))
     return None
 
 
@@ -114,12 +119,13 @@ def _raw_mode(image: ImageFile) -> str:
     return arguments if isinstance(arguments, str) else ""
 
 
-def _read_both_bytes(image: ImageFile, path: Path, raw: str) -> NDArray[np.uint16]:
+def _read_both_bytes(image: ImageFile, source: Path | bytes, raw: str) -> NDArray[np.uint16]:
     """Read the file twice: PIL keeps the first byte of a colour, and the second in other order."""
     from PIL import Image
 
     high = np.asarray(image).astype(np.uint16)
-    with Image.open(path, formats=FORMATS) as again:
+    opened = source if isinstance(source, Path) else BytesIO(source)
+    with Image.open(opened, formats=FORMATS) as again:
         low = _read_as(again, raw[:-1] + _OTHER_ORDER[raw[-1]])
     return np.bitwise_or(np.left_shift(high, 8), low)
 

@@ -9,6 +9,7 @@ is not read is counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class ImageFile:
 class ImageTree:
     """All files of a tree in a fixed order, by class and by name.
 
-    ``unread`` counts what else lies there; ``broken_links`` are relative to ``root``.
+    ``unread`` counts what else lies there; ``broken_links`` are relative to ``root``. ``read``
+    returns the content of an image that is no file of its own; None if all are files.
     """
 
     root: Path
@@ -54,6 +56,7 @@ class ImageTree:
     test: tuple[ImageFile, ...]
     unread: tuple[Unread, ...] = ()
     broken_links: tuple[str, ...] = ()
+    read: Callable[[ImageFile], bytes] | None = None
 
 
 def scan_tree(root: Path, *, skip_broken: bool = False) -> ImageTree:

@@ -19,7 +19,7 @@ from searchlab.data.folder_listing import is_file, is_folder
 from searchlab.data.image_cache import load_decoded
 from searchlab.data.image_data import ImageData, Labels
 from searchlab.data.image_tree import ImageFile, ImageTree
-from searchlab.data.registry import Dataset, TreeSource, get_dataset
+from searchlab.data.registry import Dataset, TreeSource, get_dataset, list_datasets
 from searchlab.data.request import DatasetFacts, DatasetRequest
 from searchlab.data.stale_entries import RemovedEntry, remove_stale_entries
 from searchlab.data.subset import limit_training
@@ -171,8 +171,9 @@ def _write_size(facts: DatasetFacts) -> str:
 
 def _refuse_root(dataset: Dataset, request: DatasetRequest) -> None:
     if request.root is not None:
+        own = [name for name in list_datasets() if get_dataset(name).root_is]
         raise InputError(
-            f"is only for your own images (folder, table, arrays); {dataset.name} is read from the "
+            f"is only for your own images ({', '.join(own)}); {dataset.name} is read from the "
             "data folder",
             where=("dataset", "root"),
             found=str(request.root),

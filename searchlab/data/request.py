@@ -32,10 +32,10 @@ def unusable_file(rule: str, path: Path) -> UnusableFileError:
 class DatasetRequest:
     """A dataset by name, with the user's choices; checked when it is used.
 
-    ``root`` is the image folder of dataset ``folder``, or the file of ``table`` (whose columns
-    ``columns`` names) and ``arrays``. ``size`` is the side in pixels to which image files are
-    resized, and ``fit`` says how. ``skip_broken`` skips files that cannot be decoded, and broken
-    links.
+    ``root`` is the image folder of dataset ``folder``, the file of ``table`` or ``arrays``, or the
+    folder of ``huggingface``. ``columns`` names the columns of ``table`` and ``huggingface``.
+    ``size`` is the side in pixels to which image files are resized, and ``fit`` says how.
+    ``skip_broken`` skips files that cannot be decoded, and broken links.
     ``limit`` keeps at most that many training images, stratified by class; the test set is not
     reduced.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class _Part:
     files: Sequence[ImageFile]
     paths: list[Path]
     images: np.memmap[Any, np.dtype[np.uint8]]
+    read: Callable[[ImageFile], bytes] | None
     faults: dict[int, str] = field(default_factory=dict)
     bits: dict[int, int] = field(default_factory=dict)
     with_frames: set[int] = field(default_factory=set)
@@ -86,8 +87,10 @@ def decode_tree(
                 files=files,
                 paths=[tree.root / file.path for file in files],
                 images=_make_array(folder / images_file(name), len(files), size),
+                read=tree.read,
             )
-            for note in _decode(part.paths, part.images, fit=fit, on_progress=advance):
+            indices = range(len(files))
+            for note in _decode(part, indices, part.images, fit=fit, on_progress=advance):
                 _keep(part, note, skip_broken)
             parts.append(part)
             before += len(files)
@@ -104,7 +107,8 @@ def decode_tree(
 
 
 def _decode(
-    paths: Sequence[Path],
+    part: _Part,
+    indices: Sequence[int],
     images: Images,
     *,
     fit: Fit,
@@ -112,8 +116,21 @@ def _decode(
     on_progress: Progress,
 ) -> Iterator[FileNote]:
     """Decode as ``decode_files`` does; a fault of the machine is an ``InputError`` too."""
+    paths = [part.paths[index] for index in indices]
+
+    def read(place: int) -> bytes:
+        assert part.read is not None
+        return part.read(part.files[indices[place]])
+
     try:
-        yield from decode_files(paths, images, fit=fit, bits=bits, on_progress=on_progress)
+        yield from decode_files(
+            paths,
+            images,
+            read=None if part.read is None else read,
+            fit=fit,
+            bits=bits,
+            on_progress=on_progress,
+        )
     except PermissionError as error:
         raise InputError(
             "is not readable", where=str(error.filename), remedy="Check its permissions"
@@ -143,8 +160,7 @@ def _decode_again(part: _Part, depth: int, fit: Fit, skip_broken: bool) -> None:
     for start in range(0, len(shallow), _CHUNK_FILES):
         chunk = shallow[start : start + _CHUNK_FILES]
         images = np.empty((len(chunk), *part.images.shape[1:]), dtype=np.uint8)
-        paths = [part.paths[index] for index in chunk]
-        for note in _decode(paths, images, fit=fit, bits=depth, on_progress=lambda *_: None):
+        for note in _decode(part, chunk, images, fit=fit, bits=depth, on_progress=lambda *_: None):
             _keep(part, replace(note, index=chunk[note.index]), skip_broken)
         part.images[chunk] = images
 

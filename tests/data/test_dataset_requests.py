@@ -46,6 +46,12 @@ def test_a_wrong_request_is_refused_before_anything_is_read(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("searchlab.data.huggingface.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'searchlab\[huggingface\]'"):
+        load_dataset(DatasetRequest(name="huggingface", root=tmp_path, size=8), tmp_path)
+
+
 def test_named_datasets_are_described_without_being_there(tmp_path: Path) -> None:
     assert describe_dataset("usps", tmp_path) == DatasetFacts(
         image_shape=(1, 16, 16), num_classes=10

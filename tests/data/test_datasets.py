@@ -20,8 +20,8 @@ def test_the_datasets_are_listed_in_order() -> None:
         "arrays", "caltech101", "caltech256", "cifar10", "cifar100", "clevr", "country211",
         "digits", "dtd", "emnist_balanced", "emnist_byclass", "emnist_bymerge", "emnist_digits",
         "emnist_letters", "eurosat", "fashion_mnist", "fer2013", "fgvc_aircraft", "flowers102",
-        "folder", "food101", "gtsrb", "imagenette", "inaturalist", "kmnist", "mnist", "omniglot",
-        "oxford_iiit_pet", "pcam", "places365", "qmnist", "rendered_sst2", "semeion",
+        "folder", "food101", "gtsrb", "huggingface", "imagenette", "inaturalist", "kmnist", "mnist",
+        "omniglot", "oxford_iiit_pet", "pcam", "places365", "qmnist", "rendered_sst2", "semeion",
         "stanford_cars", "stl10", "sun397", "svhn", "table", "usps",
     )  # fmt: skip
 
