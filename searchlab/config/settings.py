@@ -81,6 +81,7 @@ def _check_augment(text: str) -> str:
 
 
 _OPTIMIZERS, _LOSSES = get_args(OptimizerName), get_args(LossName)
+_STEPS = ("default",)
 
 OptimizerReference = Annotated[
     str,
@@ -91,6 +92,11 @@ LossReference = Annotated[
     str,
     AfterValidator(name_or_reference(_LOSSES, "function")),
     Field(json_schema_extra=name_or_reference_schema(_LOSSES)),
+]
+StepReference = Annotated[
+    str,
+    AfterValidator(name_or_reference(_STEPS, "Class")),
+    Field(json_schema_extra=name_or_reference_schema(_STEPS)),
 ]
 Arguments = dict[str, Value | Annotated[tuple[Value, ...], BeforeValidator(to_tuple)]]
 """Arguments of code that a setting names."""
@@ -181,6 +187,12 @@ class TrainingSettings(Spec):
     )
     loss_arguments: Arguments = Field(
         default_factory=dict, description="arguments of a loss that is a module:function"
+    )
+    step: StepReference = Field(
+        "default", description="training step: default, or module:Class, which makes the loss"
+    )
+    step_arguments: Arguments = Field(
+        default_factory=dict, description="arguments of a training step that is a module:Class"
     )
     focal_gamma: float = Field(
         2.0, ge=0, le=10, description="loss focal: how little images count that are easy"
@@ -284,7 +296,7 @@ class TrainingSettings(Spec):
             raise to_input_error(error.errors(include_url=False)[0]) from None
 
 
-CODE_SETTINGS: tuple[str, ...] = ("optimizer", "loss")
+CODE_SETTINGS: tuple[str, ...] = ("optimizer", "loss", "step")
 """The settings that may name the user's own code; ``<name>_arguments`` has its arguments."""
 
 _NOT_SEARCHED = (

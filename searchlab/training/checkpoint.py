@@ -28,6 +28,7 @@ from searchlab.training.durable_files import replace_file
 from searchlab.training.held_out import held_out_path, write_held_out
 from searchlab.training.member import Member
 from searchlab.training.optimizer_states import pack_plain_state, pack_tensors, unpack_state
+from searchlab.training.own_step import load_step_state
 from searchlab.training.tensor_file import write_tensors
 
 __all__ = [
@@ -58,6 +59,9 @@ def save_checkpoint(cohort: Cohort, files: CheckpointFiles) -> None:
         if member.average is not None:
             for name, value in member.average.tensors().items():
                 tensors[f"{key}/average/{name}"] = value
+        if member.step is not None:
+            for name, value in member.step.state().items():
+                tensors[f"{key}/step/{name}"] = value
         if is_reference(cohort.config.settings.optimizer):
             plain[key] = pack_plain_state(member.optimizer)
     for name, value in (cohort.best_weights or {}).items():
@@ -88,6 +92,8 @@ def load_checkpoint(cohort: Cohort, files: CheckpointFiles) -> bool:
         kept = _below(state.tensors, f"{key}/")
         load_weights(member.model, _below(kept, "model/"))
         unpack_state(member.optimizer, _below(kept, "optimizer/"), plain.get(key))
+        if member.step is not None:
+            load_step_state(member.step, _below(kept, "step/"))
         member.updates.load(_below(kept, "updates/"))
         if member.average is not None:
             member.average.load(_below(kept, "average/"))

@@ -10,6 +10,7 @@ from searchlab.config.settings import TrainingSettings
 from searchlab.errors import InputError, first_line
 from searchlab.training.losses import find_loss
 from searchlab.training.optimizers import make_optimizer
+from searchlab.training.own_step import make_step
 
 __all__ = ["try_code"]
 
@@ -17,8 +18,9 @@ _NUM_IMAGES = 3
 
 
 def try_code(settings: TrainingSettings, *, num_classes: int) -> None:
-    """Make the optimizer, and measure the loss of a few logits. Raises InputError."""
+    """Make the optimizer and the step, and measure the loss of a few logits. Raises InputError."""
     make_optimizer(settings, nn.Linear(1, num_classes))
+    make_step(settings)
     if not is_reference(settings.loss):
         return
     logits = torch.zeros(_NUM_IMAGES, num_classes)

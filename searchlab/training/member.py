@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from searchlab.config.attacks import AttackSpec
+from searchlab.config.own_code import is_reference
 from searchlab.config.seeds import derive_seed
 from searchlab.config.trial import TrialConfig
 from searchlab.models.dropout import set_dropout_generator
@@ -28,6 +29,7 @@ from searchlab.training.memory_layout import keep_channels_last
 from searchlab.training.metrics import Answers, measure_answers
 from searchlab.training.mixing import Mixer
 from searchlab.training.optimizers import make_optimizer, make_rates, may_record, read_rates_from
+from searchlab.training.own_step import StepContext, TrainingStep, make_step
 from searchlab.training.sampling import draw_epoch
 from searchlab.training.schedules import Schedule
 from searchlab.training.seeded_draws import seeded_draws
@@ -106,12 +108,14 @@ class Member:
         if kept is not None:
             self._share_features(kept)
         self._graphed = self._make_graphed() if graphed else None
+        self.step = self._begin_step()
 
     def _share_features(self, kept: KeptFeatures) -> None:
         """Compute the outputs of frozen first layers once for all epochs, if that can be done."""
         parts = split_frozen(self.model, head=get_family(self._config.model.family).head)
         is_whole = self.device.type == "cpu" and self._batch_split == 1
-        if parts is None or not is_whole or self._changes_images:
+        is_own = is_reference(self._settings.step)  # which may look at the images
+        if parts is None or not is_whole or self._changes_images or is_own:
             return
         first, rest = parts
         precision = self._settings.precision
@@ -128,6 +132,9 @@ class Member:
         if not may_record(self._settings):
             optimizer = self._settings.optimizer
             raise RecordingError(f"the optimizer {optimizer} may keep something on the host")
+        if is_reference(self._settings.step):
+            step = self._settings.step
+            raise RecordingError(f"the training step {step} may do something on the host")
         if self._settings.precision == "float16":
             raise RecordingError("the host decides by how much losses are scaled in float16")
         return GraphedSteps(
@@ -140,6 +147,23 @@ class Member:
             device=self.device,
             number=0 if self.fold is None else self.fold + 1,
         )
+
+    def _begin_step(self) -> TrainingStep | None:
+        step = make_step(self._settings)
+        if step is not None:
+            precision = self._settings.precision
+            context = StepContext(
+                model=self.model,
+                indices=self._training,
+                fetch=self._data.training,
+                normalize=self._normalize,
+                predict=lambda network, inputs: predict(network, inputs, precision),
+                loss=self._loss,
+                num_classes=self._data.num_classes,
+            )
+            with seeded_draws(self.device, self._seed("step")):
+                step.begin(context)
+        return step
 
     @property
     def device(self) -> torch.device:
@@ -213,8 +237,11 @@ class Member:
         self.updates.begin()
         for images in split_batch(batch, self._settings):
             for inputs, targets in self._training_parts(images):
-                logits = predict(self._layers, inputs, self._settings.precision)
-                loss = self._loss(logits, targets)
+                if self.step is not None:
+                    loss, logits = self.step.loss(inputs, targets)
+                else:
+                    logits = predict(self._layers, inputs, self._settings.precision)
+                    loss = self._loss(logits, targets)
                 self.updates.add(loss, share=len(targets.labels) / len(batch))
                 trained.add(loss.detach(), logits.detach(), targets.labels)
         self.updates.step()

@@ -358,6 +358,7 @@ def test_every_shared_parameter_is_a_training_setting() -> None:
         "epochs",
         "optimizer_arguments",
         "loss_arguments",
+        "step_arguments",
         "patience",
         "precision",
         "cuda_graphs",

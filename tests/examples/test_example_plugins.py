@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from searchlab.config import plugins
 from searchlab.config.loading import load_study
+from searchlab.config.named_code import list_references
 from searchlab.config.plugins import load_plugins
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
@@ -21,6 +22,9 @@ from searchlab.models import list_families
 from searchlab.models import registry as families
 from searchlab.models.build import build_model
 from searchlab.search.space.space_check import check_space
+from searchlab.study.preparation.code_check import check_code
+from searchlab.training.losses import Targets
+from searchlab.training.own_step import make_step
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KEY = (0, 0, 0)
@@ -40,7 +44,8 @@ def test_every_example_study_names_only_what_its_plugins_register(file: Path) ->
     load_plugins(spec.plugins)
     own = set(list_families()) - before
     check_space(spec.space, None)  # type: ignore[arg-type]
-    assert own & set(spec.space.families)  # type: ignore[union-attr]
+    assert own & set(spec.space.families) or list_references(spec)  # type: ignore[union-attr]
+    check_code(spec, num_classes=10)
     assert set(spec.baselines.architectures) <= set(list_families())
     assert spec.dataset.name in datasets.list_datasets()
 
@@ -119,3 +124,35 @@ def test_the_published_loss_has_a_floor_near_that_of_guessing() -> None:
     guessing = cross_entropy(torch.full((130, 10), 1 / 130), labels).item()
     assert floor == pytest.approx(2.23, abs=0.005)
     assert guessing == pytest.approx(2.303, abs=0.0005)
+
+
+def test_a_student_learns_from_its_labels_and_from_a_teacher_that_is_trained_first() -> None:
+    load_plugins([str(EXAMPLES / "distillation.py")])
+    labels = torch.arange(300) % 3
+    images = (80 * labels[:, None, None, None] + torch.arange(16).view(1, 1, 4, 4)).byte()
+    student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    context: Any = SimpleNamespace(
+        model=student,
+        indices=torch.arange(300),
+        fetch=lambda indices: (images[indices], labels[indices]),
+        normalize=lambda pixels: pixels.float() / 100 - 1,
+        predict=lambda network, inputs: network(inputs),
+        loss=lambda logits, targets: cross_entropy(logits, targets.labels),
+        num_classes=3,
+    )
+    settings = TrainingSettings(
+        step="distillation:Distillation", step_arguments={"share": 0.25, "temperature": 2.0}
+    )
+    step: Any = make_step(settings)
+    step.begin(context)
+    inputs = context.normalize(images)
+    assert (step.teacher(inputs).argmax(1) == labels).all()
+    loss, logits = step.loss(inputs, Targets(labels))
+    assert torch.equal(logits, student(inputs))
+    wanted, found = (torch.softmax(one.double() / 2, 1) for one in (step.teacher(inputs), logits))
+    taught = 4 * (wanted * (wanted / found).log()).sum(1).mean()
+    expected = 0.25 * taught + 0.75 * cross_entropy(logits, labels)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    torch.autograd.backward(loss)
+    assert student[1].weight.grad is not None
+    assert not any(weight.requires_grad for weight in step.teacher.parameters())

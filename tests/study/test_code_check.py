@@ -22,6 +22,7 @@ ROW = {"name": "own", "architecture": "a2", "training": {"loss": "math:sqrt"}}
     [
         ({"training": {"optimizer": "lost:X"}}, "training.optimizer", "cannot be imported"),
         ({"training": {"loss": "math:sqrt"}}, "training.loss", "raised TypeError"),
+        ({"training": {"step": "fractions:Fraction"}}, "training.step", "begin is missing"),
         (
             {"training": {"optimizer_arguments": {"beta": 1}}},
             "training.optimizer_arguments",

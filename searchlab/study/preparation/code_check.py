@@ -10,7 +10,7 @@ __all__ = ["check_code"]
 
 
 def check_code(spec: StudySpec, *, num_classes: int) -> None:
-    """Make each optimizer and loss that a study names, so that no trial is the first to do so.
+    """Make each optimizer, loss and step that a study names: no trial is to be the first.
 
     Raises InputError, at the place in the study, if one cannot be found or used. The study's
     plugins must be loaded.
