@@ -7,6 +7,7 @@ finalist is worth no more than the baseline, both trained on these images.
 
     python benchmarks/verdict.py                       # every cell, 20 minutes on two cores
     python benchmarks/verdict.py --studies 200 --small
+    python benchmarks/verdict.py --until               # searches that may end early
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from searchlab.analysis.confirmation import compare_scores
+from searchlab.analysis.lead import find_needed_lead
 
 Array = npt.NDArray[np.float64]
 
@@ -30,6 +32,7 @@ WORTH = 0.90  # accuracy of every configuration
 FOLD_SPREAD = 0.003  # of a fold's value around the configuration's worth
 DRAW_SPREAD = 0.003  # of a model's accuracy around its configuration's worth
 SHARED_SPREAD = 0.003  # of configurations, by what these training images do to each
+MARGIN = 0.005  # confirm.margin
 NUM_REPEATS = 5
 NUM_FINALISTS = 3
 # An image is answered by its difficulty, by how it suits a configuration, and by luck.
@@ -40,7 +43,7 @@ DIFFICULTY, SUITS, LUCK = math.sqrt(0.6), math.sqrt(0.2), math.sqrt(0.2)
 class Cell:
     """A kind of study. ``gap`` is what searched configurations are worth above the baselines.
 
-    ``images`` are those of the test set.
+    ``images`` are those of the test set. With ``until``, the search ends once it is clearly ahead.
     """
 
     folds: int
@@ -50,6 +53,7 @@ class Cell:
     shared: bool
     gap: float = 0.0
     images: int = 2_000
+    until: bool = False
 
 
 def list_cells(*, small: bool) -> list[Cell]:
@@ -76,34 +80,66 @@ def list_cells(*, small: bool) -> list[Cell]:
     return [cells[0], cells[17], cells[-1], *gaps[:4]] if small else [*cells, *gaps]
 
 
-def run_cell(cell: Cell, num_studies: int, seed: int) -> tuple[float, float]:
-    """Return the shares of studies that say YES, and that say it though it is false."""
+def list_early_cells() -> list[Cell]:
+    """Return kinds of studies, each with its whole budget and with an early end."""
+    kinds = itertools.product((0.0, 0.005, 0.01, 0.02), (False, True), (1, 2), (False, True))
+    return [
+        Cell(
+            folds=5,
+            search_folds=search,
+            trials=60,
+            baselines=3,
+            shared=shared,
+            gap=gap,
+            until=until,
+        )
+        for gap, shared, search, until in kinds
+    ]
+
+
+def run_cell(cell: Cell, num_studies: int, seed: int) -> tuple[float, float, float]:
+    """Return the shares of studies that say YES, and that say it though it is false.
+
+    And the mean number of trials that they searched.
+    """
     generator = np.random.default_rng(seed)
-    said = wrong = 0
+    said = wrong = searched = 0
     for _ in range(num_studies):
-        ours, theirs = choose_rivals(cell, generator)
+        ours, theirs, num_trials = choose_rivals(cell, generator)
+        searched += num_trials
         found = compare_scores(
             *draw_scores(ours, theirs, cell.images, generator), bounds=(0.0, 1.0)
         )
         is_yes = found.difference > 0 and found.p_value < 0.05
         said += is_yes
         wrong += is_yes and ours <= theirs
-    return said / num_studies, wrong / num_studies
+    return said / num_studies, wrong / num_studies, searched / num_studies
 
 
-def choose_rivals(cell: Cell, generator: np.random.Generator) -> tuple[float, float]:
-    """Search and cross-validate; return what the chosen finalist and baseline are worth."""
+def choose_rivals(cell: Cell, generator: np.random.Generator) -> tuple[float, float, int]:
+    """Search and cross-validate; return what the chosen finalist and baseline are worth.
+
+    And how many trials were searched.
+    """
     worth = np.full(cell.trials + cell.baselines, WORTH)
     worth[: cell.trials] += cell.gap
     if cell.shared:
         worth += generator.normal(0, SHARED_SPREAD, len(worth))
     values = worth[:, None] + generator.normal(0, FOLD_SPREAD, (len(worth), cell.folds))
-    searched = values[: cell.trials, : cell.search_folds].mean(1)
+    on_search_folds = values[:, : cell.search_folds].mean(1)
+    searched = on_search_folds[: cell.trials]
+    if cell.until:
+        rival = cell.trials + on_search_folds[cell.trials :].argmax()
+        needed = find_needed_lead(
+            values[rival].tolist(), num_search_folds=cell.search_folds, margin=MARGIN
+        )
+        ahead = np.flatnonzero(searched - on_search_folds[rival] >= needed)
+        searched = searched[: ahead[0] + 1] if len(ahead) else searched
     finalists = np.argsort(-searched)[:NUM_FINALISTS]
     means = values.mean(1)
     finalist = finalists[means[finalists].argmax()]
     baseline = cell.trials + means[cell.trials :].argmax()
-    return float(worth[finalist]), float(worth[baseline])
+    return float(worth[finalist]), float(worth[baseline]), len(searched)
 
 
 def draw_scores(
@@ -126,20 +162,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--studies", type=int, default=10_000, help="simulated in each cell")
     parser.add_argument("--small", action="store_true", help="seven cells only")
+    parser.add_argument("--until", action="store_true", help="searches that end early instead")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    cells = list_cells(small=options.small)
+    cells = list_early_cells() if options.until else list_cells(small=options.small)
     jobs = [(cell, options.studies, options.seed + index) for index, cell in enumerate(cells)]
-    columns = "folds", "search folds", "trials", "baselines", "shared noise", "images", "gap"
+    columns: tuple[str, ...] = (
+        "folds",
+        "search folds",
+        "trials",
+        "baselines",
+        "shared noise",
+        "images",
+        "gap",
+    )
+    columns += ("early end", "trials run") if options.until else ()
     print(f"| {' | '.join(columns)} | YES % | false YES % |")
-    print("|---:|---:|---:|---:|---|---:|---:|---:|---:|")
+    print("|---:|---:|---:|---:|---|---:|---:|" + "---|---:|" * options.until + "---:|---:|")
     with multiprocessing.get_context("spawn").Pool() as pool:
         results = pool.starmap(run_cell, jobs, chunksize=1)
-        for cell, (said, wrong) in zip(cells, results, strict=True):
+        for cell, (said, wrong, searched) in zip(cells, results, strict=True):
+            early = f"| {'yes' if cell.until else 'no'} | {searched:.0f} " * options.until
             print(
                 f"| {cell.folds} | {cell.search_folds} | {cell.trials} | {cell.baselines} "
                 f"| {'yes' if cell.shared else 'no'} | {cell.images:,} | {100 * cell.gap:.1f} "
-                f"| {100 * said:.1f} | {100 * wrong:.2f} |"
+                f"{early}| {100 * said:.1f} | {100 * wrong:.2f} |"
             )
 
 

@@ -19,7 +19,9 @@ MOST_FALSE = 0.03  # of all studies of a kind
 def run(seed: int, num_studies: int = NUM_STUDIES, **changes: Any) -> tuple[float, float]:
     """Return the shares of simulated studies that say YES, and that say it though it is false."""
     kind = {"folds": 5, "search_folds": 1, "trials": 60, "baselines": 3, "shared": False}
-    said, wrong = BENCHMARK["run_cell"](BENCHMARK["Cell"](**{**kind, **changes}), num_studies, seed)
+    said, wrong, _ = BENCHMARK["run_cell"](
+        BENCHMARK["Cell"](**{**kind, **changes}), num_studies, seed
+    )
     return said, wrong
 
 
@@ -31,8 +33,9 @@ def run(seed: int, num_studies: int = NUM_STUDIES, **changes: Any) -> tuple[floa
         {"search_folds": 5, "trials": 300, "baselines": 1},
         {"folds": 10, "search_folds": 2},
         {"trials": 20, "baselines": 6, "shared": True},
+        {"search_folds": 2, "until": True},
     ],
-    ids=["long search", "ten folds", "noise that folds share"],
+    ids=["long search", "ten folds", "noise that folds share", "early end"],
 )
 def test_equal_configurations_are_hardly_ever_told_apart(changes: dict[str, Any]) -> None:
     _, wrong = run(seed=0, **changes)

@@ -6,20 +6,15 @@ a study searches, but not how its verdict is reached: by the test set, which no 
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from searchlab.analysis.lead import find_needed_lead
 from searchlab.config.study import StudySpec
 from searchlab.records.trial_record import TrialRecord
 from searchlab.study.callbacks import BestTrial
 
 __all__ = ["Lead", "find_lead"]
-
-# A lead that the folds' noise alone would rarely show. The best of many trials leans high on the
-# folds that chose it, so one such error would end most searches with nothing found.
-_NUM_ERRORS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +50,7 @@ def find_lead(
 ) -> Lead | None:
     """Return the lead of the search's ``best`` over the best of the ended ``baselines``.
 
-    It must be at least ``confirm.margin``, and twice its standard error. That one follows from how
-    much the baseline differs between its folds, as if those of both were independent. None if there
-    is no search trial yet, or no baseline that was trained on several folds.
+    None if there is no search trial yet, or no baseline that was trained on several folds.
     """
     sign = spec.primary.sign
     rivals = [
@@ -68,11 +61,14 @@ def find_lead(
     if best is None or not rivals:
         return None
     figure, baseline = max(rivals, key=lambda rival: rival[0])
-    spread = statistics.stdev(baseline.fold_values)
-    error = spread * math.sqrt(2 / spec.validation.search_folds)
+    needed = find_needed_lead(
+        baseline.fold_values,
+        num_search_folds=spec.validation.search_folds,
+        margin=spec.confirm.margin_as_figure,
+    )
     return Lead(
         best=best,
         baseline=baseline,
         size=sign * best.value - figure,
-        needed=max(spec.confirm.margin_as_figure, _NUM_ERRORS * error),
+        needed=needed,
     )

@@ -20,6 +20,8 @@ from searchlab.report.page.charts import (
 )
 from searchlab.report.page.parameters import draw_parameters
 from searchlab.report.page.search_copy import copy_search
+from searchlab.study.callbacks import BestTrial
+from searchlab.study.search_goal import find_lead
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -82,7 +84,28 @@ def _summarise(
             if gain > 0
             else "; none is above the best baseline there"
         )
-    return f"{text}."
+    return f"{text}.{_explain_end(found, best)}"
+
+
+def _explain_end(found: Findings, best: FrozenTrial) -> str:
+    """Say that the search ended before its budget, if it has reached its goal."""
+    spec = found.reading.spec
+    if spec.search.until is None:
+        return ""
+    reached = BestTrial(number=best.number, label="", value=best.values[0])
+    baselines = [
+        record
+        for record in found.reading.records
+        if record.role == "baseline" and not record.is_replaced
+    ]
+    lead = find_lead(spec, reached, baselines)
+    if lead is None or not lead.is_enough:
+        return ""
+    size, needed = (spec.primary.entry.unit.write_difference(x) for x in (lead.size, lead.needed))
+    return (
+        f" With {size} it is so far ahead of {lead.baseline.label} there that the search ended "
+        f"(search.until asks for {needed})."
+    )
 
 
 def _baseline_value(found: Findings) -> float | None:
