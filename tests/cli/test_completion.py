@@ -18,16 +18,15 @@ from command_line import run_searchlab
         ("export --runs-dir elsewhere no", ["none-but-this"]),
         ("trial show ./di", []),
         ("study run x --set tra", ["trackers", "training."]),
-        ("study run x --set training.st", ["training.step_epochs", "training.step_factor"]),
         ("study run x --set search.tri", ["search.trials=", "search.trials=<integer>"]),
         ("study run x --set dataset.root", ["dataset.root=", "dataset.root=<text>"]),
         ("study run x --set validation", ["validation.folds", "validation.search_folds"]),
-        ("study run x --set search.st", ["search.start=reference", "search.start=random"]),
-        ("study new x --set search.start = ra", ["random"]),
-        ("study run --set=search.start = ra", ["random"]),
+        ("study run x --set robustness.at", ["robustness.attack=fgsm", "robustness.attack=pgd"]),
+        ("study new x --set robustness.attack = p", ["pgd"]),
+        ("study run --set=robustness.attack = p", ["pgd"]),
         ("study run --set search.trials = 3 quick", ["quickstart"]),
         ("study run --set no.such = a", []),
-        ("study resume x --set search.s", []),
+        ("study resume x --set search.see", []),
         ("study resume x --set con", ["confirm.top", "confirm.repeats"]),
     ],
 )
@@ -61,5 +60,5 @@ def test_a_shell_that_hands_over_whole_words_gets_whole_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("_SEARCHLAB_COMPLETE", "complete_zsh")
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "searchlab study run x --set search.start=re")
-    assert '"search.start=reference"' in run_searchlab().out
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "searchlab study run x --set robustness.attack=f")
+    assert '"robustness.attack=fgsm"' in run_searchlab().out

@@ -32,6 +32,7 @@ def read_commands(page: str) -> list[list[str]]:
     ]
 
 
+APP = typer.main.get_command(app)
 COMMANDS = [(page, command) for page in PAGES for command in read_commands(page)]
 
 
@@ -39,7 +40,7 @@ COMMANDS = [(page, command) for page in PAGES for command in read_commands(page)
     "command", [command for _, command in COMMANDS], ids=[" ".join(words) for _, words in COMMANDS]
 )
 def test_command_parses(command: list[str]) -> None:
-    found: Any = typer.main.get_command(app)
+    found: Any = APP
     words = command
     while hasattr(found, "commands"):
         assert words[0] in found.commands
