@@ -72,6 +72,6 @@ def load_reference(reference: str, *, field: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         rule = f"names {reference}, and {module_name} has no class or function of that name"
-        public = [one for one in vars(module) if not one.startswith("_")]
+        public = [one for one, it in vars(module).items() if callable(it) and one[0] != "_"]
         raise InputError(rule, where=where, remedy=did_you_mean(name, public))
     return found  # type: ignore[no-any-return]

@@ -90,7 +90,7 @@ class Member:
         self.optimizer = make_optimizer(self._settings, self.model)
         self.updates = Updates(self.model, self.optimizer, self._settings, data.device)
         decay = self._settings.ema_decay
-        self.average = WeightAverage(self.model, decay) if decay > 0 else None
+        self.average = WeightAverage(self.model, decay, data.device) if decay > 0 else None
         self._augment = Augmenter(self._settings)
         self._mix = Mixer(self._settings, data.device)
         self._labels = labels = data.train_labels[self._training]

@@ -20,14 +20,13 @@ class WeightAverage:
     CUDA graph can record it.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, device: torch.device) -> None:
         values = {
             **{name: one for name, one in model.named_parameters() if one.requires_grad},
             **{name: one for name, one in model.named_buffers() if one.is_floating_point()},
         }
         self._values = {name: one.detach() for name, one in values.items()}
         self._averages = {name: one.clone() for name, one in self._values.items()}
-        device = next(iter(values.values())).device
         self._num_steps = torch.zeros((), device=device)
         self._smallest_move = 1 - decay
 

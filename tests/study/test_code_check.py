@@ -25,13 +25,18 @@ ROW = {"name": "own", "architecture": "a2", "training": {"loss": "math:sqrt"}}
         ({"training": {"step": "fractions:Fraction"}}, "training.step", "begin is missing"),
         (
             {"training": {"optimizer_arguments": {"beta": 1}}},
-            "training.optimizer_arguments",
+            "training.optimizer",
             "cannot be made: .*'beta'",
         ),
         (
             {"space": SPACE, "training": {"optimizer_arguments": {"amsgrad": True}}},
             "space.parameters.optimizer",
             "'amsgrad'",
+        ),
+        (
+            {"training": {"optimizer": "torch.optim:RAdam", "loss": "math:sqr"}},
+            "training.loss",
+            "has no class or function",
         ),
         ({"baselines": {"rows": [ROW]}}, "baselines.rows.0.training.loss", "raised TypeError"),
     ],

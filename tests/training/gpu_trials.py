@@ -36,6 +36,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "robustness": AttackSpec(attack="pgd", steps=2),
     },
     "bfloat16": {"precision": "bfloat16", "robustness": AttackSpec()},
+    "an average, layers that learn more slowly, lion, mirror images": {
+        "ema_decay": 0.9,
+        "layer_decay": 0.7,
+        "optimizer": "lion",
+        "average_flips": True,
+    },
     "smoothing and clipping": {
         "label_smoothing": 0.1,
         "optimizer": "sgd",
@@ -43,6 +49,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "momentum": 0.9,
         "clip_norm": 0.1,
     },
+}
+NOT_GRAPHED: dict[str, dict[str, Any]] = {
+    **SETTINGS,
+    "float16, steps of two batches": {"precision": "float16", "clip_norm": 0.5, "accumulate": 2},
 }
 
 

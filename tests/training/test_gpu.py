@@ -16,7 +16,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from gpu_trials import DEVICE, NUM_CLASSES, PLAN, SETTINGS, configure, draw_data, run_all
+from gpu_trials import DEVICE, NOT_GRAPHED, NUM_CLASSES, PLAN, configure, draw_data, run_all
 from trial_configs import untimed
 
 from searchlab.config.attacks import AttackSpec
@@ -81,11 +81,11 @@ def test_every_family_trains_there_as_on_the_cpu(family: str, data: TrainingData
     assert there.figures["parameters"] == here.figures["parameters"]
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", NOT_GRAPHED)
 def test_a_trial_run_again_or_taken_up_again_ends_at_the_same_bits(
     name: str, data: TrainingData, tmp_path: Path
 ) -> None:
-    trial = configure(**SETTINGS[name])
+    trial = configure(**NOT_GRAPHED[name])
     expected = run_all(Cohort(trial, data))
     assert expected[-1].test is not None
     assert not expected[-1].diverged

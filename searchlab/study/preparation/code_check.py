@@ -21,4 +21,7 @@ def check_code(spec: StudySpec, *, num_classes: int) -> None:
         try:
             try_code(settings, num_classes=num_classes)
         except InputError as error:
-            raise error.at(place) from error
+            if isinstance(error.where, str):
+                raise
+            field = error.where[-1]  # perhaps another one of these settings
+            raise error.at((*place[:-1], field)) from error
