@@ -138,7 +138,8 @@ def replay(
         sampler=make_sampler(spec, space),
         pruner=make_pruner(spec.search.pruner, epochs=EPOCHS),
     )
-    start = [planned.point for planned in plan.plan_start(spec, space)]
+    start = plan.plan_start(spec, space)
+    proven: set[int] = set()
     begun = time.process_time()
     used, best, best_worth = 0, -np.inf, 0.0
     found = Replay(epochs=[], worth=[], seconds=0.0)
@@ -148,9 +149,12 @@ def replay(
     def ask(now: float) -> None:
         if next(asked) >= setting.trials:
             return
-        if start:
-            study.enqueue_trial(start.pop(0))
+        given = start.pop(0) if start else None
+        if given is not None:
+            study.enqueue_trial(given.point)
         trial = study.ask()
+        if given is not None and given.key.startswith(plan.PORTFOLIO):
+            proven.add(trial.number)  # the ledger never prunes it
         point = FLAT.active(space.suggest(trial))
         heapq.heappush(running, (now + trained.seconds(point), trial.number, trial, point, 1))
 
@@ -161,7 +165,7 @@ def replay(
         used += 1
         curve = trained.curve(point, seed)
         trial.report(float(curve[epoch - 1]), step=epoch)
-        is_pruned = epoch < EPOCHS and trial.should_prune()
+        is_pruned = epoch < EPOCHS and number not in proven and trial.should_prune()
         if epoch < EPOCHS and not is_pruned:
             heapq.heappush(running, (now + trained.seconds(point), number, trial, point, epoch + 1))
             continue

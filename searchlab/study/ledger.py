@@ -141,6 +141,7 @@ class Ledger:
             label=label,
             last_known_step=attr.last_epoch_of(frozen),
             interruptions=interruptions,
+            is_proven=str(known.get(attr.PLAN)).startswith(PORTFOLIO),
         )
         self._progress.forecaster.count_begin(trial.number)
         live.record_begin(known)

@@ -32,13 +32,17 @@ __all__ = ["LiveTrial", "read_interruptions"]
 
 @dataclass(slots=True, kw_only=True)
 class LiveTrial:
-    """A trial at work. ``last_known_step`` is the last epoch in the storage."""
+    """A trial at work. ``last_known_step`` is the last epoch in the storage.
+
+    ``is_proven`` says that its configuration did well on other images: the portfolio's.
+    """
 
     trial: Trial
     config: TrialConfig
     label: str
     last_known_step: int
     interruptions: Interruptions
+    is_proven: bool = False
     results: dict[int, EpochResult] = field(default_factory=dict)
     last: EpochResult | None = None
     pruned: bool = False
@@ -50,8 +54,12 @@ class LiveTrial:
 
     @property
     def may_be_pruned(self) -> bool:
-        """Return whether a pruner decides on the trial; none can weigh several objectives."""
-        return self.role == "search" and len(self.trial.study.directions) == 1
+        """Return whether a pruner decides on the trial; none can weigh several objectives.
+
+        A proven configuration is trained to its end: many such rise late (benchmarks/README.md).
+        """
+        is_searched = self.role == "search" and not self.is_proven
+        return is_searched and len(self.trial.study.directions) == 1
 
     def is_owned_by(self, driver: str) -> bool:
         """Return whether no other driver took the trial over, and it has not ended."""

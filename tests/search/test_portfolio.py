@@ -84,6 +84,23 @@ def test_they_count_as_search_trials() -> None:
     assert keys == ["start/cnn", "start/fcn", *proven, None]
 
 
+def test_they_are_never_pruned() -> None:
+    spec = make_spec(
+        search={"start": "portfolio", "trials": 8, "sampler": "tpe", "pruner": "median"},
+        training={"epochs": 4},
+    )
+    study = open_study(spec)
+    run_to_end(open_ledger(spec, study))
+    states = {
+        (str(one.user_attrs.get(PLAN)).partition("/")[0], one.state.name)
+        for one in study.trials
+        if one.user_attrs["role"] == "search"
+    }
+    assert ("portfolio", "COMPLETE") in states
+    assert ("portfolio", "PRUNED") not in states
+    assert any(state == "PRUNED" for _, state in states)
+
+
 def test_a_space_whose_families_have_other_names_needs_no_portfolio() -> None:
     space = SpaceSpec.model_validate({"name": "s", "parameters": {"family": {"a2": {}}}})
     spec = make_spec(space=space.model_dump(), search={"start": "portfolio", "trials": 8})

@@ -1,0 +1,402 @@
+"""The same space, images, machine and minutes: what does each way to search find?
+
+Three sides search for the same time with two workers of one thread each:
+
+- searchlab: ``searchlab study run``, with what ``study new`` chooses;
+- tune: Ray Tune with OptunaSearch and ASHA around a data loader's loop, as their tutorials have it;
+- optimize: ``study.optimize(n_jobs=2)`` with a median pruner around the same loop.
+
+Each validates on the same fifth of the training images, and a trial has at most ``EPOCHS`` epochs.
+The clock starts with the process, so imports and Ray's start count; what ends later does not. Then
+the best configuration of each, by its validation accuracy, is trained once by the plain loop on all
+training images and meets the test set.
+
+    python benchmarks/headline.py --data-dir ~/datasets                     # three hours
+    python benchmarks/headline.py --data-dir ~/datasets --seconds 120 --seeds 1 --datasets usps
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+EPOCHS = 12
+WORKERS = 2
+DATASETS = ("fashion_mnist", "usps")
+NUM_FOLDS = 5
+
+# The space, for searchlab as a study has it, and below for the others as define-by-run.
+WIDTHS, KERNELS, BATCHES = [8, 16, 32, 64], [3, 5], [32, 64, 128, 256]
+SPACE: dict[str, Any] = {
+    "parameters": {
+        "lr": {"low": 1e-4, "high": 1e-1, "log": True},
+        "batch_size": BATCHES,
+        "optimizer": ["adam", "sgd"],
+        "momentum": 0.9,
+        "weight_decay": {"low": 1e-6, "high": 1e-2, "log": True},
+        "dropout": {"low": 0.0, "high": 0.6},
+        "family": {
+            "cnn": {
+                "depth": {"low": 1, "high": 3},
+                "width": {"each_layer": WIDTHS},
+                "kernel": KERNELS,
+                "batch_norm": [False, True],
+            }
+        },
+    }
+}
+
+Values = dict[str, Any]
+
+
+def suggest(trial: Any) -> Values:
+    """Draw a configuration from an Optuna trial."""
+    depth = trial.suggest_int("depth", 1, 3)
+    return {
+        "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+        "batch_size": trial.suggest_categorical("batch_size", BATCHES),
+        "optimizer": trial.suggest_categorical("optimizer", ["adam", "sgd"]),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-6, 1e-2, log=True),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+        "kernel": trial.suggest_categorical("kernel", KERNELS),
+        "batch_norm": trial.suggest_categorical("batch_norm", [False, True]),
+        "width": [trial.suggest_categorical(f"width{layer}", WIDTHS) for layer in range(depth)],
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a side found: the best configuration, its validation accuracy, and how much it saw."""
+
+    values: Values
+    accuracy: float
+    trials: int
+    epochs: int
+
+
+# The loop that you would write
+
+
+def train_plainly(
+    values: Mapping[str, Any],
+    name: str,
+    data_dir: Path,
+    *,
+    seed: int,
+    report: Callable[[int, float], None],
+    on_test_set: bool = False,
+) -> None:
+    """Train by a data loader, as a tutorial has it; report the accuracy of each epoch.
+
+    It is of the validation images, or ``on_test_set``, after training on all training images.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch.nn.functional import cross_entropy
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+
+    from searchlab.config.settings import TrainingSettings
+    from searchlab.config.trial import ModelConfig
+    from searchlab.data import stratified_folds
+    from searchlab.models.build import build_model
+    from searchlab.models.dropout import set_dropout_generator
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    images = read_images(name, data_dir)
+    mean, std = images.train_images.mean() / 255, images.train_images.std() / 255
+    to_input = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+
+    def load(pixels: Any, labels: Any, **options: Any) -> Any:
+        pairs = [
+            (Image.fromarray(one[0]), int(label)) for one, label in zip(pixels, labels, strict=True)
+        ]
+
+        def collate(batch: list[Any]) -> Any:
+            inputs = torch.stack([to_input(image) for image, _ in batch])
+            return inputs, torch.tensor([label for _, label in batch])
+
+        return DataLoader(pairs, collate_fn=collate, **options)  # type: ignore[arg-type]
+
+    pixels, labels = images.train_images, images.train_labels
+    if on_test_set:
+        training, held_out = (pixels, labels), (images.test_images, images.test_labels)
+    else:
+        is_held_out = np.zeros(len(labels), dtype=bool)
+        is_held_out[stratified_folds(labels, num_folds=NUM_FOLDS, seed=0)[0]] = True
+        training = (pixels[~is_held_out], labels[~is_held_out])
+        held_out = (pixels[is_held_out], labels[is_held_out])
+    batches = load(*training, batch_size=values["batch_size"], shuffle=True)
+    checks = load(*held_out, batch_size=1000)
+    width = values["width"]
+    parameters = {
+        "depth": len(width), "width": width, "kernel": values["kernel"],
+        "batch_norm": values["batch_norm"],
+    }  # fmt: skip
+    model = build_model(
+        ModelConfig(family="cnn", parameters=parameters),
+        TrainingSettings(dropout=values["dropout"]),
+        image_shape=images.image_shape,
+        num_classes=images.num_classes,
+        key=(seed, 0, 0),
+    )
+    set_dropout_generator(model, torch.Generator().manual_seed(seed))
+    lr, decay = values["lr"], values["weight_decay"]
+    optimizer = (
+        torch.optim.Adam(model.parameters(), lr=lr, weight_decay=decay)
+        if values["optimizer"] == "adam"
+        else torch.optim.SGD(model.parameters(), lr=lr, weight_decay=decay, momentum=0.9)
+    )
+    for epoch in range(1, EPOCHS + 1):
+        model.train()
+        for inputs, targets in batches:
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs), targets)
+            torch.autograd.backward(loss)
+            optimizer.step()
+        model.eval()
+        num_right = 0
+        with torch.no_grad():
+            for inputs, targets in checks:
+                num_right += int((model(inputs).argmax(1) == targets).sum())
+        report(epoch, num_right / len(held_out[1]))
+
+
+def read_images(name: str, data_dir: Path) -> Any:
+    """Return a dataset's images."""
+    from searchlab.data import load_dataset
+    from searchlab.data.request import DatasetRequest
+
+    return load_dataset(DatasetRequest(name=name), data_dir)
+
+
+# The sides
+
+
+def search_by_searchlab(name: str, data_dir: Path, seconds: float, seed: int) -> Found:
+    """Search by the command line; only trials and epochs that ended in time count."""
+    import optuna
+
+    begun = time.time()
+    with tempfile.TemporaryDirectory(prefix="searchlab-headline-") as folder:
+        study = {
+            "name": "headline",
+            "dataset": {"name": name},
+            "space": SPACE,
+            "search": {
+                "start": "portfolio", "pruner": "halving", "trials": 100_000, "timeout": seconds,
+                "seed": seed,
+            },
+            "training": {"epochs": EPOCHS, "precision": "auto"},
+            "validation": {"folds": NUM_FOLDS, "search_folds": 1},
+            "baselines": {"architectures": []},
+            "confirm": {"top": 0},
+            "resources": {"workers": WORKERS, "cpus": 1},
+            "report": [],
+        }  # fmt: skip
+        file = Path(folder) / "headline.yaml"
+        file.write_text(json.dumps(study))
+        places = ["--runs-dir", folder, "--data-dir", data_dir, "--quiet"]
+        subprocess.run(
+            [sys.executable, "-m", "searchlab", "study", "run", file, *map(str, places)],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        trials = optuna.load_study(
+            study_name="headline", storage=f"sqlite:///{folder}/headline/study.db"
+        ).trials
+    ended = [
+        trial
+        for trial in trials
+        if trial.datetime_complete and trial.datetime_complete.timestamp() <= begun + seconds
+    ]
+    complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
+    best = max(complete, key=lambda trial: trial.value or 0.0)
+    params = best.params
+    depth = params["cnn.depth"]
+    values = {name: params[name] for name in ("lr", "batch_size", "optimizer", "weight_decay")}
+    values |= {name: params[f"cnn.{name}"] for name in ("kernel", "batch_norm")}
+    values["dropout"] = params["dropout"]
+    values["width"] = [params[f"cnn.layer{layer}.width"] for layer in range(depth)]
+    return Found(
+        values=values,
+        accuracy=best.value or 0.0,
+        trials=len(ended),
+        epochs=sum(len(trial.intermediate_values) for trial in ended),
+    )
+
+
+def search_by_tune(name: str, data_dir: Path, seconds: float, seed: int) -> Found:
+    """Search by Ray Tune, OptunaSearch and ASHA."""
+    begun = time.time()
+    import ray
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    def train(config: dict[str, Any]) -> None:
+        depth = config["depth"]
+        values = {**config, "width": [config[f"width{layer}"] for layer in range(depth)]}
+        train_plainly(
+            values,
+            name,
+            data_dir,
+            seed=seed,
+            report=lambda epoch, accuracy: tune.report({"accuracy": accuracy, "at": time.time()}),
+        )
+
+    def space(trial: Any) -> None:
+        suggest(trial)
+
+    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
+    with tempfile.TemporaryDirectory(prefix="tune-headline-") as folder:
+        tuner = tune.Tuner(
+            tune.with_resources(train, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=OptunaSearch(space, metric="accuracy", mode="max", seed=seed),
+                scheduler=ASHAScheduler(metric="accuracy", mode="max", max_t=EPOCHS),
+                num_samples=-1,
+                time_budget_s=seconds - (time.time() - begun),
+            ),
+            run_config=tune.RunConfig(storage_path=folder, verbose=0),
+        )
+        results = [result for result in tuner.fit() if result.metrics and "at" in result.metrics]
+        frames = [result.metrics_dataframe for result in results]
+    ray.shutdown()
+    in_time = [frame[frame["at"] <= begun + seconds] for frame in frames if frame is not None]
+    bests = [float(frame["accuracy"].max()) if len(frame) else 0.0 for frame in in_time]
+    best = max(range(len(bests)), key=bests.__getitem__)
+    config = dict(results[best].config or {})
+    config["width"] = [config[f"width{layer}"] for layer in range(config["depth"])]
+    return Found(
+        values=config,
+        accuracy=bests[best],
+        trials=len(results),
+        epochs=sum(map(len, in_time)),
+    )
+
+
+def search_by_optimize(name: str, data_dir: Path, seconds: float, seed: int) -> Found:
+    """Search by Optuna alone, in two threads."""
+    begun = time.time()
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def train(trial: optuna.Trial) -> float:
+        values = suggest(trial)
+        trial.set_user_attr("values", values)
+        accuracies: list[float] = []
+
+        def report(epoch: int, accuracy: float) -> None:
+            if time.time() > begun + seconds:
+                trial.study.stop()
+                raise optuna.TrialPruned
+            accuracies.append(accuracy)
+            trial.report(accuracy, step=epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        train_plainly(values, name, data_dir, seed=seed, report=report)
+        return max(accuracies)
+
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(),
+    )
+    study.optimize(train, timeout=seconds - (time.time() - begun), n_jobs=WORKERS)
+    trials = study.trials
+    bests = [max(trial.intermediate_values.values(), default=0.0) for trial in trials]
+    best = max(range(len(bests)), key=bests.__getitem__)
+    return Found(
+        values=trials[best].user_attrs["values"],
+        accuracy=bests[best],
+        trials=len(trials),
+        epochs=sum(len(trial.intermediate_values) for trial in trials),
+    )
+
+
+SIDES: dict[str, Callable[[str, Path, float, int], Found]] = {
+    "searchlab": search_by_searchlab,
+    "tune": search_by_tune,
+    "optimize": search_by_optimize,
+}
+
+
+def search_apart(side: str, name: str, options: argparse.Namespace, seed: int) -> Found:
+    """Search in a process of its own, so that its imports count and its memory is free again."""
+    command = [
+        sys.executable, __file__, "--side", side, "--datasets", name, "--seeds", str(seed),
+        "--seconds", str(options.seconds), "--data-dir", str(options.data_dir),
+    ]  # fmt: skip
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Found(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def test(found: Found, name: str, data_dir: Path, seed: int) -> float:
+    """Return the test accuracy of a configuration, after the last epoch."""
+    figures: list[float] = []
+    train_plainly(
+        found.values,
+        name,
+        data_dir,
+        seed=seed,
+        report=lambda _, accuracy: figures.append(accuracy),
+        on_test_set=True,
+    )
+    return figures[-1]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--datasets", default=",".join(DATASETS))
+    parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.data_dir = options.data_dir.expanduser().absolute()
+    if options.side is not None:  # --seeds is the seed itself here
+        found = SIDES[options.side](
+            options.datasets, options.data_dir, options.seconds, options.seeds
+        )
+        print(json.dumps(asdict(found)))
+        return
+    print(f"{options.seconds:.0f} s a search, {WORKERS} workers; medians of {options.seeds} seeds")
+    print("| dataset | side | trials | epochs | validation % | test % |")
+    print("|---|---|---:|---:|---:|---:|")
+    for name in options.datasets.split(","):
+        by_side: dict[str, list[tuple[Found, float]]] = {side: [] for side in SIDES}
+        for seed in range(options.seeds):
+            for side in SIDES:
+                one = search_apart(side, name, options, seed)
+                by_side[side].append((one, test(one, name, options.data_dir, seed)))
+        for side, results in by_side.items():
+            print(f"| {name} | {side} | {_summarise(results)} |", flush=True)
+
+
+def _summarise(results: list[tuple[Found, float]]) -> str:
+    columns = zip(
+        *((one.trials, one.epochs, 100 * one.accuracy, 100 * test) for one, test in results),
+        strict=True,
+    )
+    trials, epochs, accuracy, tested = map(statistics.median, columns)
+    return f"{trials:.0f} | {epochs:.0f} | {accuracy:.2f} | {tested:.2f}"
+
+
+if __name__ == "__main__":
+    main()
