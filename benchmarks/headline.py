@@ -203,7 +203,7 @@ def search_by_searchlab(name: str, data_dir: Path, seconds: float, seed: int) ->
             "baselines": {"architectures": []},
             "confirm": {"top": 0},
             "resources": {"workers": WORKERS, "cpus": 1},
-            "report": [],
+            "report": {"diagnostics": []},
         }  # fmt: skip
         file = Path(folder) / "headline.yaml"
         file.write_text(json.dumps(study))

@@ -7,7 +7,9 @@ epochs as random search has in 100 full trials, or earlier, once it has found a 
 is worth what random search has found by then.
 
     python benchmarks/search.py --samplers tpe,gp --pruners none,median --seeds 20
-    python benchmarks/search.py --small-budgets --seeds 100
+    python benchmarks/search.py --small-budgets --starts reference,portfolio --seeds 100
+
+A portfolio is scored on a dataset from which it was not learnt.
 """
 
 from __future__ import annotations
@@ -203,9 +205,9 @@ def run(job: tuple[Setting, str, int, float, Path]) -> Replay:
 def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the epochs that each way to search needs to find what random search finds."""
     print(f"Epochs, of {BUDGET}, to what random search finds in {FULL_TRIALS} full trials.\n")
-    columns = "dataset", "workers", "sampler", "pruner", "warm start"
+    columns = "dataset", "workers", "sampler", "pruner", "start", "warm start"
     print(f"| {' | '.join(columns)} | median | 80 % by | reached % | ms a trial |")
-    print("|---|---:|---|---|---|---:|---:|---:|---:|")
+    print("|---|---:|---|---|---|---|---:|---:|---:|---:|")
     for dataset in options.datasets:
         found = search_randomly(dataset, options.table, options.seeds)
         threshold = statistics.fmean(one.worth[-1] for one in found)
@@ -219,7 +221,7 @@ def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> 
             middle, late = epochs[len(epochs) // 2], epochs[len(epochs) * 4 // 5]
             print(
                 f"| {dataset} | {setting.workers} | {setting.sampler} | {setting.pruner} "
-                f"| {setting.warm} | {_show(middle)} | {_show(late)} "
+                f"| {setting.start} | {setting.warm} | {_show(middle)} | {_show(late)} "
                 f"| {100 * reached:.0f} | {cost:.0f} |",
                 flush=True,
             )
