@@ -81,13 +81,13 @@ def count_multiply_adds(config: ModelConfig, *, image_shape: ImageShape, num_cla
     Counts convolutions and matrix products, those of attention included; biases, norms, activations
     and pooling are left out, as is usual. Raises InputError as ``check_model`` does.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # imports triton, which takes 0.25 s
+    from searchlab.models.operations import OperationCounter  # with triton, which takes 0.25 s
 
     model = _Build(config, image_shape, num_classes).allocated()
-    counter = FlopCounterMode(display=False)
+    counter = OperationCounter()
     with counter, _unfused_attention():
         _forward(model, config, torch.zeros((1, *image_shape)))
-    return counter.get_total_flops() // 2
+    return counter.flops // 2
 
 
 def check_model(

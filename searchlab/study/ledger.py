@@ -34,7 +34,7 @@ from searchlab.study.callbacks import (
 from searchlab.study.failure_limit import FailureLimit
 from searchlab.study.live_trial import LiveTrial, read_interruptions
 from searchlab.study.outcome import TrialOutcome, fail
-from searchlab.study.plan import StudyPlan
+from searchlab.study.plan import PORTFOLIO, StudyPlan
 from searchlab.study.progress import StudyProgress
 from searchlab.study.start_text import describe_start
 from searchlab.study.trained_folds import take_over_folds

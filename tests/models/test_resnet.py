@@ -132,7 +132,7 @@ def test_dropout_comes_before_the_head() -> None:
         ({"variant": 19}, r"resnet\.variant must be 18, 34 or 50, got 19"),
         ({"variant": "18"}, r"resnet\.variant must be 18, 34 or 50, got '18'"),
         ({"trainable": "heads"}, r"resnet\.trainable .* Did you mean head"),
-        ({"weights": "imagent"}, r"resnet\.weights must be none, imagenet, or the path of a file"),
+        ({"weights": "imagent"}, r"resnet\.weights must be none, imagenet, run:NAME, or the path"),
         (
             {"weights": "imagenet"},
             r"family resnet accepts the imagenet weights only for .* 3 channels.* got 1",

@@ -9,9 +9,10 @@ import timm
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import get_model
 from torchvision.ops import StochasticDepth
-from zoo_models import MANY
+from zoo_models import MANY, ONE_OF_A_KIND
 
 from searchlab.config.settings import TrainingSettings
 from searchlab.config.trial import ModelConfig
@@ -244,3 +245,21 @@ def test_freezing_a_network_of_one_layer_keeps_it() -> None:
 def test_a_network_without_the_usual_imagenet_weights_is_refused() -> None:
     with pytest.raises(InputError, match="must find the imagenet weights of vit_h_14"):
         fetch_imagenet_weights("vit_h_14")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "model"), ONE_OF_A_KIND)
+def test_multiply_adds_are_half_of_the_operations_that_torch_counts(
+    family: str, model: str
+) -> None:
+    config = configure(family, model)
+    network = build(config).eval()
+    was_fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, *SHAPE))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fused)
+    counted = count_multiply_adds(config, image_shape=SHAPE, num_classes=NUM_CLASSES)
+    assert 2 * counted == counter.get_total_flops()

@@ -44,9 +44,11 @@ def test_a_plain_optimizer_has_torchs_bits_also_after_its_state_was_loaded(name:
         plain.load_state_dict(copy.deepcopy(wrapped.state_dict()))
 
 
-def test_neither_they_nor_repeatable_import_what_torch_compile_needs() -> None:
+def test_training_and_counting_import_nothing_that_torch_compile_needs() -> None:
     code = f"""
 import sys, torch
+from searchlab.config.trial import ModelConfig
+from searchlab.models.build import count_multiply_adds
 from searchlab.training import plain_optimizers
 from searchlab.training.process import repeatable
 with repeatable(1, torch.device("cpu")):
@@ -57,6 +59,7 @@ with repeatable(1, torch.device("cpu")):
         torch.autograd.backward(weights.sum())
         optimizer.step()
         optimizer.load_state_dict(optimizer.state_dict())
+assert count_multiply_adds(ModelConfig(family="cnn"), image_shape=(1, 8, 8), num_classes=2)
 assert not sys.modules.keys() & {{"torch._dynamo", "sympy"}}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
