@@ -139,7 +139,7 @@ def train_plainly(
         held_out = (pixels[is_held_out], labels[is_held_out])
     batches = load(*training, batch_size=values["batch_size"], shuffle=True)
     checks = load(*held_out, batch_size=1000)
-    width = values["width"]
+    width = tuple(values["width"])
     parameters = {
         "depth": len(width), "width": width, "kernel": values["kernel"],
         "batch_norm": values["batch_norm"],

@@ -17,8 +17,12 @@ import searchlab
 
 ROOT = Path(__file__).parents[1]
 INTERNALS = {"searchlab/records/optuna_internals.py", "searchlab/engine/ray/ray_internals.py"}
-# Documented in spite of its name; the one class of all of torch's batch norms.
-ALLOWED = {"os._exit", "torch.nn.modules.batchnorm._BatchNorm"}
+# Documented in spite of their names; the one class of all of torch's batch norms.
+ALLOWED = {
+    "os._exit",
+    "torch.utils._python_dispatch.TorchDispatchMode",
+    "torch.nn.modules.batchnorm._BatchNorm",
+}
 
 
 def is_private(name: str) -> bool:
