@@ -1,6 +1,6 @@
-"""Writes docs/reference.md from what the code declares: fields, metrics, samplers, families, codes.
+"""Makes the site's reference from what the code declares: fields, metrics, families, commands.
 
-Run it after a change: ``python docs/make_reference.py``. A test says when the page is out of date.
+The site's build calls it (site_hooks.py). As a script it prints the page.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -24,12 +23,10 @@ from searchlab.exit_codes import list_exit_codes
 from searchlab.models import get_family, list_families
 from searchlab.report.end_command import VARIABLES
 
-PAGE = Path(__file__).with_name("reference.md")
-
 _HEAD = """\
 # Reference
 
-Made from what the code declares by `python docs/make_reference.py`; do not edit it.
+Made from what the code declares: fields with their defaults, families, metrics, samplers, commands, exit codes.
 """
 # Written by searchlab, or explained on a page of its own.
 _LEFT_OUT = ("changed", "space")
@@ -42,8 +39,8 @@ def make_page() -> str:
         [
             _HEAD,
             "## A study file\n",
-            "Every field can be overridden with `--set place=value`, where the place of a field "
-            "below is `search.trials`.\n",
+            "`--set search.trials=60` overrides the field `trials` of the section `search`, and so "
+            "on for every field.\n",
             *_describe_study(),
             "## A space file\n",
             "`name`, `extends`, and `parameters`. A parameter is a value, a list of values, or a "
@@ -94,9 +91,9 @@ def _describe_study() -> Iterator[str]:
             sections[name] = kind
         else:
             own.append(_describe_field(SpecField(place=name, owner=StudySpec, name=name)))
-    own.append(("`extends`", "", "a file beside this one, of which this one has all the rest"))
-    own.append(("`space`", "required", "a space file, a space, or `module:function`"))
-    yield _table(_COLUMNS, sorted(own))
+    extends = ("`extends`", "", "a file beside this one, of which this one has all the rest")
+    space = ("`space`", "required", "a space file, a space, or `module:function`")
+    yield _table(_COLUMNS, [extends, own[0], space, *own[1:]])
     for name, spec in sections.items():
         yield from _describe_section(name, spec)
 
@@ -202,8 +199,14 @@ def _list_commands() -> Iterator[tuple[str, str]]:
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     columns = tuple(columns)
     lines = [columns, ("---",) * len(columns), *rows]
-    text = "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
-    return f"{text}\n"
+    return "".join(f"| {' | '.join(map(_escape, row))} |\n" for row in lines)
+
+
+def _escape(cell: str) -> str:
+    """Keep a cell in its column, and what looks like HTML as it is, but in code."""
+    code = cell.replace("|", "/").split("`")
+    return "`".join(part if index % 2 else part.replace("<", "&lt;")
+                    for index, part in enumerate(code))  # fmt: skip
 
 
 def _is_spec(kind: object) -> bool:
@@ -225,4 +228,4 @@ def _to_markdown(doc: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(make_page(), encoding="utf-8")
+    print(make_page())  # noqa: T201

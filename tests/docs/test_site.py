@@ -21,7 +21,7 @@ def test_the_reference_names_every_field_with_its_default() -> None:
         assert f"| `{name}` |" in page or f"### {name}\n" in page, name
     for row in (
         "| `folds` | `5` | folds of the training set |",
-        "| `name` | required | the run folder is runs/<name>/ |",
+        "| `name` | required | the run folder is runs/&lt;name>/ |",
         "| `searchlab study new` | Write a study file from flags. |",
         "| `width` | `32` | filters of a convolution |",
         "| 2 | the input is wrong; the message says where, and what to do |",
