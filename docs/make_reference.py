@@ -26,7 +26,8 @@ from searchlab.report.end_command import VARIABLES
 _HEAD = """\
 # Reference
 
-Made from what the code declares: fields with their defaults, families, metrics, samplers, commands, exit codes.
+Fields with their defaults, families, metrics, samplers, commands and exit codes, as the code has
+them.
 """
 # Written by searchlab, or explained on a page of its own.
 _LEFT_OUT = ("changed", "space")
