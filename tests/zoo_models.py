@@ -26,6 +26,5 @@ ONE_OF_A_KIND = [
     ("torchvision", "mobilenet_v3_small"),  # depthwise
     ("torchvision", "resnet18"),  # residual
     ("torchvision", "vit_b_32"),  # attention
-    ("torchvision", "swin_v2_t"),  # windows
     ("timm", "inception_next_atto"),  # patches
 ]
