@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from searchlab.config.attacks import AttackSpec
 from searchlab.config.own_code import is_reference
@@ -16,13 +16,13 @@ from searchlab.config.trial import TrialConfig
 from searchlab.models.dropout import set_dropout_generator
 from searchlab.models.registry import get_family
 from searchlab.models.saved_weights import FULL, FoldKey
-from searchlab.training.adversarial import perturb
 from searchlab.training.augment import Augmenter
 from searchlab.training.batches import largest_batch, split_batch, split_epoch
+from searchlab.training.evaluation import Evaluator, Fetch, craft
 from searchlab.training.frozen_layers import FrozenFeatures, KeptFeatures, split_frozen
 from searchlab.training.graphed_steps import GraphedSteps, RecordingError
 from searchlab.training.images import TrainingData
-from searchlab.training.inference import evaluation_batch, predict
+from searchlab.training.inference import predict
 from searchlab.training.initial_models import build_initial
 from searchlab.training.losses import Targets, TrainingLoss
 from searchlab.training.memory_layout import keep_channels_last
@@ -38,9 +38,6 @@ from searchlab.training.updates import Updates
 from searchlab.training.weight_average import WeightAverage
 
 __all__ = ["DivergedError", "Member"]
-
-Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Returns the images and labels at indices [B]."""
 
 
 class DivergedError(Exception):
@@ -103,6 +100,14 @@ class Member:
         self._attacking = torch.Generator(device=data.device)
         self._mixing = torch.Generator(device=data.device)
         set_dropout_generator(self.model, self._dropout)
+        self._evaluator = Evaluator(
+            model=self.model,
+            config=config,
+            data=data,
+            normalize=self._normalize,
+            normalize_pixels=self._normalize_pixels,
+            batch_split=batch_split,
+        )
         self._features: FrozenFeatures | None = None
         self._layers = self.model  # what is left to compute
         if kept is not None:
@@ -280,40 +285,20 @@ class Member:
         """Let the model have its average within a block, if there is one."""
         return nullcontext() if self.average is None else self.average.applied()
 
-    def _predict(self, inputs: Tensor) -> Tensor:
-        """Return what is evaluated, and is attacked then."""
-        flips = self._settings.average_flips
-        return predict(self.model, inputs, self._settings.precision, average_flips=flips)
-
-    def _predict_once(self, inputs: Tensor) -> Tensor:
-        return predict(self.model, inputs, self._settings.precision)
-
     def _perturb(
-        self,
-        pixels: Tensor,
-        labels: Tensor,
-        attack: AttackSpec,
-        drawing: torch.Generator,
-        *,
-        victim: Callable[[Tensor], Tensor] | None = None,
+        self, pixels: Tensor, labels: Tensor, attack: AttackSpec, drawing: torch.Generator
     ) -> Tensor:
-        answer = victim or self._predict_once
+        def answer(candidates: Tensor) -> Tensor:
+            inputs = self._normalize_pixels(candidates)
+            return predict(self.model, inputs, self._settings.precision)
 
-        def predict(candidates: Tensor) -> Tensor:
-            return answer(self._normalize_pixels(candidates))
-
-        # In evaluation mode, because the search for the worst pixels must neither update running
-        # statistics nor draw dropout masks.
-        with _in_eval_mode(self.model):
-            return perturb(predict, pixels, labels, attack, drawing)
+        return craft(self.model, answer, pixels, labels, attack, drawing)
 
     def validate(self, *, most_images: int | None = None) -> tuple[dict[str, float], Answers]:
         """Measure on the fold's validation images, or the first of them."""
         indices = self._validation[:most_images]
         with self._averaged():
-            # Features of mirror images are not kept.
-            features = None if self._settings.average_flips else self._features
-            answers = self._answer(self._data.training, indices, features)
+            answers = self._answer(self._data.training, indices, self._features)
         return measure_answers(answers, requested=self._config.measures), answers
 
     def test(self) -> tuple[dict[str, float], Answers]:
@@ -329,43 +314,8 @@ class Member:
     def _answer(
         self, fetch: Fetch, indices: Tensor, features: FrozenFeatures | None = None
     ) -> Answers:
-        self.model.eval()
-        labels: list[Tensor] = []
-        logits: list[Tensor] = []
-        with torch.inference_mode():
-            for batch in torch.split(indices, self._evaluation_batch()):
-                images, targets = fetch(batch)
-                labels.append(targets)
-                if features is None:
-                    logits.append(self._predict(self._normalize(images)))
-                else:
-                    logits.append(predict(self._layers, features(batch), self._settings.precision))
-        return Answers(
-            labels=torch.cat(labels),
-            batches=logits,
-            attacked=self._answer_under_attack(fetch, indices),
-        )
-
-    def _answer_under_attack(self, fetch: Fetch, indices: Tensor) -> Answers | None:
-        attack = self._config.robustness
-        if attack is None:
-            return None
-        drawing = self._generator("robustness")
-        labels: list[Tensor] = []
-        logits: list[Tensor] = []
-        for batch in torch.split(indices, self._evaluation_batch(with_gradients=True)):
-            images, targets = fetch(batch)
-            pixels = images.float() / 255
-            attacked = self._perturb(pixels, targets, attack, drawing, victim=self._predict)
-            labels.append(targets)
-            with torch.inference_mode():
-                logits.append(self._predict(self._normalize_pixels(attacked)))
-        return Answers(labels=torch.cat(labels), batches=logits)
-
-    def _evaluation_batch(self, *, with_gradients: bool = False) -> int:
-        shape = self._data.image_shape
-        whole = evaluation_batch(shape, self.device, with_gradients=with_gradients)
-        return max(1, whole // self._batch_split)
+        kept = None if features is None else (features, self._layers)
+        return self._evaluator.answer(fetch, indices, self._generator("robustness"), kept=kept)
 
     def _generator(self, purpose: str, *more: int) -> torch.Generator:
         return torch.Generator(device=self.device).manual_seed(self._seed(purpose, *more))
@@ -378,13 +328,3 @@ class Member:
         """Return a copy of the weights and buffers that are evaluated: their average, if any."""
         with self._averaged():
             return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-
-
-@contextmanager
-def _in_eval_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

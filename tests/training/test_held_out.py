@@ -19,6 +19,7 @@ from searchlab.errors import InputError
 from searchlab.training import held_out as held_out_module
 from searchlab.training.checkpoint_files import model_path
 from searchlab.training.cohort import Cohort
+from searchlab.training.evaluation import Evaluator
 from searchlab.training.held_out import HeldOut, held_out_path, read_held_out
 from searchlab.training.images import TrainingData
 from searchlab.training.machine import describe_machine
@@ -186,8 +187,8 @@ def test_a_file_of_something_else_is_refused(
 def test_a_very_sure_model_has_finite_log_probabilities(
     digits: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict = Member._predict
-    monkeypatch.setattr(Member, "_predict", lambda member, inputs: predict(member, inputs) * 1e6)
+    predict = Evaluator.predict
+    monkeypatch.setattr(Evaluator, "predict", lambda asked, inputs: predict(asked, inputs) * 1e6)
     finish(make_trial(epochs=1, clip_norm=1e-9), digits, tmp_path)
     found = read(tmp_path, digits)
     assert found is not None

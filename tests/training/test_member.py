@@ -177,7 +177,7 @@ def test_bfloat16_trains_to_finite_figures_near_those_of_float32(digits: Trainin
         )
         for epoch in range(1, 4):
             member.train_epoch(epoch)
-        logits = member._predict(member._normalize(digits.train_images[:8]))
+        logits = member._evaluator.predict(member._normalize(digits.train_images[:8]))
         assert logits.dtype == torch.float32
         assert all(parameter.dtype == torch.float32 for parameter in member.model.parameters())
         figures.append(member.validate()[0])
