@@ -134,9 +134,10 @@ def _merge(own: Document, base: Document) -> Document:
         for place in base.lines
         if any(place[:end] in taken for end in range(1, len(place) + 1))
     ]
+    files = {place: base.inherited.get(place, base.source) for place in found}
     return replace(
         own,
         data=data,
         lines={**own.lines, **{place: base.lines[place] for place in found}},
-        inherited={place: base.inherited.get(place, base.source) for place in found},
+        inherited={**own.inherited, **files},
     )

@@ -153,7 +153,12 @@ def load_yaml(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = source if mark is None else f"{source}:{mark.line + 1}"
-        raise InputError(f"is not valid YAML: {error.problem}", where=place) from error
+        line = "" if mark is None else (text.splitlines() or [""])[: mark.line + 1][-1]
+        # Within {...} a brace begins another mapping.
+        remedy = "Put text that holds ${...} in quotes" if "${" in line else None
+        raise InputError(
+            f"is not valid YAML: {error.problem}", where=place, remedy=remedy
+        ) from error
     except InputError:
         raise
     except (yaml.YAMLError, ValueError) as error:  # forbidden characters, or too many digits

@@ -105,6 +105,21 @@ def test_ranges_and_lists_of_a_space_are_replaced_and_families_are_merged(folder
     assert parameters_of(changed.spec) == {**expected, "lr": 0.1, "batch_size": [8, 16]}
 
 
+def test_a_space_of_three_files_knows_where_each_value_is_written(folder: Path) -> None:
+    resnet = "{weights: own.pth, stem: small}"
+    write("bases/small.yaml", f"parameters:\n  family:\n    resnet: {resnet}\n  dropout: 0.1\n")
+    middle = "extends: bases/base.yaml\nspace:\n  extends: bases/small.yaml\n"
+    write("middle.yaml", middle + "  parameters: {lr: 0}\n")
+    file = write_study("space: {parameters: {dropout: 0.2}}", base="../middle.yaml")
+    with pytest.raises(InputError) as error:
+        load_study(file)
+    assert str(error.value) == (
+        "studies/../middle.yaml:4: space.parameters.lr must be greater than 0, got 0"
+    )
+    family = parameters_of(load_study(file, ["space.parameters.lr=0.1"]).spec)["family"]
+    assert family == {"resnet": {"weights": str(folder / "bases" / "own.pth"), "stem": "small"}}
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

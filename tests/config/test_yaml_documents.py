@@ -209,3 +209,13 @@ def test_senseless_override_is_refused(assignment: str, message: str) -> None:
     with pytest.raises(InputError) as error:
         document.with_overrides([assignment])
     assert str(error.value).startswith(message)
+
+
+def test_a_variable_between_braces_needs_quotes() -> None:
+    assert read("a:\n  root: ${DATA}/x\nb: {root: '${DATA}/x'}")["b"]["root"] == "${DATA}/x"
+    with pytest.raises(InputError) as error:
+        read("a: 1\nb: {root: ${DATA}/x, c: 1}")
+    assert str(error.value) == (
+        "f.yaml:2 is not valid YAML: expected ',' or '}', but got '{'. "
+        "Put text that holds ${...} in quotes"
+    )
