@@ -24,6 +24,7 @@ from searchlab.config.dataset import Fit
 from searchlab.data.decoding import Progress
 from searchlab.data.image_data import Images, Labels
 from searchlab.data.image_tree import ImageTree
+from searchlab.data.statistics import ChannelSums
 from searchlab.data.tree_decoding import PARTS, decode_tree, images_file, labels_file
 from searchlab.errors import InputError
 
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 _FORMAT = 3  # raise it whenever the decoded pixels change, or what the index tells of them
 _FIRST_FIT: Fit = "crop"  # the only one once; entries that name none have it
 _ARRAYS = tuple(name(part) for part in PARTS for name in (images_file, labels_file))
+_SUMS = "train_sums.npy"
 _INDEX = "index.json"
 _SOURCE = "source.json"
 PARTIAL = ".partial"
@@ -55,6 +57,8 @@ class DecodedImages:
 
     ``skipped`` are the unusable files, ``with_frames`` those of which only the first frame was
     decoded, relative to the tree's root. ``bits`` is the depth of files of 16 bits, if any.
+    ``files`` hold the images, of the training and the test set; ``train_sums`` are None in an entry
+    of an earlier version.
     """
 
     train_images: Images
@@ -64,6 +68,8 @@ class DecodedImages:
     skipped: tuple[str, ...]
     with_frames: tuple[str, ...]
     bits: int | None
+    files: tuple[Path, Path]
+    train_sums: ChannelSums | None
 
 
 def load_decoded(
@@ -162,6 +168,7 @@ def _read_entry(entry: Path) -> DecodedImages | None:
         arrays = [_open_array(entry / file, index["crc32"][file]) for file in _ARRAYS]
         skipped, with_frames = tuple(index["skipped"]), tuple(index["with_frames"])
         bits = index["bits"]
+        sums = _open_sums(entry, index, arrays[0].shape)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -176,7 +183,16 @@ def _read_entry(entry: Path) -> DecodedImages | None:
         skipped=skipped,
         with_frames=with_frames,
         bits=bits,
+        files=(entry / images_file("train"), entry / images_file("test")),
+        train_sums=sums,
     )
+
+
+def _open_sums(entry: Path, index: Any, shape: tuple[int, ...]) -> ChannelSums | None:
+    if _SUMS not in index["crc32"]:
+        return None
+    sums, squares = _open_array(entry / _SUMS, index["crc32"][_SUMS])
+    return ChannelSums(sums=sums, squares=squares, pixels_per_image=shape[2] * shape[3])
 
 
 def _open_array(file: Path, crc: int) -> NDArray[Any]:
@@ -207,7 +223,8 @@ def _build(
         notes = decode_tree(
             tree, partial, size=size, fit=fit, skip_broken=skip_broken, on_progress=on_progress
         )
-        checksums = {file: _checksum(partial / file) for file in _ARRAYS}
+        _write_sums(partial)
+        checksums = {file: _checksum(partial / file) for file in (*_ARRAYS, _SUMS)}
         index = {
             "skipped": notes.skipped,
             "with_frames": notes.with_frames,
@@ -222,6 +239,12 @@ def _build(
     decoded = _read_entry(entry)
     assert decoded is not None, f"{entry} was written just now"
     return decoded
+
+
+def _write_sums(folder: Path) -> None:
+    images = np.load(folder / images_file("train"), mmap_mode="r")
+    known = ChannelSums.from_images(images)
+    np.save(folder / _SUMS, np.stack([known.sums, known.squares]))
 
 
 def _describe_source(tree: ImageTree, size: int, fit: Fit) -> dict[str, Any]:

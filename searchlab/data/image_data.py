@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchlab.config.dataset import Fit
+from searchlab.data.statistics import ChannelSums
 from searchlab.data.unread_files import Unread
 
-__all__ = ["ImageData", "Images", "Labels"]
+__all__ = ["LARGE_BYTES", "ImageData", "Images", "Labels"]
+
+LARGE_BYTES = 2**30
+"""Images that are mapped from files and take more are read by the batch, not kept in memory."""
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -31,7 +36,9 @@ class ImageData:
     ``train_files`` and ``test_files`` have each image's path below the dataset's root.
     ``value_range`` is what became 0 and 255 in images that were given as other numbers.
     ``train_groups`` numbers what training images have in common, ``train_times`` the times at which
-    they were taken, in their order; None if nothing is known of it.
+    they were taken, in their order; None if nothing is known of it. ``mapped_files`` are the two
+    ``.npy`` files from which the images are mapped, None if they are in memory; ``train_sums`` are
+    those of the training images if they are known already.
     Raises ``ValueError`` naming an array that breaks a rule.
     """
 
@@ -51,6 +58,8 @@ class ImageData:
     value_range: tuple[float, float] | None = None
     train_groups: Labels | None = None
     train_times: Labels | None = None
+    mapped_files: tuple[Path, Path] | None = None
+    train_sums: ChannelSums | None = None
 
     def __post_init__(self) -> None:
         _check_part(f"{self.name} train", self.train_images, self.train_labels, self.num_classes)
@@ -86,6 +95,11 @@ class ImageData:
         """Bytes of all images and labels."""
         arrays = (self.train_images, self.train_labels, self.test_images, self.test_labels)
         return sum(array.nbytes for array in arrays)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the images are too many to be kept in memory, and lie in files."""
+        return self.mapped_files is not None and self.num_bytes > LARGE_BYTES
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with any pixel, label or shape, or the class count.

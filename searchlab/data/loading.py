@@ -246,6 +246,8 @@ def _load_tree(
         unread=unread,
         bits=decoded.bits,
         fit=request.fit,
+        mapped_files=decoded.files,
+        train_sums=decoded.train_sums,
         class_names=tree.classes,
         train_files=tuple(file.path for file in _list_read(tree.train, decoded.skipped)),
         test_files=tuple(file.path for file in _list_read(tree.test, decoded.skipped)),

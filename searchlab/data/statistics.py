@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchlab.data.image_data import Images
+Images = NDArray[np.uint8]
 
 __all__ = ["ChannelSums"]
 

@@ -39,6 +39,8 @@ def limit_training(data: ImageData, limit: int) -> ImageData:
     return replace(
         data,
         train_images=data.train_images[indices],
+        mapped_files=None,
+        train_sums=None,
         train_labels=data.train_labels[indices],
         train_files=tuple(data.train_files[index] for index in indices) if data.train_files else (),
         train_groups=None if data.train_groups is None else data.train_groups[indices],

@@ -17,6 +17,7 @@ from searchlab.models.batch_norm import BatchNorm1d, BatchNorm2d
 from searchlab.models.dropout import SeededDropout
 from searchlab.training.images import Normalizer
 from searchlab.training.inference import compute, evaluation_batch
+from searchlab.training.stored_images import StoredImages
 
 __all__ = ["FrozenFeatures", "KeptFeatures", "split_frozen"]
 
@@ -33,7 +34,11 @@ class FrozenFeatures:
     """The outputs of frozen layers for all images: a row for each, computed when first needed."""
 
     def __init__(
-        self, layers: nn.Module, normalize: Normalizer, images: Tensor, precision: Precision
+        self,
+        layers: nn.Module,
+        normalize: Normalizer,
+        images: Tensor | StoredImages,
+        precision: Precision,
     ) -> None:
         self._layers = layers
         self._normalize = normalize
@@ -104,7 +109,11 @@ class KeptFeatures:
         self._num_bytes = 0
 
     def share(
-        self, layers: nn.Module, normalize: Normalizer, images: Tensor, precision: Precision
+        self,
+        layers: nn.Module,
+        normalize: Normalizer,
+        images: Tensor | StoredImages,
+        precision: Precision,
     ) -> FrozenFeatures | None:
         """Return the features of a member's frozen layers; None if they take too much memory."""
         for features in self._kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from searchlab.data.image_data import ImageData
 from searchlab.data.statistics import ChannelSums
 from searchlab.errors import InputError
 from searchlab.training.process import most_image_bytes
+from searchlab.training.stored_images import StoredImages
 
 __all__ = ["Normalizer", "TrainingData"]
 
@@ -67,13 +68,14 @@ class TrainingData:
 
     A worker loads them once and shares them between its trials (docs/design.md, decision 8). They
     are on that device, but for training images that take too much of a GPU's memory: those stay on
-    the host, with their labels, and ``training`` fetches them.
+    the host, with their labels, and ``training`` fetches them. Images that are too large for a
+    host's memory stay in their files.
     """
 
     device: torch.device
-    train_images: Tensor
+    train_images: Tensor | StoredImages
     train_labels: Tensor
-    test_images: Tensor
+    test_images: Tensor | StoredImages
     test_labels: Tensor
     folds: tuple[Indices, ...]
     sums: ChannelSums
@@ -96,15 +98,16 @@ class TrainingData:
         """
         is_small = data.train_images.nbytes <= most_image_bytes(device, share)
         trained_from = device if is_small else torch.device("cpu")
-        test_images = _to_tensor(data.test_images, device)
+        train_images, test_images = _open_images(data, trained_from, device)
+        test_labels = _to_tensor(data.test_labels, device)
         return cls(
-            device=test_images.device,  # with its number, which ``device`` may leave out
-            train_images=_to_tensor(data.train_images, trained_from),
+            device=test_labels.device,  # with its number, which ``device`` may leave out
+            train_images=train_images,
             train_labels=_to_tensor(data.train_labels, trained_from),
             test_images=test_images,
-            test_labels=_to_tensor(data.test_labels, device),
+            test_labels=test_labels,
             folds=tuple(folds),
-            sums=ChannelSums.from_images(data.train_images),
+            sums=data.train_sums or ChannelSums.from_images(data.train_images),
             num_classes=data.num_classes,
             times=data.train_times,
         )
@@ -140,13 +143,21 @@ class TrainingData:
             return self.train_images[indices], self.train_labels[indices]
         return self._send(self.train_images, indices), self._send(self.train_labels, indices)
 
+    def expect(self, batches: Iterable[Tensor]) -> None:
+        """Announce the indices [B] of the next calls of ``training``, in their order."""
+        if isinstance(self.train_images, StoredImages):
+            self.train_images.expect(batches)
+
     def testing(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the test images and labels at ``indices`` [B], on the device."""
         return self.test_images[indices], self.test_labels[indices]
 
-    def _send(self, values: Tensor, indices: Tensor) -> Tensor:
+    def _send(self, values: Tensor | StoredImages, indices: Tensor) -> Tensor:
         # Only from pinned memory can a GPU fetch alone. It is not given away before it has fetched.
         pinned = self.device.type == "cuda"
+        if isinstance(values, StoredImages):
+            found = values[indices]
+            return (found.pin_memory() if pinned else found).to(self.device, non_blocking=True)
         shape = (len(indices), *values.shape[1:])
         chosen = torch.empty(shape, dtype=values.dtype, pin_memory=pinned)
         torch.index_select(values, 0, indices, out=chosen)
@@ -183,6 +194,20 @@ class TrainingData:
             return np.full(channels, 0.5), np.full(channels, 0.5)
         assert kind == "unit", kind
         return np.zeros(channels), np.ones(channels)
+
+
+def _open_images(
+    data: ImageData, trained_from: torch.device, device: torch.device
+) -> tuple[Tensor | StoredImages, Tensor | StoredImages]:
+    """Return the training and the test images, on their devices or in their files."""
+    if not data.is_large or data.mapped_files is None:
+        return _to_tensor(data.train_images, trained_from), _to_tensor(data.test_images, device)
+    train, test = data.mapped_files
+    in_files = trained_from.type == "cpu", device.type == "cpu"
+    return (
+        StoredImages(train) if in_files[0] else _to_tensor(data.train_images, device),
+        StoredImages(test) if in_files[1] else _to_tensor(data.test_images, device),
+    )
 
 
 def _to_tensor(array: NDArray[Any], device: torch.device) -> Tensor:

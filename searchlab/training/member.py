@@ -203,6 +203,8 @@ class Member:
         order = torch.Generator().manual_seed(self._seed("order", epoch))
         drawn = draw_epoch(self._labels, self._settings.sampling, order).to(self._training.device)
         batches = split_epoch(self._training[drawn], self._settings)[:most_batches]
+        if self._features is None:
+            self._data.expect(part for b in batches for part in split_batch(b, self._settings))
         first = (epoch - 1) * self._num_steps
         self._batches = enumerate(batches, start=first)
         self._trained = TrainedBatches()
@@ -258,11 +260,11 @@ class Member:
 
         With frozen features, those of the whole batch are the inputs.
         """
+        if self._features is not None:
+            yield self._features(batch), Targets(self._data.train_labels[batch])
+            return
         images, labels = self._data.training(batch)
         targets = Targets(labels)
-        if self._features is not None:
-            yield self._features(batch), targets
-            return
         attack = self._settings.attack
         is_changed = self._changes_images
         num_parts = min(self._batch_split, max(1, len(batch) // 2))

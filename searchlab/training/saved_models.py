@@ -36,11 +36,12 @@ class SavedModel:
     @torch.inference_mode()
     def _answer(self, data: TrainingData, *, average_flips: bool) -> Tensor:
         normalize = data.normalizer(None, self.config.normalize)
-        batches = torch.split(data.test_images, evaluation_batch(data.image_shape, data.device))
+        everything = torch.arange(len(data.test_labels), device=data.device)
+        batches = torch.split(everything, evaluation_batch(data.image_shape, data.device))
         precision = self.config.settings.precision
         answers = [
             predict(self.model, normalize(images), precision, average_flips=average_flips).cpu()
-            for images in batches
+            for images, _ in map(data.testing, batches)
         ]
         return torch.cat(answers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,14 @@ import pytest
 from picture_files import write_picture, write_split_tree
 from PIL import Image
 
-from searchlab.data import DatasetRequest, ImageData, decoding, image_cache, load_dataset
+from searchlab.data import (
+    ChannelSums,
+    DatasetRequest,
+    ImageData,
+    decoding,
+    image_cache,
+    load_dataset,
+)
 from searchlab.data.unread_files import describe_unread
 from searchlab.errors import InputError
 
@@ -312,3 +320,33 @@ def test_nowhere_to_write_is_the_users_error(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "user"))
     with pytest.raises(InputError, match=r"must have a writable folder.*--data-dir"):
         load(root, tmp_path / "file" / "data")
+
+
+def test_an_entry_has_the_sums_of_its_training_images_and_the_images_their_files(
+    root: Path, data_dir: Path
+) -> None:
+    data = load(root, data_dir)
+    assert data.train_sums is not None
+    expected = ChannelSums.from_images(data.train_images)
+    assert np.array_equal(data.train_sums.sums, expected.sums)
+    assert np.array_equal(data.train_sums.squares, expected.squares)
+    assert data.train_sums.pixels_per_image == expected.pixels_per_image
+    assert data.mapped_files is not None
+    for file, images in zip(data.mapped_files, (data.train_images, data.test_images), strict=True):
+        assert np.array_equal(np.load(file), images)
+    few = load_dataset(DatasetRequest(name="folder", root=root, size=SIZE, limit=3), data_dir)
+    assert (few.train_sums, few.mapped_files) == (None, None)
+
+
+def test_an_entry_of_an_earlier_version_has_no_sums_and_is_used(
+    root: Path, data_dir: Path, decoded: list[Path]
+) -> None:
+    fingerprint = load(root, data_dir).fingerprint()
+    decoded.clear()
+    [entry] = entries(data_dir)
+    (entry / "train_sums.npy").unlink()
+    index = json.loads((entry / "index.json").read_text())
+    del index["crc32"]["train_sums.npy"]
+    (entry / "index.json").write_text(json.dumps(index))
+    data = load(root, data_dir)
+    assert (data.train_sums, data.fingerprint(), decoded) == (None, fingerprint, [])

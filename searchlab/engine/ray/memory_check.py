@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from searchlab.config.trial import TrialConfig
+from searchlab.data.shared_images import open_shared, share_images
 from searchlab.engine.devices import choose_device
 from searchlab.engine.ray.node_facts import ClusterFacts
 from searchlab.study.preparation.prepared_study import PreparedStudy
@@ -39,10 +40,12 @@ def try_config(
     resources = prepared.spec.resources
     num_threads = max(1, int(resources.cpus))
     num_gpus = int(resources.gpus != 0 and any(node.gpus for node in cluster.nodes))
-    if _is_this_machine(cluster) and not num_gpus:
+    is_here = _is_this_machine(cluster)
+    if is_here and not num_gpus:
         images, folds = prepared.images, prepared.folds
         return _try_here(config, images, folds, num_threads, num_gpus, _WHOLE_THEN_IN_PARTS)
-    return _try_there(config, prepared, num_threads, num_gpus)
+    shared = share_images(prepared.images) if is_here else prepared.images.without_files()
+    return _try_there(config, prepared, shared, num_threads, num_gpus)
 
 
 def _is_this_machine(cluster: ClusterFacts) -> bool:
@@ -83,7 +86,7 @@ def _try_here(
 
 
 def _try_there(
-    config: TrialConfig, prepared: PreparedStudy, num_threads: int, num_gpus: int
+    config: TrialConfig, prepared: PreparedStudy, shared: Any, num_threads: int, num_gpus: int
 ) -> ProbeResult | Failure:
     import ray
     from ray.exceptions import RayError
@@ -95,13 +98,14 @@ def _try_there(
     def probe(text: str, images: Any, folds: Any, splits: tuple[int, ...]) -> ProbeResult | Failure:
         load_sources(sources)
         config = TrialConfig.from_json(text)
-        return _try_here(config, images, folds, num_threads, num_gpus, splits)
+        opened = open_shared(images)
+        return _try_here(config, opened, folds, num_threads, num_gpus, splits)
 
     # If its node dies, Ray runs the probe elsewhere, three times at most.
     task = ray.remote(num_cpus=prepared.spec.resources.cpus, num_gpus=num_gpus, max_retries=3)(
         probe
     )
-    images = ray.put(prepared.images.without_files())
+    images = ray.put(shared)
     failure: Failure | None = None
     for splits in (_WHOLE_THEN_IN_PARTS, (BATCH_SPLIT,)):
         try:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from searchlab.config.plugins import loaded_sources
+from searchlab.data.image_data import ImageData
+from searchlab.data.shared_images import share_images
 from searchlab.engine.ray.cluster import connected_ray, prepare_ray_settings
 from searchlab.engine.ray.host_watch import HostWatch
 from searchlab.engine.ray.memory_check import describe_probe, try_config
@@ -58,7 +60,7 @@ def run_on_ray(session: RunSession, *, load_worker: Callable[[], type] = _load_w
                 placement = _prepare_cluster(cluster, session)
             if not stop.is_made:
                 session.ledger.begin_phase("starting the workers")
-                _run_experiment(session, placement, load_worker(), has_hosts=not cluster.is_ours)
+                _run_experiment(session, placement, load_worker(), is_ours=cluster.is_ours)
     except SystemExit as exit_:
         if exit_.code != signal.SIGTERM:
             raise
@@ -73,7 +75,7 @@ def _prepare_cluster(cluster: ClusterFacts, session: RunSession) -> Placement:
         cluster,
         run_path=folders.checkpoints.parent,
         checkpoints=folders.checkpoints,
-        images_bytes=prepared.images.num_bytes,
+        images_bytes=_stored_bytes(prepared.images, cluster),
         plugins=loaded_sources(prepared.spec.plugins),
         request=least_request(prepared.spec.resources, cluster),
     ):
@@ -81,6 +83,11 @@ def _prepare_cluster(cluster: ClusterFacts, session: RunSession) -> Placement:
     placement = _place_by_probe(cluster, session.ledger, prepared)
     session.ledger.announce(placement.describe())
     return placement
+
+
+def _stored_bytes(images: ImageData, cluster: ClusterFacts) -> int:
+    """Return how much of Ray's store the images take: nothing if workers read their files."""
+    return 0 if cluster.is_ours and images.is_large else images.num_bytes
 
 
 def _place_by_probe(cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStudy) -> Placement:
@@ -104,7 +111,7 @@ def _place_by_probe(cluster: ClusterFacts, ledger: Ledger, prepared: PreparedStu
 
 
 def _run_experiment(
-    session: RunSession, placement: Placement, worker: type, *, has_hosts: bool
+    session: RunSession, placement: Placement, worker: type, *, is_ours: bool
 ) -> None:
     import ray
     from ray import tune
@@ -120,8 +127,10 @@ def _run_experiment(
 
     prepared, stop = session.prepared, session.stop
     checkpoints = session.folders.checkpoints
+    # A Ray that is ours is on this machine, whose files its workers can read.
+    images = share_images(prepared.images) if is_ours else prepared.images.without_files()
     shared = {
-        "images": ray.put((prepared.images.without_files(), prepared.folds)),
+        "images": ray.put((images, prepared.folds)),
         # Plain data: unpickling a TrialFolders would import torch before the actor is up.
         "folders": asdict(session.folders),
         "plugins": loaded_sources(prepared.spec.plugins),
@@ -129,9 +138,9 @@ def _run_experiment(
         "num_gpus": placement.request["gpu"],
     }
     trainable = tune.with_resources(tune.with_parameters(worker, shared=shared), placement.request)
-    searcher = LedgerSearcher(session.ledger, stop, has_hosts=has_hosts)
+    searcher = LedgerSearcher(session.ledger, stop, has_hosts=not is_ours)
     scheduler = LedgerScheduler(searcher, stop, checkpoints)
-    hosts = HostWatch(session.ledger) if has_hosts else None
+    hosts = None if is_ours else HostWatch(session.ledger)
     marker = checkpoints / STOP_MARKER
     marker.unlink(missing_ok=True)
     checkpoints.mkdir(parents=True, exist_ok=True)

@@ -80,6 +80,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
 
     def _load_data(self) -> Any:
         from searchlab.config.plugins import load_sources
+        from searchlab.data.shared_images import open_shared
         from searchlab.engine.devices import choose_device
         from searchlab.training.images import TrainingData
         from searchlab.training.process import limit_device_memory, prepare_process
@@ -90,7 +91,7 @@ class TrialActor(Trainable):  # type: ignore[misc]  # Ray ships no types
         limit_device_memory(device, share)
         load_sources(self._shared["plugins"])
         images, folds = ray.get(self._shared["images"])
-        return TrainingData.from_images(images, folds, device, share=share)
+        return TrainingData.from_images(open_shared(images), folds, device, share=share)
 
     def _end_run(self) -> None:
         """Free a trial's models; on a GPU also the memory that torch keeps, for its neighbours."""

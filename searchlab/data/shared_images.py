@@ -1,0 +1,40 @@
+"""Large images for another process of this machine: their files, in place of their bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchlab.data.image_data import ImageData
+
+__all__ = ["SharedImages", "open_shared", "share_images"]
+
+_PIXELS = ("train_images", "test_images")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedImages:
+    """Images whose pixels are in two ``.npy`` files, of the training and the test set."""
+
+    files: tuple[Path, Path]
+    rest: dict[str, Any]
+
+
+def share_images(images: ImageData) -> ImageData | SharedImages:
+    """Return what to send to a process of this machine, which reads large images itself."""
+    slim = images.without_files()
+    if not slim.is_large or slim.mapped_files is None:
+        return slim
+    names = [field.name for field in fields(slim) if field.name not in _PIXELS]
+    return SharedImages(files=slim.mapped_files, rest={name: getattr(slim, name) for name in names})
+
+
+def open_shared(shared: ImageData | SharedImages) -> ImageData:
+    """Return the images that were shared. Raises ``OSError`` if their files are gone."""
+    if isinstance(shared, ImageData):
+        return shared
+    train, test = (np.asarray(np.load(file, mmap_mode="r")) for file in shared.files)
+    return ImageData(train_images=train, test_images=test, **shared.rest)
