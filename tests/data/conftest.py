@@ -4,6 +4,7 @@ import bz2
 from pathlib import Path
 
 import pytest
+from idx_files import idx_header, write_blank_images
 
 _FASHION_MNIST = {"train": 60_000, "t10k": 10_000}
 _USPS = {"usps.bz2": 7_291, "usps.t.bz2": 2_007}
@@ -31,14 +32,3 @@ def blank_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _blank_lines(count: int) -> bytes:
     pixels = " ".join(f"{place}:-1" for place in range(1, 257))
     return "".join(f"{label} {pixels}\n" for label in range(1, count + 1)).encode()
-
-
-def write_blank_images(path: Path, count: int) -> None:
-    header = idx_header(3, count, 28, 28)
-    path.write_bytes(header)
-    with path.open("r+b") as file:
-        file.truncate(len(header) + count * 28 * 28)
-
-
-def idx_header(num_axes: int, *sizes: int) -> bytes:
-    return bytes([0, 0, 8, num_axes]) + b"".join(size.to_bytes(4, "big") for size in sizes)

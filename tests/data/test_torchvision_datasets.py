@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import idx_header
+from idx_files import idx_header
 from PIL import Image
 
 from searchlab.data import (
