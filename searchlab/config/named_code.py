@@ -14,14 +14,13 @@ from searchlab.errors import Location
 __all__ = ["list_references", "settings_with_code"]
 
 
-def list_references(spec: StudySpec) -> tuple[str, ...]:
-    """Return each ``module:name`` that a study's settings or its space's choices name, once."""
-    found = {
-        str(getattr(settings, place[-1])): None
+def list_references(spec: StudySpec) -> dict[str, str]:
+    """Return each ``module:name`` that a study's settings or its space name, and which setting."""
+    return {
+        getattr(settings, name): name
         for place, settings in settings_with_code(spec)
-        if place[-1] in CODE_SETTINGS
+        if (name := str(place[-1])) in CODE_SETTINGS and is_reference(getattr(settings, name))
     }
-    return tuple(name for name in found if is_reference(name))
 
 
 def settings_with_code(spec: StudySpec) -> Iterator[tuple[Location, TrainingSettings]]:

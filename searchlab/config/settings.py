@@ -128,7 +128,7 @@ def _as_torch(name: str, description: str) -> Any:
     text = "; ".join([f"{usual:g}", *(f"{value:g} for {one}" for one, value in others.items())])
     return Field(
         default_factory=lambda settings: others.get(settings.get("optimizer"), usual),
-        description=f"{description} (default as torch's: {text})",
+        description=f"{description} (default as torch's or the paper's: {text})",
     )
 
 

@@ -41,6 +41,7 @@ def check(cluster: ClusterFacts, folder: Path, **changes: Any) -> list[str]:
         "checkpoints": folder / "checkpoints",
         "images_bytes": 1000,
         "plugins": {},
+        "code": {},
         "request": WORKER,
     }
     return check_nodes(cluster, **{**options, **changes})
@@ -69,6 +70,14 @@ def test_a_node_that_lacks_nothing_passes_and_no_file_stays(
     plugins = {str(tmp_path / "plugin.py"): "VALUE = 1\n"}
     assert check(cluster, tmp_path, plugins=plugins) == []
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_code_of_a_setting_that_a_node_lacks_is_told_with_the_setting(
+    cluster: ClusterFacts, tmp_path: Path
+) -> None:
+    assert check(cluster, tmp_path, code={"torch.optim:RAdam": "optimizer"}) == []
+    with pytest.raises(InputError, match=r"training\.loss names nobody_has_it:hinge, which cannot"):
+        check(cluster, tmp_path, code={"nobody_has_it:hinge": "loss"})
 
 
 def test_a_plugin_that_a_node_cannot_load_is_told_with_node_and_error(
@@ -190,6 +199,7 @@ def ask(place: Path, secret: str = "told by the driver") -> str | None:
         secret=secret,
         run_path=str(place),
         plugins={},
+        code={},
         wants_gpu=False,
         wait_seconds=0.0,
     )
@@ -249,7 +259,7 @@ importlib.util.find_spec = lambda name: None if name == "searchlab" else find_sp
 probe = pickle.load(sys.stdin.buffer)
 place = sys.argv[1]
 answer = probe("node-1", exchange=place, secret="", run_path=place,
-               plugins={"some_plugin": None}, wants_gpu=False, wait_seconds=0)
+               plugins={"some_plugin": None}, code={}, wants_gpu=False, wait_seconds=0)
 print(answer["versions"]["source"], answer["plugins"], answer["versions"]["ray"])
 """
 

@@ -53,5 +53,9 @@ def test_code_that_cannot_be_used_is_refused_at_its_place(
 def test_all_code_that_a_study_names_is_listed(tmp_path: Path) -> None:
     changes = {"space": SPACE, "baselines": {"rows": [ROW]}, "training": {"loss": "a.b:c"}}
     spec = load_study(write_study(tmp_path, **changes)).spec
-    assert list_references(spec) == ("a.b:c", "math:sqrt", "torch.optim:RAdam")
+    assert list_references(spec) == {
+        "a.b:c": "loss",
+        "math:sqrt": "loss",
+        "torch.optim:RAdam": "optimizer",
+    }
     check_study(load_study(write_study(tmp_path, space=SPACE)), data_dir=NO_DATA)

@@ -27,6 +27,7 @@ def ask_nodes(
     run_path: Path,
     checkpoints: Path,
     plugins: Mapping[str, str | None],
+    code: Mapping[str, str],
     wants_gpu: bool,
     timeout_seconds: float,
 ) -> list[dict[str, Any] | str]:
@@ -38,6 +39,7 @@ def ask_nodes(
                 "secret": secret,
                 "run_path": str(run_path),
                 "plugins": dict(plugins),
+                "code": dict(code),
                 "wants_gpu": wants_gpu,
                 "wait_seconds": _FILE_WAIT_SECONDS,
             }

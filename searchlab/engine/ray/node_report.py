@@ -43,18 +43,20 @@ def report_node(
     secret: str,
     run_path: str,
     plugins: Mapping[str, str | None],
+    code: Mapping[str, str],
     wants_gpu: bool,
     wait_seconds: float,
 ) -> dict[str, Any]:
     """Return ``versions``, ``free_bytes``, and in ``folder`` and ``plugins`` an error or None.
 
+    ``code`` has what training settings name of the user's own, each with its setting.
     ``exchange`` is the driver's folder, in which a file ``driver`` holds ``secret``; the node
     answers with a file ``name`` beside it. ``cuda_devices`` is None unless ``wants_gpu``.
     """
     return {
         "versions": read_versions(),
         "folder": _answer_driver(Path(exchange), name, secret, wait_seconds),
-        "plugins": _load_plugins(plugins),
+        "plugins": _load_code(plugins, code),
         "free_bytes": read_free_bytes([run_path, read_ray_folder()]),
         "cuda_devices": count_cuda_devices() if wants_gpu else None,
     }
@@ -128,14 +130,17 @@ def _answer_driver(exchange: Path, name: str, secret: str, wait_seconds: float) 
     return None
 
 
-def _load_plugins(plugins: Mapping[str, str | None]) -> str | None:
+def _load_code(plugins: Mapping[str, str | None], code: Mapping[str, str]) -> str | None:
     try:
+        from searchlab.config.own_code import load_reference
         from searchlab.config.plugins import load_sources
         from searchlab.errors import InputError
     except ImportError as error:
         return f"{type(error).__name__}: {error}"
     try:
         load_sources(plugins)
+        for reference, setting in code.items():
+            load_reference(reference, field=setting)
     except InputError as error:
         return str(error)
     return None

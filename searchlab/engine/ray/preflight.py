@@ -34,6 +34,7 @@ def check_nodes(
     checkpoints: Path,
     images_bytes: int,
     plugins: Mapping[str, str | None],
+    code: Mapping[str, str],
     request: Mapping[str, float],
     timeout_seconds: float = 120,
 ) -> list[str]:
@@ -41,9 +42,10 @@ def check_nodes(
 
     Each node must answer in time, have exactly the driver's Python, Ray, torch, torchvision and
     searchlab, share the driver's ``checkpoints`` for reading and writing, load the plugins (as
-    ``loaded_sources`` gives them), and have 0.1 GB of free disk; if a GPU is requested, torch must
-    see as many as Ray assigns. A Ray started here is checked without running a task. Raises
-    InputError with a line for each node that lacks something, or if no node has room.
+    ``loaded_sources`` gives them) and the ``code`` that settings name (from ``list_references``),
+    and have 0.1 GB of free disk; if a GPU is requested, torch must see as many as Ray assigns. A
+    Ray started here is checked without running a task. Raises InputError with a line for each node
+    that lacks something, or if no node has room.
     """
     hosts = [node for node in cluster.nodes if node.can_host(request)]
     if not hosts:
@@ -57,6 +59,7 @@ def check_nodes(
             run_path=run_path,
             checkpoints=checkpoints,
             plugins=plugins,
+            code=code,
             wants_gpu=wants_gpu,
             timeout_seconds=timeout_seconds,
         )

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 
+from searchlab.config.named_code import list_references
 from searchlab.config.plugins import loaded_sources
 from searchlab.data.image_data import ImageData
 from searchlab.data.shared_images import share_images
@@ -77,6 +78,7 @@ def _prepare_cluster(cluster: ClusterFacts, session: RunSession) -> Placement:
         checkpoints=folders.checkpoints,
         images_bytes=_stored_bytes(prepared.images, cluster),
         plugins=loaded_sources(prepared.spec.plugins),
+        code=list_references(prepared.spec),
         request=least_request(prepared.spec.resources, cluster),
     ):
         logger.warning(warning)
