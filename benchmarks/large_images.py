@@ -15,7 +15,7 @@ import argparse
 import multiprocessing
 import os
 import platform
-import resource
+import re
 import statistics
 import sys
 import time
@@ -40,8 +40,9 @@ BATCH = 32
 NUM_CLASSES = 10
 NUM_TEST = 256
 CHUNK = 1000
-# The cheapest of the networks, so the hardest to keep supplied, and a usual one.
+# Nothing at all, which is the hardest to keep supplied; the cheapest of the networks; a usual one.
 MODELS = {
+    "none": None,
     "a2": ModelConfig(family="a2", scheme="DT"),
     "resnet18": ModelConfig(family="torchvision", parameters={"model": "resnet18"}),
 }
@@ -104,15 +105,28 @@ def open_data(place: Place) -> TrainingData:
     return opened
 
 
+def read_peak() -> int:
+    """Return the most memory that this process had, in bytes (Linux).
+
+    Not ``ru_maxrss``, which begins with that of the process that started this one.
+    """
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 1024 * int(found[1]) if found else 0
+
+
 class Side:
     """One process: its images, and the member that trains on them."""
 
-    member: Member
+    data: TrainingData
+    member: Member | None = None
 
     @classmethod
-    def begin(cls, place: Place, model: ModelConfig) -> None:
+    def begin(cls, place: Place, model: ModelConfig | None) -> None:
         """Open the images, and train two batches to warm up."""
         prepare_process(1)
+        cls.data = open_data(place)
+        if model is None:
+            return
         config = TrialConfig(
             number=0,
             seed=0,
@@ -123,24 +137,37 @@ class Side:
             objective=ObjectiveConfig(),
             folds=FoldPlan(num_folds=2, folds=(0,), search_folds=1, test=False),
         )
-        cls.member = Member(config, open_data(place), 0)
+        cls.member = Member(config, cls.data, 0)
         cls.member.train_epoch(1, most_batches=2)
 
     @classmethod
     def train(cls, epoch: int, num_batches: int) -> tuple[float, float, int]:
         """Return images per second of the wall and of the processor, and the peak in bytes."""
         wall, cpu = time.perf_counter(), time.process_time()
-        cls.member.train_epoch(epoch, most_batches=num_batches)
+        if cls.member is None:
+            cls.fetch(epoch, num_batches)
+        else:
+            cls.member.train_epoch(epoch, most_batches=num_batches)
         count = BATCH * num_batches
         return (
             count / (time.perf_counter() - wall),
             count / (time.process_time() - cpu),
-            1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            read_peak(),
         )
+
+    @classmethod
+    def fetch(cls, epoch: int, num_batches: int) -> None:
+        """Fetch batches and add up their pixels, as little as can be done with them."""
+        drawing = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(len(cls.data.train_labels), generator=drawing)
+        batches = torch.split(order, BATCH)[:num_batches]
+        cls.data.expect(batches)
+        for batch in batches:
+            cls.data.training(batch)[0].sum()
 
 
 def measure(
-    sides: tuple[Place, Place], model: ModelConfig, *, num_batches: int, repeats: int
+    sides: tuple[Place, Place], model: ModelConfig | None, *, num_batches: int, repeats: int
 ) -> Iterator[list[tuple[float, float, int]]]:
     """Let both sides take turns; yield what each measured, a turn at a time."""
     context = multiprocessing.get_context("spawn")
@@ -164,7 +191,7 @@ def main() -> None:
     parser.add_argument("--in-memory", type=int, default=3_000, help="images kept in memory")
     parser.add_argument("--batches", type=int, default=15, help="of a turn")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["a2"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["none", "a2"])
     options = parser.parse_args()
     if options.images * options.size**2 * 3 <= 2**30 or options.in_memory > options.images:
         sys.exit("the images in the file must take more than 1 GB, and those in memory be fewer")

@@ -8,7 +8,8 @@ which a fifth becomes the test set. Images are [N, H, W], [N, H, W, C] or [N, C,
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,19 @@ Range = tuple[float, float]
 
 
 def describe_arrays(file: Path) -> DatasetFacts:
-    """Return shape and classes of an archive. Raises ``InputError`` as ``load_arrays`` does."""
-    data = load_arrays(file)
+    """Return shape and classes of an archive without reading its images.
+
+    Raises ``InputError`` as ``load_arrays`` does, except about pixels.
+    """
+    with _opening(file) as archive:
+        names = _find_names(file, archive.files)
+        images = _to_channels_first(file, names[0], _read_shape(archive, names[0]))
+        labels = {name: archive[name] for name in names[1::2]}
+    _, classes = _number_labels(file, labels, names[1::2])
+    _, *shape = images.shape
+    channels, height, width = shape
     return DatasetFacts(
-        image_shape=data.image_shape, num_classes=data.num_classes, class_names=data.class_names
+        image_shape=(channels, height, width), num_classes=len(classes), class_names=classes
     )
 
 
@@ -53,8 +63,9 @@ def load_arrays(file: Path) -> ImageData:
     different values, in order. Raises ``InputError`` if the file is no archive of arrays, has not
     the arrays, or they do not fit together.
     """
-    arrays = _read(file)
-    names = _find_names(file, arrays)
+    with _opening(file) as archive:
+        names = _find_names(file, archive.files)
+        arrays = {name: archive[name] for name in names}
     train_images = _to_channels_first(file, names[0], arrays[names[0]])
     labels, classes = _number_labels(file, arrays, names[1::2])
     if len(names) == 2:
@@ -108,12 +119,16 @@ def read_array_images(
     return _to_bytes(images, value_range)
 
 
-def _read(file: Path) -> dict[str, NDArray[Any]]:
+@contextmanager
+def _opening(file: Path) -> Iterator[Any]:
+    """Open an archive, whose arrays are read when they are asked for, within the block."""
     try:
         with np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
-            return {name: archive[name] for name in archive.files}
+            yield archive
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"cannot be read as an archive of arrays: {error}",
@@ -123,7 +138,18 @@ def _read(file: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _find_names(file: Path, arrays: Arrays) -> tuple[str, ...]:
+def _read_shape(archive: Any, name: str) -> NDArray[Any]:
+    """Return an array of the shape and type of one in the archive, but without its memory."""
+    with archive.zip.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _find_names(file: Path, arrays: Collection[str]) -> tuple[str, ...]:
     for names in (*_SPLIT, _WHOLE):
         if all(name in arrays for name in names):
             return names

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from searchlab.data.image_data import ImageData
+from searchlab.errors import InputError
 
 __all__ = ["SharedImages", "open_shared", "share_images"]
 
@@ -33,8 +34,15 @@ def share_images(images: ImageData) -> ImageData | SharedImages:
 
 
 def open_shared(shared: ImageData | SharedImages) -> ImageData:
-    """Return the images that were shared. Raises ``OSError`` if their files are gone."""
+    """Return the images that were shared. Raises ``InputError`` if their files are gone."""
     if isinstance(shared, ImageData):
         return shared
-    train, test = (np.asarray(np.load(file, mmap_mode="r")) for file in shared.files)
+    try:
+        train, test = (np.asarray(np.load(file, mmap_mode="r")) for file in shared.files)
+    except FileNotFoundError as error:
+        raise InputError(
+            "is gone: the decoded images of a study that runs must stay",
+            where=str(error.filename),
+            remedy="Stop the study and resume it; then they are decoded again",
+        ) from error
     return ImageData(train_images=train, test_images=test, **shared.rest)

@@ -146,6 +146,21 @@ def test_images_to_predict_are_scaled_as_the_training_images_were(tmp_path: Path
         read_array_images(tmp_path / "new.npy", shape=data.image_shape, value_range=None)
 
 
+def test_describing_reads_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(tmp_path, **split(IMAGES))
+    read: list[str] = []
+    get = np.lib.npyio.NpzFile.__getitem__
+
+    def noting(archive: Any, name: str) -> NDArray[Any]:
+        read.append(name)
+        return get(archive, name)
+
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", noting)
+    facts = describe_dataset(DatasetRequest(name="arrays", root=tmp_path / "mine.npz"), tmp_path)
+    assert (facts.image_shape, facts.class_names) == ((1, 8, 8), ("0", "1"))
+    assert read == ["train_labels", "test_labels"]
+
+
 def test_what_is_no_archive_of_arrays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must hold train_images, .* got \['pictures'\]"):
         load(tmp_path, pictures=IMAGES)

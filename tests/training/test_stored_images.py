@@ -16,6 +16,7 @@ from trial_configs import load_digits, make_trial, untimed
 from searchlab.config.trial import ModelConfig
 from searchlab.data import ImageData, image_data, load_dataset, stratified_folds
 from searchlab.data.shared_images import SharedImages, open_shared, share_images
+from searchlab.errors import InputError
 from searchlab.training.cohort import Cohort
 from searchlab.training.images import TrainingData
 from searchlab.training.stored_images import StoredImages
@@ -122,10 +123,14 @@ def test_a_trial_on_stored_images_has_the_same_bits(
 def test_a_process_gets_the_files_of_large_images_and_the_bytes_of_others(large: ImageData) -> None:
     shared = share_images(large)
     assert isinstance(shared, SharedImages)
+    assert large.mapped_files is not None
     sent = pickle.dumps(shared)
     assert len(sent) < large.num_bytes / 2
     opened = open_shared(pickle.loads(sent))
     assert opened.fingerprint() == large.fingerprint()
     assert opened.is_large
+    large.mapped_files[1].unlink()
+    with pytest.raises(InputError, match=r"test\.npy is gone: the decoded images .* must stay"):
+        open_shared(shared)
     small = share_images(replace(large, mapped_files=None))
     assert open_shared(small) is small
