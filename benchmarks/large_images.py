@@ -201,9 +201,7 @@ def main() -> None:
     gigabytes = options.images * options.size**2 * 3 / 1e9
     print(f"{options.images:,} images of 3x{options.size}x{options.size}, {gigabytes:.1f} GB")
     print(f"{platform.machine()}, torch {torch.__version__}, batch {BATCH}, one thread\n")
-    print(
-        "| network | images/s in memory | from the file | ratio, wall | ratio, CPU | peak memory |"
-    )
+    print("| network | images/s in memory | from the file | ratio | ratio in CPU time | memory |")
     print("|---|---|---|---|---|---|")
     sides = (
         Place(folder=options.folder, num_images=options.in_memory, in_memory=True),
