@@ -24,7 +24,7 @@ def expand_variables(text: str, environment: Mapping[str, str], *, where: str) -
         if value := environment.get(name) or default:
             return value
         raise InputError(
-            f"needs the environment variable {name}, which is not set or empty",
+            f"needs the environment variable {name}, which is unset or empty",
             where=where,
             found=text,
             remedy=f"Set it, or give a default: ${{{name}:-PATH}}",

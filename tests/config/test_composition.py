@@ -162,7 +162,7 @@ def test_files_that_extend_each_other_are_refused(folder: Path) -> None:
     [
         ("gone.yaml", "own.yaml:1: extends must name an existing file, got 'gone.yaml'. Looked"),
         ("3", "own.yaml:1: extends must be the path of a file, got 3"),
-        ("${NONE}/base.yaml", "own.yaml:1: extends needs the environment variable NONE, which is"),
+        ("${NONE}/base.yaml", "own.yaml:1: extends needs the environment variable NONE, which is u"),
     ],
 )
 def test_a_base_that_is_not_there_is_named(folder: Path, base: str, message: str) -> None:
@@ -197,7 +197,7 @@ def test_variables_stand_for_parts_of_paths(folder: Path, monkeypatch: pytest.Mo
     [
         (
             "${DATA}/x",
-            "dataset.root needs the environment variable DATA, which is not set or empty, got "
+            "dataset.root needs the environment variable DATA, which is unset or empty, got "
             "'${DATA}/x'. Set it, or give a default: ${DATA:-PATH}",
         ),
         ("${1}/x", "dataset.root must name variables as ${NAME} or ${NAME:-default}, got '${1}/x'"),
