@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from searchlab.errors import InputError, InterruptedStudyError, SearchlabError, first_line
 from searchlab.exit_codes import ExitCode
+from searchlab.records.storage.urls import hide_passwords
 
 if TYPE_CHECKING:
     from searchlab.records.run_folder import RunFolder
@@ -73,7 +74,7 @@ def _describe_failure(run: RunFolder, error: Exception) -> dict[str, str]:
     return {
         **_describe(run, status, exit_code),
         "SEARCHLAB_ANSWER": "",
-        "SEARCHLAB_VERDICT": first_line(error),
+        "SEARCHLAB_VERDICT": hide_passwords(first_line(error)),
     }
 
 
@@ -82,11 +83,16 @@ def _describe_finished(run: RunFolder, storage: str | None) -> dict[str, str]:
     from searchlab.report.reading import read_study
     from searchlab.report.verdict import reach_verdict
 
-    reading = read_study(run, storage)
+    finished = _describe(run, "finished", ExitCode.DONE)
+    try:
+        reading = read_study(run, storage)
+    except SearchlabError as error:  # moved away, or locked, since the study ended
+        logger.warning("on_end is not told the verdict: %s", error)
+        return {**finished, "SEARCHLAB_ANSWER": "", "SEARCHLAB_VERDICT": ""}
     board = build_leaderboard(reading.records, reading.spec)
     verdict = reach_verdict(board, reading.records, reading.spec)
     return {
-        **_describe(run, "finished", ExitCode.DONE),
+        **finished,
         "SEARCHLAB_ANSWER": verdict.answer or "",
         "SEARCHLAB_VERDICT": verdict.text,
     }

@@ -162,7 +162,10 @@ def test_files_that_extend_each_other_are_refused(folder: Path) -> None:
     [
         ("gone.yaml", "own.yaml:1: extends must name an existing file, got 'gone.yaml'. Looked"),
         ("3", "own.yaml:1: extends must be the path of a file, got 3"),
-        ("${NONE}/base.yaml", "own.yaml:1: extends needs the environment variable NONE, which is u"),
+        (
+            "${NONE}/base.yaml",
+            "own.yaml:1: extends needs the environment variable NONE, which is u",
+        ),
     ],
 )
 def test_a_base_that_is_not_there_is_named(folder: Path, base: str, message: str) -> None:

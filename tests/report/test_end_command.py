@@ -64,6 +64,16 @@ def test_the_command_is_told_what_ended_a_study(
     assert (found["SEARCHLAB_ANSWER"], found["SEARCHLAB_VERDICT"]) == ("", str(error))
 
 
+def test_a_run_that_cannot_be_read_any_more_still_has_finished(
+    tmp_path: Path, told: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_at_end(command(told), RunFolder(tmp_path / "gone"), None):
+        pass
+    assert read(told)["SEARCHLAB_STATUS"] == "finished"
+    assert read(told)["SEARCHLAB_ANSWER"] == ""
+    assert "on_end is not told the verdict" in caplog.text
+
+
 def test_a_study_that_was_refused_has_no_end(run: RunFolder, told: Path) -> None:
     with pytest.raises(InputError), run_at_end(command(told), run, None):
         raise InputError("is wrong")
