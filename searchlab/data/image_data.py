@@ -81,8 +81,8 @@ class ImageData:
                 )
 
     def without_files(self) -> ImageData:
-        """Return the images without their files' names, which training does not need."""
-        return replace(self, train_files=(), test_files=())
+        """Return the images without the names of their files, which may be on another machine."""
+        return replace(self, train_files=(), test_files=(), mapped_files=None)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -26,11 +26,14 @@ class SharedImages:
 
 def share_images(images: ImageData) -> ImageData | SharedImages:
     """Return what to send to a process of this machine, which reads large images itself."""
-    slim = images.without_files()
-    if not slim.is_large or slim.mapped_files is None:
+    slim, files = images.without_files(), images.mapped_files
+    if not images.is_large or files is None:
         return slim
-    names = [field.name for field in fields(slim) if field.name not in _PIXELS]
-    return SharedImages(files=slim.mapped_files, rest={name: getattr(slim, name) for name in names})
+    rest = {field.name: getattr(slim, field.name) for field in fields(slim)}
+    rest["mapped_files"] = files
+    return SharedImages(
+        files=files, rest={name: value for name, value in rest.items() if name not in _PIXELS}
+    )
 
 
 def open_shared(shared: ImageData | SharedImages) -> ImageData:

@@ -113,10 +113,12 @@ def test_a_trial_on_stored_images_has_the_same_bits(
     assert isinstance(stored.train_images, StoredImages)
     assert isinstance(stored.test_images, StoredImages)
     results = []
-    for data in (in_memory, stored):
+    # The processor by its number: torch takes it for another device than where the images are.
+    fetched = replace(stored, device=torch.device("cpu:0"), test_images=in_memory.test_images)
+    for data in (in_memory, stored, fetched):
         cohort = Cohort(make_trial(epochs=2, **changes), data)
         results.append([untimed(cohort.run_epoch()) for _ in range(2)])
-    assert results[0] == results[1]
+    assert results[0] == results[1] == results[2]
     assert results[0][-1].test is not None
 
 
@@ -134,3 +136,12 @@ def test_a_process_gets_the_files_of_large_images_and_the_bytes_of_others(large:
         open_shared(shared)
     small = share_images(replace(large, mapped_files=None))
     assert open_shared(small) is small
+
+
+def test_another_machine_is_sent_the_bytes_and_does_not_look_for_the_files(
+    large: ImageData,
+) -> None:
+    sent = pickle.loads(pickle.dumps(large.without_files()))
+    assert not sent.is_large
+    data = TrainingData.from_images(sent, (), torch.device("cpu"))
+    assert isinstance(data.train_images, torch.Tensor)
