@@ -168,12 +168,12 @@ def check_datasets(data_dir: Path) -> Check:
     from searchlab.data import get_dataset, list_datasets
 
     datasets = [get_dataset(name) for name in list_datasets()]
-    known = [dataset for dataset in datasets if dataset.facts is not None]  # not the user's folder
+    known = [dataset for dataset in datasets if not dataset.root_is]  # not the user's own images
     there = [dataset.name for dataset in known if dataset.is_present(data_dir)]
-    missing = [dataset.name for dataset in known if dataset.name not in there]
+    num_missing = sum(dataset.downloadable and dataset.name not in there for dataset in known)
     text = f"present: {', '.join(there) or 'none'}"
-    if missing:
-        text += f"; to fetch: {', '.join(missing)}"
+    if num_missing:
+        text += f"; {num_missing} more to fetch: searchlab data list"
     return Check.ok("datasets", text)
 
 

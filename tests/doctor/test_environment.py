@@ -237,10 +237,12 @@ def test_a_driver_that_torch_cannot_use_is_told(
     assert [check.status for check in check_gpus(driver)] == ["ok"]
 
 
-def test_datasets_at_hand_are_named(tmp_path: Path) -> None:
+def test_datasets_at_hand_are_named_and_others_counted(tmp_path: Path) -> None:
+    found = re.fullmatch(r"present: digits; (\d+) more to fetch: .*", check_datasets(tmp_path).text)
+    assert found is not None
+    (tmp_path / "dtd").mkdir()
     text = check_datasets(tmp_path).text
-    assert re.search(r"present: [^;]*\bdigits\b", text)
-    assert re.search(r"to fetch: .*\bmnist\b", text)
+    assert text.startswith(f"present: digits, dtd; {int(found[1]) - 1} more to fetch")
 
 
 @pytest.mark.parametrize("width", [80, 100])
