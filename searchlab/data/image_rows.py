@@ -67,7 +67,8 @@ def arrange(
     """
     _check_counts(where, classes, Counter(file.label for _, file in files))
     train, test, unread = _split(where, files, columns)
-    _check_classes(where, classes, train)
+    _check_classes(where, classes, "training", train)
+    _check_classes(where, classes, "test", test)
     return tuple(sorted(train, key=_by_class)), tuple(sorted(test, key=_by_class)), unread
 
 
@@ -82,16 +83,19 @@ def _check_counts(table: Path, classes: tuple[str, ...], counts: Counter[int]) -
             )
 
 
-def _check_classes(table: Path, classes: tuple[str, ...], train: list[ImageFile]) -> None:
-    """Refuse a class of which no image is left to train on."""
-    trained = {file.label for file in train}
+def _check_classes(
+    table: Path, classes: tuple[str, ...], part: str, files: list[ImageFile]
+) -> None:
+    """Refuse a class of which no image is in the training or the test set."""
+    there = {file.label for file in files}
     for label, name in enumerate(classes):
-        if label not in trained:
+        if label not in there:
             raise InputError(
-                "must list training images of each class",
+                f"must list {part} images of each class",
                 where=str(table),
                 found=f"none of {name}",
-                remedy="Add some, or move whole groups of them from the test set",
+                remedy="Add some, say in a column which images are train and test, or leave the "
+                "class out",
             )
 
 

@@ -116,6 +116,15 @@ def test_a_test_image_from_before_the_training_images_is_an_error(
     assert load(photos, tmp_path).train_times is not None
 
 
+def test_a_class_that_the_latest_images_lack_is_an_error(
+    photos: pd.DataFrame, tmp_path: Path
+) -> None:
+    odd = photos["label"] == "c1"
+    photos["label"] = np.where(odd & (photos["day"] < "2026-02-03"), "old", "new")
+    with pytest.raises(InputError, match="must list test images of each class, got 'none of old'"):
+        load(photos, tmp_path)
+
+
 def test_a_class_that_comes_late_is_named(photos: pd.DataFrame, tmp_path: Path) -> None:
     from test_image_warnings import study
 
