@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 __all__ = ["learning_scales", "number_layers"]
 
-_NUMBERED = re.compile(r"(.*_)?\d+")
+_NUMBERED = re.compile(r".*\d")
 
 
 def learning_scales(model: nn.Module, decay: float) -> dict[Tensor, float]:
@@ -27,9 +27,9 @@ def learning_scales(model: nn.Module, decay: float) -> dict[Tensor, float]:
 def number_layers(model: nn.Module) -> dict[str, int]:
     """Return the number of each parameter's layer, from 0, in the order of registration.
 
-    A block of a numbered sequence is one layer, as are a convolution or a linear layer outside of
-    such blocks. Norm layers, and parameters beside layers such as a class token, belong to the
-    layer before them; if they are first, to the one after.
+    A block that has a number is one layer (``layer1.0`` of a ResNet, ``blocks.3`` of a ViT), as are
+    a convolution or a linear layer outside of blocks. Norm layers, and parameters beside layers
+    such as a class token, belong to the layer before them; if they are first, to the one after.
     """
     modules = dict(model.named_modules())
     places: dict[str, str] = {}
@@ -49,13 +49,28 @@ def number_layers(model: nn.Module) -> dict[str, int]:
 
 
 def _find_place(owner: str, modules: dict[str, nn.Module]) -> str:
-    """Return the innermost block of a numbered sequence around a module, or else the module."""
+    """Return the block around a module: the innermost with a number, or else the module itself.
+
+    Blocks have norm layers, and the sequences in them are parts; networks without such blocks may
+    have numbered sequences instead.
+    """
     parts = owner.split(".")
-    for end in range(len(parts), 0, -1):
-        place = ".".join(parts[:end])
-        if _NUMBERED.fullmatch(parts[end - 1]) and not _is_leaf(modules[place]):
-            return place
-    return owner
+    around = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    numbered = [
+        place
+        for place in around
+        if _NUMBERED.fullmatch(place.rpartition(".")[2]) and not _is_leaf(modules[place])
+    ]
+    blocks = [place for place in numbered if _is_block(modules[place])]
+    return (blocks or numbered or [owner])[0]
+
+
+def _is_block(module: nn.Module) -> bool:
+    has_norm = any(
+        _is_leaf(one) and getattr(one, "weight", None) is not None and one.weight.ndim == 1
+        for one in module.modules()
+    )
+    return has_norm and not isinstance(module, nn.Sequential)
 
 
 def _is_leaf(module: nn.Module) -> bool:

@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, vit_b_16
+from torchvision.models import mobilenet_v3_small, resnet18, vit_b_16
 
 from searchlab.config.settings import TrainingSettings
 from searchlab.training.layer_decay import number_layers
@@ -33,6 +33,14 @@ def test_blocks_are_layers_and_norms_belong_to_the_layer_before_them() -> None:
     # The class token, the patches and their positions are one layer.
     expected = ["class_token", *blocks, "heads.head.weight"]
     assert first_of_each_layer(transformer) == expected
+
+
+def test_what_a_block_consists_of_is_no_layer_of_its_own() -> None:
+    with torch.device("meta"):
+        inverted = mobilenet_v3_small()  # with convolutions and their norms in sequences
+    blocks = [f"features.{number}.block.0.0.weight" for number in range(1, 12)]
+    ends = ["features.12.0.weight", "classifier.0.weight", "classifier.3.weight"]
+    assert first_of_each_layer(inverted) == ["features.0.0.weight", *blocks, *ends]
 
 
 def make_model() -> nn.Sequential:
