@@ -171,9 +171,7 @@ class TrainingSettings(Spec):
     warmup_epochs: float = Field(0.0, ge=0, description="epochs of linear warm-up to lr")
     step_epochs: int = Field(10, ge=1, description="schedule step: epochs between two drops")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule step: factor of a drop")
-    batch_size: int = Field(
-        128, ge=1, le=1_000_000, description="images whose gradients are computed at once"
-    )
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="images per batch")
     accumulate: int = Field(
         1, ge=1, le=10_000, description="batches whose gradients add up to one training step"
     )

@@ -133,7 +133,7 @@ def test_help_has_the_choices_and_defaults_of_the_studys_fields() -> None:
     assert f"list: {', '.join(list_objectives())}. [default: accuracy]" in text
     assert f"trial: {', '.join(get_args(SamplerName))}. [default: auto]" in text
     training = TrainingSettings()
-    assert f"Images per training step. [default: {training.batch_size}]" in text
+    assert f"Images per batch. [default: {training.batch_size}]" in text
     assert "[default: HF,HT,DT]" in text
 
 

@@ -105,9 +105,9 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"baselines": {"architectures": ["a2"]}, "training": {"epochs": 1, "lr": 0.5}},
         ["bad.yaml:", "training.lr must lie in the space's lr", "got 0.5"],
     ),
-    "more folds than a class has samples": (
-        {"validation": {"folds": 100}, "dataset": "short"},
-        ["bad.yaml:", "validation.folds", "100"],
+    "more folds than images": (
+        {"validation": {"folds": 100}, "dataset": {"name": "digits", "limit": 60}},
+        ["bad.yaml:", "validation.folds must not exceed the training images (60), got 100"],
     ),
     "more search folds than folds": (
         {"validation": {"folds": 2, "search_folds": 3}},
