@@ -28,6 +28,7 @@ from searchlab.training.results import EpochResult
 
 SIDE = 32
 """Of the images of a data set whose size can be chosen."""
+TINY = 8
 NUM_TRAIN, NUM_TEST = 6, 2
 # Training on the largest images takes seconds and gigabytes in the networks of more weights.
 MOST_WEIGHTS = 5_000_000
@@ -167,15 +168,15 @@ def test_every_family_trains_on_every_dataset_with_all_that_it_claims(
             train_a_step(ModelConfig(family=family), facts)
         return
     # The claims, the defaults among them, are dealt out over the data sets of small images that the
-    # family takes.
+    # family takes. In tiny ones, the running statistics of three images let deep networks overflow.
     small = [
         name
         for name in DATASETS
-        if max((there := facts_of(name)).image_shape) <= SIDE and not is_refused(family, there)
+        if TINY < max((there := facts_of(name)).image_shape) <= SIDE
+        and not is_refused(family, there)
     ]
-    dealt = claims_of(family)[small.index(dataset) :: len(small)] if dataset in small else [{}]
-    assert dealt
-    for changes in dealt:
+    dealt = claims_of(family)[small.index(dataset) :: len(small)] if dataset in small else []
+    for changes in dealt or [{}]:
         init = changes.pop("init", "default")
         check_step(ModelConfig(family=family, **changes), facts, init)
 
