@@ -32,6 +32,10 @@ class _Baseline:
     work: float
 
 
+_Alike = tuple[float, int]
+"""The seconds that a trial takes, and how many take as long."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Forecaster:
     """Counts what this driver's workers do, and forecasts by that and by the ended trials."""
@@ -81,7 +85,7 @@ class Forecaster:
         seconds, known = 0.0, []
         stages = [role for role in ROLES if unended[role]]
         for role in stages:
-            left = self._list_left(role, ended, unended[role], running)
+            left = self._find_left(role, ended, unended[role], running)
             if left is None:
                 break  # a later role may be known by now, but it comes after this one
             known.append(role)
@@ -90,20 +94,24 @@ class Forecaster:
             return None
         return Forecast(seconds=seconds, stage=None if known == stages else known[-1])
 
-    def _span(self, left: Sequence[float]) -> float:
-        """Return how long workers side by side take for trials of these seconds."""
+    def _span(self, left: Sequence[_Alike]) -> float:
+        """Return how long workers side by side take for these trials."""
         overhead = fmean(self._overheads) if self._overheads else 0.0
-        together = (sum(left) + len(left) * overhead) / self._num_parallel
-        return max(together, max(left) + overhead)
+        together = sum(count * (seconds + overhead) for seconds, count in left)
+        longest = max(seconds for seconds, _ in left)
+        return max(together / self._num_parallel, longest + overhead)
 
-    def _list_left(
+    def _find_left(
         self,
         role: Role,
         ended: Mapping[Role, Sequence[TrialRecord]],
         num_unended: int,
         running: Sequence[RunningTrial],
-    ) -> list[float] | None:
-        """Return the seconds that each trial of a role still takes; None if that is not known."""
+    ) -> list[_Alike] | None:
+        """Return what the trials of a role still take; None if that is not known.
+
+        Those to come are counted, not listed: a budget of a million trials costs no more.
+        """
         ours = [trial for trial in running if trial.role == role]
         known = [record for record in ended[role] if _is_measured(record)]
         usual = _mean_seconds(known, ours) if len(known) >= _MIN_ENDED else None
@@ -111,10 +119,12 @@ class Forecaster:
             usual = self._cost_on_all_images(role, ended)
         if usual is None:
             return None
-        coming = [usual] * max(0, num_unended - len(ours))
+        coming = [(usual, max(0, num_unended - len(ours)))]
         if role == "baseline":
-            coming = self._cost_of_baselines(known, ended[role], {trial.label for trial in ours})
-        return [*coming, *(_left_of(trial, usual) for trial in ours)]
+            labels = {trial.label for trial in ours}
+            coming = [(cost, 1) for cost in self._cost_of_baselines(known, ended[role], labels)]
+        left = [*coming, *((_left_of(trial, usual), 1) for trial in ours)]
+        return [(seconds, count) for seconds, count in left if count]
 
     def _cost_of_baselines(
         self, known: Sequence[TrialRecord], ended: Sequence[TrialRecord], running: set[str]

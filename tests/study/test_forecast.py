@@ -154,3 +154,18 @@ def test_baselines_of_more_epochs_are_forecast_to_take_longer(
     machine = _run(monkeypatch, spec)
     remaining, left = machine.forecasts()[1]
     assert remaining == Forecast(seconds=pytest.approx(left), stage=None)
+
+
+def test_trials_to_come_are_counted_however_many_they_are() -> None:
+    search = {"sampler": "random", "trials": 10**12}
+    spec = make_spec(search=search, baselines={"architectures": []})
+    ledger = open_ledger(spec, open_study(spec))
+    for _ in range(3):
+        config = ledger.ask()
+        assert config is not None
+        for epoch in range(1, config.settings.epochs + 1):
+            ledger.report(make_result(config, epoch, seconds=1.0))
+        ledger.tell(config.number)
+    remaining = ledger.snapshot().remaining
+    assert remaining is not None
+    assert remaining.seconds > 1e12
