@@ -131,7 +131,7 @@ def _run(command: str, variables: Mapping[str, str]) -> None:
         _end(process)
         logger.warning("on_end was ended after %.0f s: %s", _MOST_SECONDS, command)
         return
-    except BaseException:
+    except BaseException:  # Ctrl-C too: the command has a session of its own, so it gets no signal
         _end(process)
         raise
     sys.stderr.write(output)

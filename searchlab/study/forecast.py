@@ -44,7 +44,8 @@ class Forecaster:
     _num_parallel: int = 0  # trials that were trained side by side here
     _num_ended: int = 0
     _asked: dict[int, float] = field(default_factory=dict)
-    _overheads: list[float] = field(default_factory=list)
+    _overhead_seconds: float = 0.0  # of all trials whose wait is known, and how many these are
+    _num_overheads: int = 0
     _baselines: dict[str, _Baseline] = field(init=False)  # by the key of its planned trial
 
     def __post_init__(self) -> None:
@@ -67,7 +68,8 @@ class Forecaster:
         self._num_parallel = max(self._num_parallel, num_running)
         if number in self._asked:
             waited = time.monotonic() - seconds - self._asked.pop(number)
-            self._overheads.append(max(0.0, waited))
+            self._overhead_seconds += max(0.0, waited)
+            self._num_overheads += 1
 
     def count_end(self) -> None:
         """Count a trial that ended here."""
@@ -96,7 +98,7 @@ class Forecaster:
 
     def _span(self, left: Sequence[_Alike]) -> float:
         """Return how long workers side by side take for these trials."""
-        overhead = fmean(self._overheads) if self._overheads else 0.0
+        overhead = self._overhead_seconds / max(1, self._num_overheads)
         together = sum(count * (seconds + overhead) for seconds, count in left)
         longest = max(seconds for seconds, _ in left)
         return max(together / self._num_parallel, longest + overhead)
