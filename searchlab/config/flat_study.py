@@ -52,6 +52,10 @@ def flatten_study(spec: StudySpec) -> dict[str, object]:
     data = spec.model_dump(mode="json")
     if isinstance(spec.space, SpaceSpec):
         data["space"] = spec.space.to_data()
+    data["objective"] = [
+        {**one.model_dump(mode="json"), "direction": one.natural_direction}
+        for one in spec.objective
+    ]
     # The settings that were given replace the study's, whatever their values.
     data["baselines"] = spec.baselines.model_dump(mode="json", exclude_unset=True)
     return dict(_leaves("", data))

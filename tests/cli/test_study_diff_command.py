@@ -29,7 +29,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_default_written_out_and_another_name_are_no_difference(folder: Path) -> None:
     same = STUDY.format(name="b") + "training: {epochs: 10}\nvalidation: {folds: 5}\n"
-    Path("b.yaml").write_text(same)
+    direction = "objective: {metric: accuracy, direction: maximize}\n"  # the metric says so
+    Path("b.yaml").write_text(same + direction)
     outcome = run_searchlab("study", "diff", "a.yaml", "b.yaml")
     assert (outcome.code, outcome.out) == (0, "The studies have the same settings.\n")
 
