@@ -2,12 +2,13 @@
 
 The package's own samplers, pruners and start points drive an Optuna study in memory. Nothing is
 trained: epochs come from a stand-in (``stand_in.py``) fitted to the tables of ``search_tables.py``.
-Workers take trials as they become free, in simulated time. A search ends when it has used as many
-epochs as random search has in 100 full trials, or earlier, once it has found a configuration that
-is worth what random search has found by then.
+Workers take trials as they become free, in simulated time. The goal is the median worth of what
+random search finds in 100 full trials; what counts is the epochs after which half of the searches,
+and 80 % of them, have found as much.
 
     python benchmarks/search.py --samplers tpe,gp --pruners none,median --seeds 20
     python benchmarks/search.py --small-budgets --starts reference,portfolio --seeds 100
+    python benchmarks/search.py --samplers auto --pruners halving --folds 1,3,race --seeds 20
 
 A portfolio is scored on a dataset from which it was not learnt.
 """
@@ -19,7 +20,6 @@ import dataclasses
 import heapq
 import itertools
 import multiprocessing
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from portfolio import learn
@@ -45,6 +46,8 @@ FULL_TRIALS = 100
 BUDGET = FULL_TRIALS * EPOCHS  # epochs that random search has
 MOST_TRIALS = 4 * FULL_TRIALS  # if most are pruned
 SMALL_BUDGETS = (5, 10, 20)
+MANY_FOLDS = 3  # if a search trains more than one
+RACE_SHARE = 1 / 3  # of the complete trials so far, whose other folds a race trains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Setting:
     workers: int = 1
     trials: int = MOST_TRIALS
     warm: str = "none"  # what warms it: the best of the other dataset, or misleading points
+    folds: str = "1"  # one, three, or three for those only that are ahead on one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +71,10 @@ class Replay:
     worth: list[float]
     seconds: float  # of CPU time
 
-    def epochs_to(self, threshold: float) -> float:
-        """Return the epochs after which the best was worth the threshold; infinity if never."""
-        pairs = zip(self.epochs, self.worth, strict=True)
-        return next((float(epochs) for epochs, worth in pairs if worth >= threshold), np.inf)
+    def worth_by_epoch(self, num_epochs: int) -> NDArray[np.float64]:
+        """Return what the best was worth after each number of epochs, from none on."""
+        ended = np.searchsorted(self.epochs, np.arange(num_epochs + 1), side="right")
+        return np.array([0.0, *self.worth])[ended]
 
     def worth_after(self, trials: int) -> float:
         """Return what the best of the first trials to end is worth."""
@@ -126,7 +130,7 @@ def replay(
     trained: StandIn,
     seed: int,
     *,
-    stop_at: float = np.inf,
+    max_epochs: int = BUDGET,
     warm: Sequence[Point] = (),
 ) -> Replay:
     """Search once, in the order in which a ledger and workers of equal speed would."""
@@ -147,6 +151,8 @@ def replay(
     found = Replay(epochs=[], worth=[], seconds=0.0)
     asked = itertools.count()
     running: list[tuple[float, int, optuna.trial.Trial, Point, int]] = []
+    values: list[float] = []
+    at_once = MANY_FOLDS if setting.folds == "3" else 1
 
     def ask(now: float) -> None:
         if next(asked) >= setting.trials:
@@ -158,32 +164,43 @@ def replay(
         if given is not None and given.key.startswith(plan.PORTFOLIO):
             proven.add(trial.number)  # the ledger never prunes it
         point = FLAT.active(space.suggest(trial))
-        heapq.heappush(running, (now + trained.seconds(point), trial.number, trial, point, 1))
+        end = now + at_once * trained.seconds(point)
+        heapq.heappush(running, (end, trial.number, trial, point, 1))
 
     for _ in range(setting.workers):
         ask(0.0)
-    while running and used < BUDGET:
+    while running and used < max_epochs:
         now, number, trial, point, epoch = heapq.heappop(running)
-        used += 1
-        curve = trained.curve(point, seed)
+        used += at_once
+        curve = mean_curve(trained, point, seed, at_once)
         trial.report(float(curve[epoch - 1]), step=epoch)
         is_pruned = epoch < EPOCHS and number not in proven and trial.should_prune()
         if epoch < EPOCHS and not is_pruned:
-            heapq.heappush(running, (now + trained.seconds(point), number, trial, point, epoch + 1))
+            end = now + at_once * trained.seconds(point)
+            heapq.heappush(running, (end, number, trial, point, epoch + 1))
             continue
         if is_pruned:
             study.tell(trial, state=TrialState.PRUNED)
         else:
             value = float(curve.max())
+            values.append(value)
+            if setting.folds == "race" and value >= np.quantile(values, 1 - RACE_SHARE):
+                used += (MANY_FOLDS - 1) * EPOCHS
+                now += (MANY_FOLDS - 1) * EPOCHS * trained.seconds(point)
+                value = float(mean_curve(trained, point, seed, MANY_FOLDS).max())
             study.tell(trial, value)
             if value > best:
                 best, best_worth = value, trained.worth(point)
         found.epochs.append(used)
         found.worth.append(best_worth)
-        if best_worth >= stop_at:
-            break
         ask(now)
     return Replay(epochs=found.epochs, worth=found.worth, seconds=time.process_time() - begun)
+
+
+def mean_curve(trained: StandIn, point: Point, seed: int, num_folds: int) -> NDArray[np.float64]:
+    """Return the accuracy of each epoch, averaged over the first folds of a study."""
+    folds = [trained.curve(point, MANY_FOLDS * seed + fold) for fold in range(num_folds)]
+    return np.asarray(np.mean(folds, axis=0))
 
 
 def search_randomly(dataset: str, table: Path, num_seeds: int) -> list[Replay]:
@@ -192,43 +209,49 @@ def search_randomly(dataset: str, table: Path, num_seeds: int) -> list[Replay]:
     return [replay(setting, stand_in(dataset, table), seed) for seed in range(num_seeds)]
 
 
-def run(job: tuple[Setting, str, int, float, Path]) -> Replay:
+def run(job: tuple[Setting, str, int, int, Path]) -> Replay:
     """Replay one search in a process of its own."""
-    setting, dataset, seed, stop_at, table = job
+    setting, dataset, seed, max_epochs, table = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # Scored on a dataset from which it was not learnt.
     plan.read_portfolio = lambda: learnt_elsewhere(dataset, table)
     warm = warm_points(setting.warm, dataset, table)
-    return replay(setting, stand_in(dataset, table), seed, stop_at=stop_at, warm=warm)
+    return replay(setting, stand_in(dataset, table), seed, max_epochs=max_epochs, warm=warm)
 
 
 def measure_epochs(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the epochs that each way to search needs to find what random search finds."""
-    print(f"Epochs, of {BUDGET}, to what random search finds in {FULL_TRIALS} full trials.\n")
-    columns = "dataset", "workers", "sampler", "pruner", "start", "warm start"
-    print(f"| {' | '.join(columns)} | median | 80 % by | reached % | ms a trial |")
-    print("|---|---:|---|---|---|---|---:|---:|---:|---:|")
+    print(f"Epochs, of {options.epochs}, to what random search finds in {BUDGET}; then the median")
+    print(f"worth (%) after {BUDGET // 8}, {BUDGET // 4} and {options.epochs} epochs.\n")
+    columns = "dataset", "workers", "sampler", "pruner", "start", "warm start", "folds"
+    print(f"| {' | '.join(columns)} | half | 80 % | worth | worth | worth | ms a trial |")
+    print("|---|---:|---|---|---|---|---" + "|---:" * 6 + "|")
     for dataset in options.datasets:
-        found = search_randomly(dataset, options.table, options.seeds)
-        threshold = statistics.fmean(one.worth[-1] for one in found)
+        at_random = search_randomly(dataset, options.table, options.seeds)
+        goal = float(np.median([one.worth[-1] for one in at_random]))
+        print(f"| {dataset} | 1 | random | none | - | - | 1 | | | | | {100 * goal:.2f} | |")
         for setting in settings:
-            jobs = [(setting, dataset, seed, threshold) for seed in range(options.seeds)]
-            results = options.map(run, [(*job, options.table) for job in jobs])
-            epochs = sorted(one.epochs_to(threshold) for one in results)
-            reached = sum(map(np.isfinite, epochs)) / len(epochs)
+            jobs = [
+                (setting, dataset, seed, options.epochs, options.table)
+                for seed in range(options.seeds)
+            ]
+            results = options.map(run, jobs)
+            worth = np.array([one.worth_by_epoch(options.epochs) for one in results])
+            share = (worth >= goal).mean(0)
+            found = np.median(worth[:, [BUDGET // 8, BUDGET // 4, options.epochs]], axis=0)
             seconds = sum(one.seconds for one in results)
             cost = 1e3 * seconds / sum(len(one.epochs) for one in results)
-            middle, late = epochs[len(epochs) // 2], epochs[len(epochs) * 4 // 5]
             print(
                 f"| {dataset} | {setting.workers} | {setting.sampler} | {setting.pruner} "
-                f"| {setting.start} | {setting.warm} | {_show(middle)} | {_show(late)} "
-                f"| {100 * reached:.0f} | {cost:.0f} |",
+                f"| {setting.start} | {setting.warm} | {setting.folds} "
+                f"| {_first(share >= 0.5)} | {_first(share >= 0.8)} "
+                f"| {' | '.join(f'{100 * one:.2f}' for one in found)} | {cost:.0f} |",
                 flush=True,
             )
 
 
-def _show(epochs: float) -> str:
-    return f"{epochs:.0f}" if np.isfinite(epochs) else f"> {BUDGET}"
+def _first(is_reached: NDArray[np.bool_]) -> str:
+    return f"{is_reached.argmax()}" if is_reached.any() else f"> {len(is_reached) - 1}"
 
 
 def measure_small_budgets(settings: Sequence[Setting], options: argparse.Namespace) -> None:
@@ -246,7 +269,7 @@ def measure_small_budgets(settings: Sequence[Setting], options: argparse.Namespa
         at_random = search_randomly(dataset, options.table, options.seeds)
         for setting in settings:
             few = dataclasses.replace(setting, trials=max(SMALL_BUDGETS))
-            jobs = [(few, dataset, seed, np.inf, options.table) for seed in range(options.seeds)]
+            jobs = [(few, dataset, seed, BUDGET, options.table) for seed in range(options.seeds)]
             results = options.map(run, jobs)
             cells = []
             for trials in SMALL_BUDGETS:
@@ -274,21 +297,31 @@ def main() -> None:
     parser.add_argument("--workers", default="1,4,16")
     parser.add_argument("--starts", default="reference")
     parser.add_argument("--warm-starts", default="none", help="none, other or misleading")
+    parser.add_argument("--folds", default="1", help="1, 3, or race: one first, then three")
+    parser.add_argument("--epochs", type=int, default=BUDGET // 2, help="of each search")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--small-budgets", action="store_true")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
-    for name in ("datasets", "samplers", "pruners", "workers", "starts", "warm_starts"):
+    for name in ("datasets", "samplers", "pruners", "workers", "starts", "warm_starts", "folds"):
         setattr(options, name, getattr(options, name).split(","))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     settings = [
-        Setting(sampler=sampler, pruner=pruner, start=start, workers=int(workers), warm=warm)
+        Setting(
+            sampler=sampler,
+            pruner=pruner,
+            start=start,
+            workers=int(workers),
+            warm=warm,
+            folds=folds,
+        )
         for workers in options.workers
         for sampler in options.samplers
         for pruner in options.pruners
         for start in options.starts
         for warm in options.warm_starts
+        for folds in options.folds
     ]
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         options.map = pool.map

@@ -98,8 +98,13 @@ def model_at(point: Point) -> ModelConfig:
 
 
 def label_of(model: ModelConfig, *, with_scheme: bool) -> str:
-    """Name a configuration for people: ``a2/DT``, or the family alone."""
-    return f"{model.family}/{model.scheme}" if with_scheme else model.family
+    """Name a configuration for people: ``a2/DT``, or the family alone.
+
+    A family of many networks, such as torchvision, says little without the network's own name.
+    """
+    network = model.parameters.get("model")
+    name = f"{model.family} {network}" if isinstance(network, str) else model.family
+    return f"{name}/{model.scheme}" if with_scheme else name
 
 
 def plan_folds(spec: StudySpec, role: Role, row: BaselineRow | None = None) -> FoldPlan:

@@ -76,6 +76,16 @@ def test_a_trial_without_baselines_or_finalists_is_only_search() -> None:
     assert [config.role for config in run_to_end(open_ledger(spec))] == ["search"] * 6
 
 
+def test_a_network_of_a_zoo_is_called_by_its_own_name() -> None:
+    models = ["mobilenet_v3_small", "resnet18"]
+    space = {"parameters": {"family": {"torchvision": {"model": models}, "cnn": {"depth": 1}}}}
+    spec = make_spec(space=space, search={"sampler": "grid", "trials": 3})
+    study = open_study(spec)
+    run_to_end(open_ledger(spec, study))
+    labels = {TrialRecord.from_trial(trial).label for trial in _by_role(study, "search")}
+    assert labels == {"cnn", "torchvision mobilenet_v3_small", "torchvision resnet18"}
+
+
 def test_what_nobody_names_of_an_optimizer_is_torchs_in_every_role() -> None:
     family = {"cnn": {"depth": 1}, "a2": {"scheme": ["DT"]}}
     space = {"parameters": {"optimizer": ["adam", "adamw", "rmsprop"], "family": family}}
