@@ -75,14 +75,19 @@ class ObjectiveSpec(Spec):
 
 
 def _to_tuple(value: Any) -> Any:
-    if isinstance(value, (dict, ObjectiveSpec)):
-        return (value,)
-    return to_tuple(value)
+    """Accept one objective for a list of them, and a metric's name for an objective."""
+    if isinstance(value, (str, dict, ObjectiveSpec)):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    return to_tuple([{"metric": one} if isinstance(one, str) else one for one in value])
 
 
 Objectives = Annotated[
     tuple[ObjectiveSpec, ...],
-    BeforeValidator(_to_tuple, json_schema_input_type=ObjectiveSpec | list[ObjectiveSpec]),
+    BeforeValidator(
+        _to_tuple, json_schema_input_type=ObjectiveSpec | str | list[ObjectiveSpec | str]
+    ),
 ]
 
 

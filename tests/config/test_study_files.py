@@ -265,11 +265,12 @@ def test_a_row_changes_its_own_training_only() -> None:
 def test_one_objective_and_a_list_of_one_are_the_same() -> None:
     alone = make_study(objective={"metric": "loss"})
     assert alone == make_study(objective=[{"metric": "loss"}])
+    assert alone == make_study(objective="loss") == make_study(objective=["loss"])
     assert [objective.metric for objective in alone.objective] == ["loss"]
 
 
 def test_several_objectives_refuse_a_pruner() -> None:
-    objectives = [{"metric": "accuracy"}, {"metric": "parameters"}]
+    objectives = ["accuracy", {"metric": "parameters"}]
     assert len(make_study(objective=objectives).objective) == 2
     with pytest.raises(ValidationError, match="must be none with several objectives"):
         make_study(objective=objectives, search={"trials": 3, "pruner": "median"})
