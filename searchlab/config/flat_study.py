@@ -42,9 +42,17 @@ def find_differences(ours: StudySpec, theirs: StudySpec) -> list[FieldDifference
         one
         for one in found
         if one.ours != one.theirs
+        and not _is_filled_elsewhere(one, places)
         and not one.place.startswith(tuple(f"{name}." for name in _NOT_COMPARED))
         and one.place not in _NOT_COMPARED
     ]
+
+
+def _is_filled_elsewhere(difference: FieldDifference, places: list[str]) -> bool:
+    """Return whether a field is empty in one study, and the other's entries have their own rows."""
+    return {} in (difference.ours, difference.theirs) and any(
+        place.startswith(f"{difference.place}.") for place in places
+    )
 
 
 def flatten_study(spec: StudySpec) -> dict[str, object]:
@@ -57,7 +65,8 @@ def flatten_study(spec: StudySpec) -> dict[str, object]:
         for one in spec.objective
     ]
     # The settings that were given replace the study's, whatever their values.
-    data["baselines"] = spec.baselines.model_dump(mode="json", exclude_unset=True)
+    given = spec.baselines.model_dump(mode="json", exclude_unset=True)
+    data["baselines"] |= {"training": given.get("training", {}), "rows": given.get("rows", [])}
     return dict(_leaves("", data))
 
 

@@ -30,9 +30,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_default_written_out_and_another_name_are_no_difference(folder: Path) -> None:
     same = STUDY.format(name="b") + "training: {epochs: 10}\nvalidation: {folds: 5}\n"
     direction = "objective: {metric: accuracy, direction: maximize}\n"  # the metric says so
-    Path("b.yaml").write_text(same + direction)
+    baselines = "baselines: {architectures: [a1, a2]}\n"
+    Path("b.yaml").write_text(same + direction + baselines)
     outcome = run_searchlab("study", "diff", "a.yaml", "b.yaml")
     assert (outcome.code, outcome.out) == (0, "The studies have the same settings.\n")
+
+
+def test_a_section_that_one_study_leaves_empty_is_not_a_difference_of_its_own(
+    folder: Path,
+) -> None:
+    Path("b.yaml").write_text(STUDY.format(name="b") + "baselines: {training: {epochs: 10}}\n")
+    outcome = run_searchlab("study", "diff", "a.yaml", "b.yaml", "--json")
+    differences = json.loads(outcome.out)["differences"]
+    assert differences == [{"field": "baselines.training.epochs", "b": 10}]
 
 
 def test_a_run_and_a_file_that_extends_another_are_compared_field_by_field(folder: Path) -> None:
