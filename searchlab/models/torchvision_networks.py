@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from searchlab.models.registry import FIRST_CONV, ImageShape, register_family
 from searchlab.models.zoo_parameters import DropPath, ImagenetWeights, Trainable
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class TorchvisionParameters(FamilyParameters):
@@ -45,7 +46,21 @@ def finish_torchvision(model: nn.Module, parameters: TorchvisionParameters) -> N
         for name, value in tensors.items()
         if not name.startswith(("aux1.", "aux2.", "AuxLogits."))
     }
-    load_body(model, body, head=head_of(model), origin=parameters.weights)
+    load_body(model, _fit_positions(model, body), head=head_of(model), origin=parameters.weights)
+
+
+def _fit_positions(model: nn.Module, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a vision transformer's weights with its positions interpolated to its image size."""
+    from torchvision.models.vision_transformer import VisionTransformer, interpolate_embeddings
+
+    positions = tensors.get("encoder.pos_embedding")
+    if not isinstance(model, VisionTransformer) or positions is None or positions.ndim != 3:
+        return tensors  # what does not fit is named where it is loaded
+    state = OrderedDict(tensors)
+    try:
+        return dict(interpolate_embeddings(model.image_size, model.patch_size, state))
+    except ValueError:  # not the positions of a square of patches
+        return tensors
 
 
 @register_family(first_conv=FIRST_CONV, finish=finish_torchvision, draws_own=True)
@@ -56,8 +71,9 @@ def torchvision(
 
     Under the init ``default`` it has torchvision's own initialisation. Images may have any number
     of channels, and the size of a vision transformer is that of the images. Dropout precedes the
-    head. Frozen norm layers keep their statistics. Raises InputError if there is no such network,
-    or if it does not suit the images.
+    head. Frozen norm layers keep their statistics. A vision transformer's position embeddings are
+    interpolated to the images' size. Raises InputError if there is no such network, or if it does
+    not suit the images.
     """
     from torchvision.models import get_model
 

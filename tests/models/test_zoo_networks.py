@@ -224,6 +224,25 @@ def test_weights_of_the_same_network_are_loaded_but_for_the_head(tmp_path: Any) 
         build(configure("torchvision", "resnet34", weights=str(file)))
 
 
+@pytest.mark.slow
+def test_a_vision_transformers_positions_are_interpolated_to_the_size_of_the_images(
+    tmp_path: Any,
+) -> None:
+    larger = get_model("vit_b_32", image_size=96, num_classes=2)  # 3x3 patches
+    positions = larger.encoder.pos_embedding.detach()
+    with torch.no_grad():
+        positions[:, 1:] = torch.tensor([[0.0, 1.0, 2.0]]).repeat(3, 1).reshape(1, 9, 1)
+    torch.save(larger.state_dict(), tmp_path / "larger.pt")
+    config = configure("torchvision", "vit_b_32", weights=str(tmp_path / "larger.pt"))
+    found = build(config).encoder.pos_embedding.detach()  # 2x2 patches
+    assert torch.equal(found[:, 0], positions[:, 0])
+    assert torch.allclose(found[0, 1:, 0], torch.tensor([0.0, 2.0, 0.0, 2.0]), atol=1e-6)
+    wide = {**larger.state_dict(), "encoder.pos_embedding": positions[:, :9]}  # 8 are no square
+    torch.save(wide, tmp_path / "larger.pt")
+    with pytest.raises(InputError, match=r"encoder\.pos_embedding is \[1, 9, 768\]"):
+        build(config)
+
+
 def test_the_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
         if pretrained:
