@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -71,6 +72,11 @@ def suggest(trial: Any) -> Values:
         "batch_norm": trial.suggest_categorical("batch_norm", [False, True]),
         "width": [trial.suggest_categorical(f"width{layer}", WIDTHS) for layer in range(depth)],
     }
+
+
+def suggest_for_tune(trial: Any) -> None:
+    """Draw a configuration as OptunaSearch wants it: it reads the trial, and pickles this."""
+    suggest(trial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,15 +261,12 @@ def search_by_tune(name: str, data_dir: Path, seconds: float, seed: int) -> Foun
             report=lambda epoch, accuracy: tune.report({"accuracy": accuracy, "at": time.time()}),
         )
 
-    def space(trial: Any) -> None:
-        suggest(trial)
-
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="tune-headline-") as folder:
         tuner = tune.Tuner(
             tune.with_resources(train, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=OptunaSearch(space, metric="accuracy", mode="max", seed=seed),
+                search_alg=OptunaSearch(suggest_for_tune, metric="accuracy", mode="max", seed=seed),
                 scheduler=ASHAScheduler(metric="accuracy", mode="max", max_t=EPOCHS),
                 num_samples=-1,
                 time_budget_s=seconds - (time.time() - begun),
@@ -371,21 +374,26 @@ def main() -> None:
     options = parser.parse_args()
     options.data_dir = options.data_dir.expanduser().absolute()
     if options.side is not None:  # --seeds is the seed itself here
-        found = SIDES[options.side](
+        one = SIDES[options.side](
             options.datasets, options.data_dir, options.seconds, options.seeds
         )
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(one)))
         return
     print(f"{options.seconds:.0f} s a search, {WORKERS} workers; medians of {options.seeds} seeds")
     print("| dataset | side | trials | epochs | validation % | test % |")
     print("|---|---|---:|---:|---:|---:|")
     for name in options.datasets.split(","):
-        by_side: dict[str, list[tuple[Found, float]]] = {side: [] for side in SIDES}
-        for seed in range(options.seeds):
-            for side in SIDES:
-                one = search_apart(side, name, options, seed)
-                by_side[side].append((one, test(one, name, options.data_dir, seed)))
-        for side, results in by_side.items():
+        found = {
+            (side, seed): search_apart(side, name, options, seed)
+            for seed in range(options.seeds)
+            for side in SIDES
+        }
+        with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+            jobs = [(one, name, options.data_dir, seed) for (_, seed), one in found.items()]
+            tested = dict(zip(found, pool.starmap(test, jobs, chunksize=1), strict=True))
+        for side in SIDES:
+            places = [(side, seed) for seed in range(options.seeds)]
+            results = [(found[place], tested[place]) for place in places]
             print(f"| {name} | {side} | {_summarise(results)} |", flush=True)
 
 
