@@ -1,8 +1,9 @@
 """Choose the configurations with which a search may start: ``searchlab/search/space/``.
 
-Of each dataset of the table (``search_tables.py``), the two best configurations of each family, the
-better family first, the datasets in turn. Only those trained by Adam or AdamW: what SGD's learning
-rate is worth depends on its momentum, which a study may fix. Numbers are rounded to two digits.
+Of each dataset of the table (``search_tables.py``), the best configuration of each family, optimizer
+and learning rate schedule, with and without batch norm; the datasets and families in turn. Only Adam
+and AdamW: what SGD's learning rate is worth depends on its momentum, which a study may fix.
+Augmentation is left out: what helps depends on the images. Numbers are rounded to two digits.
 
     python benchmarks/portfolio.py > searchlab/search/space/portfolio.jsonl
     python benchmarks/portfolio.py --datasets digits
@@ -21,7 +22,6 @@ from search_tables import LIMITS, TABLE, Row, read_table
 
 __all__ = ["learn"]
 
-_NUM_OF_A_FAMILY = 2
 _OPTIMIZERS = ("adam", "adamw")
 
 
@@ -31,20 +31,23 @@ def learn(rows: Sequence[Row], datasets: Sequence[str]) -> list[dict[str, Any]]:
     in_turn = (row for rows in itertools.zip_longest(*ranked) for row in rows if row is not None)
     found: list[dict[str, Any]] = []
     for row in in_turn:
-        point = {name: _round(value) for name, value in row.point.items()}
+        point = {name: _round(row.point[name]) for name in row.point if name != "augment"}
         if point not in found:
             found.append(point)
     return found
 
 
 def _best(rows: list[Row]) -> list[Row]:
-    """Return the best rows of each family, the better family first."""
+    """Return the best row of each kind, the families in turn, the better one first."""
     rows = [row for row in rows if row.point["optimizer"] in _OPTIMIZERS]
     rows.sort(key=lambda row: -row.curves.mean(0).max())
-    families = list(dict.fromkeys(row.point["family"] for row in rows))
-    by_family = [[row for row in rows if row.point["family"] == family] for family in families]
-    few = [rows[:_NUM_OF_A_FAMILY] for rows in by_family]
-    return [row for rank in zip(*few, strict=True) for row in rank]
+    of_family: dict[str, dict[Any, Row]] = {}
+    for row in rows:
+        family = row.point["family"]
+        kind = row.point["optimizer"], row.point["schedule"], row.point[f"{family}.batch_norm"]
+        of_family.setdefault(family, {}).setdefault(kind, row)
+    in_turn = itertools.zip_longest(*(kinds.values() for kinds in of_family.values()))
+    return [row for rank in in_turn for row in rank if row is not None]
 
 
 def _round(value: Any) -> Any:

@@ -18,8 +18,8 @@ from searchlab.search.space.study_space import SpecSpace
 LR = {"low": 1e-4, "high": 1e-1, "log": True}
 PROVEN: list[dict[str, Any]] = [
     {"family": "cnn", "lr": 0.03, "optimizer": "adam", "cnn.depth": 3, "cnn.batch_norm": True},
-    {"family": "cnn", "lr": 0.003, "optimizer": "adamw", "cnn.depth": 1},
-    {"family": "fcn", "lr": 0.5, "fcn.depth": 2},
+    {"family": "cnn", "lr": 0.003, "optimizer": "adam", "cnn.depth": 1, "cnn.batch_norm": False},
+    {"family": "fcn", "lr": 0.5, "schedule": "constant", "fcn.depth": 2},
 ]
 
 
@@ -43,30 +43,48 @@ def test_what_ships_fits_the_families_that_it_names() -> None:
 
 
 def test_values_are_moved_into_the_space_and_what_it_lacks_is_left_out() -> None:
-    points = _points(_space(cnn={"depth": [1, 2]}, fcn={}))
+    points = _points(_space(cnn={"depth": [1, 2], "batch_norm": [False, True]}, fcn={}))
     assert points == [
-        {"family": "cnn", "lr": 0.03, "cnn.depth": 2},
-        {"family": "cnn", "lr": 0.003, "cnn.depth": 1},
+        {"family": "cnn", "lr": 0.03, "cnn.depth": 2, "cnn.batch_norm": True},
+        {"family": "cnn", "lr": 0.003, "cnn.depth": 1, "cnn.batch_norm": False},
         {"family": "fcn", "lr": 0.1},
     ]
 
 
-def test_a_family_without_an_entry_takes_what_all_families_share() -> None:
-    assert _points(_space(resnet={})) == [
-        {"family": "resnet", "lr": lr} for lr in (0.03, 0.003, 0.1)
-    ]
-    beside = _points(_space(cnn={"depth": 2}, resnet={}))
-    assert [(point["family"], point["lr"]) for point in beside] == [
-        ("cnn", 0.03), ("cnn", 0.003), ("resnet", 0.1)
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("parameters", "training", "rates"),
+    [
+        ({"family": {"cnn": {"depth": 1}}}, {}, [0.003]),  # no batch norm: its default
+        ({"family": {"cnn": {"batch_norm": True}}}, {}, [0.03]),
+        ({"family": {"cnn": {"depth": 1}}, "schedule": "cosine"}, {}, [0.003]),  # it names none
+        ({"family": {"fcn": {"depth": 1}}, "schedule": "cosine"}, {}, []),
+        ({"family": {"fcn": {"depth": 1}}}, {"schedule": "cosine"}, []),
+        ({"family": {"fcn": {"depth": 1}}}, {"schedule": "constant"}, [0.1]),
+        ({"family": {"cnn": {"depth": 1}}, "optimizer": ["sgd", "adam"]}, {}, [0.003]),
+        ({"family": {"cnn": {"depth": 1}}, "optimizer": "adamw"}, {}, []),
+        ({"family": {"cnn": {"depth": 1}}, "optimizer": "sgd", "momentum": 0.9}, {}, []),
+    ],
+)
+def test_an_entry_is_tried_only_where_what_decides_its_learning_rate_is_the_same(
+    parameters: dict[str, Any], training: dict[str, Any], rates: list[float]
+) -> None:
+    spec = make_spec(space={"parameters": {"lr": LR, **parameters}}, training=training)
+    points = portfolio_points(SpecSpace(spec), spec.training, PROVEN)
+    assert [point["lr"] for point in points] == rates
+
+
+def test_a_family_without_an_entry_has_no_points() -> None:
+    assert _points(_space(resnet={})) == []
 
 
 def test_equal_points_are_tried_once() -> None:
-    space = SpecSpace(make_spec(space={"parameters": {"lr": [0.01, 0.1], "family": "local"}}))
-    assert [point["lr"] for point in _points(space)] == [0.01, 0.1]
+    families = {"cnn": {"batch_norm": [False, True]}}
+    space = {"parameters": {"lr": LR, "family": families}}
+    [one] = portfolio_points(SpecSpace(make_spec(space=space)), TrainingSettings(), 3 * PROVEN[1:2])
+    assert one["lr"] == 0.003
 
 
-@pytest.mark.parametrize(("trials", "expected"), [(20, 8), (6, 3), (2, 0)])
+@pytest.mark.parametrize(("trials", "expected"), [(20, 4), (6, 3), (2, 0)])
 def test_they_follow_the_reference_points_and_take_at_most_half_of_the_trials(
     trials: int, expected: int
 ) -> None:
@@ -86,7 +104,7 @@ def test_they_count_as_search_trials() -> None:
 
 def test_they_are_never_pruned() -> None:
     spec = make_spec(
-        search={"start": "portfolio", "trials": 8, "sampler": "tpe", "pruner": "median"},
+        search={"start": "portfolio", "trials": 20, "sampler": "tpe", "pruner": "median"},
         training={"epochs": 4},
     )
     study = open_study(spec)

@@ -24,6 +24,9 @@ Entry = Mapping[str, Scalar]
 FILE = "portfolio.jsonl"
 """Learnt from digits and USPS by ``benchmarks/portfolio.py``, which writes it."""
 
+_MAX_POINTS = 8
+_DECISIVE = ("optimizer", "schedule", "batch_norm")  # what learning rate is right depends on them
+
 
 @cache
 def read_portfolio() -> tuple[Entry, ...]:
@@ -37,25 +40,33 @@ def portfolio_points(
 ) -> list[Point]:
     """Return the different points of a space that a portfolio gives, the first to try first.
 
-    An entry is moved into the space like a reference point. One whose family the space lacks lends
-    what all families share to the families that have no entry of their own.
+    An entry is moved into the space like a reference point. One whose family or decisive parameters
+    the space lacks is left out: a learning rate that suits batch norm is too high without.
     """
-    own = {str(entry["family"]) for entry in entries}
     points: list[Point] = []
     for entry in entries:
-        moved = _move(space, training, entry)
-        family = str(entry["family"])
-        takers = [family] if family in moved else [name for name in moved if name not in own]
-        points += [moved[name] for name in takers if moved[name] not in points]
-    return points
+        point = _move(space, training, entry)
+        if point is not None and point not in points and _agrees(point, training, entry):
+            points.append(point)
+    return points[:_MAX_POINTS]
 
 
-def _move(space: StudySpace, training: TrainingSettings, entry: Entry) -> dict[str, Point]:
-    """Return the point of each family of the space that is nearest to an entry."""
+def _move(space: StudySpace, training: TrainingSettings, entry: Entry) -> Point | None:
+    """Return the point of the entry's family that is nearest to it; None without the family."""
 
     def choose(name: str, node: Choice | Range) -> Scalar:
         is_known = name in entry and (name in SHARED_PARAMETERS or "." in name)
         value = entry[name] if is_known else usual_value(name, training)
         return node.middle() if value is None else node.nearest(value)
 
-    return {str(point["family"]): point for point in space.asked_points(choose)}
+    points = space.asked_points(choose)
+    return next((point for point in points if point["family"] == entry["family"]), None)
+
+
+def _agrees(point: Point, training: TrainingSettings, entry: Entry) -> bool:
+    """Return whether a point, with what its study fixes, decides as the entry does."""
+    return all(
+        point.get(name, usual_value(name, training)) == value
+        for name, value in entry.items()
+        if name.rpartition(".")[2] in _DECISIVE
+    )
