@@ -1,9 +1,10 @@
 """Choose the configurations with which a search may start: ``searchlab/search/space/``.
 
-Of each dataset of the table (``search_tables.py``), the best configuration of each family, optimizer
-and learning rate schedule, with and without batch norm; the datasets and families in turn. Only
-Adam and AdamW: what SGD's learning rate is worth depends on its momentum, which a study may fix.
-Augmentation is left out: what helps depends on the images. Numbers are rounded to two digits.
+Of each dataset of the table (``search_tables.py``), the best configuration of each family,
+optimizer and learning rate schedule, with and without batch norm; the datasets and families in
+turn. Only Adam and AdamW: what SGD's learning rate is worth depends on its momentum, which a study
+may fix. Augmentation is left out: what helps depends on the images. Numbers are rounded to two
+digits.
 
     python benchmarks/portfolio.py > searchlab/search/space/portfolio.jsonl
     python benchmarks/portfolio.py --datasets digits
