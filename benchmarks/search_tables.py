@@ -48,7 +48,7 @@ TABLE = Path(__file__).with_name("search_tables.csv.gz")
 LIMITS = {"digits": None, "usps": 2_000}  # half of the images train, half validate
 EPOCHS = 12
 SEEDS = (0, 1, 2)
-NUM_RANDOM, NUM_ALL = 300, 1_200  # of each dataset; after the first 300 every second is mutated
+NUM_RANDOM, NUM_ALL = 300, 1_000  # of each dataset; after the first 300 every second is mutated
 NUM_PARENTS = 40
 
 SPACE = SpaceSpec.model_validate(
