@@ -23,7 +23,6 @@ from searchlab.records.locks.drivers import SoleDriver, StudyLock
 from searchlab.records.optuna_internals import frozen_of
 from searchlab.records.storage.retrying_storage import CREATED_BY
 from searchlab.records.trial_record import TrialRecord
-from searchlab.search.samplers.registry import describe_sampler
 from searchlab.study.callbacks import (
     NullCallback,
     ProgressSnapshot,
@@ -91,8 +90,6 @@ class Ledger:
         self._callback.begin_study(begin, self.snapshot())
         if start := self._queue.start:
             self._callback.announce(describe_start(start))
-        if spec.search.sampler == "auto" and not self._queue.is_search_over:
-            self._callback.announce(f"the search's sampler is {describe_sampler(spec)}")
 
     # What comes next
 

@@ -269,3 +269,11 @@ def test_a_new_sampler_is_a_class_and_an_entry_in_two_tables(
     searched = [trial for trial in study.trials if trial.user_attrs["role"] == "search"]
     assert [trial.params["batch_size"] for trial in searched] == [64, 64]
     assert [trial.params["dropout"] for trial in searched] == pytest.approx([0.25, 0.25])
+
+
+def test_auto_is_the_sampler_that_the_benchmarks_found_best() -> None:
+    drawn = [
+        [trial.params for trial in run_study(search_spec(sampler, 15)).trials]
+        for sampler in ("auto", "tpe")
+    ]
+    assert drawn[0] == drawn[1]

@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 
 from searchlab.config.samplers import SAMPLERS
 from searchlab.config.space import SpaceSpec
-from searchlab.search.samplers.auto import AUTO_GP_TRIALS, AutoSampler
 from searchlab.search.samplers.evolution import EvolutionSampler
 from searchlab.search.samplers.flat_space import FlatSpace, WholeSpaceSampler
 from searchlab.search.samplers.gaussian_process import GaussianProcessSampler
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from searchlab.config.study import StudySpec
     from searchlab.search.space.study_space import StudySpace
 
-__all__ = ["WHOLE_SPACE_SAMPLERS", "count_random_draws", "describe_sampler", "make_sampler"]
+__all__ = ["WHOLE_SPACE_SAMPLERS", "count_random_draws", "make_sampler", "settle_sampler"]
 
 WHOLE_SPACE_SAMPLERS: dict[str, type[WholeSpaceSampler]] = {
     "gp": GaussianProcessSampler,
@@ -40,14 +39,20 @@ WHOLE_SPACE_SAMPLERS: dict[str, type[WholeSpaceSampler]] = {
 _TPE_STARTUP_TRIALS = 10
 
 
+def settle_sampler(name: str) -> str:
+    """Return what ``auto`` stands for, and any other sampler's name as it is.
+
+    TPE found most in the fewest epochs, on both datasets of benchmarks/search.py.
+    """
+    return "tpe" if name == "auto" else name
+
+
 def make_sampler(spec: StudySpec, space: StudySpace) -> StudySampler:
     """Return a study's sampler; the planned ones (grid, one_at_a_time) only see given points."""
-    name, seed = spec.search.sampler, spec.search.seed
+    name, seed = settle_sampler(spec.search.sampler), spec.search.seed
     make: Callable[[int], BaseSampler] = _make_random
     is_needless: Callable[[Study, str], bool] | None = None
-    if name == "auto" and _suits_gp(spec):
-        make, is_needless = _make_auto(spec), _was_seen
-    elif name in ("tpe", "auto"):
+    if name == "tpe":
         make, is_needless = _make_tpe, _was_seen
     elif SAMPLERS[name].whole_space:
         assert isinstance(spec.space, SpaceSpec), name  # the configuration sees to it
@@ -68,35 +73,6 @@ def _make_tpe(seed: int) -> BaseSampler:
         return TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
 
 
-def _suits_gp(spec: StudySpec) -> bool:
-    """Return whether a Gaussian process knows the space, and has one objective to model."""
-    return isinstance(spec.space, SpaceSpec) and len(spec.objective) == 1
-
-
-def _make_auto(spec: StudySpec) -> Callable[[int], BaseSampler]:
-    assert isinstance(spec.space, SpaceSpec)
-    flat, seed = FlatSpace.of(spec.space), spec.search.seed
-
-    def make(derived: int) -> BaseSampler:
-        first = GaussianProcessSampler(flat, derived, study_seed=seed)
-        return AutoSampler(first, _make_tpe(derived))
-
-    return make
-
-
-def describe_sampler(spec: StudySpec) -> str:
-    """Return what proposes a study's trials: the name, and of ``auto`` what it stands for."""
-    name = spec.search.sampler
-    if name != "auto":
-        return name
-    if not _suits_gp(spec):
-        why = "it has several objectives" if len(spec.objective) > 1 else "its space is a function"
-        return f"tpe, chosen by auto: {why}"
-    trials = spec.search.trials
-    is_short = trials is not None and trials <= AUTO_GP_TRIALS
-    return "gp, chosen by auto" + ("" if is_short else f"; tpe after {AUTO_GP_TRIALS} trials")
-
-
 def _was_seen(study: Study, parameter: str) -> bool:
     """Return whether TPE, past its start-up, has seen trials with this parameter."""
     states = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -107,9 +83,7 @@ def _was_seen(study: Study, parameter: str) -> bool:
 
 def count_random_draws(spec: StudySpec) -> int:
     """Return how many search trials begin before the sampler has anything to learn from."""
-    name = spec.search.sampler
-    if name == "auto":
-        name = "gp" if _suits_gp(spec) else "tpe"
+    name = settle_sampler(spec.search.sampler)
     if name == "tpe":
         return _TPE_STARTUP_TRIALS
     if not SAMPLERS[name].whole_space:
