@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-__all__ = ["NeuronCorrelations", "correlate_neurons", "correlation_matrix", "thin_neurons"]
+from searchlab.analysis.measured_layers import NeuronCorrelations
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NeuronCorrelations:
-    """Mean and deviation of a correlation matrix's entries, its diagonal of ones included.
-
-    As report 003 computed them. ``off_diagonal`` is the mean without the diagonal, which does not
-    depend on the number of neurons. ``num_silent`` neurons never change and are left out.
-    """
-
-    mean: float
-    std: float
-    off_diagonal: float
-    num_neurons: int
-    num_silent: int
+__all__ = ["correlate_neurons", "correlation_matrix", "thin_neurons"]
 
 
 def correlate_neurons(activations: Tensor) -> NeuronCorrelations:

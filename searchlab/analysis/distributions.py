@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["SMALLEST", "Distribution", "DistributionCounter", "bin_edges"]
+from searchlab.analysis.measured_layers import (
+    HIGHEST_EXPONENT,
+    LOWEST_EXPONENT,
+    Distribution,
+)
 
-SMALLEST = 2.0**-30
-"""A number nearer to 0 counts as 0 in a histogram."""
+__all__ = ["DistributionCounter"]
+
 
 # The bins are those of a float32's sign and exponent, because a shift of its bits finds them: 12
 # million values take 0.1 s on a core, 0.6 s with torch.histc. Of gradients and activations both
 # the many small values and the few large ones count, and the bins are the same in every epoch.
 _MANTISSA_BITS, _EXPONENT_BIAS, _NUM_EXPONENTS = 23, 127, 256
-_LOWEST, _HIGHEST = -30, 13  # exponents; what is beyond the highest is counted with it
 _SLICE = 2**18  # values at a time, so that they stay in the processor's cache
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """What is kept of many numbers.
-
-    ``zeros`` is the share that is 0. ``shares`` are those of the bins from number ``first`` on, up
-    to the last that is not empty; ``bin_edges`` has the bins.
-    """
-
-    mean: float
-    std: float
-    zeros: float
-    first: int
-    shares: list[float]
-
-
-def bin_edges() -> list[float]:
-    """Return the edges of the histogram's bins, rising; the outermost bins also take all beyond."""
-    sizes = [2.0**power for power in range(_LOWEST, _HIGHEST + 2)]
-    return [*(-size for size in reversed(sizes)), *sizes]
 
 
 class DistributionCounter:
@@ -84,7 +65,7 @@ class DistributionCounter:
     def _gather(self) -> list[int]:
         """Return the counts in the order of ``bin_edges``. A shift puts negative numbers first."""
         negative, positive = torch.split(self._bins, _NUM_EXPONENTS)
-        low, high = _LOWEST + _EXPONENT_BIAS, _HIGHEST + _EXPONENT_BIAS
+        low, high = LOWEST_EXPONENT + _EXPONENT_BIAS, HIGHEST_EXPONENT + _EXPONENT_BIAS
         sides = [
             [*side[low:high].tolist(), int(side[high:].sum())] for side in (negative, positive)
         ]

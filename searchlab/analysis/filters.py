@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-__all__ = ["MovedFilters", "compare_filters"]
+from searchlab.analysis.measured_layers import MovedFilters
+
+__all__ = ["compare_filters"]
 
 _MOST_PICTURES = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovedFilters:
-    """The filters of a layer, ``num_filters`` in all.
-
-    ``distance`` is the norm of the weights' difference, over all filters and channels; ``norm`` is
-    that of the initial weights. ``first`` and ``last`` are the first filters [F][kh][kw] before and
-    after training, each the mean over its channels.
-    """
-
-    layer: str
-    num_filters: int
-    num_channels: int
-    distance: float
-    norm: float
-    first: list[list[list[float]]]
-    last: list[list[list[float]]]
 
 
 def compare_filters(layer: str, first: Tensor, last: Tensor) -> MovedFilters:

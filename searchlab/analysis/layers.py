@@ -4,39 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from searchlab.analysis.distributions import Distribution, DistributionCounter
+from searchlab.analysis.distributions import DistributionCounter
+from searchlab.analysis.measured_layers import Distribution, LayerProbe
 from searchlab.config.settings import Precision
 from searchlab.training.inference import predict
 
-__all__ = ["LayerProbe", "probe_layers"]
+__all__ = ["probe_layers"]
 
 Batch = tuple[Tensor, Tensor]
 """Inputs [B, C, H, W] as the network takes them, and labels [B]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerProbe:
-    """A layer over some images; ``name`` is the model's, ``kind`` the layer's class.
-
-    ``units`` are the channels of a map [B, C, H, W], else the last dimension. ``dead`` of them
-    were 0 on every image and place; None unless the layer is a ReLU, because any other layer's
-    output still has a gradient. ``gradient`` is the weight's; None if the layer has no weights or
-    they are frozen.
-    """
-
-    name: str
-    kind: str
-    units: int
-    dead: int | None
-    activation: Distribution
-    gradient: Distribution | None
-    is_frozen: bool
 
 
 def probe_layers(

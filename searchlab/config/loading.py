@@ -26,6 +26,7 @@ __all__ = [
     "load_recorded_study",
     "load_space",
     "load_study",
+    "make_recorded_study",
     "make_study",
     "study_from_data",
 ]
@@ -118,9 +119,19 @@ def load_recorded_study(
     path: Path, overrides: Iterable[str] = (), *, plugins: Iterable[str] = ()
 ) -> StudyFile:
     """Read a study that searchlab recorded, now or earlier, as ``load_study`` does."""
-    document = read_yaml(path)
+    return make_recorded_study(read_yaml(path), overrides, folder=path.parent, plugins=plugins)
+
+
+def make_recorded_study(
+    document: Document,
+    overrides: Iterable[str] = (),
+    *,
+    folder: Path,
+    plugins: Iterable[str] = (),
+) -> StudyFile:
+    """Return the study that a document describes which searchlab recorded, now or earlier."""
     document = replace(document, data=name_earlier_defaults(document.data))
-    return make_study(document, overrides, folder=path.parent, plugins=plugins)
+    return make_study(document, overrides, folder=folder, plugins=plugins)
 
 
 def make_study(

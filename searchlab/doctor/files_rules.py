@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from searchlab.doctor.findings import Evidence, Finding, list_trials
-from searchlab.records.storage.retrying_storage import CREATED_BY
-from searchlab.study.trial_queue import owner_of
+from searchlab.records.trial_record import CREATED_BY, owner_of
 from searchlab.training.trial_files import model_path
 
 __all__ = ["find_stale_files"]

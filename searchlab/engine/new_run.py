@@ -15,8 +15,7 @@ from optuna.study import Study
 
 from searchlab.errors import InputError
 from searchlab.records.run_folder import RunFolder
-from searchlab.records.storage.retrying_storage import CREATED_BY
-from searchlab.study.trial_queue import owner_of
+from searchlab.records.trial_record import CREATED_BY, owner_of
 
 __all__ = ["delete_if_unused", "holds_study", "new_run_folder"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from searchlab.config.documents import dump_yaml, parse_yaml, read_yaml
-from searchlab.config.loading import StudyFile, load_recorded_study
+from searchlab.config.loading import StudyFile, make_recorded_study
 from searchlab.errors import InfrastructureError, InputError, did_you_mean
 from searchlab.records.storage.opening import sqlite_url
 from searchlab.records.storage.urls import hide_password
@@ -106,14 +106,14 @@ class RunFolder:
         Raises InfrastructureError if the file is damaged, InputError if it describes no study.
         """
         try:
-            read_yaml(self.study_file)
+            document = read_yaml(self.study_file)
         except InputError as error:
             remedy = "delete it and run" if self.study_file.exists() else "run"
             raise InfrastructureError(
                 f"{error}. Restore it, or {remedy} {self.command('study', 'resume')}, which "
                 "writes it again from the study's record"
             ) from error
-        return load_recorded_study(self.study_file, overrides, plugins=plugins)
+        return make_recorded_study(document, overrides, folder=self.path, plugins=plugins)
 
     def write(self, data: Mapping[str, object], storage_url: str | None = None) -> None:
         """Write the study, and the storage if it is not the embedded one, each file at once.

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWERS",
     "BATCH_SPLIT",
+    "CLAIM",
     "CONFIRMATION_OF",
     "CONFIRMED_PLAN",
     "CONFUSIONS_OF",
+    "CREATED_BY",
     "CURVES",
     "DATA_FINGERPRINT",
     "EPOCH",
@@ -59,6 +61,7 @@ __all__ = [
     "TrialRecord",
     "are_rounded",
     "last_epoch_of",
+    "owner_of",
 ]
 
 # baseline | search | finalist | confirmation; absent on a trial that was cut off while it was
@@ -115,6 +118,13 @@ EPOCH = "searchlab:epoch"
 
 # Likewise: the TestAnswers of a confirmation as a dict.
 ANSWERS = "searchlab:test_answers"
+
+# Likewise: the driver that a trial belongs to, and a count, ``{driver}/{n}`` (``owner_of``): in the
+# first transaction of the trial's row.
+CREATED_BY = "searchlab:origin"
+
+# Likewise: who took a waiting trial, in the transaction that took it.
+CLAIM = "searchlab:claim"
 
 # The constraint, in Optuna's sense, that a trial of these roles breaks, because it trains another
 # one again: Optuna's own best trial is then a search trial or a baseline, never the luckiest folds
@@ -292,3 +302,8 @@ def _read_answers(trial: FrozenTrial) -> TestAnswers | None:
 def _read_interruptions(trial: FrozenTrial) -> Interruptions | None:
     known = trial.system_attrs.get(INTERRUPTIONS)
     return None if known is None else Interruptions.from_data(known)
+
+
+def owner_of(stamp: str | None) -> str | None:
+    """Return the driver that a trial's CREATED_BY stamp names."""
+    return None if stamp is None else stamp.rpartition("/")[0]

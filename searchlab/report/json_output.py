@@ -30,12 +30,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from searchlab.analysis.comparison import Comparison
-from searchlab.analysis.confirmation import ConfirmedDifference
 from searchlab.config.metrics import list_metrics
 from searchlab.records.storage.urls import hide_password
 
 if TYPE_CHECKING:
+    from searchlab.analysis.comparison import Comparison
+    from searchlab.analysis.confirmation import ConfirmedDifference
     from searchlab.report.comparisons import ComparedBaselines
     from searchlab.report.leaderboard import Leaderboard, Row
     from searchlab.report.published import PublishedComparison
@@ -130,6 +130,9 @@ def _published_data(published: PublishedComparison | None) -> dict[str, Any] | N
 
 
 def _verdict_data(verdict: Verdict) -> dict[str, Any]:
+    from searchlab.analysis.comparison import Comparison
+    from searchlab.analysis.confirmation import ConfirmedDifference  # numpy
+
     contest = verdict.contest
     found = None if contest is None else contest.found
     return {

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from searchlab.errors import InputError
 from searchlab.records.locks.study_lock import is_driven
-from searchlab.records.recorded_run import open_run_storage
 from searchlab.records.recorded_spec import check_unchanged
-from searchlab.records.storage.urls import hide_password, normalise
+from searchlab.records.storage.sqlite_reading import ReadStudy, read_sqlite_study
+from searchlab.records.storage.urls import find_sqlite_file, hide_password, normalise
 from searchlab.records.trial_record import EVALUATIONS, HOSTS_LOST, PROGRESS, SPEC, TrialRecord
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ class StudyReader:
         """
         import optuna
 
+        from searchlab.records.recorded_run import open_run_storage
+
         spec = self._load()
         url = self._url()
         if self._opened is None:
@@ -114,26 +116,42 @@ class StudyReader:
 
     def read(self) -> StudyReading:
         """Return the study as it is now. Raises as ``find``."""
-        spec, study = self.find()
-        url = self._url()
-        # Asked for before the trials: a driver that ends in between has written them all.
-        driven = is_driven(url, spec.name, lock_file=self.run.lock_file)
-        trials = study.get_trials(deepcopy=False)
-        attributes = study.user_attrs
-        progress = attributes.get(PROGRESS, {})
+        spec, url = self._load(), self._url()
+        driven, study = self._read_file(spec, url) or self._read_storage(url)
+        progress = study.attributes.get(PROGRESS, {})
         return StudyReading(
             run=self.run,
             spec=spec,
             storage_url=url,
-            records=[TrialRecord.from_trial(trial) for trial in trials],
+            records=[TrialRecord.from_trial(trial) for trial in study.trials],
             is_driven=driven,
             is_finished=bool(progress.get("finished")),
             totals=progress.get("totals", {}),
-            evaluations=attributes.get(EVALUATIONS, {}),
-            hosts_lost=tuple(attributes.get(HOSTS_LOST, ())),
-            trials=trials,
-            attributes=attributes,
+            evaluations=study.attributes.get(EVALUATIONS, {}),
+            hosts_lost=tuple(study.attributes.get(HOSTS_LOST, ())),
+            trials=study.trials,
+            attributes=study.attributes,
         )
+
+    # Both ask for the driver before the trials: one that ends in between has written them all.
+
+    def _read_file(self, spec: StudySpec, url: str) -> tuple[bool, ReadStudy] | None:
+        """Read without opening the storage, once; None if it must be opened."""
+        path = find_sqlite_file(url)
+        if self._opened is not None or path is None:
+            return None
+        driven = is_driven(url, spec.name, lock_file=self.run.lock_file)
+        study = read_sqlite_study(path, spec.name)
+        if study is None:
+            return None
+        check_unchanged(study.attributes.get(SPEC), spec, self.run.study_file)
+        return driven, study
+
+    def _read_storage(self, url: str) -> tuple[bool, ReadStudy]:
+        spec, study = self.find()
+        driven = is_driven(url, spec.name, lock_file=self.run.lock_file)
+        trials = study.get_trials(deepcopy=False)
+        return driven, ReadStudy(attributes=study.user_attrs, trials=trials)
 
     def _load(self) -> StudySpec:
         file = self.run.study_file

@@ -21,8 +21,7 @@ from searchlab.config.trial import TrialConfig
 from searchlab.records import trial_record as attr
 from searchlab.records.locks.drivers import SoleDriver, StudyLock
 from searchlab.records.optuna_internals import frozen_of
-from searchlab.records.storage.retrying_storage import CREATED_BY
-from searchlab.records.trial_record import TrialRecord
+from searchlab.records.trial_record import CREATED_BY, TrialRecord, owner_of
 from searchlab.study.callbacks import (
     NullCallback,
     ProgressSnapshot,
@@ -45,7 +44,7 @@ from searchlab.study.trial_events import (
     describe_epochs,
     read_ended,
 )
-from searchlab.study.trial_queue import TrialQueue, owner_of
+from searchlab.study.trial_queue import TrialQueue
 from searchlab.training.results import EpochResult
 
 __all__ = ["Ledger"]

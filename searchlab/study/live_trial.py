@@ -13,8 +13,8 @@ from searchlab.config.objectives import Objectives
 from searchlab.config.trial import Role, TrialConfig
 from searchlab.records import trial_record as attr
 from searchlab.records.optuna_internals import storage_of, trial_id_of
-from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
-from searchlab.records.trial_record import Interruptions
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.trial_record import CREATED_BY, Interruptions, owner_of
 from searchlab.study.callbacks import RunningTrial
 from searchlab.study.objective_values import objective_values
 from searchlab.study.outcome import (
@@ -24,7 +24,6 @@ from searchlab.study.outcome import (
     learning_curves,
     list_machines,
 )
-from searchlab.study.trial_queue import owner_of
 from searchlab.training.results import EpochResult
 
 __all__ = ["LiveTrial", "read_interruptions"]

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from searchlab.analysis.pareto import find_front
 from searchlab.config.baselines import BaselineRow
@@ -25,7 +25,9 @@ from searchlab.records.trial_record import TrialRecord
 from searchlab.search.space.points import Point, grid, one_at_a_time
 from searchlab.search.space.portfolio import portfolio_points, read_portfolio
 from searchlab.search.space.start_points import given_point, start_points
-from searchlab.search.space.study_space import StudySpace
+
+if TYPE_CHECKING:
+    from searchlab.search.space.study_space import StudySpace
 
 __all__ = [
     "REFERENCE",

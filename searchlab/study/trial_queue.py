@@ -21,8 +21,7 @@ from searchlab.records import trial_record as attr
 from searchlab.records.locks.drivers import StudyLock
 from searchlab.records.optuna_internals import frozen_of, reopen_trial, write_system_attribute
 from searchlab.records.storage.fencing import StaleTokenError
-from searchlab.records.storage.retrying_storage import CREATED_BY
-from searchlab.records.trial_record import TrialRecord
+from searchlab.records.trial_record import CREATED_BY, TrialRecord, owner_of
 from searchlab.study.plan import (
     PlannedTrial,
     StudyPlan,
@@ -315,11 +314,6 @@ class TrialQueue:
             return False
         owner = owner_of(trial.system_attrs.get(CREATED_BY))
         return owner is not None and owner != self._lock.driver and self._lock.is_alive(owner)
-
-
-def owner_of(stamp: str | None) -> str | None:
-    """Return the driver that a trial's CREATED_BY stamp names."""
-    return None if stamp is None else stamp.rpartition("/")[0]
 
 
 def _find_owed(

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from searchlab.errors import InputError
 from searchlab.records.storage.fencing import TOKEN
-from searchlab.records.storage.retrying_storage import CREATED_BY
+from searchlab.records.trial_record import CREATED_BY
 
 __all__ = [
     "StudyContents",

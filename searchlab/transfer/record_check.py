@@ -21,7 +21,7 @@ from searchlab.config.trial import Role, Scalar, Scheme
 from searchlab.config.validation import Number, is_finite, to_input_error
 from searchlab.errors import InputError
 from searchlab.records import trial_record as attr
-from searchlab.records.storage.idempotent_storage import CLAIM, CREATED_BY
+from searchlab.records.trial_record import CLAIM, CREATED_BY
 from searchlab.training.kept_answers import TestAnswers
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial
 from sqlalchemy.orm import Session
 
-from searchlab.records.optuna_internals import models
+from searchlab.records.optuna_database import models
 from searchlab.records.storage.row_storage import load_trials
 from searchlab.transfer.contents import StudyContents, select_portable
 

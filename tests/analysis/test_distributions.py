@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from searchlab.analysis.distributions import SMALLEST, DistributionCounter, bin_edges
+from searchlab.analysis.distributions import DistributionCounter
+from searchlab.analysis.measured_layers import SMALLEST, bin_edges
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from searchlab.analysis.layers import LayerProbe, probe_layers
+from searchlab.analysis.layers import probe_layers
+from searchlab.analysis.measured_layers import LayerProbe
 from searchlab.models.batch_norm import BatchNorm2d
 
 

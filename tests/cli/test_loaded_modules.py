@@ -29,7 +29,7 @@ COMMANDS = [
 # scipy.special is needed for a p-value; scipy.stats takes longer than all of the leaderboard.
 HEAVY = (
     "torch", "torchvision", "ray", "sklearn", "scipy.stats", "pandas", "sympy", "matplotlib",
-    "plotly", "PIL", "alembic", "optuna_dashboard",
+    "plotly", "PIL", "alembic", "sqlalchemy", "optuna_dashboard",
 )  # fmt: skip
 READING = [
     ["study", "list"],
@@ -37,6 +37,7 @@ READING = [
     ["study", "best", "finished"],
     ["study", "leaderboard", "finished"],
     ["trial", "show", "finished", "1"],
+    ["study", "diff", "finished", "finished"],
     ["doctor", "finished"],
     ["space", "show", str(SPACE)],
     ["space", "check", str(SPACE)],
@@ -53,6 +54,12 @@ def test_short_commands_load_nothing_heavy_that_they_do_not_need(tmp_path: Path)
 def test_commands_that_read_a_run_load_little_besides_optuna(tmp_path: Path) -> None:
     unpack_recorded_runs(tmp_path / "runs")
     check_modules(READING, HEAVY, tmp_path)
+
+
+def test_a_report_loads_no_torch(tmp_path: Path) -> None:
+    unpack_recorded_runs(tmp_path / "runs")
+    needless = ("torch", "torchvision", "ray", "alembic", "optuna_dashboard")
+    check_modules([["study", "report", "finished", "--format", "md"]], needless, tmp_path)
 
 
 def check_modules(commands: list[list[str]], needless: Sequence[str], folder: Path) -> None:

@@ -14,10 +14,9 @@ from searchlab.doctor.diagnosis import diagnose
 from searchlab.doctor.findings import Finding
 from searchlab.records.run_folder import RunFolder
 from searchlab.records.storage.opening import open_storage
-from searchlab.records.storage.retrying_storage import CREATED_BY
+from searchlab.records.trial_record import CREATED_BY, owner_of
 from searchlab.report.reading import read_study
 from searchlab.study.ledger import Ledger
-from searchlab.study.trial_queue import owner_of
 from searchlab.training.checkpoint import model_path
 
 SPEC = make_spec(search={"sampler": "random", "trials": 3})

@@ -19,12 +19,19 @@ from small_studies import run_study
 
 from searchlab.analysis.duplicates import CopyCounts
 from searchlab.data import ImageData, load_dataset
-from searchlab.engine.diagnostics.copies import COPIES_KEY, CopiedImages, plan_copies
-from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
+from searchlab.engine.diagnostics.copies import plan_copies
 from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.labels import SuspectLabels, labels_key, plan_labels
+from searchlab.engine.diagnostics.labels import plan_labels
 from searchlab.engine.diagnostics.pictures import show_image
+from searchlab.engine.diagnostics.results import (
+    COPIES_KEY,
+    CopiedImages,
+    ModelErrors,
+    SuspectLabels,
+    errors_key,
+    labels_key,
+)
 from searchlab.engine.stopping import StopRequest
 from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.report import make_report

@@ -12,12 +12,15 @@ import torch
 from small_studies import NO_DATA, run_study
 
 from searchlab.engine.diagnostics import step
-from searchlab.engine.diagnostics.copies import COPIES_KEY
-from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
 from searchlab.engine.diagnostics.files import DiagnosticFiles
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.labels import labels_key
-from searchlab.engine.diagnostics.pictures import Part
+from searchlab.engine.diagnostics.results import (
+    COPIES_KEY,
+    ModelErrors,
+    Part,
+    errors_key,
+    labels_key,
+)
 from searchlab.engine.diagnostics.tasks import Skipped, Task, TooCostlyError, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError

@@ -9,13 +9,9 @@ import torch
 from small_studies import NO_DATA, run_study
 
 from searchlab.analysis.ensembles import evaluate_ensemble
-from searchlab.engine.diagnostics.ensemble import (
-    Ensembles,
-    ensemble_key,
-    list_members,
-    plan_ensemble,
-)
+from searchlab.engine.diagnostics.ensemble import plan_ensemble
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import Ensembles, ensemble_key, list_members
 from searchlab.engine.stopping import StopRequest
 from searchlab.records.run_folder import RunFolder
 from searchlab.report.page.ensemble import make_ensemble

@@ -17,11 +17,18 @@ from searchlab.analysis.layers import probe_layers
 from searchlab.engine.diagnostics import layers as layers_module
 from searchlab.engine.diagnostics import networks, retraining
 from searchlab.engine.diagnostics.files import DiagnosticFiles
-from searchlab.engine.diagnostics.filters import FirstFilters, filters_key
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.layers import ProbedTraining, choose_epochs, layers_key
+from searchlab.engine.diagnostics.layers import choose_epochs
 from searchlab.engine.diagnostics.layers_cost import LARGEST_SHARE, share_of_study
-from searchlab.engine.diagnostics.neurons import Neurons, choose_compared, neurons_key
+from searchlab.engine.diagnostics.results import (
+    FirstFilters,
+    Neurons,
+    ProbedTraining,
+    choose_compared,
+    filters_key,
+    layers_key,
+    neurons_key,
+)
 from searchlab.engine.diagnostics.tasks import Skipped, skipped_key
 from searchlab.engine.launch import RunOptions, resume_study
 from searchlab.errors import InterruptedStudyError

@@ -9,7 +9,8 @@ from small_studies import NO_DATA, run_study
 
 from searchlab.config.diagnostics import DiagnosticName, ReportSpec
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.robustness import ModelRobustness, plan_robustness
+from searchlab.engine.diagnostics.results import ModelRobustness
+from searchlab.engine.diagnostics.robustness import plan_robustness
 from searchlab.engine.diagnostics.tasks import StoppedError, TooCostlyError
 from searchlab.engine.stopping import StopRequest
 from searchlab.records.run_folder import RunFolder

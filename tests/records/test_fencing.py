@@ -24,7 +24,8 @@ from searchlab.records.locks.drivers import LockTimes
 from searchlab.records.storage.fencing import TOKEN, StaleTokenError
 from searchlab.records.storage.idempotent_storage import IdempotentStorage
 from searchlab.records.storage.opening import open_storage
-from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.trial_record import CREATED_BY
 from searchlab.study.ledger import Ledger
 
 pytestmark = pytest.mark.postgres

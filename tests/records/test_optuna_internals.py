@@ -19,8 +19,10 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searchlab.records import optuna_internals as internals
+from searchlab.records.optuna_database import DatabaseStorage
+from searchlab.records.storage.sqlite_reading import TABLES_VERSION
 
-CHANGED = f"Optuna {optuna.__version__} changed: see searchlab/records/optuna_internals.py, "
+CHANGED = f"Optuna {optuna.__version__} changed: see searchlab/records/optuna_*.py, "
 
 
 @pytest.fixture
@@ -235,8 +237,8 @@ def test_no_table_was_added() -> None:
 
 def test_a_new_database_is_the_one_that_optuna_makes() -> None:
     # In memory, because the tests' other databases are copies of one that Optuna made.
-    made, theirs = internals.DatabaseStorage("sqlite://"), RDBStorage("sqlite://")
-    assert theirs.get_head_version() == internals.TABLES_VERSION, CHANGED + "TABLES_VERSION"
+    made, theirs = DatabaseStorage("sqlite://"), RDBStorage("sqlite://")
+    assert theirs.get_head_version() == TABLES_VERSION, CHANGED + "TABLES_VERSION"
     dumps = []
     for storage in (made, theirs):
         with closing(storage.engine.raw_connection()) as connection:
@@ -249,16 +251,16 @@ def test_a_new_database_is_the_one_that_optuna_makes() -> None:
 def test_a_database_that_optuna_made_is_opened_as_it_is(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     optuna.create_study(storage=RDBStorage(url), study_name="inside")
-    assert optuna.load_study(storage=internals.DatabaseStorage(url), study_name="inside")
+    assert optuna.load_study(storage=DatabaseStorage(url), study_name="inside")
 
 
 def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    internals.DatabaseStorage(url)
+    DatabaseStorage(url)
     with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'v9'")
     with pytest.raises(RuntimeError, match="no longer compatible"):
-        internals.DatabaseStorage(url)
+        DatabaseStorage(url)
 
 
 def test_studies_that_a_storage_lists_know_their_keys(study: Study) -> None:

@@ -27,7 +27,7 @@ from optuna.trial import TrialState, create_trial
 from searchlab.errors import InfrastructureError
 from searchlab.records.storage import retry_policy
 from searchlab.records.storage.opening import open_storage, sqlite_url
-from searchlab.records.storage.retrying_storage import CLAIM, CREATED_BY
+from searchlab.records.trial_record import CLAIM, CREATED_BY
 
 _WHEN: tuple[When, When] = ("before", "after")
 _MAXIMIZE = [StudyDirection.MAXIMIZE]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -17,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from quick_disk import sync_never
 
 from searchlab.records.storage.row_storage import RowStorage
+from searchlab.records.storage.sqlite_reading import read_sqlite_study
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -108,6 +111,31 @@ def test_one_trial_equals_the_one_that_optuna_reads(pair: tuple[RowStorage, RDBS
     rows, objects = pair
     for trial_id in (1, 2, 7, 81):
         assert show([rows.get_trial(trial_id)]) == show([objects.get_trial(trial_id)])
+
+
+def test_a_study_read_by_sqlite_itself_equals_the_one_that_optuna_reads(
+    url: str, pair: tuple[RowStorage, RDBStorage]
+) -> None:
+    _, objects = pair
+    objects.set_study_user_attr(2, "spec", {"a": [1, None]})
+    for study_id, name in ((1, "one"), (2, "two")):
+        study = read_sqlite_study(Path(url.removeprefix("sqlite:///")), name)
+        assert study is not None
+        assert show(study.trials) == show(objects.get_all_trials(study_id))
+        assert study.attributes == objects.get_study_user_attrs(study_id)
+
+
+def test_sqlite_itself_reads_nothing_else_and_creates_nothing(url: str, tmp_path: Path) -> None:
+    assert read_sqlite_study(Path(url.removeprefix("sqlite:///")), "three") is None
+    assert read_sqlite_study(tmp_path / "missing.db", "one") is None
+    (tmp_path / "text.db").write_text("not a database, but long enough to be looked at" * 100)
+    assert read_sqlite_study(tmp_path / "text.db", "one") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["text.db"]
+    later = tmp_path / "later.db"
+    later.write_bytes(Path(url.removeprefix("sqlite:///")).read_bytes())
+    with closing(sqlite3.connect(later)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.0.0.a'")
+    assert read_sqlite_study(later, "one") is None
 
 
 def test_what_is_not_there_is_a_key_error(pair: tuple[RowStorage, RDBStorage]) -> None:

@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial
 from quick_disk import sync_never
 
 from searchlab.records.storage.opening import open_storage, sqlite_url
-from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.trial_record import CREATED_BY
 
 
 class MarksHidden(RetryingStorage):

@@ -14,7 +14,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.records.storage.retrying_storage import CREATED_BY, RetryingStorage
+from searchlab.records.storage.retrying_storage import RetryingStorage
+from searchlab.records.trial_record import CREATED_BY
 
 When = Literal["before", "after"]
 METHODS = sorted(BaseStorage.__abstractmethods__)

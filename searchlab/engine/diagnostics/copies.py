@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from searchlab.analysis.duplicates import Copies, CopyCounts, count_copies, find_copies
+from searchlab.analysis.duplicates import Copies, count_copies, find_copies
 from searchlab.data import ImageData
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.pictures import (
+from searchlab.engine.diagnostics.pictures import find_place, list_classes, show_image
+from searchlab.engine.diagnostics.results import (
+    COPIES_KEY,
+    CopiedImage,
+    CopiedImages,
     Part,
-    Place,
-    ShownImage,
-    find_place,
-    list_classes,
-    show_image,
 )
 from searchlab.engine.diagnostics.tasks import Task
 
-__all__ = ["COPIES_KEY", "CopiedImage", "CopiedImages", "plan_copies"]
+__all__ = ["plan_copies"]
 
-COPIES_KEY = "copies"
 
 _MOST_SHOWN = 6
 _MOST_PLACES = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopiedImage:
-    """An image that occurs ``times`` times, at these places among others."""
-
-    image: ShownImage
-    times: int
-    places: list[Place]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopiedImages:
-    """The copies among so many images: how many there are, and the first few.
-
-    Those whose labels differ are shown first, then those that are in both sets.
-    """
-
-    class_names: list[str]
-    training_images: int
-    test_images: int
-    counts: CopyCounts
-    shown: list[CopiedImage]
 
 
 def plan_copies(finished: FinishedStudy) -> Iterator[Task]:

@@ -2,60 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial, reduce
 
 import numpy as np
 
 from searchlab.analysis.ensembles import evaluate_ensemble, select_greedily
-from searchlab.config.seeds import derive_seed
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import (
+    Ensembles,
+    WeightedEnsemble,
+    ensemble_key,
+    list_members,
+)
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.errors import InputError
-from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import HeldOut
 from searchlab.training.metrics import Answers, measure_answers
 
-__all__ = ["Ensembles", "WeightedEnsemble", "ensemble_key", "list_members", "plan_ensemble"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightedEnsemble:
-    """The weight of each member, and what the ensemble measures on the test set, by metric."""
-
-    weights: list[float]
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ensembles:
-    """The finalists ``members`` (numbers of trials), each alone on the test set, and together.
-
-    ``greedy`` has the weights that do best on ``held_out_images`` images to train on, of which each
-    was answered by a model that had not seen it. ``without_greedy`` says why there is none.
-    """
-
-    members: list[int]
-    alone: list[dict[str, float]]
-    average: WeightedEnsemble
-    greedy: WeightedEnsemble | None
-    held_out_images: int
-    without_greedy: str = ""
-
-
-def list_members(records: Sequence[TrialRecord]) -> list[int]:
-    """Return the finalists that have a model."""
-    return [
-        record.number
-        for record in records
-        if record.role == "finalist" and record.state == "COMPLETE"
-    ]
-
-
-def ensemble_key(members: Sequence[int]) -> str:
-    """Return the key of the ensemble of these trials: short, however many there are."""
-    return f"ensemble-{derive_seed(*members):x}"
+__all__ = ["plan_ensemble"]
 
 
 def plan_ensemble(finished: FinishedStudy) -> Iterator[Task]:

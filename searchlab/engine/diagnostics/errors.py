@@ -3,79 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from searchlab.analysis.calibration import Calibration, measure_calibration
+from searchlab.analysis.calibration import measure_calibration
 from searchlab.analysis.confusions import count_confusions, list_confusions
 from searchlab.analysis.temperature import apply_temperature, fit_temperature
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.pictures import ShownImage, list_classes, show_image
+from searchlab.engine.diagnostics.pictures import list_classes, show_image
+from searchlab.engine.diagnostics.results import (
+    Mistake,
+    ModelErrors,
+    Tempered,
+    Untempered,
+    errors_key,
+)
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import is_held_out_kept
-from searchlab.training.kept_answers import TestAnswers, keep_answers
+from searchlab.training.kept_answers import keep_answers
 from searchlab.training.metrics import Answers
 
-__all__ = ["Mistake", "ModelErrors", "Tempered", "Untempered", "errors_key", "plan_errors"]
+__all__ = ["plan_errors"]
 
 _NUM_PAIRS, _IMAGES_OF_PAIR = 4, 3
 _NUM_SUREST = 12
 _SURELY = 0.9
 
-Untempered = Literal["too large", "taken over", "not kept"]
 Confidences = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """A test image that a model takes for ``answer``, and the probability that it gives to that."""
-
-    image: ShownImage
-    answer: int
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tempered:
-    """How sure a model is at the temperature that suits so many held-out training images best."""
-
-    temperature: float
-    images: int
-    calibration: Calibration
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelErrors:
-    """A trial's kept model on all test images: its answers, how sure it is, and its mistakes.
-
-    Of ``images`` it gets ``wrong`` wrong, ``sure_and_wrong`` of them with a confidence above
-    ``surely``. ``surest`` are the mistakes with the greatest confidence; ``confused`` are some of
-    each of the pairs of classes that it confuses most often. Without held-out predictions it is not
-    ``tempered``; ``untempered`` says why.
-    """
-
-    class_names: list[str]
-    answers: TestAnswers
-    images: int
-    wrong: int
-    surely: float
-    sure_and_wrong: int
-    calibration: Calibration
-    tempered: Tempered | None
-    untempered: Untempered | None
-    confused: list[Mistake]
-    surest: list[Mistake]
-
-
-def errors_key(number: int) -> str:
-    """Return the key of a trial's errors."""
-    return f"errors-{number}"
 
 
 def plan_errors(finished: FinishedStudy) -> Iterator[Task]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 from torch import nn
 
-from searchlab.analysis.filters import MovedFilters, compare_filters
+from searchlab.analysis.filters import compare_filters
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import FirstFilters, filters_key
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.models.initialisation import first_convolution, layer_of_schemes
 from searchlab.models.registry import get_family
@@ -17,19 +17,7 @@ from searchlab.models.saved_weights import FULL
 from searchlab.records.trial_record import TrialRecord
 from searchlab.training.initial_models import build_initial
 
-__all__ = ["FirstFilters", "filters_key", "plan_filters"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirstFilters:
-    """The filters of a trial's model on all training images; None if it has no convolution."""
-
-    moved: MovedFilters | None
-
-
-def filters_key(number: int) -> str:
-    """Return the key of a trial's filters."""
-    return f"filters-{number}"
+__all__ = ["plan_filters"]
 
 
 def plan_filters(finished: FinishedStudy) -> Iterator[Task]:

@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
 from searchlab.analysis.label_faults import Suspect, find_suspects
-from searchlab.config.seeds import derive_seed
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
-from searchlab.engine.diagnostics.pictures import Part, ShownImage, list_classes, show_image
+from searchlab.engine.diagnostics.pictures import list_classes, show_image
+from searchlab.engine.diagnostics.results import (
+    Part,
+    SuspectImage,
+    SuspectLabels,
+    labels_key,
+)
 from searchlab.engine.diagnostics.tasks import Task
-from searchlab.records.trial_record import TrialRecord
 from searchlab.training.held_out import HeldOut
 
-__all__ = ["SuspectImage", "SuspectLabels", "labels_key", "plan_labels"]
+__all__ = ["plan_labels"]
 
 _MOST_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuspectImage:
-    """An image that so many models, all that were asked, take for ``answer`` instead of its label.
-
-    ``confidence`` is the least of those that are known.
-    """
-
-    image: ShownImage
-    answer: int
-    models: int
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuspectLabels:
-    """The images of one set whose label looks wrong: how many of those asked about, the first few.
-
-    ``asked`` are the trials whose models were asked. Trials whose models are mostly wrong
-    (``mostly_wrong``) are no witnesses, and some have no predictions of held-out images
-    (``unknown``). ``images`` are those about which at least two models were asked.
-    """
-
-    class_names: list[str]
-    asked: list[int]
-    mostly_wrong: list[int]
-    unknown: list[int]
-    images: int
-    count: int
-    shown: list[SuspectImage]
-
-
-def labels_key(part: Part, records: Iterable[TrialRecord]) -> str:
-    """Return the key of a set's suspect labels: a study that is extended asks more models."""
-    kept = (
-        record.number
-        for record in records
-        if record.role != "search" and record.state == "COMPLETE"
-    )
-    return f"labels-{part}-{derive_seed(*kept):x}"
 
 
 def plan_labels(finished: FinishedStudy) -> Iterator[Task]:

@@ -9,11 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from searchlab.analysis.layers import LayerProbe, probe_layers
+from searchlab.analysis.layers import probe_layers
 from searchlab.config.seeds import derive_seed
 from searchlab.config.trained_folds import Machine
 from searchlab.config.trial import TrialConfig
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import ProbedEpoch, ProbedTraining, layers_key
 from searchlab.engine.diagnostics.retraining import are_equal, kept_epoch, retrain
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.records.trial_record import TrialRecord
@@ -21,42 +22,12 @@ from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.machine import describe_machine
 
-__all__ = [
-    "NUM_IMAGES", "ProbedEpoch", "ProbedTraining", "choose_epochs", "layers_key", "plan_layers",
-]  # fmt: skip
+__all__ = ["NUM_IMAGES", "choose_epochs", "plan_layers"]
 
 NUM_IMAGES = 512
 """The most training images on which layers are seen."""
 
 _MOST_PROBES = 31
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedEpoch:
-    """The layers after an epoch; epoch 0 is before the first."""
-
-    epoch: int
-    layers: list[LayerProbe]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbedTraining:
-    """The layers of a trial's model on all training images, on ``num_images`` of these.
-
-    The model was trained again to see them, on ``machine``, up to the epoch whose weights are kept;
-    ``is_same`` says whether its weights are those to the bit. ``epochs`` has the first, the last,
-    and of the others what is needed to be at most 31 at even distances.
-    """
-
-    num_images: int
-    is_same: bool
-    machine: Machine
-    epochs: list[ProbedEpoch]
-
-
-def layers_key(number: int) -> str:
-    """Return the key of a trial's layers."""
-    return f"layers-{number}"
 
 
 def plan_layers(finished: FinishedStudy) -> Iterator[Task]:

@@ -3,95 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import Literal
 
 from torch import Tensor
 
-from searchlab.analysis.correlations import (
-    NeuronCorrelations,
-    correlate_neurons,
-    correlation_matrix,
-    thin_neurons,
-)
+from searchlab.analysis.correlations import correlate_neurons, correlation_matrix, thin_neurons
 from searchlab.analysis.similarity import linear_cka
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import (
+    LAYERS,
+    CorrelatedNeurons,
+    LayerName,
+    ModelPair,
+    Neurons,
+    choose_compared,
+    neurons_key,
+)
 from searchlab.engine.diagnostics.tasks import Task
 from searchlab.errors import InputError
 from searchlab.records.trial_record import TrialRecord
 
-__all__ = [
-    "LAYERS", "CorrelatedNeurons", "LayerName", "ModelPair", "Neurons", "choose_compared",
-    "neurons_key", "plan_neurons",
-]  # fmt: skip
+__all__ = ["plan_neurons"]
 
-LayerName = Literal["features", "logits"]
-
-LAYERS: tuple[LayerName, ...] = ("features", "logits")
-"""What is correlated: the inputs of the last fully connected layer, and its outputs."""
 
 _MOST_NEURONS = 2048  # of a layer, for its figures
 _MOST_DRAWN = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CorrelatedNeurons:
-    """The correlations of a layer of a trial's model.
-
-    ``num_all`` is how many neurons the layer has, from which ``figures`` take at most 2,048 and
-    the rows of ``matrix`` 64, at even distances.
-    """
-
-    number: int
-    layer: LayerName
-    num_all: int
-    figures: NeuronCorrelations
-    matrix: list[list[float]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPair:
-    """The similarity (linear CKA) of a layer of two trials' models."""
-
-    one: int
-    other: int
-    layer: LayerName
-    cka: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neurons:
-    """The layers of all compared models; those are missing that no model has or that are silent."""
-
-    num_images: int
-    layers: list[CorrelatedNeurons]
-    pairs: list[ModelPair]
-
-
-def choose_compared(
-    subjects: Sequence[TrialRecord], records: Sequence[TrialRecord]
-) -> list[TrialRecord]:
-    """Return the subjects and, if another kept model is a ResNet-18, that one (report 003)."""
-    chosen = [*subjects]
-    known = {record.number for record in chosen}
-    residual = [
-        record
-        for record in records
-        if record.role in ("baseline", "finalist")
-        and record.state == "COMPLETE"
-        and record.params.get("family") == "resnet"
-        and record.params.get("resnet.variant", 18) == 18
-    ]
-    if residual and not known & {record.number for record in residual}:
-        chosen.append(residual[0])
-    return chosen
-
-
-def neurons_key(compared: Sequence[TrialRecord]) -> str:
-    """Return the key of the comparison of these trials."""
-    return "-".join(["neurons", *(str(record.number) for record in compared)])
 
 
 def plan_neurons(finished: FinishedStudy) -> Iterator[Task]:

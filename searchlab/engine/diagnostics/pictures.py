@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from searchlab.control_characters import escape_line
 from searchlab.data import ImageData
+from searchlab.engine.diagnostics.results import Part, Place, ShownImage
 
-__all__ = ["Part", "Place", "ShownImage", "find_place", "list_classes", "show_image"]
+__all__ = ["find_place", "list_classes", "show_image"]
 
 _MOST_PIXELS = 56  # a side
 _MOST_LOSSLESS = 32  # a side; larger ones get a palette: a photo takes 5 kB, not 12
-
-Part = Literal["training", "test"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Which image of a dataset it is, and its label.
-
-    ``file`` is relative to the dataset's root, None if the dataset is not made of image files.
-    """
-
-    part: Part
-    index: int
-    file: str | None
-    label: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownImage:
-    """An image to look at: a PNG in base64, at most 56 pixels a side."""
-
-    place: Place
-    width: int
-    height: int
-    png: str
 
 
 def list_classes(images: ImageData) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,39 +16,17 @@ from searchlab.engine.diagnostics.costs import (
     sum_training_seconds,
 )
 from searchlab.engine.diagnostics.finished_study import FinishedStudy
+from searchlab.engine.diagnostics.results import AttackCurve, ModelRobustness, robustness_key
 from searchlab.engine.diagnostics.tasks import Task, TooCostlyError
 from searchlab.records.trial_record import TrialRecord
 
-__all__ = ["AttackCurve", "ModelRobustness", "plan_robustness", "robustness_key"]
+__all__ = ["plan_robustness"]
 
 _ATTACKS: tuple[AttackName, ...] = ("fgsm", "pgd")
 _EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 _MAX_IMAGES = 1000
 _MIN_IMAGES = 50  # a standard error of 7 points
 _SHARE = 0.015  # of the study's training, for each model
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttackCurve:
-    """The accuracy under an attack by its largest change of a pixel in [0, 1], from 0 on."""
-
-    attack: AttackName
-    steps: int
-    epsilons: list[float]
-    accuracies: list[float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRobustness:
-    """A trial's model under attacks, on so many of the test images, drawn at random."""
-
-    images: int
-    curves: list[AttackCurve]
-
-
-def robustness_key(number: int) -> str:
-    """Return the key of a trial's robustness."""
-    return f"robustness-{number}"
 
 
 def plan_robustness(finished: FinishedStudy) -> Iterator[Task]:

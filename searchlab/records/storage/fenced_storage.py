@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy.orm import Session
 
-from searchlab.records.optuna_internals import create_scoped_session
+from searchlab.records.optuna_database import create_scoped_session
 from searchlab.records.storage.database_file import DatabaseFile
 from searchlab.records.storage.fencing import (
     Fence,

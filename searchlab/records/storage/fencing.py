@@ -18,7 +18,7 @@ import sqlalchemy
 from sqlalchemy.orm import Session
 
 from searchlab.errors import InfrastructureError
-from searchlab.records.optuna_internals import models
+from searchlab.records.optuna_database import models
 
 __all__ = [
     "TOKEN",

@@ -8,16 +8,12 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.orm import Session
 
-from searchlab.records.optuna_internals import models
+from searchlab.records.optuna_database import models
 from searchlab.records.storage.fenced_storage import FencedStorage
 from searchlab.records.storage.row_storage import RowStorage
+from searchlab.records.trial_record import CLAIM, CREATED_BY
 
-__all__ = ["CLAIM", "CREATED_BY", "IdempotentStorage"]
-
-# The driver that a trial belongs to, and a count: in the first transaction of the trial's row.
-CREATED_BY = "searchlab:origin"
-# Who took a waiting trial, in the transaction that took it.
-CLAIM = "searchlab:claim"
+__all__ = ["IdempotentStorage"]
 
 
 class IdempotentStorage(FencedStorage):

@@ -13,10 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from searchlab.records.storage.idempotent_storage import CLAIM, CREATED_BY, IdempotentStorage
+from searchlab.records.storage.idempotent_storage import IdempotentStorage
 from searchlab.records.storage.retry_policy import RetryPolicy
+from searchlab.records.trial_record import CREATED_BY
 
-__all__ = ["CLAIM", "CREATED_BY", "RetryingStorage"]
+__all__ = ["RetryingStorage"]
 
 _T = TypeVar("_T")
 _Method = TypeVar("_Method", bound=Callable[..., Any])

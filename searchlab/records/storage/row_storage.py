@@ -9,12 +9,8 @@ less than half of the time.
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
@@ -22,16 +18,12 @@ from optuna.distributions import (
     BaseDistribution,
     check_distribution_compatibility,
     distribution_to_json,
-    json_to_distribution,
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from searchlab.records.optuna_internals import (
-    DatabaseStorage,
-    create_scoped_session,
-    models,
-    trial_id_of,
-)
+from searchlab.records.optuna_database import DatabaseStorage, create_scoped_session, models
+from searchlab.records.optuna_internals import trial_id_of
+from searchlab.records.storage.trial_rows import TrialRows, by_trial
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -42,15 +34,10 @@ __all__ = ["RowStorage", "load_trials"]
 _MAX_LISTED = 500
 
 _Condition = sqlalchemy.ColumnElement[bool]
-_parse_distribution: Callable[[str], BaseDistribution] = lru_cache(4096)(json_to_distribution)
-_INFINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
 class RowStorage(DatabaseStorage):
-    """Optuna's database storage, quicker to read and to write.
-
-    Equal distributions are shared by the trials.
-    """
+    """Optuna's database storage, quicker to read and to write."""
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See Optuna."""
@@ -209,11 +196,8 @@ def load_trials(session: Session, *conditions: _Condition) -> list[FrozenTrial]:
     for condition in conditions:
         heads = session.execute(sqlalchemy.select(*columns).where(condition)).all()
         if heads:
-            parts = _Parts(session, [head.trial_id for head in heads], condition)
-            trials += [
-                parts.assemble(trial_id, number, state, _to_local(start), _to_local(complete))
-                for trial_id, number, state, start, complete in heads
-            ]
+            rows = _gather(session, [head.trial_id for head in heads], condition)
+            trials += [rows.assemble(*head) for head in heads]
     return trials
 
 
@@ -276,79 +260,19 @@ _USER_ATTRIBUTES = _Table.of(_USER.trial_user_attribute_id, _USER.key, _USER.val
 _SYSTEM_ATTRIBUTES = _Table.of(_SYSTEM.trial_system_attribute_id, _SYSTEM.key, _SYSTEM.value_json)
 
 
-class _Parts:
-    """The rows of some trials in the other tables, by trial.
+def _gather(session: Session, trial_ids: Sequence[int], condition: _Condition) -> TrialRows:
+    """Return the rows of some trials in the other tables."""
 
-    They are read after the trials' own rows, so that a trial read as finished is complete.
-    """
+    def read(table: _Table) -> dict[int, list[Any]]:
+        if len(trial_ids) <= _MAX_LISTED:
+            return by_trial(session.execute(table.listed, {"trial_ids": trial_ids}))
+        chosen = sqlalchemy.select(models.TrialModel.trial_id).where(condition)
+        return by_trial(session.execute(table.every.where(table.owner.in_(chosen))))
 
-    def __init__(self, session: Session, trial_ids: Sequence[int], condition: _Condition) -> None:
-        self._session = session
-        self._trial_ids = trial_ids
-        self._condition = condition
-        self._params = self._gather(_PARAMS)
-        self._values = self._gather(_VALUES)
-        self._steps = self._gather(_STEPS)
-        self._user = self._gather(_USER_ATTRIBUTES)
-        self._system = self._gather(_SYSTEM_ATTRIBUTES)
-
-    def _gather(self, table: _Table) -> dict[int, list[Any]]:
-        """Return the rows of one table by trial, in the order in which they were written."""
-        if len(self._trial_ids) <= _MAX_LISTED:
-            found = self._session.execute(table.listed, {"trial_ids": self._trial_ids})
-        else:
-            chosen = sqlalchemy.select(models.TrialModel.trial_id).where(self._condition)
-            found = self._session.execute(table.every.where(table.owner.in_(chosen)))
-        rows: dict[int, list[Any]] = defaultdict(list)
-        for row in found:
-            rows[row[0]].append(row)
-        return rows
-
-    def assemble(
-        self,
-        trial_id: int,
-        number: int,
-        state: TrialState,
-        start: datetime | None,
-        complete: datetime | None,
-    ) -> FrozenTrial:
-        """Return a trial as Optuna would."""
-        distributions = {
-            name: _parse_distribution(text) for _, name, _, text in self._params.get(trial_id, ())
-        }
-        values = sorted((place, _number(*row)) for _, place, *row in self._values.get(trial_id, ()))
-        return FrozenTrial(
-            number=number,
-            state=state,
-            value=None,
-            values=[value for _, value in values] or None,
-            datetime_start=start,
-            datetime_complete=complete,
-            params={
-                name: distributions[name].to_external_repr(value)
-                for _, name, value, _ in self._params.get(trial_id, ())
-            },
-            distributions=distributions,
-            user_attrs=_decode(self._user.get(trial_id, ())),
-            system_attrs=_decode(self._system.get(trial_id, ())),
-            intermediate_values={
-                step: _number(*row) for _, step, *row in self._steps.get(trial_id, ())
-            },
-            trial_id=trial_id,
-        )
-
-
-def _decode(rows: Iterable[Any]) -> dict[str, Any]:
-    return {key: json.loads(text) for _, key, text in rows}
-
-
-def _number(value: float | None, kind: Any) -> float:
-    """Return a stored number; infinite ones and NaN are stored by name."""
-    return _INFINITE[kind.name] if value is None else value
-
-
-def _to_local(moment: datetime | None) -> datetime | None:
-    """Return a naive local time, as Optuna's trials have it, for the stored naive UTC."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+    return TrialRows(
+        params=read(_PARAMS),
+        values=read(_VALUES),
+        steps=read(_STEPS),
+        user=read(_USER_ATTRIBUTES),
+        system=read(_SYSTEM_ATTRIBUTES),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.errors import ModelErrors, Untempered, errors_key
+from searchlab.engine.diagnostics.results import ModelErrors, Untempered, errors_key
 from searchlab.report.page.blocks import Block, Figure, Paragraph
 from searchlab.report.page.charts import COLORS, make_chart
 

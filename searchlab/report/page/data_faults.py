@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.copies import COPIES_KEY, CopiedImage, CopiedImages
-from searchlab.engine.diagnostics.labels import SuspectLabels, labels_key
+from searchlab.engine.diagnostics.results import (
+    COPIES_KEY,
+    CopiedImage,
+    CopiedImages,
+    SuspectLabels,
+    labels_key,
+)
 from searchlab.report.page.blocks import Block, Pictures, Section
 from searchlab.report.page.pictures import IMAGE_COLUMNS, name_class, name_image, picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from searchlab.engine.diagnostics.pictures import Part
+    from searchlab.engine.diagnostics.results import Part
     from searchlab.report.page.findings import Findings
 
 __all__ = ["make_data_faults"]

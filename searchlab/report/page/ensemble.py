@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from searchlab.config.metrics import DEFAULT_METRIC, get_metric
-from searchlab.engine.diagnostics.ensemble import (
+from searchlab.engine.diagnostics.results import (
     Ensembles,
     WeightedEnsemble,
     ensemble_key,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from searchlab.analysis.confusions import ClassFigures, Counts, list_confusions, measure_classes
-from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
+from searchlab.engine.diagnostics.results import ModelErrors, errors_key
 from searchlab.report.class_names import name_classes
 from searchlab.report.formatting import MISSING
 from searchlab.report.kept_confusions import KeptConfusions, count_answers, gather_confusions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.filters import FirstFilters, filters_key
+from searchlab.engine.diagnostics.results import FirstFilters, filters_key
 from searchlab.report.formatting import MISSING
 from searchlab.report.page.blocks import Block, Figure, Paragraph, Table
 from searchlab.report.page.charts import dress
@@ -14,7 +14,7 @@ from searchlab.report.page.heatmaps import AROUND_ZERO
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from searchlab.analysis.filters import MovedFilters
+    from searchlab.analysis.measured_layers import MovedFilters
     from searchlab.report.page.findings import Findings
 
 __all__ = ["Filtered", "describe_move", "draw_filters", "list_filters", "read_filters"]

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from searchlab.analysis.distributions import SMALLEST, bin_edges
+from searchlab.analysis.measured_layers import SMALLEST, bin_edges
 from searchlab.report.page.blocks import Figure
 from searchlab.report.page.charts import dress
 from searchlab.report.page.heatmaps import FROM_ZERO
 
 if TYPE_CHECKING:
-    from searchlab.analysis.distributions import Distribution
+    from searchlab.analysis.measured_layers import Distribution
 
 __all__ = ["draw_histograms"]
 

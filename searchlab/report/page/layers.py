@@ -11,8 +11,8 @@ from searchlab.report.page.charts import COLORS, add_line, count_in_wholes, make
 from searchlab.report.page.histograms import draw_histograms
 
 if TYPE_CHECKING:
-    from searchlab.analysis.layers import LayerProbe
-    from searchlab.engine.diagnostics.layers import ProbedTraining
+    from searchlab.analysis.measured_layers import LayerProbe
+    from searchlab.engine.diagnostics.results import ProbedTraining
 
 __all__ = ["describe_dead", "describe_gradients", "list_layers"]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.errors import ModelErrors, errors_key
+from searchlab.engine.diagnostics.results import ModelErrors, errors_key
 from searchlab.report.page.blocks import Block, Paragraph, Pictures
 from searchlab.report.page.pictures import IMAGE_COLUMNS, name_class, picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from searchlab.engine.diagnostics.errors import Mistake
+    from searchlab.engine.diagnostics.results import Mistake
     from searchlab.report.page.findings import Findings
 
 __all__ = ["list_mistakes"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.layers import ProbedTraining, layers_key
+from searchlab.engine.diagnostics.results import ProbedTraining, layers_key
 from searchlab.report.page.blocks import Block, Paragraph, Section
 from searchlab.report.page.filters import describe_move, list_filters, read_filters
 from searchlab.report.page.layers import describe_dead, describe_gradients, list_layers

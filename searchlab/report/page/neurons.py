@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.neurons import Neurons, choose_compared, neurons_key
+from searchlab.engine.diagnostics.results import Neurons, choose_compared, neurons_key
 from searchlab.report.formatting import MISSING
 from searchlab.report.page.blocks import Block, Figure, Paragraph, Table
 from searchlab.report.page.charts import dress
@@ -13,7 +13,7 @@ from searchlab.report.page.heatmaps import AROUND_ZERO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from searchlab.engine.diagnostics.neurons import CorrelatedNeurons, LayerName, ModelPair
+    from searchlab.engine.diagnostics.results import CorrelatedNeurons, LayerName, ModelPair
     from searchlab.report.page.findings import Findings
 
 __all__ = ["list_neurons"]

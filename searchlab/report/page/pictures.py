@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from searchlab.report.page.blocks import Picture
 
 if TYPE_CHECKING:
-    from searchlab.engine.diagnostics.pictures import Place, ShownImage
+    from searchlab.engine.diagnostics.results import Place, ShownImage
 
 __all__ = ["IMAGE_COLUMNS", "name_class", "name_image", "picture"]
 

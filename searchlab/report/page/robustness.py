@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from searchlab.engine.diagnostics.robustness import (
-    AttackCurve,
-    ModelRobustness,
-    robustness_key,
-)
+from searchlab.engine.diagnostics.results import AttackCurve, ModelRobustness, robustness_key
 from searchlab.report.page.blocks import Figure, Section, Table
 from searchlab.report.page.charts import COLORS, make_chart
 

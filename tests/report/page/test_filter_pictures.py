@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from searchlab.analysis.filters import MovedFilters, compare_filters
+from searchlab.analysis.filters import compare_filters
+from searchlab.analysis.measured_layers import MovedFilters
 from searchlab.report.page.filters import describe_move, draw_filters
 
 GENERATOR = torch.Generator().manual_seed(0)

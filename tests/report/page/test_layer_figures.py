@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from searchlab.analysis.distributions import Distribution, DistributionCounter
-from searchlab.analysis.layers import LayerProbe
+from searchlab.analysis.distributions import DistributionCounter
+from searchlab.analysis.measured_layers import Distribution, LayerProbe
 from searchlab.config.trained_folds import Machine
-from searchlab.engine.diagnostics.layers import ProbedEpoch, ProbedTraining
+from searchlab.engine.diagnostics.results import ProbedEpoch, ProbedTraining
 from searchlab.report.page.blocks import Figure, Table
 from searchlab.report.page.histograms import draw_histograms
 from searchlab.report.page.layers import describe_dead, describe_gradients, list_layers
