@@ -1,4 +1,4 @@
-"""What Optuna and Ray keep private is used in one file each, and no object reads another's."""
+"""What Optuna and Ray keep private is used in few files, and no object reads another's."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_is_public_or_its_own_is_not_found(source: str) -> None:
     assert find_private_uses(source) == []
 
 
-def test_private_names_of_others_are_used_in_two_files_only() -> None:
+def test_private_names_of_others_are_used_in_their_files_only() -> None:
     files = {path.relative_to(ROOT).as_posix(): path for path in ROOT.glob("searchlab/**/*.py")}
     uses = {
         name: found
