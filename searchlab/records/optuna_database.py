@@ -18,7 +18,7 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session as create_scoped_session
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from searchlab.records.storage.sqlite_reading import TABLES_VERSION
+from searchlab.records.optuna_internals import TABLES_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Container

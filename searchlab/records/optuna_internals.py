@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optuna.trial import TrialState
 
 __all__ = [
+    "TABLES_VERSION",
     "AdaptedGPSampler",
     "FrozenStudy",
     "copy_trial",
@@ -39,6 +40,9 @@ __all__ = [
     "trial_id_of",
     "write_system_attribute",
 ]
+
+TABLES_VERSION = "v3.2.0.a"
+"""The version of Optuna's tables that was tested, as Optuna notes it in ``alembic_version``."""
 
 
 def storage_of(study: Study) -> BaseStorage:

@@ -20,7 +20,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from searchlab.records import optuna_internals as internals
 from searchlab.records.optuna_database import DatabaseStorage
-from searchlab.records.storage.sqlite_reading import TABLES_VERSION
 
 CHANGED = f"Optuna {optuna.__version__} changed: see searchlab/records/optuna_*.py, "
 
@@ -238,7 +237,7 @@ def test_no_table_was_added() -> None:
 def test_a_new_database_is_the_one_that_optuna_makes() -> None:
     # In memory, because the tests' other databases are copies of one that Optuna made.
     made, theirs = DatabaseStorage("sqlite://"), RDBStorage("sqlite://")
-    assert theirs.get_head_version() == TABLES_VERSION, CHANGED + "TABLES_VERSION"
+    assert theirs.get_head_version() == internals.TABLES_VERSION, CHANGED + "TABLES_VERSION"
     dumps = []
     for storage in (made, theirs):
         with closing(storage.engine.raw_connection()) as connection:

@@ -16,12 +16,10 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from searchlab.records.optuna_internals import TABLES_VERSION
 from searchlab.records.storage.trial_rows import TrialRows, by_trial, decode_attributes
 
-__all__ = ["TABLES_VERSION", "ReadStudy", "read_sqlite_study"]
-
-TABLES_VERSION = "v3.2.0.a"
-"""The version of Optuna's tables that was tested, as Optuna notes it in ``alembic_version``."""
+__all__ = ["ReadStudy", "read_sqlite_study"]
 
 # As long as a writer waits, too.
 _BUSY_TIMEOUT_SECONDS = 60.0
