@@ -101,7 +101,7 @@ def _describe_end(end: TrialEnd, snapshot: ProgressSnapshot) -> str:
     text += f" after {epochs} ({end.seconds:.1f} s)"
     if end.test is not None:
         text += f", test {format_value(snapshot.metric, end.test)}"
-    if end.reason and end.state != "COMPLETE":
+    if end.reason and end.state != "COMPLETE" and end.reason != "pruned":
         text += f": {end.reason}"
     return text + _describe_race(snapshot)
 

@@ -309,6 +309,7 @@ def _drive(
 
 
 def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
+    from searchlab.report.leaderboard import best_row
     from searchlab.report.reading import read_study
 
     reading = read_study(folder, storage)
@@ -318,6 +319,12 @@ def _show_end(folder: RunFolder, storage: str | None, as_json: bool) -> None:
         typer.echo("\nOpen the results with:")
         typer.echo(f"  {folder.command('dashboard')}")
         typer.echo(f"The report: {place}")
+        best = best_row(reading.records, reading.spec)
+        if best is not None and best.role != "search":  # a search trial keeps no weights
+            typer.echo("Use the winner:")
+            typer.echo(
+                f"  {folder.command('export', options=('--to', f'{folder.path.name}-model'))}"
+            )
 
 
 register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -83,6 +84,11 @@ class DatasetSpec(Spec):
     limit: int | None = Field(
         None, ge=1, description="use only this many training images, stratified by class"
     )
+
+    @property
+    def title(self) -> str:
+        """What people call the images: the name of their folder or file, or the dataset's own."""
+        return self.name if self.root is None else PurePath(self.root).name
 
     @property
     def kind_of_folds(self) -> str:

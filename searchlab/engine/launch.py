@@ -277,6 +277,11 @@ def _run(held: _HeldStudy, study: Study) -> None:
             evaluate_finished(prepared, study, ledger.records, run.models, stop=stop)
             _check_ended(session, run)
             ledger.note_finished()
+            if prepared.spec.report.diagnostics != ():
+                board = run.command("study", "leaderboard")
+                held.options.callback.announce(
+                    f"{board} prints the result while the report is made"
+                )
             diagnose(
                 FinishedStudy(
                     run=run,

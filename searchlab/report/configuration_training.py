@@ -100,8 +100,7 @@ def train_configuration(
     ended, weights = _train(config, images, on_epoch)
     assert ended.test is not None
     taken = describe_input(images, config)
-    trained_on = dataset.name if dataset.root is None else Path(dataset.root).name
-    title = f"{config.model.family} on {trained_on}"
+    title = f"{config.model.family} on {dataset.title}"
     classes = name_classes(request, data_dir, images)
     plugins, sources = pack_plugins(configuration.plugins)
     new = NewModel(

@@ -172,7 +172,7 @@ def test_the_largest_model_has_the_space_s_greatest_values(tmp_path: Path) -> No
     data = TrainingData.from_images(prepared.images, prepared.folds, _cpu())
     probe = probe_training(largest, data)
     assert probe.images_per_second > 0
-    assert "largest model: cnn" in describe_probe(largest, probe)
+    assert "the model that computes most: cnn" in describe_probe(largest, probe)
 
 
 def _cpu() -> Any:

@@ -131,11 +131,12 @@ def _failure_of(error: RayError) -> Failure:
 
 
 def describe_probe(config: TrialConfig, probe: ProbeResult) -> str:
-    """Return a line about the largest model, for the user."""
+    """Return a line about the model that computes most, for the user."""
     need = probe.cohort_bytes(config.folds.num_members) / _MEGABYTE
     parts = f" in {probe.batch_split} parts" if probe.batch_split > 1 else ""
     return (
-        f"largest model: {config.model.family}, {probe.num_parameters:,} parameters, batch "
-        f"{config.settings.batch_size}{parts}, {config.folds.num_members} at once: {need:,.0f} MB, "
+        f"the model that computes most: {config.model.family}, {probe.num_parameters:,} "
+        f"parameters, batch {config.settings.batch_size}{parts}, "
+        f"{config.folds.num_members} at once: {need:,.0f} MB, "
         f"{probe.images_per_second:,.0f} images/s"
     )

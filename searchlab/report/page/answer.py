@@ -125,7 +125,7 @@ def _describe_study(found: Findings) -> str:
     """Say what the study asks, for a reader who has only the report."""
     spec = found.reading.spec
     by = " and ".join(get_metric(objective.metric).label for objective in spec.objective)
-    task = f"classifying {spec.dataset.name}, by {by}"
+    task = f"classifying {spec.dataset.title}, by {by}"
     num_baselines = len(spec.baseline_rows)
     baselines = f"{num_baselines} baseline{'s' * (num_baselines != 1)}"
     if spec.search.trials == 0:
