@@ -18,6 +18,7 @@ training images and meets the test set.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import statistics
@@ -191,7 +192,7 @@ def read_images(name: str, data_dir: Path) -> Any:
 
 
 def search_by_searchlab(name: str, data_dir: Path, seconds: float, seed: int) -> Found:
-    """Search by the command line; only trials and epochs that ended in time count."""
+    """Search by the command line; only epochs that ended in time count."""
     import optuna
 
     begun = time.time()
@@ -221,13 +222,13 @@ def search_by_searchlab(name: str, data_dir: Path, seconds: float, seed: int) ->
         trials = optuna.load_study(
             study_name="headline", storage=f"sqlite:///{folder}/headline/study.db"
         ).trials
-    ended = [
-        trial
-        for trial in trials
-        if trial.datetime_complete and trial.datetime_complete.timestamp() <= begun + seconds
-    ]
-    complete = [trial for trial in ended if trial.state.name == "COMPLETE"]
-    best = max(complete, key=lambda trial: trial.value or 0.0)
+    bests, num_epochs = {}, 0
+    for trial in trials:
+        in_time = _accuracies_by(begun + seconds, trial)
+        num_epochs += len(in_time)
+        if in_time:
+            bests[trial.number] = max(in_time)
+    best = trials[max(bests, key=bests.__getitem__)]
     params = best.params
     depth = params["cnn.depth"]
     values = {name: params[name] for name in ("lr", "batch_size", "optimizer", "weight_decay")}
@@ -236,10 +237,25 @@ def search_by_searchlab(name: str, data_dir: Path, seconds: float, seed: int) ->
     values["width"] = [params[f"cnn.layer{layer}.width"] for layer in range(depth)]
     return Found(
         values=values,
-        accuracy=best.value or 0.0,
-        trials=len(ended),
-        epochs=sum(len(trial.intermediate_values) for trial in ended),
+        accuracy=bests[best.number],
+        trials=len(bests),
+        epochs=num_epochs,
     )
+
+
+def _accuracies_by(moment: float, trial: Any) -> list[float]:
+    """Return the accuracies of the epochs that a trial of searchlab had ended by a moment."""
+    from searchlab.records.trial_record import CURVES
+
+    if trial.datetime_start is None:  # still waiting when the time was up
+        return []
+    seconds = trial.system_attrs.get(CURVES, {}).get("seconds", ())
+    ends = itertools.accumulate(seconds, initial=trial.datetime_start.timestamp())
+    return [
+        accuracy
+        for end, accuracy in zip(list(ends)[1:], trial.intermediate_values.values(), strict=True)
+        if end <= moment
+    ]
 
 
 def search_by_tune(name: str, data_dir: Path, seconds: float, seed: int) -> Found:
