@@ -211,7 +211,7 @@ def _describe_needed(spec: StudySpec, found: ConfirmedDifference) -> tuple[str, 
     needed = found.find_needed(spec.confirm.margin_as_figure)
     if needed is None:
         return ("No number of models or images would decide a difference of confirm.margin.",)
-    images = f"about {needed.images:,} test images"
+    images = f"about {needed.images:,} test images in all, not {found.num_images:,}"
     if needed.repeats is None:
         return (f"To decide it would take {images}; more models alone would not.",)
     return (
