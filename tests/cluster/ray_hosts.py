@@ -111,4 +111,6 @@ class RayHosts:
 
     def _try_list(self) -> dict[str, bool] | None:
         done = self.head.run([sys.executable, "-c", _LIST_NODES], check=False, timeout=60)
-        return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+        # Ray may print lines of its own after ours, or end without it while it is starting.
+        printed = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        return json.loads(printed[-1]) if done.returncode == 0 and printed else None
