@@ -304,6 +304,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
+    if options.epochs < BUDGET // 4:
+        parser.error(f"--epochs must be at least {BUDGET // 4}, the goal, got {options.epochs}")
     for name in ("datasets", "samplers", "pruners", "workers", "starts", "warm_starts", "folds"):
         setattr(options, name, getattr(options, name).split(","))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
