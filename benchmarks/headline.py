@@ -11,8 +11,11 @@ The clock starts with the process, so imports and Ray's start count; what ends l
 the best configuration of each, by its validation accuracy, is trained once by the plain loop on all
 training images and meets the test set.
 
-    python benchmarks/headline.py --data-dir ~/datasets                     # three hours
+    python benchmarks/headline.py --data-dir ~/datasets --keep headline.jsonl   # over three hours
     python benchmarks/headline.py --data-dir ~/datasets --seconds 120 --seeds 1 --datasets usps
+
+With ``--keep``, each search and each test is written there as it ends, and the same command goes on
+from there. Searches need idle cores; tests do not.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -353,28 +357,70 @@ SIDES: dict[str, Callable[[str, Path, float, int], Found]] = {
 }
 
 
-def search_apart(side: str, name: str, options: argparse.Namespace, seed: int) -> Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One search: by which side, of which dataset, for how long, with which seed."""
+
+    side: str
+    dataset: str
+    seconds: float
+    seed: int
+
+
+class Kept:
+    """What searches and tests gave, in a file of JSON lines if there is one."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.found: dict[Cell, Found] = {}
+        self.tested: dict[Cell, float] = {}
+        self._file = file
+        if file is not None and file.exists():
+            for line in file.read_text().splitlines():
+                entry = json.loads(line)
+                cell = Cell(**entry["cell"])
+                if "test" in entry:
+                    self.tested[cell] = entry["test"]
+                else:
+                    self.found[cell] = Found(**entry["found"])
+
+    def add_search(self, cell: Cell, found: Found) -> None:
+        """Keep what a search found."""
+        self.found[cell] = found
+        self._write({"cell": asdict(cell), "found": asdict(found)})
+
+    def add_test(self, cell: Cell, accuracy: float) -> None:
+        """Keep the test accuracy of what a search found."""
+        self.tested[cell] = accuracy
+        self._write({"cell": asdict(cell), "test": accuracy})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self._file is not None:
+            with self._file.open("a") as lines:
+                lines.write(json.dumps(entry) + "\n")
+
+
+def search_apart(cell: Cell, data_dir: Path) -> Found:
     """Search in a process of its own, so that its imports count and its memory is free again."""
     command = [
-        sys.executable, __file__, "--side", side, "--datasets", name, "--seeds", str(seed),
-        "--seconds", str(options.seconds), "--data-dir", str(options.data_dir),
+        sys.executable, __file__, "--side", cell.side, "--datasets", cell.dataset,
+        "--seeds", str(cell.seed), "--seconds", str(cell.seconds), "--data-dir", str(data_dir),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Found(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def test(found: Found, name: str, data_dir: Path, seed: int) -> float:
+def test(found: Found, cell: Cell, data_dir: Path) -> tuple[Cell, float]:
     """Return the test accuracy of a configuration, after the last epoch."""
     figures: list[float] = []
     train_plainly(
         found.values,
-        name,
+        cell.dataset,
         data_dir,
-        seed=seed,
+        seed=cell.seed,
         report=lambda _, accuracy: figures.append(accuracy),
         on_test_set=True,
     )
-    return figures[-1]
+    return cell, figures[-1]
 
 
 def main() -> None:
@@ -386,31 +432,40 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--datasets", default=",".join(DATASETS))
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep results; go on from them")
     parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.data_dir = options.data_dir.expanduser().absolute()
+    data_dir = options.data_dir.expanduser().absolute()
     if options.side is not None:  # --seeds is the seed itself here
-        one = SIDES[options.side](
-            options.datasets, options.data_dir, options.seconds, options.seeds
-        )
+        one = SIDES[options.side](options.datasets, data_dir, options.seconds, options.seeds)
         print(json.dumps(asdict(one)))
         return
+    names = options.datasets.split(",")
+    # Whoever stops early has as many seeds of each dataset.
+    cells = [
+        Cell(side=side, dataset=name, seconds=options.seconds, seed=seed)
+        for seed in range(options.seeds)
+        for name in names
+        for side in SIDES
+    ]
+    kept = Kept(options.keep)
+    for cell in cells:
+        if cell not in kept.found:
+            print(f"{time.strftime('%H:%M:%S')} {cell}", file=sys.stderr, flush=True)
+            kept.add_search(cell, search_apart(cell, data_dir))
+    jobs = [(kept.found[cell], cell, data_dir) for cell in cells if cell not in kept.tested]
+    print(f"{time.strftime('%H:%M:%S')} {len(jobs)} tests", file=sys.stderr, flush=True)
+    with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(test, *job) for job in jobs]):
+            kept.add_test(*done.result())
     print(f"{options.seconds:.0f} s a search, {WORKERS} workers; medians of {options.seeds} seeds")
     print("| dataset | side | trials | epochs | validation % | test % |")
     print("|---|---|---:|---:|---:|---:|")
-    for name in options.datasets.split(","):
-        found = {
-            (side, seed): search_apart(side, name, options, seed)
-            for seed in range(options.seeds)
-            for side in SIDES
-        }
-        with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-            jobs = [(one, name, options.data_dir, seed) for (_, seed), one in found.items()]
-            tested = dict(zip(found, pool.starmap(test, jobs, chunksize=1), strict=True))
+    for name in names:
         for side in SIDES:
-            places = [(side, seed) for seed in range(options.seeds)]
-            results = [(found[place], tested[place]) for place in places]
-            print(f"| {name} | {side} | {_summarise(results)} |", flush=True)
+            places = [cell for cell in cells if (cell.dataset, cell.side) == (name, side)]
+            results = [(kept.found[cell], kept.tested[cell]) for cell in places]
+            print(f"| {name} | {side} | {_summarise(results)} |")
 
 
 def _summarise(results: list[tuple[Found, float]]) -> str:
