@@ -2,7 +2,9 @@
 
 Each command that reads a run is started anew on a small finished study, which is run first, with
 one epoch a trial. CPU seconds hardly depend on what else runs on the machine; wall seconds do. The
-last row is a study in this process (``--engine serial``) from its start to its first trial.
+last rows are a study from its start to its first trial, in one process (``--engine serial``) and
+on Ray, and the quickstart from its start to its report. CPU seconds are the command's own, without
+Ray's processes.
 
     python benchmarks/startup.py
     python benchmarks/startup.py --repeats 1
@@ -24,9 +26,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parents[1]
 RUN = "startup"
-STUDY = ["study", "run", "quickstart", "--engine", "serial"]
+QUICKSTART = ["study", "run", "quickstart"]
+SERIAL = ["--engine", "serial"]
 SMALL = [
     *("training.epochs=1", "search.trials=12", "baselines.architectures=[a2]"),
     *("confirm.top=1", "validation.folds=2"),
@@ -58,9 +63,9 @@ def time_process(
     is_enough: Callable[[], bool] = lambda: False,
     answers: tuple[int, ...] = (0,),
 ) -> Seconds:
-    """Run a command until its end, or until ``is_enough``."""
+    """Time a command until its end, or until ``is_enough``; then ask it to stop."""
     begin = time.perf_counter()
-    process = subprocess.Popen(
+    process = psutil.Popen(
         [sys.executable, "-m", "searchlab", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(checkout)},
@@ -70,22 +75,22 @@ def time_process(
     while True:
         # wait4, because of the CPU seconds of this one process.
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        seconds = time.perf_counter() - begin
         if ended:
             break
         if is_enough():
-            process.kill()
-            _, _, usage = os.wait4(process.pid, 0)
-            status = 0
-            break
+            used = process.cpu_times()
+            process.terminate()  # so that it stops its Ray as well
+            os.waitpid(process.pid, 0)
+            return seconds, used.user + used.system
         time.sleep(POLL_SECONDS)
-    seconds = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in answers:
-        raise SystemExit(f"searchlab {' '.join(arguments)} ended with {process.returncode}")
+    code = os.waitstatus_to_exitcode(status)
+    if code not in answers:
+        raise SystemExit(f"searchlab {' '.join(arguments)} ended with {code}")
     return seconds, usage.ru_utime + usage.ru_stime
 
 
-def time_first_trial(checkout: Path, folder: Path) -> Seconds:
+def time_first_trial(engine: list[str], checkout: Path, folder: Path) -> Seconds:
     """Start a study, and end it when its first trial has begun."""
     name = f"begun-{time.monotonic_ns()}"
     database = folder / "runs" / name / "study.db"
@@ -97,13 +102,20 @@ def time_first_trial(checkout: Path, folder: Path) -> Seconds:
                 return bool(connection.execute(FIRST_TRIAL).fetchone()[0])
         return False
 
-    return time_process([*STUDY, "--set", f"name={name}"], checkout, folder, has_begun)
+    arguments = [*QUICKSTART, *engine, "--set", f"name={name}"]
+    return time_process(arguments, checkout, folder, has_begun)
+
+
+def time_quickstart(checkout: Path, folder: Path) -> Seconds:
+    """Run the quickstart to its end."""
+    name = f"whole-{time.monotonic_ns()}"
+    return time_process([*QUICKSTART, "--set", f"name={name}"], checkout, folder)
 
 
 def measure(checkouts: list[Path], repeats: int, folder: Path) -> None:
     """Print the medians of each command, the checkouts in turn."""
     settings = [word for one in (f"name={RUN}", *SMALL) for word in ("--set", one)]
-    time_process([*STUDY, *settings], checkouts[0], folder)
+    time_process([*QUICKSTART, *SERIAL, *settings], checkouts[0], folder)
     # An exit code of 1 is an answer: two studies differ.
     rows: list[tuple[str, Callable[[Path], Seconds]]] = [
         (
@@ -112,7 +124,11 @@ def measure(checkouts: list[Path], repeats: int, folder: Path) -> None:
         )
         for command in COMMANDS
     ]
-    rows.append(("first trial", partial(time_first_trial, folder=folder)))
+    rows += [
+        ("first trial, serial", partial(time_first_trial, SERIAL, folder=folder)),
+        ("first trial, Ray", partial(time_first_trial, [], folder=folder)),
+        ("quickstart", partial(time_quickstart, folder=folder)),
+    ]
     print(f"{'':28}" + "".join(f"{one.resolve().name[:16]:>24}" for one in checkouts))
     print(f"{'':28}" + f"{'wall, s':>14}{'CPU, s':>10}" * len(checkouts))
     for name, run in rows:
