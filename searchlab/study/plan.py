@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from searchlab.analysis.pareto import find_front
@@ -162,31 +163,35 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
 def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
     """Return the trials with which the search starts.
 
-    They are the reference points, one a family, then the points of ``search.warm_start``, then
-    those of the portfolio, which take no more than half of the trials. Raises InputError for one of
-    ``search.warm_start`` that is not a point of the space.
+    They are the reference points, one a family, then the points of ``search.warm_start`` and those
+    of the portfolio in turn: neither can waste many epochs if it misleads. The portfolio takes no
+    more than half of the trials. Raises InputError for one of ``search.warm_start`` that is not a
+    point of the space.
     """
     search = spec.search
     training = spec.with_fixed_optimizer(spec.training)
-    planned = []
-    if search.start != "random" and SAMPLERS[search.sampler].has_reference_start:
-        planned = [
-            PlannedTrial(key=f"{REFERENCE}{point['family']}", role="search", point=point)
-            for point in start_points(space, training)
-        ]
+    has_reference = search.start != "random" and SAMPLERS[search.sampler].has_reference_start
+    planned = [
+        PlannedTrial(key=f"{REFERENCE}{point['family']}", role="search", point=point)
+        for point in (start_points(space, training) if has_reference else ())
+    ]
+    known = [one.point for one in planned]
+    warm = []
     for index, values in enumerate(search.warm_start):
         point = _warm_point(space, training, values, index)
-        if all(point != known.point for known in planned):
-            planned.append(PlannedTrial(key=f"{WARM}{index}", role="search", point=point))
-    if search.start == "portfolio" and SAMPLERS[search.sampler].has_reference_start:
-        known = [one.point for one in planned]
+        if point not in known:
+            known.append(point)
+            warm.append(PlannedTrial(key=f"{WARM}{index}", role="search", point=point))
+    portfolio = []
+    if search.start == "portfolio" and has_reference:
         proven = portfolio_points(space, training, read_portfolio())
         new = [point for point in proven if point not in known]
         most = len(new) if search.trials is None else search.trials // 2
-        planned += [
+        portfolio = [
             PlannedTrial(key=f"{PORTFOLIO}{index}", role="search", point=point)
             for index, point in enumerate(new[:most])
         ]
+    planned += filter(None, chain.from_iterable(zip_longest(warm, portfolio)))
     return planned[: search.trials]
 
 

@@ -93,6 +93,13 @@ def test_they_follow_the_reference_points_and_take_at_most_half_of_the_trials(
     assert keys == ["start/cnn", "start/fcn", *(f"portfolio/{index}" for index in range(expected))]
 
 
+def test_points_of_earlier_studies_take_turns_with_them() -> None:
+    warm = [{"family": "cnn", "lr": 0.02}, {"family": "fcn", "lr": 0.02}]
+    spec = make_spec(search={"start": "portfolio", "trials": 9, "warm_start": warm})
+    keys = [planned.key for planned in make_plan(spec).start[2:]]
+    assert keys == ["warm/0", "portfolio/0", "warm/1", "portfolio/1", "portfolio/2", "portfolio/3"]
+
+
 def test_they_count_as_search_trials() -> None:
     spec = make_spec(search={"start": "portfolio", "trials": 6, "sampler": "tpe"})
     study = open_study(spec)
