@@ -42,6 +42,7 @@ from searchlab.training.images import TrainingData
 from searchlab.training.lockstep import train_together
 from searchlab.training.machine import describe_machine
 from searchlab.training.member import Member
+from searchlab.training.memory import free_memory
 from searchlab.training.process import limit_device_memory, prepare_process
 from searchlab.training.run import TrialFolders, TrialRun
 
@@ -190,6 +191,8 @@ def measure_grid(data: TrainingData, scale: Scale, report: Report) -> None:
         trial = configure(family, scheme, epochs=scale.grid_epochs)
         cohort = Cohort(trial, data, graphed=True)
         epochs = [take_seconds(cohort.run_epoch, data.device) for _ in range(scale.grid_epochs)]
+        del cohort
+        free_memory()
         total += sum(epochs)
         report.note(
             f"{family}/{scheme}, six models: seconds of the first epoch, median of the others",

@@ -12,6 +12,7 @@ from searchlab.errors import InfrastructureError
 from searchlab.study.outcome import fail
 from searchlab.training.failures import describe_failure
 from searchlab.training.images import TrainingData
+from searchlab.training.memory import free_memory
 from searchlab.training.process import repeatable
 from searchlab.training.run import TrialRun
 
@@ -39,6 +40,8 @@ def _run_trials(session: RunSession, data: TrainingData) -> None:
         config = session.ledger.ask()
         if config is not None:
             _run_trial(config, session, data)
+            if data.device.type == "cuda":  # models and their graphs refer to each other
+                free_memory()
         elif session.ledger.is_waiting:
             time.sleep(_POLL_SECONDS)
         else:

@@ -157,12 +157,17 @@ def _kind_of_words(text: str, *, is_cudas: bool) -> FailureKind:
 
 
 def _ask_device() -> FailureKind:
-    """Return ``device`` if CUDA no longer responds, ``oom`` if little of its memory is free."""
+    """Return ``device`` if CUDA no longer responds, ``oom`` if little memory is left.
+
+    That is the device's, and this process's share of it (``limit_device_memory``).
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return "error"
     try:
         free, total = torch.cuda.mem_get_info()
+        share = torch.cuda.get_per_process_memory_fraction() * total
+        free = min(free, share - torch.cuda.memory_reserved())
     except RuntimeError:  # a broken context makes every call fail
         return "device"
     return "oom" if free < max(_LITTLE_BYTES, _LITTLE_SHARE * total) else "error"

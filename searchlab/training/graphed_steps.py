@@ -68,11 +68,13 @@ class GraphedSteps:
         self._stream = _stream(device, number) if device.type == "cuda" else None
         self._pool = None if self._stream is None else torch.cuda.graph_pool_handle()
         self._graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
-        # On the CPU a rate is a float, which has 64 bits.
-        real = torch.float64 if self._stream is None else torch.float32
-        self._rates = torch.zeros(num_steps, device=device, dtype=real)
-        self._scales = torch.tensor(rate_scales(optimizer), device=device, dtype=real)
-        self._group_rates = torch.zeros_like(self._scales)
+        # 64 bits, as a float has, times the layer's scale; a GPU's optimizer reads 32 bits of it,
+        # rounded once, as without graphs.
+        self._rates = torch.zeros(num_steps, device=device, dtype=torch.float64)
+        scales = rate_scales(optimizer)
+        self._scales = torch.tensor(scales, device=device, dtype=torch.float64)
+        read = torch.float64 if self._stream is None else torch.float32
+        self._group_rates = torch.zeros(len(scales), device=device, dtype=read)
         self._order = torch.zeros(num_images, device=device, dtype=torch.int64)
         self._offsets = torch.arange(largest_batch, device=device)
         self._num_trained = torch.zeros(1, device=device, dtype=torch.int64)
@@ -143,12 +145,13 @@ class GraphedSteps:
         try:
             for generator in self._generators:
                 graph.register_generator_state(generator)
-            # Other threads may go on, such as one that copies a checkpoint.
+            # Another thread of the process may go on to use the GPU.
             with torch.cuda.graph(
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
                 self._run(size)
         except RuntimeError as error:
+            graph.reset()  # gives back what it had taken
             raise RecordingError(str(error).partition("\n")[0]) from error
         return graph
 

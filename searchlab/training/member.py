@@ -95,6 +95,8 @@ class Member:
         self._num_steps = len(split_epoch(self._training, self._settings))
         self._schedule = Schedule(self._settings, steps_per_epoch=self._num_steps)
         self._rates = make_rates(self._settings, self.optimizer)
+        if self._rates is not None:  # before a checkpoint is loaded, as capturable state is moved
+            read_rates_from(self.optimizer, self._rates)
         self._dropout = torch.Generator(device=data.device)
         self._augmenting = torch.Generator(device=data.device)
         self._attacking = torch.Generator(device=data.device)

@@ -22,6 +22,7 @@ from searchlab.training.graphed_steps import RecordingError, can_graph
 from searchlab.training.images import TrainingData
 from searchlab.training.inference import evaluation_batch
 from searchlab.training.member import DivergedError, Member
+from searchlab.training.memory import free_memory, release_frames
 from searchlab.training.metrics import count_parameters
 
 __all__ = ["ProbeResult", "probe_training"]
@@ -69,11 +70,13 @@ def probe_training(
     separate process.
     """
     assert num_batches > 0, num_batches
-    graphed = batch_split == 1 and can_graph(config, data)
-    try:
-        return _probe(config, data, num_batches, batch_split, graphed=graphed)
-    except RecordingError:  # a worker goes on without graphs, too
-        return _probe(config, data, num_batches, batch_split, graphed=False)
+    if batch_split == 1 and can_graph(config, data):
+        try:
+            return _probe(config, data, num_batches, batch_split, graphed=True)
+        except RecordingError as error:  # a worker goes on without graphs, too
+            release_frames(error)
+        free_memory()  # not in the clause above, which keeps the error and its models alive
+    return _probe(config, data, num_batches, batch_split, graphed=False)
 
 
 def _probe(

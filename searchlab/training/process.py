@@ -84,7 +84,8 @@ def limit_device_memory(device: torch.device, share: float) -> None:
         total = torch.cuda.get_device_properties(device).total_memory
         # At least half, for a GPU so small that the estimate takes most of the share.
         fraction = max(share - CONTEXT_BYTES / total, share / 2)
-        torch.cuda.set_per_process_memory_fraction(fraction, device)
+        # The index, because torch refuses a device without one here; None is the current device.
+        torch.cuda.set_per_process_memory_fraction(fraction, device.index)
 
 
 def most_image_bytes(device: torch.device, share: float) -> float:

@@ -91,21 +91,24 @@ class TrialRun:
             logger.warning("trial %d goes on without CUDA graphs: %s", self._config.number, error)
             self._may_graph = False
             self._cohort, self._replay = None, iter(())
-            return self.step()
+            is_short = False
+            release_frames(error)
         except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
             if describe_failure(error).kind != "oom":
                 raise
             trace = "".join(traceback.format_exception(error))
             logger.warning("trial %d ran out of memory:\n%s", self._config.number, trace)
             self._cohort, self._replay = None, iter(())
+            is_short = True
             release_frames(error)
             if self._batch_split > 1:
                 raise
-        # Not in the clause above, which keeps the error and everything it refers to alive.
+        # Not in the clauses above, which keep the error and everything it refers to alive.
         free_memory()
-        with self._writing():
-            note_killed_for_memory(self._folders.checkpoints, self._config.number)
-        self._batch_split = BATCH_SPLIT
+        if is_short:
+            with self._writing():
+                note_killed_for_memory(self._folders.checkpoints, self._config.number)
+            self._batch_split = BATCH_SPLIT
         return self.step()
 
     def save(self) -> None:

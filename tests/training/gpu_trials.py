@@ -42,6 +42,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "optimizer": "lion",
         "average_flips": True,
     },
+    "focal loss, weighted classes": {"loss": "focal", "class_weights": "balanced"},
+    "mixed images": {"mixup": 0.2, "cutmix": 0.5, "loss": "bce"},
     "smoothing and clipping": {
         "label_smoothing": 0.1,
         "optimizer": "sgd",

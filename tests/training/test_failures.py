@@ -80,8 +80,18 @@ AMBIGUOUS = [
 ]
 
 
-def use_cuda(monkeypatch: pytest.MonkeyPatch, free: int | None, total: int = 80 * GIGABYTE) -> None:
-    """Stand in for a device with so many bytes free; None for one whose context is broken."""
+def use_cuda(
+    monkeypatch: pytest.MonkeyPatch,
+    free: int | None,
+    total: int = 80 * GIGABYTE,
+    *,
+    share: float = 1.0,
+    reserved: int = 0,
+) -> None:
+    """Stand in for a device with so many bytes free; None for one whose context is broken.
+
+    This process may use a share of it, of which it has reserved so many bytes.
+    """
 
     def mem_get_info() -> tuple[int, int]:
         if free is None:
@@ -90,6 +100,8 @@ def use_cuda(monkeypatch: pytest.MonkeyPatch, free: int | None, total: int = 80 
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", mem_get_info)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: share)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: reserved)
 
 
 @pytest.mark.parametrize("words", AMBIGUOUS)
@@ -108,6 +120,14 @@ def test_where_the_words_may_mean_memory_the_device_is_asked(
 ) -> None:
     use_cuda(monkeypatch, free, total)
     assert describe_failure(RuntimeError(words)).kind == kind
+
+
+@pytest.mark.parametrize(("reserved", "kind"), [(18 * GIGABYTE, "oom"), (9 * GIGABYTE, "error")])
+def test_a_process_has_no_more_than_its_share(
+    monkeypatch: pytest.MonkeyPatch, reserved: int, kind: str
+) -> None:
+    use_cuda(monkeypatch, free=40 * GIGABYTE, share=0.25, reserved=reserved)
+    assert describe_failure(RuntimeError(AMBIGUOUS[0])).kind == kind
 
 
 def test_a_wrong_launch_is_the_trials_own_error_unless_the_device_is_gone(

@@ -1,6 +1,8 @@
 """Training on a CUDA device: what it computes, draws and keeps there. Skipped without one.
 
-Needs neither Ray nor Optuna: pytest -m gpu tests/training
+Needs neither Ray nor Optuna, if pytest leaves tests/conftest.py out:
+
+    PYTHONPATH=. pytest --noconftest -n 0 -m gpu tests/training/test_gpu*.py
 """
 
 from __future__ import annotations
@@ -212,11 +214,11 @@ def limited_memory() -> Iterator[Callable[[int], None]]:
         gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(
-            (torch.cuda.memory_reserved(DEVICE) + more) / total, DEVICE
+            (torch.cuda.memory_reserved(DEVICE) + more) / total, DEVICE.index
         )
 
     yield limit
-    torch.cuda.set_per_process_memory_fraction(1.0, DEVICE)
+    torch.cuda.set_per_process_memory_fraction(1.0, DEVICE.index)
 
 
 def make_large() -> tuple[TrialConfig, TrainingData]:
@@ -317,7 +319,7 @@ def test_a_share_of_the_device_is_all_that_a_process_gets() -> None:
             torch.empty(int(0.15 * total), dtype=torch.uint8, device=DEVICE)
         torch.empty(int(0.02 * total), dtype=torch.uint8, device=DEVICE)
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, DEVICE)
+        torch.cuda.set_per_process_memory_fraction(1.0, DEVICE.index)
 
 
 def test_images_that_are_fetched_from_the_host_give_the_same_bits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -151,14 +152,23 @@ def test_a_step_that_cannot_be_recorded_is_trained_without_in_one_line(
     def fail_at_third(steps: GraphedSteps, size: int) -> None:
         sizes.append(size)
         if len(sizes) == 3:
+            failed.append(weakref.ref(steps))
             raise RecordingError("operation not permitted when stream is capturing")
         steps._run(size)
 
+    def begin(*arguments: Any, **options: Any) -> Cohort:
+        held.append([one() for one in failed])
+        return Cohort(*arguments, **options)
+
+    failed: list[weakref.ref[GraphedSteps]] = []
+    held: list[list[GraphedSteps | None]] = []
     monkeypatch.setattr(GraphedSteps, "step", fail_at_third)
+    monkeypatch.setattr(run_module, "Cohort", begin)
     with caplog.at_level(logging.WARNING):
         run = TrialRun(trial, digits, make_folders(tmp_path))
         results = [untimed(run.step()) for _ in range(2)]
     assert results == run_all(Cohort(trial, digits))
+    assert held == [[], [None]]  # what failed takes no memory from what goes on
     [record] = caplog.records
     assert record.getMessage() == (
         "trial 7 goes on without CUDA graphs: operation not permitted when stream is capturing"

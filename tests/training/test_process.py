@@ -70,15 +70,18 @@ def test_a_gpus_machine_says_whether_it_multiplies_in_tf32(monkeypatch: pytest.M
 def test_a_worker_is_kept_to_its_share_of_a_gpu_with_cudas_own_memory(
     total: float, share: float, fraction: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limited: list[float] = []
+    limited: list[tuple[float, int]] = []
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=total)
     )
+    # What torch asks of CUDA, so that its own checks of the arguments take part.
+    monkeypatch.setattr(torch.cuda.memory, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(
-        torch.cuda, "set_per_process_memory_fraction", lambda value, _: limited.append(value)
+        torch._C, "_cuda_setMemoryFraction", lambda *given: limited.append(given), raising=False
     )
     limit_device_memory(GPU, share)
-    assert limited == ([] if fraction is None else [pytest.approx(fraction)])
+    assert limited == ([] if fraction is None else [(pytest.approx(fraction), 0)])
     assert most_image_bytes(GPU, share) == pytest.approx(share * total / 2)
 
 
