@@ -30,7 +30,7 @@ from searchlab.study.callbacks import (
     StudyEnd,
 )
 from searchlab.study.failure_limit import FailureLimit
-from searchlab.study.live_trial import LiveTrial, read_interruptions
+from searchlab.study.live_trial import LiveTrial, params_together, read_interruptions
 from searchlab.study.outcome import TrialOutcome, fail
 from searchlab.study.plan import PORTFOLIO, StudyPlan
 from searchlab.study.progress import StudyProgress
@@ -121,7 +121,8 @@ class Ledger:
             self._fail(trial, fail(f"the trial restarted {times} times and ended no epoch", "lost"))
             return None
         try:
-            point = self._space.suggest(trial)
+            with params_together(trial):
+                point = self._space.suggest(trial)
             config = make_config(self.spec, point, number=trial.number, known=known)
             config = take_over_folds(self._study, config, known)
         except ValueError as error:

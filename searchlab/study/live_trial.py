@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -26,7 +27,15 @@ from searchlab.study.outcome import (
 )
 from searchlab.training.results import EpochResult
 
-__all__ = ["LiveTrial", "read_interruptions"]
+__all__ = ["LiveTrial", "params_together", "read_interruptions"]
+
+
+def params_together(trial: Trial) -> AbstractContextManager[None]:
+    """Write a trial's parameters in one transaction if the study is in a database."""
+    storage = storage_of(trial.study)
+    if isinstance(storage, RetryingStorage):
+        return storage.params_together(trial_id_of(trial))
+    return nullcontext()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -21,6 +21,13 @@ from searchlab.records.storage.retrying_storage import RetryingStorage
 
 NAME = "letters"
 
+
+def suggest_together(storage: RetryingStorage, trial: int) -> None:
+    with storage.params_together(trial):
+        for name in ("x", "y"):
+            storage.set_trial_param(trial, name, 0.5, FloatDistribution(0, 1))
+
+
 # Everything that a driver writes, of the study and of a trial that runs.
 WRITES: dict[str, Callable[[RetryingStorage, int, int], object]] = {
     "a new trial": lambda storage, study, _: storage.create_new_trial(study),
@@ -31,6 +38,7 @@ WRITES: dict[str, Callable[[RetryingStorage, int, int], object]] = {
     "a parameter": lambda storage, _, trial: storage.set_trial_param(
         trial, "x", 0.5, FloatDistribution(0, 1)
     ),
+    "several parameters": lambda storage, _, trial: suggest_together(storage, trial),
     "an attribute": lambda storage, _, trial: storage.set_trial_user_attr(trial, "a", 1),
     "a mark": lambda storage, _, trial: storage.set_trial_system_attr(trial, "a", 1),
     "several attributes": lambda storage, _, trial: storage.set_trial_attributes(

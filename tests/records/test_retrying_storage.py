@@ -113,6 +113,44 @@ def test_a_found_trial_is_known_to_the_cache(tmp_path: Path) -> None:
     assert [(one.number, one.value) for one in study.trials] == [(0, 1.0)]
 
 
+@pytest.mark.parametrize("when", _WHEN)
+def test_parameters_are_written_together_once(tmp_path: Path, when: When) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    other = open_storage(sqlite_url(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage)
+    study.tell(suggest(study.ask()), 1.0)  # the first of a name are written as Optuna does
+    trial = study.ask()
+    with flaky_commits(storage, when), storage.params_together(trial._trial_id):
+        suggest(trial)
+        assert other.get_trial(trial._trial_id).params == {}
+    assert other.get_trial(trial._trial_id).params == trial.params
+    assert set(trial.params) == {"x", "y"}
+    trial.suggest_float("z", 0, 1)
+    assert other.get_trial(trial._trial_id).params == trial.params
+
+
+def test_parameters_before_an_error_are_kept(tmp_path: Path) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage)
+    study.tell(suggest(study.ask()), 1.0)
+    trial = study.ask()
+
+    def suggest_otherwise() -> None:
+        with storage.params_together(trial._trial_id):
+            trial.suggest_float("x", 0, 1)
+            trial.suggest_categorical("y", ["a"])
+
+    with pytest.raises(ValueError, match="distribution"):
+        suggest_otherwise()
+    assert set(study.trials[1].params) == {"x"}
+
+
+def suggest(trial: optuna.Trial) -> optuna.Trial:
+    for name in ("x", "y"):
+        trial.suggest_float(name, 0, 1)
+    return trial
+
+
 def test_claim_whose_answer_was_lost_is_won_by_one_driver(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path / "study.db")
     first, second = (open_storage(url, driver=name) for name in ("first", "second"))

@@ -92,7 +92,8 @@ class FencedStorage(RowStorage):
             yield session
 
     set_trial_state_values = _fenced(RowStorage.set_trial_state_values)
-    write_param = _fenced(RowStorage.write_param)
+    write_first_param = _fenced(RowStorage.write_first_param)
+    write_params = _fenced(RowStorage.write_params)
     set_trial_intermediate_value = _fenced(RowStorage.set_trial_intermediate_value)
     set_trial_user_attr = _fenced(RowStorage.set_trial_user_attr)
     set_trial_system_attr = _fenced(RowStorage.set_trial_system_attr)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import itertools
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
@@ -188,6 +189,17 @@ class RetryingStorage(BaseStorage):
         """See RowStorage; a repetition changes nothing."""
         write = self.database.set_trial_attributes
         self._call(lambda: write(trial_id, user=user, system=system))
+
+    @contextmanager
+    def params_together(self, trial_id: int) -> Iterator[None]:
+        """Write the parameters that a trial gets in this block at its end, in one transaction."""
+        rows = self.database.gather_params(trial_id)
+        try:
+            yield
+        finally:
+            self.database.end_gathering(trial_id)
+            if rows:
+                self._call(lambda: self.database.write_params(trial_id, rows))
 
     def read_states(
         self, study_id: int, *, also: Iterable[int], after: int

@@ -9,8 +9,9 @@ less than half of the time.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
@@ -36,8 +37,15 @@ _MAX_LISTED = 500
 _Condition = sqlalchemy.ColumnElement[bool]
 
 
+Row = dict[str, Any]
+
+
 class RowStorage(DatabaseStorage):
     """Optuna's database storage, quicker to read and to write."""
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
+        super().__init__(url, engine_kwargs)
+        self._gathered: dict[int, list[Row]] = {}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See Optuna."""
@@ -120,18 +128,50 @@ class RowStorage(DatabaseStorage):
         Its cache knows the previous distribution of all but the first of a study.
         """
         if previous_distribution is None:
-            super().write_param(trial_id, param_name, param_value_internal, distribution, None)
+            self.write_first_param(trial_id, param_name, param_value_internal, distribution)
             return
+        check = partial(check_distribution_compatibility, previous_distribution, distribution)
         row = {
             "trial_id": trial_id,
             "param_name": param_name,
             "param_value": param_value_internal,
             "distribution_json": distribution_to_json(distribution),
         }
+        if trial_id in self._gathered:
+            check()
+            self._gathered[trial_id].append(row)
+        else:
+            self.write_params(trial_id, [row], check)
+
+    def write_first_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+    ) -> None:
+        """Write a parameter whose previous distribution, if there is one, must be looked up."""
+        super().write_param(trial_id, param_name, param_value_internal, distribution, None)
+
+    def gather_params(self, trial_id: int) -> list[Row]:
+        """Return a list that takes a trial's parameters from now on, instead of the database."""
+        return self._gathered.setdefault(trial_id, [])
+
+    def end_gathering(self, trial_id: int) -> None:
+        """Write the trial's next parameters to the database again."""
+        self._gathered.pop(trial_id, None)
+
+    def write_params(
+        self, trial_id: int, rows: Sequence[Row], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write parameters in one transaction, after a check; a repetition changes nothing.
+
+        That the trial has ended is said before what the check finds, as in Optuna.
+        """
         with create_scoped_session(self.scoped_session, True) as session:
             self._require_updatable(session, trial_id)
-            check_distribution_compatibility(previous_distribution, distribution)
-            session.execute(_ADD_PARAM, row)
+            check()
+            session.execute(_ADD_PARAM, rows)
 
     def _require_updatable(self, session: Session, trial_id: int) -> None:
         """Raise KeyError for a trial that is not there, and as Optuna for one that has ended."""
