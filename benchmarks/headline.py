@@ -375,7 +375,11 @@ class Kept:
         self.tested: dict[Cell, float] = {}
         self._file = file
         if file is not None and file.exists():
-            for line in file.read_text().splitlines():
+            text = file.read_text()
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a kill cut the last line off
+                file.write_text(whole)
+            for line in whole.splitlines():
                 entry = json.loads(line)
                 cell = Cell(**entry["cell"])
                 if "test" in entry:
@@ -456,8 +460,12 @@ def main() -> None:
     jobs = [(kept.found[cell], cell, data_dir) for cell in cells if cell not in kept.tested]
     print(f"{time.strftime('%H:%M:%S')} {len(jobs)} tests", file=sys.stderr, flush=True)
     with ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(test, *job) for job in jobs]):
-            kept.add_test(*done.result())
+        futures = [pool.submit(test, *job) for job in jobs]
+        for done in as_completed(futures):
+            if done.exception() is None:
+                kept.add_test(*done.result())
+    for done in futures:
+        done.result()  # raises the first error, after all that succeeded was kept
     print(f"{options.seconds:.0f} s a search, {WORKERS} workers; medians of {options.seeds} seeds")
     print("| dataset | side | trials | epochs | validation % | test % |")
     print("|---|---|---:|---:|---:|---:|")

@@ -3,8 +3,8 @@
 Each command that reads a run is started anew on a small finished study, which is run first, with
 one epoch a trial. CPU seconds hardly depend on what else runs on the machine; wall seconds do. The
 last rows are a study from its start to its first trial, in one process (``--engine serial``) and
-on Ray, and the quickstart from its start to its report. CPU seconds are the command's own, without
-Ray's processes.
+on Ray, and the quickstart from its start to its report. CPU seconds include the processes that a
+command waited for, but not in the rows that end at a first trial.
 
     python benchmarks/startup.py
     python benchmarks/startup.py --repeats 1
@@ -73,7 +73,7 @@ def time_process(
         stderr=subprocess.DEVNULL,
     )
     while True:
-        # wait4, because of the CPU seconds of this one process.
+        # wait4, because of the CPU seconds.
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         seconds = time.perf_counter() - begin
         if ended:

@@ -163,10 +163,10 @@ def plan_search(spec: StudySpec) -> list[PlannedTrial] | None:
 def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
     """Return the trials with which the search starts.
 
-    They are the reference points, one a family, then the points of ``search.warm_start`` and those
-    of the portfolio in turn: neither can waste many epochs if it misleads. The portfolio takes no
-    more than half of the trials. Raises InputError for one of ``search.warm_start`` that is not a
-    point of the space.
+    They are the reference points, one a family, then those of the portfolio and the points of
+    ``search.warm_start`` in turn, so that good ones of either come early. The portfolio takes no
+    more than half of the trials, and leaves room for the others. Raises InputError for one of
+    ``search.warm_start`` that is not a point of the space.
     """
     search = spec.search
     training = spec.with_fixed_optimizer(spec.training)
@@ -186,12 +186,14 @@ def plan_start(spec: StudySpec, space: StudySpace) -> list[PlannedTrial]:
     if search.start == "portfolio" and has_reference:
         proven = portfolio_points(space, training, read_portfolio())
         new = [point for point in proven if point not in known]
-        most = len(new) if search.trials is None else search.trials // 2
+        most = len(new)
+        if search.trials is not None:  # and what the user asks for is not crowded out
+            most = min(search.trials // 2, max(0, search.trials - len(known)))
         portfolio = [
             PlannedTrial(key=f"{PORTFOLIO}{index}", role="search", point=point)
             for index, point in enumerate(new[:most])
         ]
-    planned += filter(None, chain.from_iterable(zip_longest(warm, portfolio)))
+    planned += filter(None, chain.from_iterable(zip_longest(portfolio, warm)))
     return planned[: search.trials]
 
 

@@ -14,16 +14,14 @@ def describe_start(start: Sequence[PlannedTrial]) -> str:
     reference = [str(one.point["family"]) for one in start if one.key.startswith(REFERENCE)]
     num_warm = sum(one.key.startswith(WARM) for one in start)
     num_proven = sum(one.key.startswith(PORTFOLIO) for one in start)
-    points = [
+    own = (
         f"{_count(len(reference), 'reference point')} ({', '.join(reference)}): the study's "
         "training values and the family's defaults"
-        if reference
-        else "",
-        f"{_count(num_warm, 'point')} of search.warm_start" if num_warm else "",
-        f"{_count(num_proven, 'configuration')} that did well on other images"
-        if num_proven
-        else "",
-    ]
+    )
+    proven = f"{_count(num_proven, 'configuration')} that did well on other images"
+    warm = f"{_count(num_warm, 'point')} of search.warm_start"
+    others = [text for text, number in ((proven, num_proven), (warm, num_warm)) if number]
+    points = [own if reference else "", " in turn with ".join(others)]
     remedy = ". search.start=random draws from the start instead" if reference else ""
     return f"the search starts from {'; then '.join(filter(None, points))}{remedy}"
 

@@ -167,10 +167,14 @@ def _ask_device() -> FailureKind:
     try:
         free, total = torch.cuda.mem_get_info()
         share = torch.cuda.get_per_process_memory_fraction() * total
-        free = min(free, share - torch.cuda.memory_reserved())
+        left = share - torch.cuda.memory_reserved()
     except RuntimeError:  # a broken context makes every call fail
         return "device"
-    return "oom" if free < max(_LITTLE_BYTES, _LITTLE_SHARE * total) else "error"
+    return "oom" if _is_little(free, total) or _is_little(left, share) else "error"
+
+
+def _is_little(free: float, total: float) -> bool:
+    return free < max(min(_LITTLE_BYTES, total / 4), _LITTLE_SHARE * total)
 
 
 def _kind_of_errno(number: int | None) -> FailureKind:

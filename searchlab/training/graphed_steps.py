@@ -73,8 +73,8 @@ class GraphedSteps:
         self._rates = torch.zeros(num_steps, device=device, dtype=torch.float64)
         scales = rate_scales(optimizer)
         self._scales = torch.tensor(scales, device=device, dtype=torch.float64)
-        read = torch.float64 if self._stream is None else torch.float32
-        self._group_rates = torch.zeros(len(scales), device=device, dtype=read)
+        rate_dtype = torch.float64 if self._stream is None else torch.float32
+        self._group_rates = torch.zeros(len(scales), device=device, dtype=rate_dtype)
         self._order = torch.zeros(num_images, device=device, dtype=torch.int64)
         self._offsets = torch.arange(largest_batch, device=device)
         self._num_trained = torch.zeros(1, device=device, dtype=torch.int64)

@@ -91,7 +91,7 @@ class TrialRun:
             logger.warning("trial %d goes on without CUDA graphs: %s", self._config.number, error)
             self._may_graph = False
             self._cohort, self._replay = None, iter(())
-            is_short = False
+            ran_out = False
             release_frames(error)
         except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
             if describe_failure(error).kind != "oom":
@@ -99,13 +99,13 @@ class TrialRun:
             trace = "".join(traceback.format_exception(error))
             logger.warning("trial %d ran out of memory:\n%s", self._config.number, trace)
             self._cohort, self._replay = None, iter(())
-            is_short = True
+            ran_out = True
             release_frames(error)
             if self._batch_split > 1:
                 raise
         # Not in the clauses above, which keep the error and everything it refers to alive.
         free_memory()
-        if is_short:
+        if ran_out:
             with self._writing():
                 note_killed_for_memory(self._folders.checkpoints, self._config.number)
             self._batch_split = BATCH_SPLIT

@@ -129,6 +129,34 @@ def test_parameters_are_written_together_once(tmp_path: Path, when: When) -> Non
     assert other.get_trial(trial._trial_id).params == trial.params
 
 
+def test_parameters_are_written_in_their_order(tmp_path: Path) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage)
+    study.tell(suggest(study.ask()), 1.0)
+    trial = study.ask()
+    with storage.params_together(trial._trial_id):
+        suggest(trial)
+        trial.suggest_float("z", 0, 1)  # the first of its name
+        assert list(study.trials[1].params) == ["x", "y", "z"]
+    assert list(study.trials[1].params) == ["x", "y", "z"]
+
+
+def test_an_outage_before_they_are_written_is_not_waited_for_twice(tmp_path: Path) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage)
+    study.tell(suggest(study.ask()), 1.0)
+    trial = study.ask()
+
+    def suggest_in_an_outage() -> None:
+        with storage.params_together(trial._trial_id):
+            suggest(trial)
+            raise InfrastructureError("the storage was unreachable")
+
+    with pytest.raises(InfrastructureError):
+        suggest_in_an_outage()
+    assert study.trials[1].params == {}
+
+
 def test_parameters_before_an_error_are_kept(tmp_path: Path) -> None:
     storage = open_storage(sqlite_url(tmp_path / "study.db"))
     study = optuna.create_study(storage=storage)

@@ -97,7 +97,14 @@ def test_points_of_earlier_studies_take_turns_with_them() -> None:
     warm = [{"family": "cnn", "lr": 0.02}, {"family": "fcn", "lr": 0.02}]
     spec = make_spec(search={"start": "portfolio", "trials": 9, "warm_start": warm})
     keys = [planned.key for planned in make_plan(spec).start[2:]]
-    assert keys == ["warm/0", "portfolio/0", "warm/1", "portfolio/1", "portfolio/2", "portfolio/3"]
+    assert keys == ["portfolio/0", "warm/0", "portfolio/1", "warm/1", "portfolio/2", "portfolio/3"]
+
+
+def test_points_that_the_user_gives_are_not_crowded_out() -> None:
+    warm = [{"family": "cnn", "lr": 0.01 * number} for number in range(1, 6)]
+    spec = make_spec(search={"start": "portfolio", "trials": 8, "warm_start": warm})
+    keys = [planned.key for planned in make_plan(spec).start[2:]]
+    assert keys == ["portfolio/0", *(f"warm/{index}" for index in range(5))]
 
 
 def test_they_count_as_search_trials() -> None:

@@ -122,11 +122,20 @@ def test_where_the_words_may_mean_memory_the_device_is_asked(
     assert describe_failure(RuntimeError(words)).kind == kind
 
 
-@pytest.mark.parametrize(("reserved", "kind"), [(18 * GIGABYTE, "oom"), (9 * GIGABYTE, "error")])
+@pytest.mark.parametrize(
+    ("share", "reserved", "kind"),
+    [
+        (0.25, 19.5, "oom"),
+        (0.25, 9, "error"),
+        (0.04, 0, "error"),
+        (0.04, 2.5, "oom"),
+    ],
+)
 def test_a_process_has_no_more_than_its_share(
-    monkeypatch: pytest.MonkeyPatch, reserved: int, kind: str
+    monkeypatch: pytest.MonkeyPatch, share: float, reserved: float, kind: str
 ) -> None:
-    use_cuda(monkeypatch, free=40 * GIGABYTE, share=0.25, reserved=reserved)
+    taken = int(reserved * GIGABYTE)
+    use_cuda(monkeypatch, free=40 * GIGABYTE, share=share, reserved=taken)
     assert describe_failure(RuntimeError(AMBIGUOUS[0])).kind == kind
 
 

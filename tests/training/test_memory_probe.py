@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from searchlab.config.attacks import AttackSpec
 from searchlab.config.trial import ModelConfig, TrialConfig
 from searchlab.training import member as member_module
 from searchlab.training import memory_check as probe_module
+from searchlab.training.graphed_steps import GraphedSteps, RecordingError
 from searchlab.training.images import TrainingData
 from searchlab.training.member import Member
 from searchlab.training.memory_check import ProbeResult, probe_training
@@ -64,6 +66,26 @@ def test_a_probe_on_a_gpu_trains_all_members_of_the_trial(
     assert result.num_members == 3
     assert result.cohort_bytes(3) == 1000
     assert result.cohort_bytes(5) == 1000 + 2 * result.bytes_per_member
+
+
+def test_a_probe_goes_on_without_graphs_and_without_what_they_took(
+    digits: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[weakref.ref[GraphedSteps]] = []
+    held: list[GraphedSteps | None] = []
+
+    def fail(steps: GraphedSteps, size: int) -> None:
+        failed.append(weakref.ref(steps))
+        raise RecordingError("operation not permitted when stream is capturing")
+
+    def load_kernels(*_: Any) -> None:
+        held.extend(one() for one in failed)
+
+    monkeypatch.setattr(probe_module, "can_graph", lambda *_: True)
+    monkeypatch.setattr(probe_module, "_load_kernels", load_kernels)
+    monkeypatch.setattr(GraphedSteps, "step", fail)
+    assert probe_training(configure(), digits).images_per_second > 0
+    assert held == [None]
 
 
 def test_a_probe_in_parts_trains_on_parts_and_takes_less(

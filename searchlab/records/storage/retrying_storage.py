@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from searchlab.errors import InfrastructureError
 from searchlab.records.storage.idempotent_storage import IdempotentStorage
 from searchlab.records.storage.retry_policy import RetryPolicy
 from searchlab.records.trial_record import CREATED_BY
@@ -192,12 +193,19 @@ class RetryingStorage(BaseStorage):
 
     @contextmanager
     def params_together(self, trial_id: int) -> Iterator[None]:
-        """Write the parameters that a trial gets in this block at its end, in one transaction."""
-        rows = self.database.gather_params(trial_id)
+        """Write the parameters that a trial gets in this block at its end, in one transaction.
+
+        The first of a name in the study is written at once, after those before it. What came before
+        an error is written, unless the storage failed.
+        """
+        rows = self.database.buffer_params(trial_id)
         try:
             yield
+        except InfrastructureError:
+            rows.clear()
+            raise
         finally:
-            self.database.end_gathering(trial_id)
+            self.database.stop_buffering(trial_id)
             if rows:
                 self._call(lambda: self.database.write_params(trial_id, rows))
 

@@ -45,7 +45,7 @@ class RowStorage(DatabaseStorage):
 
     def __init__(self, url: str, engine_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(url, engine_kwargs)
-        self._gathered: dict[int, list[Row]] = {}
+        self._buffered: dict[int, list[Row]] = {}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """See Optuna."""
@@ -128,6 +128,9 @@ class RowStorage(DatabaseStorage):
         Its cache knows the previous distribution of all but the first of a study.
         """
         if previous_distribution is None:
+            if rows := self._buffered.get(trial_id):  # which the trial has drawn before
+                self.write_params(trial_id, rows)
+                rows.clear()
             self.write_first_param(trial_id, param_name, param_value_internal, distribution)
             return
         check = partial(check_distribution_compatibility, previous_distribution, distribution)
@@ -137,9 +140,9 @@ class RowStorage(DatabaseStorage):
             "param_value": param_value_internal,
             "distribution_json": distribution_to_json(distribution),
         }
-        if trial_id in self._gathered:
+        if trial_id in self._buffered:
             check()
-            self._gathered[trial_id].append(row)
+            self._buffered[trial_id].append(row)
         else:
             self.write_params(trial_id, [row], check)
 
@@ -153,20 +156,20 @@ class RowStorage(DatabaseStorage):
         """Write a parameter whose previous distribution, if there is one, must be looked up."""
         super().write_param(trial_id, param_name, param_value_internal, distribution, None)
 
-    def gather_params(self, trial_id: int) -> list[Row]:
+    def buffer_params(self, trial_id: int) -> list[Row]:
         """Return a list that takes a trial's parameters from now on, instead of the database."""
-        return self._gathered.setdefault(trial_id, [])
+        return self._buffered.setdefault(trial_id, [])
 
-    def end_gathering(self, trial_id: int) -> None:
+    def stop_buffering(self, trial_id: int) -> None:
         """Write the trial's next parameters to the database again."""
-        self._gathered.pop(trial_id, None)
+        self._buffered.pop(trial_id, None)
 
     def write_params(
         self, trial_id: int, rows: Sequence[Row], check: Callable[[], None] = lambda: None
     ) -> None:
-        """Write parameters in one transaction, after a check; a repetition changes nothing.
+        """Write parameters in one transaction; to write the same ones again changes nothing.
 
-        That the trial has ended is said before what the check finds, as in Optuna.
+        ``check`` runs after the check that the trial has not ended, as in Optuna.
         """
         with create_scoped_session(self.scoped_session, True) as session:
             self._require_updatable(session, trial_id)
