@@ -27,6 +27,7 @@ from optuna.trial import TrialState, create_trial
 from searchlab.errors import InfrastructureError
 from searchlab.records.storage import retry_policy
 from searchlab.records.storage.opening import open_storage, sqlite_url
+from searchlab.records.storage.retrying_storage import RetryingStorage
 from searchlab.records.trial_record import CLAIM, CREATED_BY
 
 _WHEN: tuple[When, When] = ("before", "after")
@@ -113,13 +114,24 @@ def test_a_found_trial_is_known_to_the_cache(tmp_path: Path) -> None:
     assert [(one.number, one.value) for one in study.trials] == [(0, 1.0)]
 
 
+def suggest(trial: optuna.Trial) -> optuna.Trial:
+    for name in ("x", "y"):
+        trial.suggest_float(name, 0, 1)
+    return trial
+
+
+def ask_second(tmp_path: Path) -> tuple[RetryingStorage, optuna.Study, optuna.Trial]:
+    """Ask for a trial whose parameters are known: the first of a name are written by Optuna."""
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    study = optuna.create_study(storage=storage)
+    study.tell(suggest(study.ask()), 1.0)
+    return storage, study, study.ask()
+
+
 @pytest.mark.parametrize("when", _WHEN)
 def test_parameters_are_written_together_once(tmp_path: Path, when: When) -> None:
-    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    storage, _, trial = ask_second(tmp_path)
     other = open_storage(sqlite_url(tmp_path / "study.db"))
-    study = optuna.create_study(storage=storage)
-    study.tell(suggest(study.ask()), 1.0)  # the first of a name are written as Optuna does
-    trial = study.ask()
     with flaky_commits(storage, when), storage.params_together(trial._trial_id):
         suggest(trial)
         assert other.get_trial(trial._trial_id).params == {}
@@ -130,10 +142,7 @@ def test_parameters_are_written_together_once(tmp_path: Path, when: When) -> Non
 
 
 def test_parameters_are_written_in_their_order(tmp_path: Path) -> None:
-    storage = open_storage(sqlite_url(tmp_path / "study.db"))
-    study = optuna.create_study(storage=storage)
-    study.tell(suggest(study.ask()), 1.0)
-    trial = study.ask()
+    storage, study, trial = ask_second(tmp_path)
     with storage.params_together(trial._trial_id):
         suggest(trial)
         trial.suggest_float("z", 0, 1)  # the first of its name
@@ -142,10 +151,7 @@ def test_parameters_are_written_in_their_order(tmp_path: Path) -> None:
 
 
 def test_an_outage_before_they_are_written_is_not_waited_for_twice(tmp_path: Path) -> None:
-    storage = open_storage(sqlite_url(tmp_path / "study.db"))
-    study = optuna.create_study(storage=storage)
-    study.tell(suggest(study.ask()), 1.0)
-    trial = study.ask()
+    storage, study, trial = ask_second(tmp_path)
 
     def suggest_in_an_outage() -> None:
         with storage.params_together(trial._trial_id):
@@ -158,10 +164,7 @@ def test_an_outage_before_they_are_written_is_not_waited_for_twice(tmp_path: Pat
 
 
 def test_parameters_before_an_error_are_kept(tmp_path: Path) -> None:
-    storage = open_storage(sqlite_url(tmp_path / "study.db"))
-    study = optuna.create_study(storage=storage)
-    study.tell(suggest(study.ask()), 1.0)
-    trial = study.ask()
+    storage, study, trial = ask_second(tmp_path)
 
     def suggest_otherwise() -> None:
         with storage.params_together(trial._trial_id):
@@ -171,12 +174,6 @@ def test_parameters_before_an_error_are_kept(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="distribution"):
         suggest_otherwise()
     assert set(study.trials[1].params) == {"x"}
-
-
-def suggest(trial: optuna.Trial) -> optuna.Trial:
-    for name in ("x", "y"):
-        trial.suggest_float(name, 0, 1)
-    return trial
 
 
 def test_claim_whose_answer_was_lost_is_won_by_one_driver(tmp_path: Path) -> None:

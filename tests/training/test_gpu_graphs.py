@@ -130,7 +130,7 @@ class _Looking(torch.nn.Module):
         return x if float(x.sum()) > 0 else x * 1
 
 
-# The last, because before torch 2.12 a recording that fails leaves its memory taken.
+# The last, because on torch 2.11 a recording that fails leaves its memory taken.
 def test_a_step_that_cannot_be_recorded_is_trained_without(
     data: TrainingData,
     tmp_path: Path,
